@@ -1,0 +1,52 @@
+"""The words of a check's author. Importing them loads no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auditor.check import Check, Count, Layers, Share, Steps
+from auditor.errors import AuditorError, Skip
+from auditor.hooks import hookimpl
+from auditor.options import Range
+from auditor.results import (
+    Arrays,
+    Audit,
+    Figure,
+    Finding,
+    Gallery,
+    Item,
+    Scale,
+    Table,
+    Verdict,
+    at_least,
+    at_most,
+)
+
+if TYPE_CHECKING:
+    from auditor.context import Context
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Arrays",
+    "Audit",
+    "AuditorError",
+    "Check",
+    "Context",
+    "Count",
+    "Figure",
+    "Finding",
+    "Gallery",
+    "Item",
+    "Layers",
+    "Range",
+    "Scale",
+    "Share",
+    "Skip",
+    "Steps",
+    "Table",
+    "Verdict",
+    "at_least",
+    "at_most",
+    "hookimpl",
+]

@@ -1,0 +1,71 @@
+"""What can go wrong that is not our fault, and what each costs at the exit.
+
+```text
+AuditorError            one line: what was found, what was expected, what to do
+├── UsageError          a flag, an option, a configuration file
+├── CheckpointError     a file that is no readable checkpoint
+│   └── UnsafeCheckpoint    a pickle that would run code
+├── ArchitectureError   no network can be built for the checkpoint
+├── DataError           images or labels that can't be used
+├── PluginError         a plugin that can't be loaded or breaks its contract
+├── OutputError         a place that can't be written
+└── NothingToRun        no check is selected, or none could run
+```
+
+`Skip` is no error: a check raises it to say why it does not apply.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AuditorError(Exception):
+    """An expected failure, told in one line."""
+
+    exit_code = 4
+
+
+class UsageError(AuditorError):
+    """A flag, an option or a configuration file asks for what does not exist."""
+
+
+class CheckpointError(AuditorError):
+    """The file is missing, damaged or no checkpoint."""
+
+
+class UnsafeCheckpoint(CheckpointError):
+    """The checkpoint is a pickle that needs more than tensors and containers."""
+
+
+class ArchitectureError(AuditorError):
+    """No network can be built that the checkpoint's tensors fit."""
+
+
+class DataError(AuditorError):
+    """The images or their labels can't be used."""
+
+
+class PluginError(AuditorError):
+    """A plugin can't be loaded, or what it provides breaks its contract."""
+
+
+class OutputError(AuditorError):
+    """The output folder can't be written or is no report."""
+
+
+class NothingToRun(AuditorError):
+    """No check is selected, or none could run."""
+
+    exit_code = 5
+
+
+class Skip(Exception):  # noqa: N818 - an outcome, not an error
+    """Raised by a check that does not apply here; the message says why."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the known name nearest to `name`, or nothing."""
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,0 +1,308 @@
+"""What an audit finds: plain values that know nothing of torch or of how they are shown.
+
+Standard library only, so that reading and rendering an old audit needs nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class Verdict(IntEnum):
+    """How bad it is; the worst of several is their `max`."""
+
+    SKIP = 0
+    INFO = 1
+    PASS = 2
+    WARN = 3
+    FAIL = 4
+    ERROR = 5
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+def at_most(value: float, *, warn: float | None = None, fail: float | None = None) -> Verdict:
+    """Judge a value that should stay small: over `fail` fails, over `warn` warns.
+
+    A value that is no number is an ERROR: what could not be measured never passes.
+    """
+    if math.isnan(value):
+        return Verdict.ERROR
+    if fail is not None and value > fail:
+        return Verdict.FAIL
+    if warn is not None and value > warn:
+        return Verdict.WARN
+    return Verdict.PASS
+
+
+def at_least(value: float, *, warn: float | None = None, fail: float | None = None) -> Verdict:
+    """Judge a value that should stay large: under `fail` fails, under `warn` warns."""
+    return at_most(-value, warn=None if warn is None else -warn, fail=None if fail is None else -fail)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A sentence with a verdict, and the number and limit that it rests on.
+
+    Attributes:
+        rule: The stable name `check.rule`.
+        subject: A layer's name, a class name or a file.
+        value: What was measured, in `unit` (a share of 1 without one).
+        limit: The value beyond which the verdict changes.
+        n: How many images, channels or weights the value was measured on.
+        interval: The 95 % confidence interval of an estimated value.
+        detail: What to do next, lists that would crowd the message, a traceback.
+    """
+
+    rule: str
+    verdict: Verdict
+    message: str
+    subject: str = ""
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    n: int | None = None
+    interval: tuple[float, float] | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The numeric colour bar beside a picture.
+
+    Attributes:
+        low, high: The values of the first and the last colour.
+        colours: `#rrggbb`, evenly spaced from low to high.
+        label: What the numbers are, with the unit.
+    """
+
+    low: float
+    high: float
+    colours: tuple[str, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One picture; the caption says how to read it.
+
+    Attributes:
+        image: PNG or JPEG bytes.
+        alt: What the picture shows, in words and numbers, for who can't see it.
+    """
+
+    title: str
+    caption: str
+    image: bytes
+    alt: str = ""
+    scale: Scale | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One picture of a gallery: a label below it, and the value and file behind it."""
+
+    image: bytes
+    label: str
+    value: float | None = None
+    file: str = ""
+    alt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """A row of pictures that share one scale."""
+
+    title: str
+    caption: str
+    items: tuple[Item, ...]
+    scale: Scale | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under named columns; a cell is text, a number, a bool or None."""
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | bool | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Raw numbers behind the pictures, kept with `--save-arrays` and never shown.
+
+    Attributes:
+        arrays: numpy arrays (or tensors on the CPU) by name.
+    """
+
+    arrays: Mapping[str, Any]
+
+
+Evidence = Finding | Figure | Gallery | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one check found.
+
+    Attributes:
+        guide: How to read the evidence, in two or three sentences.
+        source: The papers that the check rests on.
+        seconds: The time that the check itself took, without the shared sweep.
+    """
+
+    check: str
+    question: str
+    evidence: tuple[Evidence, ...] = ()
+    seconds: float = 0.0
+    guide: str = ""
+    source: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(e for e in self.evidence if isinstance(e, Finding))
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst finding; a picture alone is INFO, and nothing at all an ERROR."""
+        if not self.evidence:
+            return Verdict.ERROR
+        shown = len(self.findings) < len(self.evidence)
+        return max([f.verdict for f in self.findings] + [Verdict.INFO] * shown)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFacts:
+    """The file that was audited.
+
+    Attributes:
+        loaded: Share of the network's parameters that the file filled, 0 to 1.
+        trusted: Whether its pickle was allowed to run code (`--trust-checkpoint`).
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    format: str = ""
+    loaded: float = 1.0
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFacts:
+    """A receptive field: size, stride and offset in input pixels, each `(rows, columns)`."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    offset: tuple[int, int]
+    global_: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """One layer: its output without the batch dimension, and how many parameters are its own."""
+
+    name: str
+    type: str
+    output: tuple[int, ...]
+    parameters: int = 0
+    receptive_field: FieldFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureFacts:
+    """The network, and where its definition came from."""
+
+    name: str
+    source: str
+    parameters: int
+    layers: tuple[LayerFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """The images; `skipped` are the files that could not be read, with the reason."""
+
+    images: int
+    classes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    fingerprint: str = ""
+    name: str = ""
+    labelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Everything needed to run the same audit again."""
+
+    checkpoint: CheckpointFacts
+    architecture: ArchitectureFacts
+    data: DataFacts
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    started: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Exit(IntEnum):
+    """The exit codes of the command line."""
+
+    OK = 0
+    FAILED = 1
+    INTERRUPTED = 2
+    INTERNAL = 3
+    USAGE = 4
+    NOTHING = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Provenance and results.
+
+    Attributes:
+        interrupted: Somebody ended the run (Ctrl-C) before it was done.
+        not_run: The selected checks that had no turn, because of that, `-x` or `--maxfail`.
+    """
+
+    provenance: Provenance
+    results: tuple[Result, ...]
+    interrupted: bool = False
+    not_run: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not (self.interrupted or self.not_run)
+
+    @property
+    def verdict(self) -> Verdict:
+        return max((r.verdict for r in self.results), default=Verdict.SKIP)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(f for r in self.results for f in r.findings)
+
+    def exit_code(self, *, strict: bool = False) -> Exit:
+        return exit_code(self.verdict, interrupted=self.interrupted, strict=strict)
+
+
+def exit_code(verdict: Verdict, *, interrupted: bool = False, strict: bool = False) -> Exit:
+    """Return what a CI step should see.
+
+    An interrupted audit is never green, and neither is one in which nothing could run.
+    """
+    if interrupted:
+        return Exit.INTERRUPTED
+    if verdict is Verdict.SKIP:
+        return Exit.NOTHING
+    worst_allowed = Verdict.PASS if strict else Verdict.WARN
+    return Exit.OK if verdict <= worst_allowed else Exit.FAILED
