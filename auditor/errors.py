@@ -61,7 +61,7 @@ class NothingToRun(AuditorError):
     exit_code = 5
 
 
-class Skip(Exception):  # noqa: N818 - an outcome, not an error
+class Skip(Exception):
     """Raised by a check that does not apply here; the message says why."""
 
 
