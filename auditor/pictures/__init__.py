@@ -1,0 +1,57 @@
+"""Pictures as PNG or JPEG bytes, made from numpy arrays.
+
+    from auditor import pictures
+
+    pictures.photo(pixels)                              # a photograph
+    pictures.heat(values, low=0, high=1)                # a map, never below zero
+    pictures.signed(values, limit=3)                    # a map around zero
+    pictures.heat_scale(0, 1, "activation")             # the colour bar of such a map
+
+Photographs and what lies over them become JPEG, maps and line art PNG with few colours. Maps use
+perceptually uniform colours that the colour-blind can tell apart. Everything is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditor.pictures.colours import heat_scale, signed_scale
+    from auditor.pictures.maps import colour, heat, overlay, signed
+    from auditor.pictures.photographs import photo, tiles
+    from auditor.pictures.plots import bars, histogram, lines, matrix, reliability
+
+__all__ = [
+    "bars",
+    "colour",
+    "heat",
+    "heat_scale",
+    "histogram",
+    "lines",
+    "matrix",
+    "overlay",
+    "photo",
+    "reliability",
+    "signed",
+    "signed_scale",
+    "tiles",
+]
+
+_HOMES = {
+    "colours": ("heat_scale", "signed_scale"),
+    "maps": ("colour", "heat", "overlay", "signed"),
+    "photographs": ("photo", "tiles"),
+    "plots": ("bars", "histogram", "lines", "matrix", "reliability"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
