@@ -1,13 +1,31 @@
-"""Flags and files become Settings."""
+"""Flags and files become Settings.
+
+The flags and a configuration file are two tables of one shape: keys named as the flags, types as
+Settings declares them. Both go through the same functions, and the flags win.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+
+from auditor import options
+from auditor.configfile import File, parsed, shown, told_by, underscored
+from auditor.errors import UsageError, did_you_mean
+from auditor.options import Range
+
+if TYPE_CHECKING:
+    from auditor.check import Check
 
 FORMATS = ("html", "pdf", "json", "junit")
+SCHEME = r"[a-z][a-z0-9+.-]+"  # the word before the colon in `--data scheme:rest`
+
+Positive = Annotated[int, Range(1)]
+Whole = Annotated[int, Range(0)]
+Level = Literal["fail", "warn", "info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +46,7 @@ class Settings:
         options: Chosen options by check, coerced.
         levels: A verdict by rule, in place of the rule's own `warn` or `fail`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
+        durations: How many of the slowest checks the terminal lists.
     """
 
     checkpoint: Path
@@ -38,14 +57,14 @@ class Settings:
     preprocess: Mapping[str, Any] | str | None = None
     device: str = "auto"
     amp: bool = False
-    batch_size: int | None = None
-    workers: int | None = None
-    threads: int | None = None
-    samples: int = 8
-    seed: int = 0
+    batch_size: Positive | None = None
+    workers: Whole | None = None
+    threads: Positive | None = None
+    samples: Positive = 8
+    seed: Whole = 0
     expression: str = ""
     checks: tuple[str, ...] = ()
-    maxfail: int = 0
+    maxfail: Whole = 0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     out: Path | None = None
@@ -55,3 +74,179 @@ class Settings:
     trust_checkpoint: bool = False
     plugins: tuple[str, ...] = ()
     templates: Path | None = None
+    durations: Whole = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return self.out or Path("reports") / self.checkpoint.stem
+
+
+def load(
+    checkpoint: Path,
+    flags: Mapping[str, Any],
+    *,
+    file: File | None = None,
+    checks: Mapping[str, Check],
+    formats: Iterable[str] = FORMATS,
+) -> Settings:
+    """Return the settings that a configuration file, and the flags over it, ask for.
+
+    `flags` hold values by key, as `[tool.auditor]` would; None and () are not given. The checks
+    and formats that there are say which names are known.
+
+    Raises:
+        UsageError: A name that nobody knows, or a value of a wrong type or out of range.
+    """
+    file = file or File()
+    given = {key: value for key, value in flags.items() if value is not None and value != ()}
+    written = _Table(file.table, file.path, checks, tuple(formats)).settings()
+    flagged = _Table(given, None, checks, tuple(formats)).settings()
+    return Settings(Path(checkpoint), **_merged(written, flagged))
+
+
+def _merged(written: dict[str, Any], flagged: dict[str, Any]) -> dict[str, Any]:
+    both = written.keys() & flagged.keys()
+    merged = written | flagged
+    merged |= {name: written[name] | flagged[name] for name in ("arch_args", "levels") if name in both}
+    if "options" in both:
+        checks = written["options"] | flagged["options"]
+        merged["options"] = {c: written["options"].get(c, {}) | flagged["options"].get(c, {}) for c in checks}
+    if "plugins" in both:
+        merged["plugins"] = tuple(dict.fromkeys(written["plugins"] + flagged["plugins"]))
+    return merged
+
+
+_KINDS = get_type_hints(Settings, include_extras=True)
+_RENAMED = {
+    "arch_arg": "arch_args",
+    "check": "checks",
+    "checks": "options",
+    "format": "formats",
+    "k": "expression",
+    "plugin": "plugins",
+    "x": "maxfail",
+}
+_FIELDS = {name: name for name in _KINDS if name not in {"checkpoint", *_RENAMED.values()}} | _RENAMED
+_FIELDS["maxfail"] = "maxfail"
+
+_Size = Positive | tuple[Positive, ...]
+_PREPROCESS: Mapping[str, Any] = {
+    "resize": _Size,
+    "crop": _Size,
+    "mean": tuple[float, ...],
+    "std": tuple[float, ...],
+    "scale": float,
+    "color": Literal["rgb", "bgr", "gray"],
+    "interpolation": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Settings by key, and the file that they were written in; None for flags."""
+
+    entries: Mapping[str, Any]
+    path: Path | None
+    checks: Mapping[str, Check]
+    formats: tuple[str, ...]
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of Settings that the table sets."""
+        chosen = {}
+        with told_by(self.path):
+            for key, value in self.entries.items():
+                if key not in _FIELDS:
+                    known = [name.replace("_", "-") for name in _FIELDS]
+                    name = key.replace("_", "-")
+                    raise UsageError(f"no setting is called {name!r}{did_you_mean(name, known)}")
+                read = getattr(self, f"_{key}", None)
+                chosen[_FIELDS[key]] = read(value) if read else self._plain(key, value)
+        return chosen
+
+    def _plain(self, key: str, value: Any) -> Any:
+        kind = _KINDS[_FIELDS[key]]
+        if kind is Path or Path in get_args(kind):
+            return self._path(options.coerce(self._name(key), value, str))
+        return options.coerce(self._name(key), value, kind)
+
+    def _name(self, key: str) -> str:
+        dashes = "" if self.path else "-" if len(key) == 1 else "--"
+        return dashes + key.replace("_", "-")
+
+    def _path(self, text: str) -> Path:
+        """Return the path that a flag means from here, and a file from its own folder."""
+        return Path(shown(self.path.parent / Path(text).expanduser())) if self.path else Path(text)
+
+    def _data(self, value: Any) -> str:
+        text: str = options.coerce(self._name("data"), value, str)
+        has_scheme = re.match(f"{SCHEME}:", text)
+        return text if has_scheme else str(self._path(text))
+
+    def _arch(self, value: Any) -> str:
+        text: str = options.coerce(self._name("arch"), value, str)
+        file, colon, name = text.rpartition(":")
+        return f"{self._path(file)}:{name}" if colon and file.endswith(".py") else text
+
+    def _arch_arg(self, value: Any) -> Mapping[str, Any]:
+        return _mapping(self._name("arch_arg"), value)
+
+    def _device(self, value: Any) -> str:
+        text: str = options.coerce(self._name("device"), value, str)
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+            raise UsageError(f"{self._name('device')} is {text!r}, but has to be auto, cpu, cuda, cuda:N or mps")
+        return text
+
+    def _x(self, value: Any) -> int:
+        first: bool = options.coerce(self._name("x"), value, bool)
+        return 1 if first else self.entries.get("maxfail", 0)
+
+    def _format(self, value: Any) -> tuple[str, ...]:
+        names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])
+        return tuple(_known("report format", name, self.formats) for name in names)
+
+    def _check(self, value: Any) -> tuple[str, ...]:
+        names = options.coerce(self._name("check"), value, tuple[str, ...])
+        return tuple(_known("check", name, self.checks) for name in names)
+
+    def _checks(self, value: Any) -> dict[str, dict[str, Any]]:
+        return {name: self._options(name, table) for name, table in underscored(_mapping("checks", value)).items()}
+
+    def _options(self, name: str, table: Any) -> dict[str, Any]:
+        check = self.checks[_known("check", name, self.checks)]
+        return {o: check.coerce(o, v) for o, v in underscored(_mapping(f"checks.{name}", table)).items()}
+
+    def _levels(self, value: Any) -> dict[str, str]:
+        rules = [rule for check in self.checks.values() for rule in check.rules]
+        levels = _mapping("levels", value)
+        return {_known("rule", r, rules): options.coerce(f"levels.{r}", v, Level) for r, v in levels.items()}
+
+    def _preprocess(self, value: Any) -> Mapping[str, Any] | str:
+        if isinstance(value, Mapping):
+            return _preprocess(value)
+        text: str = options.coerce(self._name("preprocess"), value, str)
+        path = self._path(text)
+        if path.suffix not in (".toml", ".json") and not path.is_file():
+            return text
+        table = parsed(path)
+        with told_by(path):
+            return _preprocess(_mapping("preprocess", table.get("preprocess", table)))
+
+
+def _preprocess(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    keys = [_known("key of [preprocess]", key, _PREPROCESS) for key in table]
+    return {key: options.coerce(f"preprocess.{key}", table[key], _PREPROCESS[key]) for key in keys}
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name} is {value!r}, but has to be a table")
+    return value
+
+
+def _known(what: str, name: str, known: Iterable[str]) -> str:
+    if name not in (names := list(known)):
+        raise UsageError(
+            f"no {what} is called {name!r}{did_you_mean(name, names) or '; there are: ' + ', '.join(names)}"
+        )
+    return name

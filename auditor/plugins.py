@@ -1,0 +1,173 @@
+"""What plugins provide, collected and validated before anything runs.
+
+A module that holds checks is a plugin already; the hooks are for what else it brings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from auditor import discovery, hooks
+from auditor.check import Check
+from auditor.config import FORMATS, SCHEME
+from auditor.discovery import BUILT_IN, Plugin
+from auditor.errors import PluginError, did_you_mean
+
+_HOOKS = ("auditor_checks", "auditor_architectures", "auditor_data", "auditor_formats", "auditor_templates")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """All that plugins provide, the built-in ones first.
+
+    Attributes:
+        origins: The plugin that a check comes from, by the check's name.
+        architectures: Builders by the scheme of `--arch scheme:...`.
+        data: Sources by the scheme of `--data scheme:...`.
+        formats: Writers by the name of the format, without the built-in ones.
+        templates: Folders that stand before the built-in templates.
+    """
+
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    architectures: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    data: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    formats: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    templates: tuple[Path, ...] = ()
+
+
+def load(modules: Sequence[str] = (), *, start: Path | None = None) -> Plugins:
+    """Return what all plugins provide: built in, installed, named, and in files from `start` up.
+
+    Raises:
+        PluginError: A plugin can't be imported, breaks the contract of a hook, or brings a name
+            that another one has.
+    """
+    start = start or Path.cwd()
+    found = [*discovery.built_in(), *discovery.installed(), *discovery.named(modules, start), *discovery.files(start)]
+    once = {id(plugin.content): plugin for plugin in reversed(found)}
+    return collected(list(reversed(once.values())))
+
+
+def collected(plugins: Sequence[Plugin]) -> Plugins:
+    """Return what the given plugins provide.
+
+    Raises:
+        PluginError: One breaks the contract of a hook, or two bring one name.
+    """
+    shelves = [(plugin.name, _provided(plugin)) for plugin in plugins]
+    return Plugins(
+        checks=_merged("check", [(owner, shelf.checks) for owner, shelf in shelves]),
+        origins={name: owner for owner, shelf in shelves for name in shelf.checks},
+        architectures=_merged("architecture", [(owner, shelf.architectures) for owner, shelf in shelves]),
+        data=_merged("data source", [(owner, shelf.data) for owner, shelf in shelves]),
+        formats=_merged("format", [(owner, shelf.formats) for owner, shelf in shelves], taken=FORMATS),
+        templates=tuple(folder for _, shelf in shelves for folder in shelf.templates),
+    )
+
+
+def _merged(what: str, shelves: Iterable[tuple[str, Mapping[str, Any]]], taken: Iterable[str] = ()) -> dict[str, Any]:
+    owners = dict.fromkeys(taken, BUILT_IN)
+    merged = {}
+    for owner, shelf in shelves:
+        for name, value in shelf.items():
+            if name in owners:
+                raise PluginError(f"two plugins bring the {what} {name!r}: {owners[name]!r} and {owner!r}")
+            owners[name], merged[name] = owner, value
+    return merged
+
+
+def _provided(plugin: Plugin) -> Plugins:
+    """Register one plugin, ask its hooks, and validate the answers."""
+    answers = _answers(plugin)
+    return Plugins(
+        checks=_checks(plugin, answers.get("auditor_checks", ())),
+        architectures=_by_scheme(plugin, "auditor_architectures", answers),
+        data=_by_scheme(plugin, "auditor_data", answers),
+        formats=_by_scheme(plugin, "auditor_formats", answers),
+        templates=_folders(plugin, answers.get("auditor_templates", ())),
+    )
+
+
+def _answers(plugin: Plugin) -> dict[str, Any]:
+    manager = pluggy.PluginManager("auditor")
+    manager.add_hookspecs(hooks)
+    _register(manager, plugin)
+    answers: dict[str, Any] = {}
+    for caller in manager.get_hookcallers(plugin.content) or ():
+        try:
+            answers[caller.name] = _settled(*caller())
+        except Exception as error:
+            raise PluginError(f"plugin {plugin.name!r}: {caller.name} broke: {discovery.told(error)}") from error
+    return answers
+
+
+def _settled(answer: Any = ()) -> Any:
+    """Return an answer with the generators in it run, so that they break here or never."""
+    return answer if isinstance(answer, Mapping | str) or not isinstance(answer, Iterable) else tuple(answer)
+
+
+def _register(manager: pluggy.PluginManager, plugin: Plugin) -> None:
+    try:
+        manager.register(plugin.content)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"plugin {plugin.name!r}: {' '.join(str(error).split())}") from error
+    callers = manager.get_hookcallers(plugin.content) or []
+    for caller in callers:
+        if not caller.has_spec():
+            hint = did_you_mean(caller.name, _HOOKS)
+            raise PluginError(f"plugin {plugin.name!r}: there is no hook {caller.name!r}{hint}")
+    for name in set(_HOOKS) - {caller.name for caller in callers}:
+        if callable(getattr(plugin.content, name, None)):
+            raise PluginError(f"plugin {plugin.name!r}: {name} needs @auditor.hookimpl above it")
+
+
+def _checks(plugin: Plugin, answer: Any) -> dict[str, Check]:
+    offered = answer if isinstance(answer, tuple) else (answer,)
+    for check in offered:
+        if not isinstance(check, Check):
+            raise _wrong(plugin, "auditor_checks", check, "checks made with @auditor.Check")
+    found: dict[str, Check] = {}
+    for check in [*_written_in(plugin.content), *offered]:
+        if found.setdefault(check.name, check) is not check:
+            raise PluginError(f"plugin {plugin.name!r} brings two checks called {check.name!r}")
+    return found
+
+
+def _written_in(content: Any) -> Iterator[Check]:
+    """Yield the checks that were made in a module, not those that it imported."""
+    if isinstance(content, Check):
+        yield content
+    elif isinstance(content, ModuleType):
+        for value in vars(content).values():
+            if isinstance(value, Check) and value.function.__module__ == content.__name__:
+                yield value
+
+
+def _by_scheme(plugin: Plugin, hook: str, answers: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    answer = answers.get(hook, {})
+    if not isinstance(answer, Mapping):
+        raise _wrong(plugin, hook, answer, "a mapping of names to functions")
+    for name, function in answer.items():
+        if not (isinstance(name, str) and re.fullmatch(SCHEME, name) and callable(function)):
+            raise _wrong(plugin, hook, {name: function}, "names of small letters and digits, each with a function")
+    return dict(answer)
+
+
+def _folders(plugin: Plugin, answer: Any) -> tuple[Path, ...]:
+    folders = answer if isinstance(answer, tuple) else (answer,)
+    for folder in folders:
+        if not (isinstance(folder, Path) and folder.is_dir()):
+            raise _wrong(plugin, "auditor_templates", folder, "paths of folders that exist")
+    return folders
+
+
+def _wrong(plugin: Plugin, hook: str, answer: object, expected: str) -> PluginError:
+    return PluginError(f"plugin {plugin.name!r}: {hook} returned {answer!r}, but has to return {expected}")
