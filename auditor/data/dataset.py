@@ -1,0 +1,119 @@
+"""The images of an audit, from files to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from auditor.data.class_names import class_names
+from auditor.data.geometry import resized_size
+from auditor.data.image import MAX_PIXELS, Unreadable, decode
+from auditor.data.labels import Labels, fit
+from auditor.data.listing import Listing, listing
+from auditor.data.preprocessing import Preprocess
+
+__all__ = [
+    "ImageData",
+    "Labels",
+    "Listing",
+    "Loaded",
+    "Sample",
+    "class_names",
+    "fit",
+    "listing",
+    "loader",
+]
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image, ready for the network; without a tensor where `reason` says why it can't be read."""
+
+    index: int
+    tensor: Float[Tensor, "c h w"] | None
+    label: int | None
+    reason: str = ""
+
+
+class Loaded(NamedTuple):
+    """A batch: what could be read, and apart from it the names and reasons of what could not.
+
+    Attributes:
+        indices: Which image of the listing each one is.
+        labels: The index of its class, -1 where that is unknown.
+    """
+
+    indices: Int64[Tensor, " n"]
+    images: Float[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+    unreadable: list[tuple[str, str]]
+
+
+class ImageData(Dataset[Sample]):
+    """The files of a listing, decoded and preprocessed one by one."""
+
+    def __init__(self, listing: Listing, labels: Labels, preprocess: Preprocess) -> None:
+        self.listing = listing
+        self.labels = labels
+        self.preprocess = preprocess
+
+    def __len__(self) -> int:
+        return len(self.listing.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        label = self.labels.indices[index]
+        try:
+            return Sample(index, self._tensor(self.listing.files[index]), label)
+        except Unreadable as error:
+            return Sample(index, None, label, error.reason)
+
+    def _tensor(self, path: Path) -> Float[Tensor, "c h w"]:
+        image = decode(path)
+        width, height = resized_size(image.size, self.preprocess.resize)
+        if width * height > MAX_PIXELS or not min(width, height):
+            raise Unreadable(path, f"absurdly long: {image.width} x {image.height} pixels become {width} x {height}")
+        return self.preprocess.tensor(image)
+
+    def collate(self, samples: Sequence[Sample]) -> Loaded:
+        """Return samples as one batch, which is empty where none could be read."""
+        read = [(s.index, s.tensor, UNKNOWN if s.label is None else s.label) for s in samples if s.tensor is not None]
+        return Loaded(
+            torch.tensor([index for index, _, _ in read], dtype=torch.int64),
+            torch.stack([tensor for _, tensor, _ in read]) if read else torch.empty(0, *self.preprocess.input_shape),
+            torch.tensor([label for _, _, label in read], dtype=torch.int64),
+            [(self.listing.names[s.index], s.reason) for s in samples if s.tensor is None],
+        )
+
+
+def loader(
+    data: ImageData,
+    *,
+    batch_size: int,
+    workers: int = 0,
+    pin: bool = False,
+    indices: Sequence[int] | None = None,
+) -> Iterable[Loaded]:
+    """Return the batches, in the order of the listing or of `indices`.
+
+    Args:
+        workers: Processes that decode; 0 decodes in this one.
+        pin: Put batches into memory that a GPU can fetch by itself.
+        indices: Only these images.
+    """
+    return DataLoader(
+        data,
+        batch_size=batch_size,
+        sampler=range(len(data)) if indices is None else list(indices),
+        num_workers=workers,
+        pin_memory=pin,
+        collate_fn=data.collate,
+    )

@@ -1,0 +1,141 @@
+"""Any image file, read as a person would see it: upright, 8 bits, RGB.
+
+What a file leaves open is settled here: transparency lies on white, as on the page of a report;
+of several frames the first counts; grey of more than 8 bits is scaled from its full range, never
+clipped; embedded colour profiles are ignored, as training pipelines ignore them.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Num, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from auditor.errors import DataError
+
+MAX_PIXELS = 1024**3 // 4 // 3
+"""More pixels than these (a quarter of a GiB as RGB) are taken for a decompression bomb."""
+
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in "avif bmp dib gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp".split()  # noqa: SIM905
+)
+
+# Nothing here starts another program, as PostScript would. The content decides, not the suffix.
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+
+# What Pillow's parsers raise, in sum, on files that are damaged or made to hurt.
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    Image.DecompressionBombError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Unreadable(DataError):
+    """An image file that can't be used; `reason` says why in a few words."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} can't be read: {reason}")
+        self.reason = reason
+
+
+def decode(path: Path) -> Image.Image:
+    """Return the image in the file, upright and in RGB.
+
+    Raises:
+        Unreadable: The file is missing, empty, damaged, no image or absurdly large.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _opened(path)
+        except _DAMAGED as error:
+            raise Unreadable(path, _reason(path, error)) from error
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path, formats=_FORMATS) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise Unreadable(path, _too_large(f"{width} x {height} pixels"))
+        image.load()  # before the orientation is asked for: TIFF applies its own while loading
+        return _upright(_rgb(image), _orientation(image))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        deep = np.asarray(image)
+        return Image.fromarray(_eight_bits(deep, _full_intensities(image.mode))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _full_intensities(mode: str) -> tuple[int, ...]:
+    """Return what white may be in this mode, the least first; 32 bits don't say what they hold."""
+    return {"F": (1, 255, 65535), "I": (255, 65535)}.get(mode, (65535,))
+
+
+def _eight_bits(deep: Num[np.ndarray, "h w"], whites: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
+    """Scale to 0..255 by the least white that no value exceeds, or by the values' own range."""
+    values = np.nan_to_num(deep.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = values.min(), values.max()
+    fitting = [white for white in whites if low >= 0 and high <= white]
+    black, span = (0.0, float(fitting[0])) if fitting else (low, high - low or 1.0)
+    return np.rint((values - black) * (255 / span)).astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except _DAMAGED:
+        return 1  # broken metadata does not make the pixels worse
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _reason(path: Path, error: BaseException) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large("its header asks for more")
+    if isinstance(error, UnidentifiedImageError):
+        return "empty file" if path.stat().st_size == 0 else "no image, or a damaged header"
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    first_line = str(error).partition("\n")[0][:100]
+    return f"damaged: {first_line or type(error).__name__}"
+
+
+def _too_large(found: str) -> str:
+    return f"absurdly large: {found}, at most {MAX_PIXELS:,} pixels are read"

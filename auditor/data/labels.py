@@ -1,0 +1,137 @@
+"""From what folders and manifests say to the indices of the network's outputs."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from auditor.data.listing import Listing
+from auditor.errors import DataError, did_you_mean
+
+_WORDNET: Final = re.compile(r"n\d{8}", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
+_SHOWN: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What each image shows, as the index of an output.
+
+    Attributes:
+        indices: By image; None where nothing is known.
+        classes: A name for every output of the network.
+        problem: Why the folders don't fit, with both lists; every index is None then.
+        names_source: Where the names come from: `class names`, `folders`, `labels` or `numbers`.
+    """
+
+    indices: tuple[int | None, ...]
+    classes: tuple[str, ...]
+    problem: str = ""
+    names_source: str = "class names"
+
+
+def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Labels:
+    """Match the labels as found with the network's outputs.
+
+    With class names: by name, where upper case and `_` for a space make no difference. Where no
+    name fits, numbers are indices. Without class names as many folders as outputs are the classes
+    in sorted order, as torchvision's `ImageFolder` has it; so are all of ImageNet's WordNet ids.
+    Folders that fit in no way are a `problem`; a label in a manifest has to fit.
+
+    Raises:
+        DataError: There are more or fewer class names than outputs, or a manifest's label is
+            no class.
+    """
+    if names is not None and len(names) != outputs:
+        raise DataError(f"there are {len(names)} class names, but the network has {outputs} outputs")
+    found = _distinct(listing.labels)
+    classes, source = _classes(found, listing.folders, outputs, names)
+    try:
+        places = _places(found, _spelled(listing.folders, classes), "folder" if listing.folders else "label", source)
+    except DataError as misfit:
+        if not listing.folders:
+            raise
+        return Labels((None,) * len(listing.labels), classes, str(misfit), source)
+    return Labels(tuple(None if label is None else places[label] for label in listing.labels), classes, "", source)
+
+
+def _distinct(labels: Iterable[str | int | None]) -> list[str | int]:
+    found = {label for label in labels if label is not None}
+    return sorted(found, key=lambda label: (isinstance(label, str), label))
+
+
+def _classes(
+    found: Sequence[str | int], folders: Sequence[str], outputs: int, names: Sequence[str] | None
+) -> tuple[tuple[str, ...], str]:
+    if names is not None:
+        return tuple(names), "class names"
+    spelled = tuple(folders) or tuple(label for label in found if isinstance(label, str))
+    if len(spelled) == outputs and not all(_is_index(name, outputs) for name in spelled):
+        return spelled, "folders" if folders else "labels"
+    return tuple(f"class {i}" for i in range(outputs)), "numbers"
+
+
+def _spelled(folders: Sequence[str], classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the classes as the folders call them: by name, or by ids whose order is that of the outputs."""
+    by_id = len(folders) == len(classes) and all(_WORDNET.fullmatch(folder) for folder in folders)
+    return tuple(folders) if by_id and not set(folders) <= set(classes) else classes
+
+
+def _places(found: Sequence[str | int], classes: tuple[str, ...], kind: str, source: str) -> dict[str | int, int]:
+    """Return the index of every label.
+
+    Raises:
+        DataError: A label is no class, or the name of two.
+    """
+    exact, alike = _positions(classes), _positions(map(_plain, classes))
+    words = [label for label in found if isinstance(label, str)]
+    named = {word: exact.get(word) or alike.get(_plain(word), []) for word in words}
+    for label, positions in named.items():
+        if len(positions) > 1:
+            raise DataError(f"{kind} {label!r} is ambiguous: it is the name of the classes {_and(positions)}")
+    places: dict[str | int, int] = {label: positions[0] for label, positions in named.items() if positions}
+    if not places:
+        places = {label: int(label) for label in found if _is_index(label, len(classes))}
+    places |= {label: label for label in found if isinstance(label, int) and 0 <= label < len(classes)}
+    strangers = [label for label in found if label not in places]
+    if strangers:
+        raise DataError(_misfit(kind, strangers, found, classes, source))
+    return places
+
+
+def _positions(names: Iterable[str]) -> dict[str, list[int]]:
+    positions: defaultdict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        positions[name].append(index)
+    return positions
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def _is_index(label: str | int, outputs: int) -> bool:
+    return bool(_NUMBER.fullmatch(str(label))) and int(label) < outputs
+
+
+def _misfit(
+    kind: str, strangers: Sequence[str | int], found: Sequence[str | int], classes: Sequence[str], source: str
+) -> str:
+    many = len(strangers) > 1
+    hint = did_you_mean(str(strangers[0]), classes)
+    met = f"the {kind}{'s' * many} {_and(strangers)} {'are' if many else 'is'} no class of the network"
+    if source == "numbers":
+        expected = f"it has {len(classes)} outputs without names: use 0 to {len(classes) - 1}, or give --classes FILE"
+    else:
+        expected = f"its {len(classes)} classes are: {_and(classes)}"
+    return f"{met}; found {len(found)} {kind}s: {_and(found)}; {expected}{hint}"
+
+
+def _and(items: Sequence[str | int]) -> str:
+    """Return a list for a sentence, shortened in the middle."""
+    if len(items) <= _SHOWN:
+        return ", ".join(map(repr, items))
+    return f"{', '.join(map(repr, items[: _SHOWN - 2]))} ... {items[-1]!r} ({len(items)} in all)"

@@ -1,0 +1,170 @@
+"""Which images there are, and what their folders or their manifest call them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from auditor.data import image, manifest
+from auditor.data.manifest import Label
+from auditor.errors import DataError, did_you_mean
+
+Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
+
+_NO_SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType({})
+_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.+-]+(?=:)")
+_IGNORED: Final = frozenset(["__macosx", "thumbs.db", "desktop.ini"])
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Image files in a stable order; whether they can be read is not yet known.
+
+    Attributes:
+        names: Paths below the root, with `/`, whatever the root is called.
+        labels: As found: the folder's name, the manifest's text or number, or None.
+        folders: Every class folder, sorted, also those without images; () for a manifest.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    names: tuple[str, ...]
+    labels: tuple[Label, ...]
+    folders: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the names, the labels and the contents of all files."""
+        total = hashlib.sha256(json.dumps(self.folders).encode())
+        with ThreadPoolExecutor() as threads:
+            for entry in zip(self.names, self.labels, threads.map(_digest, self.files), strict=True):
+                total.update(json.dumps(entry).encode() + b"\n")
+        return total.hexdigest()
+
+
+def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> Listing:
+    """Return the images of a folder, of a manifest, or of a plugin's `scheme:rest`.
+
+    A folder's first level are the classes; images beside these folders have no label. Hidden
+    files are left out, links followed.
+
+    Raises:
+        DataError: There is no such source, or it holds no image.
+    """
+    found = _SCHEME.match(source)
+    if found and found[0] in schemes:
+        return _of_plugin(source, schemes[found[0]](source[found.end() + 1 :]))
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _of_folder(path)
+    if not path.exists():
+        raise DataError(_missing(source, path, schemes))
+    if path.suffix.lower() in manifest.SUFFIXES:
+        return _of_manifest(path)
+    raise DataError(f"data {source} is a file; expected a folder of images or a manifest ({_those(manifest.SUFFIXES)})")
+
+
+def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
+    scheme = _SCHEME.match(source)
+    if scheme:
+        known = ", ".join(sorted(schemes)) or "none"
+        return f"no data source is called {scheme[0]!r}; plugins provide: {known}{did_you_mean(scheme[0], schemes)}"
+    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    return f"data {source} does not exist; expected a folder of images or a manifest{did_you_mean(path.name, beside)}"
+
+
+def _of_folder(root: Path) -> Listing:
+    others: Counter[str] = Counter()
+    names, folders = [], []
+    for name in _walk(root, "", ()):
+        if name.endswith("/"):
+            folders.append(name[:-1])
+        elif Path(name).suffix.lower() in image.SUFFIXES:
+            names.append(name)
+        else:
+            others[Path(name).suffix.lower() or "no suffix"] += 1
+    if not names:
+        raise DataError(_no_image(root, others))
+    names.sort(key=os.fsencode)
+    labels = tuple(_printable(n.partition("/")[0]) if "/" in n else None for n in names)
+    return Listing(
+        root=root,
+        files=tuple(root / name for name in names),
+        names=tuple(map(_printable, names)),
+        labels=labels,
+        folders=tuple(map(_printable, sorted(folders, key=os.fsencode))),
+    )
+
+
+def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
+    """Yield the files below a folder and, with a `/` at the end, the folders of the first level."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return  # a link back to where we came from
+    try:
+        entries = [e for e in os.scandir(folder) if not e.name.startswith(".") and e.name.lower() not in _IGNORED]
+    except OSError as error:
+        raise DataError(f"folder {folder} can't be read: {error.strerror}") from error
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            if not prefix:
+                yield f"{name}/"
+            yield from _walk(folder / entry.name, f"{name}/", (*above, here))
+        elif entry.is_file() or entry.is_symlink():
+            yield name
+
+
+def _no_image(root: Path, others: Counter[str]) -> str:
+    if not others:
+        return f"folder {root} is empty; expected images ({_those(sorted(image.SUFFIXES))})"
+    kinds = ", ".join(f"{count} x {suffix}" for suffix, count in others.most_common(3))
+    return f"folder {root} holds no image, only {kinds}; expected {_those(sorted(image.SUFFIXES))}"
+
+
+def _of_manifest(path: Path) -> Listing:
+    root = path.parent
+    entries = manifest.read(path)
+    files = tuple(root / Path(entry.path).expanduser() for entry in entries)
+    return Listing(root, files, tuple(_name(f, root) for f in files), tuple(e.label for e in entries))
+
+
+def _of_plugin(source: str, found: Iterable[tuple[Path, Label]]) -> Listing:
+    entries = [(Path(path), label) for path, label in found]
+    if not entries:
+        raise DataError(f"data source {source} lists no image")
+    files = tuple(path for path, _ in entries)
+    root = Path(os.path.commonpath([path.absolute().parent for path in files]))
+    return Listing(root, files, tuple(_name(f.absolute(), root) for f in files), tuple(label for _, label in entries))
+
+
+def _name(path: Path, root: Path) -> str:
+    inside = path.relative_to(root) if path.is_relative_to(root) else path
+    return _printable(inside.as_posix())
+
+
+def _printable(name: str) -> str:
+    """Return the name as text that can be written anywhere: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _those(suffixes: Iterable[str]) -> str:
+    return ", ".join(suffixes)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
