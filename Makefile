@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all the set-up themselves; `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench wheel ci clean
+
+BIN := .venv/bin
+ARGS :=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: .venv/.installed ## Make .venv with the pinned dependencies, and install the system libraries
+
+.venv/.installed: pyproject.toml constraints.txt
+	@.ci/python .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@.ci/system report
+	@touch $@
+
+demo: setup ## Audit EfficientNet-Lite0 on photographs, and write reports/demo
+	@$(BIN)/auditor demo $(ARGS) || test $$? -eq 1 # a verdict is no failure of the demo
+
+test: setup ## Run the whole test suite; ARGS="-k words" for a part
+	@.ci/system tests
+	$(BIN)/pytest $(ARGS)
+
+lint: setup ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy -p auditor
+	$(BIN)/lint-imports
+
+format: setup ## Put the code in shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup ## Measure against the bare forward pass
+	$(BIN)/python -m benchmarks $(ARGS)
+
+wheel: setup ## Build dist/auditor-*.whl
+	$(BIN)/python -m build --wheel --no-isolation
+
+ci: ## What the continuous integration runs
+	.ci/run
+
+clean: ## Remove what was built, but not .venv and reports
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
