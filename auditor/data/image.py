@@ -27,7 +27,7 @@ SUFFIXES = frozenset(
 )
 
 # Nothing here starts another program, as PostScript would. The content decides, not the suffix.
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 
 # What Pillow's parsers raise, in sum, on files that are damaged or made to hurt.
 _DAMAGED = (

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auditor.data.manifest import read
+from auditor.errors import DataError
+
+
+def entries(folder: Path, text: str | bytes, name: str = "list.csv") -> list[tuple[str, str | int | None]]:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return [tuple(entry) for entry in read(path)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.png,cat\nb/c.png,dog\n",
+        "path,label\na.png,cat\nb/c.png,dog",
+        "\ufeffPath,Label\r\na.png,cat\r\n\r\nb/c.png,dog\r\n",
+        "id,label,path\n1,cat,a.png\n2,dog,b/c.png\n",
+        "filename,class\na.png,cat\nb/c.png,dog\n",
+        "path;label\na.png;cat\nb/c.png;dog\n",
+        'path,label\n"a.png","cat"\n"b/c.png", dog\n',
+    ],
+)
+def test_every_usual_way_to_write_a_table_is_read(tmp_path: Path, text: str) -> None:
+    assert entries(tmp_path, text) == [("a.png", "cat"), ("b/c.png", "dog")]
+
+
+def test_tabs_separate_a_tsv_and_commas_may_be_in_names(tmp_path: Path) -> None:
+    assert entries(tmp_path, "a,b.png\tcat\n", "list.tsv") == [("a,b.png", "cat")]
+    assert entries(tmp_path, '"a,b.png",cat\n') == [("a,b.png", "cat")]
+
+
+@pytest.mark.parametrize("text", ["a.png,\nb.png,\n", "a.png\nb.png\n", "path\na.png\nb.png\n"])
+def test_an_image_without_label_has_none(tmp_path: Path, text: str) -> None:
+    assert entries(tmp_path, text) == [("a.png", None), ("b.png", None)]
+
+
+def test_json_lines_keep_numbers_and_names_apart(tmp_path: Path) -> None:
+    text = '{"path": "a.png", "label": 3}\n\n{"label": "3", "file": "b.png"}\n["c.png", "dog"]\n'
+    text += '{"path": "d.png"}\n"e.png"\n'
+    assert entries(tmp_path, text, "list.jsonl") == [
+        ("a.png", 3),
+        ("b.png", "3"),
+        ("c.png", "dog"),
+        ("d.png", None),
+        ("e.png", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("list.csv", "", "lists no image"),
+        ("list.csv", "path,label\n", "lists no image"),
+        ("list.csv", "image_id,label\n1,cat\n", "has no column 'path'; its columns are: image_id, label"),
+        ("list.csv", "1,a.png,cat\n", "has 3 columns and no header"),
+        ("list.csv", "a.png,cat\n,dog\n", "line 2 has no path"),
+        ("list.csv", 'a.png,cat\n"b.png,dog\n', "line 2: unexpected end of data"),
+        ("list.csv", b"a.png,cat\nb\xff.png,dog\n", "is no UTF-8 text"),
+        ("list.jsonl", '{"path": "a.png"}\n{"path": \n', "line 2 is no JSON"),
+        ("list.jsonl", "[" * 100_000, "line 1 is no JSON"),
+        ("list.jsonl", '{"label": "cat"}\n', "line 1 has no path"),
+        ("list.jsonl", '{"path": "a.png", "label": 0.5}\n', "label 0.5; expected a name or a class index"),
+        ("list.jsonl", '{"path": "a.png", "label": true}\n', "label True"),
+        ("list.jsonl", "3\n", "line 1 has no path"),
+    ],
+)
+def test_a_manifest_that_can_not_be_read_gets_one_line(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
+    with pytest.raises(DataError) as caught:
+        entries(tmp_path, text, name)
+    assert line in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
