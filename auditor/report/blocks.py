@@ -1,0 +1,233 @@
+"""Evidence as the templates print it: every number already a text, every picture embedded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from auditor.report import wording
+from auditor.report.album import Album, Picture
+from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LONGEST_ADVICE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A verdict: the name that style sheets know, and the word that readers know."""
+
+    name: str
+    word: str
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Badge:
+        return cls(str(verdict), wording.VERDICTS[verdict])
+
+
+@dataclass(frozen=True, slots=True)
+class FindingBlock:
+    """One finding.
+
+    Attributes:
+        advice: A detail that is short enough to stand beside the message.
+        detail: A detail that is not.
+    """
+
+    badge: Badge
+    check: str
+    rule: str
+    subject: str
+    message: str
+    value: str
+    limit: str
+    n: str
+    interval: str
+    advice: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A colour bar with its numbers; `stops` are offsets in percent and colours."""
+
+    id: str
+    low: str
+    middle: str
+    high: str
+    label: str
+    stops: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FigureBlock:
+    title: str
+    caption: str
+    picture: Picture
+    bar: Bar | None
+    kind: str = "figure"
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryItem:
+    picture: Picture
+    label: str
+    value: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryBlock:
+    """A gallery; `rows` are the same items, as many a row as print has columns."""
+
+    title: str
+    caption: str
+    items: tuple[GalleryItem, ...]
+    rows: tuple[tuple[GalleryItem, ...], ...]
+    columns: int
+    bar: Bar | None
+    kind: str = "gallery"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    align: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    text: str
+    align: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableBlock:
+    """A table; `note` says what was left out of it."""
+
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str
+    kind: str = "table"
+
+
+Block = FigureBlock | GalleryBlock | TableBlock
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """What a page may hold.
+
+    Attributes:
+        rows: The most rows of a table.
+        passes: The most findings of a check that are no worse than `pass`.
+        lines: The most lines of a finding's detail.
+    """
+
+    rows: int
+    passes: int
+    lines: int
+
+
+SCREEN = Medium(rows=2000, passes=8, lines=400)
+PRINT = Medium(rows=24, passes=12, lines=14)
+
+
+class Blocks:
+    """Turns evidence into blocks, for one page."""
+
+    def __init__(self, medium: Medium, album: Album) -> None:
+        self._medium = medium
+        self._album = album
+        self._bars = 0
+
+    def of(self, piece: Figure | Gallery | Table) -> Block:
+        match piece:
+            case Figure():
+                return self._figure(piece)
+            case Gallery():
+                return self._gallery(piece)
+            case Table():
+                return self.table(piece)
+
+    def finding(self, check: str, finding: Finding) -> FindingBlock:
+        detail = finding.detail.strip()
+        short = len(detail) <= _LONGEST_ADVICE and detail.count("\n") < 3
+        return FindingBlock(
+            badge=Badge.of(finding.verdict),
+            check=check,
+            rule=finding.rule,
+            subject=finding.subject,
+            message=finding.message,
+            value=wording.measured(finding.value, finding.unit),
+            limit=wording.measured(finding.limit, finding.unit),
+            n="" if finding.n is None else f"{finding.n:,}",
+            interval=wording.interval(finding.interval, finding.unit),
+            advice=detail if short else "",
+            detail="" if short else self._cut(detail),
+        )
+
+    def table(self, table: Table) -> TableBlock:
+        width = max([len(table.columns), *map(len, table.rows)])  # a row may be longer or shorter than the head
+        names = table.columns + ("",) * (width - len(table.columns))
+        rows = [row + (None,) * (width - len(row)) for row in table.rows]
+        aligns = [_align(values) for values in zip(*rows, strict=True)] or ["text"] * width
+        shown = rows[: self._medium.rows]
+        return TableBlock(
+            table.title,
+            table.caption,
+            tuple(Column(name, align) for name, align in zip(names, aligns, strict=True)),
+            tuple(tuple(Cell(wording.cell(v), align) for v, align in zip(row, aligns, strict=True)) for row in shown),
+            _left_out(len(rows) - len(shown), len(shown)),
+        )
+
+    def _figure(self, figure: Figure) -> FigureBlock:
+        alt = figure.alt or f"{figure.title}. {figure.caption}"
+        picture = self._album.picture(figure.image, alt, pixels=1340)
+        return FigureBlock(figure.title, figure.caption, picture, self._bar(figure.scale))
+
+    def _gallery(self, gallery: Gallery) -> GalleryBlock:
+        columns = _columns(len(gallery.items))
+        items = tuple(self._item(item, pixels=1340 // columns) for item in gallery.items)
+        rows = tuple(items[start : start + columns] for start in range(0, len(items), columns))
+        return GalleryBlock(gallery.title, gallery.caption, items, rows, columns, self._bar(gallery.scale))
+
+    def _item(self, item: Item, *, pixels: int) -> GalleryItem:
+        value = "" if item.value is None else wording.decimal(item.value)
+        alt = item.alt or ", ".join(part for part in (item.label, value, item.file) if part)
+        return GalleryItem(self._album.picture(item.image, alt, pixels=pixels), item.label, value, item.file)
+
+    def _bar(self, scale: Scale | None) -> Bar | None:
+        if scale is None:
+            return None
+        self._bars += 1
+        colours = [colour for colour in scale.colours if _COLOUR.fullmatch(colour)]
+        last = max(len(colours) - 1, 1)
+        stops = tuple((f"{100 * index / last:.4g}%", colour) for index, colour in enumerate(colours))
+        low, middle, high = (wording.decimal(v) for v in (scale.low, (scale.low + scale.high) / 2, scale.high))
+        return Bar(f"bar-{self._bars}", low, middle, high, scale.label, stops)
+
+    def _cut(self, detail: str) -> str:
+        """Keep the end: a traceback says last what happened."""
+        lines = detail.splitlines()
+        return "\n".join(lines if len(lines) <= self._medium.lines else ["…", *lines[-self._medium.lines :]])
+
+
+def _align(values: tuple[str | float | int | bool | None, ...]) -> str:
+    kinds = {type(value) for value in values if value is not None}
+    return "number" if kinds and kinds <= {int, float} else "text"
+
+
+def _columns(count: int) -> int:
+    """Return how many pictures stand side by side in print, the last row as full as can be."""
+    if count <= 6:
+        return {0: 1, 1: 2, 6: 3}.get(count, count)
+    return min((6, 5, 4), key=lambda columns: -count % columns)
+
+
+def _left_out(count: int, shown: int) -> str:
+    if not count:
+        return ""
+    return f"The first {shown:,} rows; {count:,} more stand in audit.json."

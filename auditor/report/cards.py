@@ -1,0 +1,145 @@
+"""What was audited, as short lists of facts: the network, the data, and how to run it again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.report import wording
+from auditor.report.node import encoded
+from auditor.results import Audit, LayerFacts, Table
+
+_LONGEST_FACT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and what it is; `kind` is `plain`, `code` or `warn`."""
+
+    name: str
+    value: str
+    kind: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    title: str
+    lead: str
+    facts: tuple[Fact, ...]
+
+
+def overview(audit: Audit) -> tuple[Card, ...]:
+    """Return the cards of the first screen."""
+    return _network(audit), _data(audit)
+
+
+def provenance(audit: Audit) -> tuple[Card, ...]:
+    """Return everything that is needed to run the same audit again."""
+    facts = audit.provenance
+    run = (
+        Fact("Started", wording.date(facts.started)),
+        Fact("Device", facts.device),
+        Fact("Seed", str(facts.seed)),
+        Fact("Time in checks", wording.duration(math.fsum(result.seconds for result in audit.results))),
+    )
+    cards = (
+        Card("Checkpoint", "", _checkpoint(audit)),
+        Card("Run", "", run),
+        Card("Preprocessing", "", _mapping(facts.preprocess)),
+        Card("Settings", "", _mapping(facts.settings)),
+        Card("Versions", "", _mapping(facts.versions)),
+    )
+    return tuple(card for card in cards if card.facts)
+
+
+def tables(audit: Audit) -> tuple[Table, ...]:
+    """Return the lists that belong to the provenance: files left out, layers."""
+    facts = audit.provenance
+    skipped = Table(
+        "Files that could not be read", "They took no part in any number.", ("File", "Reason"), facts.data.skipped
+    )
+    columns = ("Layer", "Type", "Output", "Parameters", "Receptive field")
+    layers = Table(
+        "Layers", "In the order of the forward pass.", columns, tuple(_layer(x) for x in facts.architecture.layers)
+    )
+    return tuple(table for table in (skipped, layers) if table.rows)
+
+
+def _network(audit: Audit) -> Card:
+    checkpoint, architecture = audit.provenance.checkpoint, audit.provenance.architecture
+    facts = [
+        Fact("Architecture", architecture.name),
+        Fact("Known from", architecture.source),
+        Fact("Parameters", f"{architecture.parameters:,}"),
+        Fact("Layers", f"{len(architecture.layers):,}" if architecture.layers else ""),
+        Fact("Checkpoint", ", ".join(part for part in (checkpoint.format, wording.size(checkpoint.bytes)) if part)),
+        Fact("Weights loaded", wording.measured(checkpoint.loaded, ""), "plain" if checkpoint.loaded == 1 else "warn"),
+        Fact("SHA-256", f"{checkpoint.sha256[:16]}…" if checkpoint.sha256 else "", "code"),
+    ]
+    if checkpoint.trusted:
+        facts.append(Fact("Trusted", "its pickle was allowed to run code (--trust-checkpoint)", "warn"))
+    return Card("Network", checkpoint.name, _present(facts))
+
+
+def _data(audit: Audit) -> Card:
+    data, preprocess = audit.provenance.data, audit.provenance.preprocess
+    shown = {name: value for name, value in preprocess.items() if name in ("resize", "crop", "color", "interpolation")}
+    facts = [
+        Fact("Images", f"{data.images:,}"),
+        Fact("Labels", "yes" if data.labelled else "none"),
+        Fact("Classes", _classes(data.classes)),
+        Fact("Left out", wording.plural(len(data.skipped), "unreadable file") if data.skipped else "", "warn"),
+        Fact("Preprocessing", ", ".join(f"{name} {_text(value)}" for name, value in shown.items())),
+        Fact("From", _text(preprocess.get("source", ""))),
+        Fact("Fingerprint", f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
+    ]
+    return Card("Data", data.name or wording.plural(data.images, "image"), _present(facts))
+
+
+def _checkpoint(audit: Audit) -> tuple[Fact, ...]:
+    facts = audit.provenance.checkpoint
+    return _present(
+        [
+            Fact("File", facts.name),
+            Fact("SHA-256", facts.sha256, "code"),
+            Fact("Size", f"{facts.bytes:,} bytes"),
+            Fact("Format", facts.format),
+            Fact("Data fingerprint", audit.provenance.data.fingerprint, "code"),
+        ]
+    )
+
+
+def _classes(names: tuple[str, ...]) -> str:
+    if len(names) <= 6:
+        return ", ".join(names)
+    return f"{len(names):,}: {', '.join(names[:4])} … {names[-1]}"
+
+
+def _layer(layer: LayerFacts) -> tuple[str | int | None, ...]:
+    field = layer.receptive_field
+    seen = "" if field is None else "whole image" if field.global_ else _sides(field.size)
+    return layer.name, layer.type, _sides(layer.output), layer.parameters, seen
+
+
+def _sides(sides: tuple[int, ...]) -> str:
+    return " × ".join(str(side) for side in sides)
+
+
+def _mapping(values: Mapping[str, Any]) -> tuple[Fact, ...]:
+    return _present([Fact(str(name), _text(value), "code") for name, value in values.items()])
+
+
+def _present(facts: list[Fact]) -> tuple[Fact, ...]:
+    return tuple(fact for fact in facts if fact.value)
+
+
+def _text(value: Any) -> str:
+    """Return a setting as it would be written, short enough for a card; nothing for one that was not chosen."""
+    plain = encoded(value)
+    if plain is None or plain in ([], {}, ""):
+        return ""
+    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_FACT else f"{text[:_LONGEST_FACT]}…"

@@ -1,0 +1,82 @@
+"""The document of schema 1: an Audit as plain lists, objects, texts and numbers.
+
+Strict JSON: a number that is not finite becomes `{"number": "NaN"}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from auditor.report import evidence
+from auditor.report.node import encoded
+from auditor.results import Audit, Evidence, Figure, Finding, Gallery, LayerFacts, Provenance, Result, Table
+
+SCHEMA = 1
+
+
+def document(audit: Audit, shelf: evidence.Shelf) -> dict[str, Any]:
+    """Return the document, and put its pictures on the shelf."""
+    strict = bool(audit.provenance.settings.get("strict"))
+    whole = {
+        "schema": SCHEMA,
+        "verdict": str(audit.verdict),
+        "exit_code": int(audit.exit_code(strict=strict)),
+        "complete": audit.complete,
+        "interrupted": audit.interrupted,
+        "not_run": audit.not_run,
+        "provenance": _provenance_document(audit.provenance),
+        "results": [_result_document(result, shelf) for result in audit.results],
+    }
+    return encoded(whole)  # type: ignore[no-any-return]
+
+
+def _provenance_document(facts: Provenance) -> dict[str, Any]:
+    checkpoint, architecture, data = facts.checkpoint, facts.architecture, facts.data
+    return {
+        "checkpoint": _fields(checkpoint),
+        "architecture": {**_fields(architecture), "layers": [_layer_document(layer) for layer in architecture.layers]},
+        "data": {**_fields(data), "skipped": [{"file": file, "reason": reason} for file, reason in data.skipped]},
+        **{name: value for name, value in _fields(facts).items() if name not in ("checkpoint", "architecture", "data")},
+    }
+
+
+def _layer_document(layer: LayerFacts) -> dict[str, Any]:
+    seen = layer.receptive_field
+    field = seen and {"size": seen.size, "stride": seen.stride, "offset": seen.offset, "global": seen.global_}
+    return {**_fields(layer), "receptive_field": field}
+
+
+def _result_document(result: Result, shelf: evidence.Shelf) -> dict[str, Any]:
+    return {
+        "check": result.check,
+        "question": result.question,
+        "verdict": str(result.verdict),
+        "seconds": result.seconds,
+        "guide": result.guide,
+        "source": result.source,
+        "evidence": [_evidence_document(result.check, piece, shelf) for piece in result.evidence],
+    }
+
+
+def _evidence_document(check: str, piece: Evidence, shelf: evidence.Shelf) -> dict[str, Any]:
+    match piece:
+        case Finding():
+            return {"kind": "finding", **_fields(piece), "verdict": str(piece.verdict)}
+        case Figure():
+            shown = {"kind": "figure", "title": piece.title, "caption": piece.caption, "alt": piece.alt}
+            return {**shown, "file": shelf.place(check, piece.title, piece.image), "scale": _fields(piece.scale)}
+        case Gallery(title=title, items=items):
+            names = [f"{title[:30]} {index} {item.label}" for index, item in enumerate(items, start=1)]
+            placed = [
+                {**_fields(item), "image": shelf.place(check, name, item.image)}
+                for name, item in zip(names, items, strict=True)
+            ]
+            return {"kind": "gallery", **_fields(piece), "items": placed, "scale": _fields(piece.scale)}
+        case Table():
+            return {"kind": "table", **_fields(piece)}
+
+
+def _fields(value: Any) -> Any:
+    """Return the fields of a value of `results` by name; those of nothing are nothing."""
+    return None if value is None else {field.name: getattr(value, field.name) for field in fields(value)}

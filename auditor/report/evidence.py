@@ -1,0 +1,61 @@
+"""The picture files of a report: their names, and reading them back.
+
+Names come from titles, which may hold anything; what is left of them is a-z, 0-9 and hyphens.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from auditor.errors import OutputError
+
+FOLDER = "evidence"
+
+_SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff"}
+_LONGEST_NAME = 60
+
+
+class Shelf:
+    """Pictures by the path that they will have, relative to the output folder."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def place(self, check: str, title: str, image: bytes) -> str:
+        """Give a picture a path of its own and return it."""
+        stem = f"{FOLDER}/{slug(check, 'check')}/{slug(title, 'picture')}"
+        path, count = f"{stem}.{kind(image)}", 1
+        while path in self.files:
+            count += 1
+            path = f"{stem}-{count}.{kind(image)}"
+        self.files[path] = image
+        return path
+
+
+def slug(text: str, otherwise: str) -> str:
+    """Return a short name that is safe in every file system and every path."""
+    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9_]+", "-", ascii_only)[:_LONGEST_NAME].strip("-")
+    return words or otherwise
+
+
+def kind(image: bytes) -> str:
+    """Return `png` or `jpg`, or `bin` for bytes that are neither."""
+    return next((name for name, start in _SIGNATURES.items() if image.startswith(start)), "bin")
+
+
+def load(folder: Path, path: str) -> bytes:
+    """Return the bytes of one picture of a report.
+
+    Raises:
+        OutputError: The picture is missing, or its path leads out of the report.
+    """
+    file = folder / path
+    if not file.resolve().is_relative_to((folder / FOLDER).resolve()):
+        raise OutputError(f"{folder} is no report: its picture {path!r} lies outside {FOLDER}/")
+    try:
+        return file.read_bytes()
+    except OSError:
+        raise OutputError(f"the report in {folder} lacks its picture {path}: run the audit again") from None

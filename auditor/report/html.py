@@ -1,0 +1,44 @@
+"""`report.html`: one file that needs nothing else and asks for nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditor.report import templates
+from auditor.report.album import Album
+from auditor.report.blocks import SCREEN
+from auditor.report.page import page_of
+from auditor.results import Audit
+
+NAME = "report.html"
+
+
+def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
+    """Write `report.html`.
+
+    Raises:
+        OutputError: A template has a mistake.
+    """
+    (folder / NAME).write_text(text(audit, folders), encoding="utf-8", newline="\n")
+
+
+def text(audit: Audit, folders: Sequence[Path] = ()) -> str:
+    """Return the page."""
+    style, script = templates.asset("report.css", folders), templates.asset("report.js", folders)
+    page = page_of(audit, SCREEN, Album())
+    return templates.render(NAME, page, folders, style=style, script=script, policy=_policy(style, script))
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy: this style, this script, embedded pictures and nothing else."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(inline: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()

@@ -1,0 +1,120 @@
+"""`junit.xml`: one suite a check, one case a finding; failures, errors and skips kept apart.
+
+Valid by the schema that Jenkins reads; that has properties for suites only, so those of a case
+stand in its suite under the name of the case, and once more as text beside the case.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from xml.etree import ElementTree
+
+from auditor.report import wording
+from auditor.results import Audit, Finding, Result, Verdict
+
+NAME = "junit.xml"
+
+# what XML 1.0 can't hold, not even as a character reference
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ELEMENTS = {Verdict.SKIP: "skipped", Verdict.FAIL: "failure", Verdict.ERROR: "error"}
+_COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+
+
+def save(audit: Audit, folder: Path) -> None:
+    """Write `junit.xml`; under `--strict` a warning is a failure."""
+    strict = bool(audit.provenance.settings.get("strict"))
+    root = ElementTree.Element("testsuites", name="auditor")
+    for result in audit.results:
+        root.append(_suite(result, audit.provenance.started, strict))
+    if not audit.complete:
+        root.append(_left_out(audit))
+    counts = {name: sum(int(suite.get(name, 0)) for suite in root) for name in ("tests", "failures", "errors")}
+    seconds = sum(float(suite.get("time", 0)) for suite in root)
+    root.attrib.update({name: str(count) for name, count in counts.items()}, time=f"{seconds:.3f}")
+    ElementTree.indent(root)
+    ElementTree.ElementTree(root).write(folder / NAME, encoding="utf-8", xml_declaration=True)
+
+
+def _suite(result: Result, started: str, strict: bool) -> ElementTree.Element:
+    found = wording.findings(result)
+    seconds = result.seconds if math.isfinite(result.seconds) else 0
+    suite = ElementTree.Element("testsuite", name=_legal(result.check), timestamp=_legal(started[:19]))
+    properties = ElementTree.SubElement(suite, "properties")
+    _add(properties, "question", result.question)
+    names = _unique(_name(finding) for finding in found)
+    for name, finding in zip(names, found, strict=True):
+        for what, value in _numbers(finding).items():
+            _add(properties, f"{name}: {what}", value)
+        suite.append(_case(result, name, finding, seconds / len(found), strict))
+    if not found:
+        ElementTree.SubElement(suite, "testcase", classname=_legal(result.check), name="shown", time=f"{seconds:.3f}")
+    return _counted(suite, seconds)
+
+
+def _case(result: Result, name: str, finding: Finding, seconds: float, strict: bool) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname=_legal(result.check), name=_legal(name), time=f"{seconds:.3f}")
+    verdict = Verdict.FAIL if strict and finding.verdict is Verdict.WARN else finding.verdict
+    if verdict in _ELEMENTS:
+        told = ElementTree.SubElement(
+            case, _ELEMENTS[verdict], type=_legal(finding.rule), message=_legal(finding.message)
+        )
+        told.text = _legal(finding.detail)
+    numbers = [f"{what}: {value}" for what, value in _numbers(finding).items()]
+    out = ElementTree.SubElement(case, "system-out")
+    out.text = _legal("\n".join([f"{finding.verdict}: {finding.message}", *numbers]))
+    return case
+
+
+def _left_out(audit: Audit) -> ElementTree.Element:
+    """An audit that was ended early is no success, and what had no turn is skipped."""
+    suite = ElementTree.Element("testsuite", name="auditor")
+    if audit.interrupted:
+        case = ElementTree.SubElement(suite, "testcase", classname="auditor", name="complete", time="0.000")
+        ElementTree.SubElement(case, "error", type="interrupted", message="The audit was interrupted.")
+    for check in audit.not_run:
+        case = ElementTree.SubElement(suite, "testcase", classname=_legal(check), name="not run", time="0.000")
+        ElementTree.SubElement(case, "skipped", type="not run", message="The audit ended before this check's turn.")
+    return _counted(suite, 0)
+
+
+def _counted(suite: ElementTree.Element, seconds: float) -> ElementTree.Element:
+    cases = suite.findall("testcase")
+    counts = {name: sum(case.find(tag) is not None for case in cases) for name, tag in _COUNTED.items()}
+    suite.attrib.update({name: str(count) for name, count in counts.items()})
+    suite.attrib.update(tests=str(len(cases)), time=f"{seconds:.3f}")
+    return suite
+
+
+def _numbers(finding: Finding) -> dict[str, str]:
+    unit = f" {finding.unit}" if finding.unit else ""
+    found = {"value": finding.value, "limit": finding.limit}
+    told = {name: f"{value:.6g}{unit}" for name, value in found.items() if value is not None}
+    if finding.interval is not None:
+        told["interval"] = f"{finding.interval[0]:.6g} to {finding.interval[1]:.6g}{unit}"
+    return told | ({"n": str(finding.n)} if finding.n is not None else {})
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.rule} {finding.subject}".rstrip()
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    taken: dict[str, None] = {}
+    for name in names:
+        other, count = name, 1
+        while other in taken:
+            count += 1
+            other = f"{name} ({count})"
+        taken[other] = None
+    return list(taken)
+
+
+def _add(properties: ElementTree.Element, name: str, value: str) -> None:
+    ElementTree.SubElement(properties, "property", name=_legal(name), value=_legal(value))
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,134 @@
+"""Reading JSON that somebody may have edited: every value checked, every error with its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Kind = TypeVar("Kind")
+
+_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class Malformed(ValueError):
+    """The document is not what it should be; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A JSON object and the place where it stands in its document."""
+
+    fields: Mapping[str, Any]
+    place: str = ""
+
+    @classmethod
+    def of(cls, value: object, place: str) -> Node:
+        if not isinstance(value, dict):
+            raise Malformed(f"{place or 'the document'} is no object")
+        return cls(value, place)
+
+    def at(self, name: str) -> str:
+        return f"{self.place}.{name}" if self.place else name
+
+    def inside(self, name: str) -> Node:
+        return Node.of(self._get(name), self.at(name))
+
+    def each(self, name: str) -> Iterator[Node]:
+        for index, value in enumerate(self.items(name)):
+            yield Node.of(value, f"{self.at(name)}[{index}]")
+
+    def items(self, name: str, default: list[Any] | None = None) -> list[Any]:
+        return self._typed(name, list, "list", default)
+
+    def texts(self, name: str, default: list[str] | None = None) -> tuple[str, ...]:
+        found = self.items(name, default)
+        if not all(isinstance(text, str) for text in found):
+            raise Malformed(f"{self.at(name)} is no list of texts")
+        return tuple(found)
+
+    def wholes(self, name: str) -> tuple[int, ...]:
+        found = self.items(name)
+        if not all(type(number) is int for number in found):
+            raise Malformed(f"{self.at(name)} is no list of whole numbers")
+        return tuple(found)
+
+    def pair(self, name: str) -> tuple[int, int]:
+        found = self.wholes(name)
+        if len(found) != 2:
+            raise Malformed(f"{self.at(name)} is no pair")
+        return found[0], found[1]
+
+    def text(self, name: str, default: str | None = None) -> str:
+        return self._typed(name, str, "text", default)
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        return self._typed(name, int, "whole number", default)
+
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        return self._typed(name, bool, "true or false", default)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        return {key: plain(value) for key, value in self._typed(name, dict, "object", {}).items()}
+
+    def number(self, name: str, default: float | None = None) -> float:
+        return number(self._get(name, default), self.at(name))
+
+    def optional_number(self, name: str) -> float | None:
+        return None if self.fields.get(name) is None else self.number(name)
+
+    def optional_whole(self, name: str) -> int | None:
+        return None if self.fields.get(name) is None else self.whole(name)
+
+    def _typed(self, name: str, kind: type[Kind], words: str, default: Kind | None) -> Kind:
+        value = self._get(name, default)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise Malformed(f"{self.at(name)} is no {words}")
+        return value
+
+    def _get(self, name: str, default: Any = None) -> Any:
+        value = self.fields.get(name, default)
+        if value is None:
+            raise Malformed(f"{self.at(name)} is missing")
+        return value
+
+
+def number(value: object, place: str) -> float:
+    """Return a number; one that is not finite is written `{"number": "NaN"}`."""
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Malformed(f"{place} is no number")
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON value with its numbers that are not finite put back."""
+    if isinstance(value, dict):
+        if value.keys() == {"number"} and value["number"] in _NONFINITE:
+            return _NONFINITE[value["number"]]
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def encoded(value: Any) -> Any:
+    """Return what strict JSON can hold: of numpy and torch their plain numbers, of anything else its text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return _finite(float(value))
+    if isinstance(value, int | str):
+        return int(value) if isinstance(value, int) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): encoded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [encoded(inner) for inner in value]
+    if isinstance(value, set | frozenset):
+        return [encoded(inner) for inner in sorted(value, key=repr)]
+    return encoded(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+def _finite(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    return {"number": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}

@@ -1,0 +1,178 @@
+"""A whole report as the templates print it. They loop over this and decide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from auditor.report import cards, wording
+from auditor.report.album import Album, Picture
+from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
+from auditor.report.cards import Card
+from auditor.report.evidence import slug
+from auditor.report.wording import duration, plural
+from auditor.results import Audit, Finding, Result, Verdict
+
+_MOST_DECIDING = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One check.
+
+    Attributes:
+        findings: The worst first; `kept` are more that are no worse than `pass`.
+        kept_title: `12 more that pass`, or nothing.
+        hidden: How many of them this page leaves to `audit.json`, in words, or nothing.
+    """
+
+    id: str
+    number: int
+    check: str
+    question: str
+    badge: Badge
+    guide: str
+    source: str
+    seconds: str
+    count: str
+    findings: tuple[FindingBlock, ...]
+    kept: tuple[FindingBlock, ...]
+    kept_title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many findings there are of one verdict."""
+
+    badge: Badge
+    count: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A report.
+
+    Attributes:
+        banners: What limits the whole audit: it was interrupted, it is incomplete.
+        deciding: The findings that made the verdict; `more_deciding` says how many were left out.
+        not_run: Checks that had no turn.
+        repeated: Pictures that stand at more than one place, so that a page can store them once.
+    """
+
+    title: str
+    network: str
+    data: str
+    date: str
+    day: str
+    version: str
+    badge: Badge
+    headline: str
+    counts: tuple[Count, ...]
+    banners: tuple[str, ...]
+    notes: tuple[str, ...]
+    deciding_title: str
+    deciding: tuple[FindingBlock, ...]
+    more_deciding: str
+    cards: tuple[Card, ...]
+    sections: tuple[Section, ...]
+    not_run: tuple[str, ...]
+    provenance: tuple[Card, ...]
+    tables: tuple[TableBlock, ...]
+    repeated: dict[str, Picture]
+
+
+def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
+    """Return everything that a report in this medium prints."""
+    blocks = Blocks(medium, album)
+    sections = tuple(_section(number, result, blocks, medium) for number, result in enumerate(audit.results, start=1))
+    facts = audit.provenance
+    deciding = _deciding(audit, blocks)
+    return Page(
+        title=facts.checkpoint.name,
+        network=facts.architecture.name,
+        data=facts.data.name or plural(facts.data.images, "image"),
+        date=wording.date(facts.started),
+        day=facts.started,
+        version=str(facts.versions.get("auditor", "")),
+        badge=Badge.of(audit.verdict),
+        headline=wording.headline(audit),
+        counts=_counts(audit),
+        banners=_banners(audit),
+        notes=facts.notes,
+        deciding_title=_deciding_title(audit.verdict),
+        deciding=deciding[:_MOST_DECIDING],
+        more_deciding=_more_deciding(len(deciding) - _MOST_DECIDING),
+        cards=cards.overview(audit),
+        sections=sections,
+        not_run=audit.not_run,
+        provenance=cards.provenance(audit),
+        tables=tuple(blocks.table(table) for table in cards.tables(audit)),
+        repeated=album.repeated,
+    )
+
+
+def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Section:
+    found = sorted(wording.findings(result), key=lambda finding: -finding.verdict)
+    worse = sum(finding.verdict > Verdict.PASS for finding in found)
+    shown = max(worse, medium.passes)
+    return Section(
+        id=f"check-{number}-{slug(result.check, 'check')}",
+        number=number,
+        check=result.check,
+        question=result.question,
+        badge=Badge.of(result.verdict),
+        guide=result.guide,
+        source=result.source,
+        seconds=duration(result.seconds),
+        count=str(len(found)),
+        findings=_blocks(blocks, result.check, found[:shown]),
+        kept=_blocks(blocks, result.check, found[shown:]),
+        kept_title=f"{plural(len(found) - shown, 'more finding')} that raised nothing" if found[shown:] else "",
+        blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
+    )
+
+
+def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[FindingBlock, ...]:
+    return tuple(blocks.finding(check, finding) for finding in findings)
+
+
+def _deciding(audit: Audit, blocks: Blocks) -> tuple[FindingBlock, ...]:
+    """Return what made the verdict: all that failed or broke, or where nothing did, all that warned."""
+    least = Verdict.FAIL if audit.verdict >= Verdict.FAIL else Verdict.WARN
+    found = [(result.check, finding) for result in audit.results for finding in wording.findings(result)]
+    chosen = sorted((pair for pair in found if pair[1].verdict >= least), key=lambda pair: -pair[1].verdict)
+    return tuple(blocks.finding(check, finding) for check, finding in chosen)
+
+
+def _deciding_title(verdict: Verdict) -> str:
+    if verdict >= Verdict.FAIL:
+        return "What decided it"
+    return "Worth a look" if verdict is Verdict.WARN else "Findings"
+
+
+def _more_deciding(count: int) -> str:
+    return f"{plural(count, 'more finding')} of this kind: see the sections below." if count > 0 else ""
+
+
+def _counts(audit: Audit) -> tuple[Count, ...]:
+    found = [finding.verdict for result in audit.results for finding in wording.findings(result)]
+    words = {Verdict.ERROR: "broken", Verdict.FAIL: "failed", Verdict.WARN: "to look at", Verdict.PASS: "passed"}
+    words |= {Verdict.INFO: "for information", Verdict.SKIP: "skipped"}
+    return tuple(
+        Count(Badge.of(verdict), found.count(verdict), words[verdict])
+        for verdict in wording.VERDICTS
+        if verdict in found
+    )
+
+
+def _banners(audit: Audit) -> tuple[str, ...]:
+    left = (
+        f"{plural(len(audit.not_run), 'selected check')} had no turn: {', '.join(audit.not_run)}."
+        if audit.not_run
+        else ""
+    )
+    if audit.interrupted:
+        return (f"This audit was interrupted before it was done. {left}".strip(),)
+    return (f"This audit ended early. {left}",) if left else ()

@@ -1,0 +1,74 @@
+"""`report.pdf`: the same page on paper, by WeasyPrint, which may fetch nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from auditor.errors import OutputError
+from auditor.report import templates
+from auditor.report.album import Album
+from auditor.report.blocks import PRINT
+from auditor.report.page import page_of
+from auditor.results import Audit
+
+NAME = "report.pdf"
+
+
+def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
+    """Write `report.pdf`.
+
+    Raises:
+        OutputError: WeasyPrint lacks its system libraries, or a template asks for what is not embedded.
+    """
+    weasyprint = _weasyprint()
+    page = page_of(audit, PRINT, Album(shrink=True))
+    text = templates.render("print.html", page, folders, style=templates.asset("print.css", folders))
+    with _quiet():
+        document = weasyprint.HTML(string=text, url_fetcher=_fetcher())
+        document.write_pdf(folder / NAME, pdf_tags=True)
+
+
+def _weasyprint() -> Any:
+    try:
+        import weasyprint
+    except OSError as error:
+        raise OutputError(
+            f"report.pdf needs the system libraries of WeasyPrint, which are missing ({error}): install them, "
+            "on Debian with `apt-get install libpango-1.0-0 libpangoft2-1.0-0`, or leave out the format pdf"
+        ) from None
+    return weasyprint
+
+
+def _fetcher() -> Any:
+    """Return a fetcher that knows `data:` and ends the rendering at anything else."""
+    from weasyprint.urls import FatalURLFetchingError, URLFetcher
+
+    class Closed(URLFetcher):  # type: ignore[misc]
+        def fetch(self, url: str, headers: Any = None) -> Any:
+            if not url.lower().startswith("data:"):
+                raise FatalURLFetchingError(url)
+            return super().fetch(url, headers)
+
+    return Closed(allowed_protocols=("data",))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep WeasyPrint's remarks on style sheets off the terminal, and turn a refusal into one line."""
+    from weasyprint.urls import FatalURLFetchingError
+
+    loggers = [logging.getLogger("weasyprint"), logging.getLogger("fontTools")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except FatalURLFetchingError as error:
+        raise OutputError(f"report.pdf holds only what is embedded; a template asks for {error}") from None
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,209 @@
+"""`audit.json` and the pictures beside it, written and read back.
+
+Fields that a reader does not know are passed over, so that fields may be added without a new
+schema number. Verdicts are not read but judged again from the findings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from auditor.errors import OutputError
+from auditor.report import evidence
+from auditor.report.document import SCHEMA, document
+from auditor.report.node import Malformed, Node, number, plain
+from auditor.results import (
+    ArchitectureFacts,
+    Audit,
+    CheckpointFacts,
+    DataFacts,
+    Evidence,
+    FieldFacts,
+    Figure,
+    Finding,
+    Gallery,
+    Item,
+    LayerFacts,
+    Provenance,
+    Result,
+    Scale,
+    Table,
+    Verdict,
+)
+
+NAME = "audit.json"
+
+Load = Callable[[str], bytes]
+Cell = str | float | int | bool | None
+
+
+def save(audit: Audit, folder: Path) -> None:
+    """Write the pictures and then `audit.json`."""
+    shelf = evidence.Shelf()
+    text = json.dumps(document(audit, shelf), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    for path, image in shelf.files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(image)
+    # a file name that is no valid Unicode gets through as an escape, which JSON reads back
+    (folder / NAME).write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def read(folder: Path) -> Audit:
+    """Return the audit whose report lies in `folder`.
+
+    Raises:
+        OutputError: There is no report, or it is damaged, or of a schema that this version can't read.
+    """
+    try:
+        found = json.loads((folder / NAME).read_bytes())
+    except OSError:
+        raise OutputError(f"{folder} is no report: it has no readable {NAME}") from None
+    except (ValueError, RecursionError) as error:
+        raise OutputError(f"{folder / NAME} is damaged: {error}") from None
+    try:
+        return _audit(Node.of(found, ""), lambda path: evidence.load(folder, path))
+    except Malformed as error:
+        raise OutputError(f"{folder / NAME} can't be read: {error}") from None
+
+
+def _audit(node: Node, load: Load) -> Audit:
+    schema = node.whole("schema")
+    if schema != SCHEMA:
+        raise Malformed(f"it has schema {schema}, this version of auditor reads schema {SCHEMA}")
+    return Audit(
+        _provenance(node.inside("provenance")),
+        tuple(_result(result, load) for result in node.each("results")),
+        interrupted=node.flag("interrupted", False),
+        not_run=node.texts("not_run", []),
+    )
+
+
+def _provenance(node: Node) -> Provenance:
+    return Provenance(
+        _checkpoint(node.inside("checkpoint")),
+        _architecture(node.inside("architecture")),
+        _data(node.inside("data")),
+        preprocess=node.mapping("preprocess"),
+        device=node.text("device"),
+        seed=node.whole("seed"),
+        settings=node.mapping("settings"),
+        versions=node.mapping("versions"),
+        started=node.text("started"),
+        notes=node.texts("notes", []),
+    )
+
+
+def _checkpoint(node: Node) -> CheckpointFacts:
+    return CheckpointFacts(
+        node.text("name"),
+        node.text("sha256"),
+        node.whole("bytes"),
+        format=node.text("format", ""),
+        loaded=node.number("loaded", 1.0),
+        trusted=node.flag("trusted", False),
+    )
+
+
+def _architecture(node: Node) -> ArchitectureFacts:
+    layers = tuple(_layer(layer) for layer in node.each("layers"))
+    return ArchitectureFacts(node.text("name"), node.text("source"), node.whole("parameters"), layers)
+
+
+def _layer(node: Node) -> LayerFacts:
+    field = _field(node.inside("receptive_field")) if node.fields.get("receptive_field") else None
+    return LayerFacts(node.text("name"), node.text("type"), node.wholes("output"), node.whole("parameters", 0), field)
+
+
+def _field(node: Node) -> FieldFacts:
+    return FieldFacts(node.pair("size"), node.pair("stride"), node.pair("offset"), node.flag("global"))
+
+
+def _data(node: Node) -> DataFacts:
+    return DataFacts(
+        node.whole("images"),
+        classes=node.texts("classes"),
+        skipped=tuple((skipped.text("file"), skipped.text("reason")) for skipped in node.each("skipped")),
+        fingerprint=node.text("fingerprint"),
+        name=node.text("name", ""),
+        labelled=node.flag("labelled", False),
+    )
+
+
+def _result(node: Node, load: Load) -> Result:
+    return Result(
+        node.text("check"),
+        node.text("question"),
+        tuple(_evidence(piece, load) for piece in node.each("evidence")),
+        seconds=node.number("seconds"),
+        guide=node.text("guide", ""),
+        source=node.text("source", ""),
+    )
+
+
+def _evidence(node: Node, load: Load) -> Evidence:
+    match node.text("kind"):
+        case "finding":
+            return _finding(node)
+        case "figure":
+            image, scale = load(node.text("file")), _scale(node)
+            return Figure(node.text("title"), node.text("caption"), image, node.text("alt", ""), scale)
+        case "gallery":
+            items = tuple(_item(item, load) for item in node.each("items"))
+            return Gallery(node.text("title"), node.text("caption"), items, _scale(node))
+        case "table":
+            rows = tuple(_cells(row, f"{node.at('rows')}[{index}]") for index, row in enumerate(node.items("rows")))
+            return Table(node.text("title"), node.text("caption"), node.texts("columns"), rows)
+        case other:
+            raise Malformed(f"{node.at('kind')} is {other!r}, not finding, figure, gallery or table")
+
+
+def _finding(node: Node) -> Finding:
+    return Finding(
+        node.text("rule"),
+        _verdict(node),
+        node.text("message"),
+        subject=node.text("subject", ""),
+        value=node.optional_number("value"),
+        limit=node.optional_number("limit"),
+        unit=node.text("unit", ""),
+        n=node.optional_whole("n"),
+        interval=_interval(node),
+        detail=node.text("detail", ""),
+    )
+
+
+def _verdict(node: Node) -> Verdict:
+    name = node.text("verdict")
+    if name.upper() not in Verdict.__members__:
+        raise Malformed(f"{node.at('verdict')} is {name!r}, which is no verdict")
+    return Verdict[name.upper()]
+
+
+def _interval(node: Node) -> tuple[float, float] | None:
+    if node.fields.get("interval") is None:
+        return None
+    ends = node.items("interval")
+    if len(ends) != 2:
+        raise Malformed(f"{node.at('interval')} is no pair")
+    return number(ends[0], node.at("interval")), number(ends[1], node.at("interval"))
+
+
+def _item(node: Node, load: Load) -> Item:
+    image, value = load(node.text("image")), node.optional_number("value")
+    return Item(image, node.text("label"), value, node.text("file", ""), node.text("alt", ""))
+
+
+def _scale(node: Node) -> Scale | None:
+    if node.fields.get("scale") is None:
+        return None
+    scale = node.inside("scale")
+    return Scale(scale.number("low"), scale.number("high"), scale.texts("colours"), scale.text("label", ""))
+
+
+def _cells(row: object, place: str) -> tuple[Cell, ...]:
+    cells = plain(row)
+    if not isinstance(cells, list) or not all(cell is None or isinstance(cell, Cell) for cell in cells):
+        raise Malformed(f"{place} is no row of texts, numbers, true, false and null")
+    return tuple(cells)

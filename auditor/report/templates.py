@@ -1,0 +1,56 @@
+"""Where templates are found, and how they are filled in.
+
+A folder of one's own stands before the built-in one. Its `report.html` may extend
+`auditor/report.html`, which is always the built-in one, and replace single blocks of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
+
+from auditor.errors import OutputError
+from auditor.report.page import Page
+
+_PACKAGE = Path(__file__).parent.parent
+
+# what neither HTML nor XML may hold; halves of surrogate pairs could not even be written
+_ILLEGAL = re.compile("[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(name: str, page: Page, folders: Sequence[Path], **more: object) -> str:
+    """Fill in a template.
+
+    Raises:
+        OutputError: The template has a mistake; the line names it.
+    """
+    try:
+        text = _environment(folders).get_template(name).render(page=page, **more)
+    except TemplateError as error:
+        raise OutputError(f"template {getattr(error, 'name', None) or name} can't be used: {error}") from error
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def asset(name: str, folders: Sequence[Path]) -> Markup:
+    """Return a style sheet or script, the first of that name, as it stands inside its element."""
+    file = next(path for folder in (*folders, built_in()) if (path := folder / name).is_file())
+    text = file.read_text(encoding="utf-8")
+    if re.search(r"</(style|script)|<!--", text, re.IGNORECASE):
+        raise OutputError(f"{file} can't stand inside a page: it holds </style, </script or <!--")
+    return Markup(_ILLEGAL.sub("", text))  # noqa: S704 - the author's own file, looked through above
+
+
+def built_in() -> Path:
+    """Return the templates in the wheel, or those beside the package in a checkout."""
+    shipped = _PACKAGE / "templates"
+    return shipped if shipped.is_dir() else _PACKAGE.parent / "templates"
+
+
+def _environment(folders: Sequence[Path]) -> Environment:
+    own = FileSystemLoader(built_in())
+    loader = ChoiceLoader([*(FileSystemLoader(folder) for folder in folders), own, PrefixLoader({"auditor": own})])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
