@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.errors import AuditorError, Skip
@@ -24,6 +24,7 @@ from auditor.results import (
 
 if TYPE_CHECKING:
     from auditor.context import Context
+    from auditor.runner import audit as run
 
 __version__ = "0.1.0"
 
@@ -49,4 +50,18 @@ __all__ = [
     "at_least",
     "at_most",
     "hookimpl",
+    "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs more than the standard library only when it is asked for."""
+    if name == "Context":
+        from auditor.context import Context
+
+        return Context
+    if name == "run":
+        from auditor.runner import audit
+
+        return audit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""From a file to a frozen network, its layers and its preprocessing."""

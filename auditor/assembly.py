@@ -1,0 +1,121 @@
+"""From settings to the context that every check shares: network, images, preprocessing, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from auditor.config import Settings
+from auditor.context import Context
+from auditor.data import dataset
+from auditor.data.dataset import ImageData
+from auditor.data.preprocessing import IMAGENET, Preprocess, preset
+from auditor.data.sampling import spread
+from auditor.errors import DataError
+from auditor.model import architecture, checkpoint
+from auditor.model.architecture import Architecture
+from auditor.model.network import Network, device_named
+from auditor.vision import torchvision
+
+Schemes = Mapping[str, Callable[..., Any]]
+
+
+def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) -> Context:
+    """Load everything that the settings name.
+
+    Args:
+        architectures, sources: What plugins add to `--arch scheme:...` and `--data scheme:...`.
+
+    Raises:
+        AuditorError: Something can't be read, or doesn't fit together.
+    """
+    device = device_named(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    listing = dataset.listing(settings.data, schemes=sources) if settings.data else None
+    file = checkpoint.read(settings.checkpoint, trust=settings.trust_checkpoint)
+    built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
+    preprocess = preprocessing(settings, built)
+    network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)
+    names, named = class_names(settings, built, network.outputs)
+    images, fitted = None, None
+    if listing:
+        fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None)
+        images = ImageData(listing, fitted, preprocess)
+    return Context(
+        network=network,
+        checkpoint=file,
+        architecture=built,
+        preprocess=preprocess,
+        classes=tuple(fitted.classes) if fitted else names,
+        named=named or bool(fitted and fitted.classes and not fitted.problem),
+        seed=settings.seed,
+        images=images,
+        data_problem=fitted.problem if fitted else "",
+        chosen=explained(images, settings) if images else (),
+    )
+
+
+def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
+    """Return the preprocessing that was asked for, else the network's own, else ImageNet's."""
+    asked = settings.preprocess
+    if isinstance(asked, str):
+        return preset(asked)
+    if asked is not None:
+        return Preprocess.of(asked, source="configuration")
+    if built.preprocess is not None:
+        return Preprocess.of(built.preprocess, source=built.preprocess_source, assumed=not built.preprocess_certain)
+    if _channels(built.module) == 1:
+        return replace(Preprocess.of({"color": "gray"}), source="ImageNet's, in grey", assumed=True)
+    return replace(IMAGENET, assumed=True)
+
+
+def _channels(module: nn.Module) -> int:
+    kernels = [p for p in module.parameters() if p.ndim == 4]
+    return kernels[0].shape[1] if kernels else 3
+
+
+def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[tuple[str, ...], bool]:
+    """Return a name for each output, and whether these are more than numbers.
+
+    Raises:
+        DataError: `--classes` names more or fewer classes than the network has.
+    """
+    if settings.classes:
+        names = dataset.class_names(settings.classes)
+        if len(names) != outputs:
+            raise DataError(
+                f"{settings.classes} names {len(names)} classes, but the network tells {outputs} apart; "
+                "give one name for each output, in their order"
+            )
+        return names, True
+    if built.classes and len(built.classes) == outputs:
+        return built.classes, True
+    if outputs == 1000:
+        return _imagenet_classes(), True
+    return tuple(str(i) for i in range(outputs)), False
+
+
+def explained(images: ImageData, settings: Settings) -> tuple[int, ...]:
+    """Return the images to explain: spread over the classes, readable, at most `settings.samples`.
+
+    Raises:
+        DataError: None of the files is a readable image.
+    """
+    usable = list(range(len(images)))
+    while usable:
+        labels = [images.labels.indices[i] for i in usable]
+        chosen = [usable[place] for place in spread(labels, settings.samples, settings.seed)]
+        broken = {i for i in chosen if images[i].tensor is None}
+        if not broken:
+            return tuple(chosen)
+        usable = [i for i in usable if i not in broken]
+    raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image")
+
+
+def _imagenet_classes() -> tuple[str, ...]:
+    return tuple(torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"])

@@ -1,0 +1,196 @@
+"""What the feature maps of the network respond to, and which never respond."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor import pictures
+from auditor.check import Check, Count, Layers, Share, Steps
+from auditor.collectors import ChannelStatistics
+from auditor.errors import Skip
+from auditor.results import Arrays, Figure, Finding, Gallery, Item, Table, Verdict, at_most
+
+if TYPE_CHECKING:
+    from auditor.context import Context, Sample
+    from auditor.model.layers import Layer
+
+Maps = NDArray[np.float32]
+
+
+@Check
+def activations(
+    context: Context,
+    *,
+    layers: Layers = "spread",
+    images: Count = 4,
+    channels: Count = 3,
+    dead_warn: Share = 0.1,
+    dead_fail: Share = 0.5,
+    few: Count = 20,
+) -> Steps:
+    """What do the feature maps respond to, and which of them never respond?
+
+    From the first layer to the last the maps get smaller and more selective: early ones follow edges and
+    colours, late ones whole parts of the object. Beside each image stand the maps of its strongest channels;
+    all maps of a layer share one scale. A channel that stays silent on all images adds nothing to any answer.
+
+    Args:
+        layers: names of layers, or "spread" for a few from the first to the last, or "all".
+        images: how many of the explained images are shown.
+        channels: how many of the strongest channels are shown for each image.
+        dead_warn: share of silent channels of a layer over which the audit warns.
+        dead_fail: share of silent channels of a layer over which the audit fails.
+        few: images under which nothing is said about silent channels.
+    Rules:
+        activations.dead: channels whose output after the rectifier is zero on all images; over 10 % of a
+            layer a warning, over 50 % a failure. On N images a silent channel fires on less than 3/N of
+            such images, with 95 % confidence.
+        activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
+    Source:
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014.
+    """
+    chosen = context.layers.select(layers)
+    if not chosen:
+        raise Skip("the network has no convolution whose maps could be shown")
+    seen = yield ChannelStatistics(chosen)
+    yield from _not_finite(seen)
+    yield from _dead(seen, dead_warn, dead_fail, few)
+    yield _table(seen)
+    yield from _galleries(context, chosen, images, channels)
+
+
+def _not_finite(seen: ChannelStatistics) -> Iterator[Finding]:
+    rule, bad = "activations.nonfinite", [layer for layer in seen.layers if seen.not_finite(layer).any()]
+    for layer in bad:
+        count, worst = int(seen.not_finite(layer).sum()), int(seen.not_finite(layer).argmax())
+        yield Finding(
+            rule,
+            Verdict.FAIL,
+            f"{count} outputs are NaN or infinite, most of them in channel {worst}",
+            subject=layer.name,
+            value=count,
+            limit=0,
+            unit="outputs",
+            n=seen.images,
+            detail="Look for non-finite weights, a division by zero, or an overflow in half precision.",
+        )
+    if not bad:
+        message = f"all outputs of the {len(seen.layers)} observed layers are finite"
+        yield Finding(rule, Verdict.PASS, message, value=0, limit=0, n=seen.images)
+
+
+def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterator[Finding | Figure]:
+    rule, rectified = "activations.dead", [layer for layer in seen.layers if layer.rectified]
+    if not rectified:
+        yield Finding(rule, Verdict.SKIP, "no rectifier follows the observed layers, so that no channel can be silent")
+        return
+    if seen.images < few:
+        yield Finding(rule, Verdict.SKIP, f"{seen.images} images are too few (under {few}) to call a channel silent")
+        return
+    shares = [len(silent(seen, layer)) / len(seen.highest(layer)) for layer in rectified]
+    for layer, share in zip(rectified, shares, strict=True):
+        yield _dead_in(layer, silent(seen, layer), share, seen, warn, fail)
+    worst = rectified[int(np.argmax(shares))].name
+    yield Figure(
+        "Silent channels",
+        f"Share of each layer's channels that stay silent on all {seen.images} images.",
+        pictures.bars([layer.name for layer in rectified], shares, xlabel="share of channels", limit=warn),
+        alt=f"Silent channels by layer: at most {max(shares):.1%}, in {worst}.",
+    )
+
+
+def _dead_in(
+    layer: Layer, channels: NDArray[np.int64], share: float, seen: ChannelStatistics, warn: float, fail: float
+) -> Finding:
+    total = len(seen.highest(layer))
+    verdict = at_most(share, warn=warn, fail=fail)
+    advice = "They add nothing: a lower learning rate, another initialisation or a leaky rectifier keeps them alive. "
+    return Finding(
+        "activations.dead",
+        verdict,
+        f"{len(channels)} of {total} channels stay silent on all {seen.images} images",
+        subject=layer.name,
+        value=share,
+        limit=fail if verdict is Verdict.FAIL else warn,
+        n=seen.images,
+        detail=f"{advice}Channels: {_some(channels)}" if len(channels) and verdict > Verdict.PASS else "",
+    )
+
+
+def _some(indices: NDArray[np.int64]) -> str:
+    shown = ", ".join(str(i) for i in indices[:12])
+    return shown + (f" and {len(indices) - 12} more" if len(indices) > 12 else "")
+
+
+def silent(seen: ChannelStatistics, layer: Layer) -> NDArray[np.int64]:
+    """Return the channels whose output was never above zero."""
+    return np.flatnonzero(seen.active(layer) == 0)
+
+
+def _table(seen: ChannelStatistics) -> Table:
+    return Table(
+        "Observed layers",
+        f"Over {seen.images} images: how many channels a layer has, how many stay silent, the share of outputs above "
+        "zero, and the highest output. What is observed is the output before the rectifier.",
+        ("layer", "maps", "silent", "above zero", "highest"),
+        tuple(
+            (
+                layer.name,
+                " x ".join(str(s) for s in layer.output),
+                len(silent(seen, layer)) if layer.rectified else "no rectifier",
+                f"{float(seen.active(layer).mean()):.1%}",
+                float(seen.highest(layer).max()),
+            )
+            for layer in seen.layers
+        ),
+    )
+
+
+def _galleries(context: Context, layers: Sequence[Layer], images: int, channels: int) -> Iterator[Gallery | Arrays]:
+    import torch
+
+    samples = context.samples[:images]
+    outputs = context.network.observe(torch.stack([s.tensor for s in samples]), [layer.tap for layer in layers])
+    for layer in layers:
+        maps = outputs[layer.tap].float().cpu().numpy()  # n c h w
+        if layer.rectified:
+            maps = maps.clip(min=0)
+        strongest = np.argsort(-maps.max((2, 3)), axis=1, kind="stable")[:, :channels]  # n channels
+        yield _gallery(layer, samples, maps, strongest)
+        picked = np.take_along_axis(maps, strongest[:, :, None, None], axis=1)
+        yield Arrays({f"{layer.name}/maps": picked, f"{layer.name}/channels": strongest})
+
+
+def _gallery(layer: Layer, samples: Sequence[Sample], maps: Maps, strongest: NDArray[np.int64]) -> Gallery:
+    shown = np.take_along_axis(maps, strongest[:, :, None, None], axis=1)
+    finite = shown[np.isfinite(shown)]
+    limit = float(np.abs(finite).max()) if finite.size and finite.any() else 1.0
+    items = []
+    for sample, order, own in zip(samples, strongest, maps, strict=True):
+        items.append(Item(pictures.photo(sample.pixels, 160), sample.name, file=sample.name))
+        items += [_item(layer, sample, int(c), own[c], limit) for c in order]
+    count, height, width = layer.output
+    scale = pictures.heat_scale(0.0, limit, "output after the rectifier")
+    return Gallery(
+        f"Layer {layer.name}",
+        f"{count} maps of {height} x {width}; the channels that respond most to each image, with their highest output.",
+        tuple(items),
+        scale if layer.rectified else pictures.signed_scale(limit, "output"),
+    )
+
+
+def _item(layer: Layer, sample: Sample, channel: int, values: Maps, limit: float) -> Item:
+    if not np.isfinite(values).any():
+        return Item(pictures.heat(np.zeros_like(values), low=0.0, high=1.0, size=112), f"channel {channel}: no number")
+    drawn = (
+        pictures.heat(values, low=0.0, high=limit, size=112)
+        if layer.rectified
+        else pictures.signed(values, limit=limit, size=112)
+    )
+    row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    alt = f"Map of channel {channel} of {layer.name} on {sample.name}: strongest at row {row}, column {column}."
+    return Item(drawn, f"channel {channel}: {np.nanmax(values):.3g}", float(np.nanmax(values)), sample.name, alt)

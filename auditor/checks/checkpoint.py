@@ -1,0 +1,117 @@
+"""Whether the file really filled the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.check import Check, Steps
+from auditor.results import Finding, Table, Verdict
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from auditor.context import Context
+    from auditor.model.architecture import Coverage
+
+
+@Check
+def checkpoint(context: Context) -> Steps:
+    """Does the checkpoint fill the whole network?
+
+    A parameter that the file lacks keeps the random numbers of a fresh network, and nothing in the
+    predictions says so. The table counts the parameters by where they came from.
+
+    Rules:
+        checkpoint.missing: parameters that the network has and the file lacks; any is a failure (exact).
+        checkpoint.unexpected: tensors that the file has and the network does not; any is a failure (exact).
+        checkpoint.shape: tensors of another shape than the network's; any is a failure (exact).
+        checkpoint.batchnorm: batch-norm layers whose statistics were never trained (mean 0 and variance 1
+            throughout, or no batch counted); any is a failure (exact).
+    """
+    coverage = context.architecture.coverage
+    yield from _coverage(coverage)
+    yield _batch_norm(context.network.module)
+    yield Table(
+        "What the file filled",
+        "Share of the network's parameters, by number of elements, and how many tensors did not fit.",
+        ("loaded", "missing", "unexpected", "other shape"),
+        ((f"{coverage.loaded:.1%}", len(coverage.missing), len(coverage.unexpected), len(coverage.misshaped)),),
+    )
+
+
+def _coverage(coverage: Coverage) -> Iterator[Finding]:
+    yield _listed(
+        "checkpoint.missing",
+        coverage.missing,
+        "the file lacks {n} of the network's tensors, which keep random numbers",
+        "every tensor of the network is in the file",
+        "Save the whole network again, or name the architecture that was trained with --arch.",
+    )
+    yield _listed(
+        "checkpoint.unexpected",
+        coverage.unexpected,
+        "the file has {n} tensors that the network does not know",
+        "every tensor of the file has its place in the network",
+        "The network that was trained is another one: name it with --arch and --arch-arg.",
+    )
+    yield _listed(
+        "checkpoint.shape",
+        coverage.misshaped,
+        "{n} tensors of the file have another shape than the network's",
+        "every tensor of the file has the network's shape",
+        "Give the network the sizes that were trained, as in --arch-arg num_classes=4.",
+    )
+
+
+def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -> Finding:
+    if not names:
+        return Finding(rule, Verdict.PASS, good, value=0, limit=0, unit="tensors")
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return Finding(
+        rule,
+        Verdict.FAIL,
+        bad.format(n=len(names)),
+        value=len(names),
+        limit=0,
+        unit="tensors",
+        detail=f"{advice} They are: {shown}",
+    )
+
+
+def _batch_norm(module: nn.Module) -> Finding:
+    statistics = {
+        name: (m.running_mean, m.running_var, getattr(m, "num_batches_tracked", None))
+        for name, m in module.named_modules()
+        if getattr(m, "running_mean", None) is not None and getattr(m, "running_var", None) is not None
+    }
+    if not statistics:
+        return Finding("checkpoint.batchnorm", Verdict.SKIP, "the network has no batch norm with running statistics")
+    fresh = [name for name, (mean, variance, _) in statistics.items() if _is(mean, 0) and _is(variance, 1)]
+    if not fresh:
+        return Finding(
+            "checkpoint.batchnorm",
+            Verdict.PASS,
+            f"all {len(statistics)} batch-norm layers have trained statistics",
+            value=0,
+            limit=0,
+            unit="layers",
+            n=len(statistics),
+        )
+    shown = ", ".join(fresh[:10]) + (f" and {len(fresh) - 10} more" if len(fresh) > 10 else "")
+    return Finding(
+        "checkpoint.batchnorm",
+        Verdict.FAIL,
+        f"{len(fresh)} of {len(statistics)} batch-norm layers have the statistics of a fresh network",
+        value=len(fresh),
+        limit=0,
+        unit="layers",
+        n=len(statistics),
+        detail=f"Save the buffers together with the parameters: state_dict(), not parameters(). They are: {shown}",
+    )
+
+
+def _is(tensor: object, value: float) -> bool:
+    return bool(np.all(np.asarray(tensor.detach().float().cpu()) == value))  # type: ignore[attr-defined]

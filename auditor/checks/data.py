@@ -1,0 +1,76 @@
+"""Whether the images and labels can be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from auditor.check import Check, Share, Steps
+from auditor.collectors import Readability
+from auditor.results import Finding, Table, Verdict, at_most
+
+if TYPE_CHECKING:
+    from auditor.context import Context
+
+
+@Check
+def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
+    """Can the images and their labels be used?
+
+    Files that can't be read are left out of everything else in this report. Labels count only where
+    they fit the classes that the network tells apart.
+
+    Args:
+        unreadable_fail: share of files that can't be read over which the audit fails.
+    Rules:
+        data.unreadable: files that are no readable image; any is a warning, over half a failure (exact).
+        data.classes: the folders or labels don't fit the network's classes; a failure (exact).
+    """
+    readability = yield Readability()
+    yield _unreadable(readability, unreadable_fail)
+    yield _classes(context)
+    if readability.unreadable:
+        yield Table(
+            "Files left out", "Each file that could not be read, and why.", ("file", "reason"), readability.unreadable
+        )
+    counts = Counter(label for label in context.data.labels.indices if label is not None)
+    if counts:
+        yield Table(
+            "Images by class",
+            "How many images there are of each class; few images make every number about it uncertain.",
+            ("class", "images"),
+            tuple((context.classes[label], counts[label]) for label in sorted(counts)),
+        )
+
+
+def _unreadable(readability: Readability, fail: float) -> Finding:
+    bad, total = len(readability.unreadable), readability.read + len(readability.unreadable)
+    rule = "data.unreadable"
+    if not bad:
+        return Finding(rule, Verdict.PASS, f"all {total} files could be read", value=0.0, limit=0.0, n=total)
+    return Finding(
+        rule,
+        at_most(bad / total, warn=0, fail=fail),
+        f"{bad} of {total} files could not be read and were left out",
+        value=bad / total,
+        limit=0.0,
+        n=total,
+        detail="Mend or remove them: " + ", ".join(f"{file} ({why})" for file, why in readability.unreadable[:5]),
+    )
+
+
+def _classes(context: Context) -> Finding:
+    rule = "data.classes"
+    if context.data_problem:
+        return Finding(
+            rule,
+            Verdict.FAIL,
+            context.data_problem,
+            detail="Name the folders as the classes, or name the classes in their order with --classes.",
+        )
+    labels = context.data.labels.indices
+    if all(label is None for label in labels):
+        return Finding(rule, Verdict.SKIP, "the images have no labels, so that nothing can be said of accuracy")
+    present = len({label for label in labels if label is not None})
+    message = f"the labels fit: {present} of the network's {len(context.classes)} classes have images"
+    return Finding(rule, Verdict.PASS, message, value=present, unit="classes", n=len(labels))

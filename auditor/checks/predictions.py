@@ -1,0 +1,271 @@
+"""What the network answers, and how far its confidence can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor import methods, pictures
+from auditor.check import Check, Count, Share, Steps
+from auditor.collectors import Predictions
+from auditor.results import Figure, Finding, Gallery, Item, Table, Verdict, at_least, at_most
+
+if TYPE_CHECKING:
+    from auditor.context import Context
+    from auditor.methods.calibration import Calibration
+
+_LARGEST_MATRIX = 40  # classes that a confusion matrix can show so that it is read
+_MOST_BARS = 20
+
+
+@Check
+def predictions(
+    context: Context,
+    *,
+    accuracy_warn: Share | None = None,
+    accuracy_fail: Share | None = None,
+    calibration_warn: Share = 0.1,
+    few: Count = 20,
+    mistakes: Count = 12,
+) -> Steps:
+    """How often is the network right, and does it know when it is wrong?
+
+    Every share comes with the number of images that it was counted on and its 95 % interval: on few
+    images a high accuracy means little. In the reliability plot a network that is as sure as it is right
+    lies on the diagonal; below it, it is too sure of itself. The mistakes shown are the most confident ones.
+
+    Args:
+        accuracy_warn: accuracy under which the audit warns; none asks for nothing but better than chance.
+        accuracy_fail: accuracy under which the audit fails.
+        calibration_warn: expected calibration error over which the audit warns.
+        few: images of a class under which nothing is said about that class.
+        mistakes: how many of the most confident mistakes are shown.
+    Rules:
+        predictions.accuracy: share of images answered rightly; under the limits a warning or a failure,
+            no better than chance a warning.
+        predictions.collapsed: a class of which 20 or more images are there and none is recognised; a
+            failure (exact). One answer for all images is a warning.
+        predictions.calibration: expected calibration error over 0.1 in 15 bins of equal mass, and beyond
+            what chance gives a calibrated network on as many images; a warning.
+        predictions.softmax: the network ends in a softmax or sigmoid; what feeds it is used as the score.
+    Source:
+        Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927.
+    """
+    seen = yield Predictions(mistakes)
+    yield _ending(context)
+    if seen.labelled:
+        yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail)
+        yield from _never_recognised(seen, context, few)
+        yield from _calibrated(seen, context.seed, calibration_warn, few)
+        yield from _confusion(seen, context)
+        yield _per_class(seen, context)
+        yield from _mistakes(seen, context)
+    else:
+        yield from _one_answer(seen, context, few)
+    yield from _distribution(seen, context)
+
+
+def _ending(context: Context) -> Finding:
+    from auditor.model.ending import Ending
+
+    rule, ending = "predictions.softmax", context.network.ending
+    if ending is Ending.SCORES:
+        return Finding(rule, Verdict.PASS, "the network gives scores, with no softmax or sigmoid at its end")
+    if ending is Ending.PROBABILITIES:
+        return Finding(
+            rule,
+            Verdict.WARN,
+            "the network gives probabilities, but what they are made of can't be found",
+            detail="Gradients of probabilities vanish where the network is sure. Let the network return its scores.",
+        )
+    return Finding(rule, Verdict.INFO, f"the network ends in a {ending.value}; the scores that feed it are used")
+
+
+def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float | None) -> Finding:
+    n, right = seen.labelled, seen.right
+    low, high = methods.wilson(right, n)
+    share, chance = right / n, 1 / classes
+    top5 = f", and has the right class among its best five for {seen.top5.sum() / n:.1%}" if classes > 5 else ""
+    verdict, limit = at_least(share, warn=warn, fail=fail), warn if warn is not None else fail
+    if limit is None:
+        verdict, limit = (Verdict.INFO if low > chance else Verdict.WARN), chance
+    message = f"answers {right} of {n} images rightly ({share:.1%}){top5}"
+    if low <= chance:
+        message += f"; that is no better than chance ({chance:.1%}) on so many images"
+    return Finding(
+        "predictions.accuracy",
+        verdict,
+        message,
+        value=share,
+        limit=limit,
+        n=n,
+        interval=(low, high),
+        detail="" if verdict <= Verdict.PASS else "Look at the most confident mistakes and at the preprocessing below.",
+    )
+
+
+def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:
+    rule = "predictions.collapsed"
+    counts = seen.confusion.sum(1)
+    judged = np.flatnonzero(counts >= few)
+    if not len(judged):
+        most = int(counts.max())
+        yield Finding(rule, Verdict.SKIP, f"no class has {few} images (the most is {most}), so that none is judged")
+        yield from _one_answer(seen, context, few)
+        return
+    lost = [int(c) for c in judged if seen.confusion[c, c] == 0]
+    for c in lost:
+        instead = int(seen.confusion[c].argmax())
+        yield Finding(
+            rule,
+            Verdict.FAIL,
+            f"none of {counts[c]} images of {context.classes[c]!r} is recognised",
+            subject=context.classes[c],
+            value=0.0,
+            limit=0.0,
+            n=int(counts[c]),
+            interval=methods.wilson(0, int(counts[c])),
+            detail=f"Most of them are taken for {context.classes[instead]!r}. Look whether the class was trained, "
+            "and whether the order of the classes is right.",
+        )
+    if not lost:
+        message = f"each of the {len(judged)} classes with at least {few} images is recognised at least once"
+        yield Finding(rule, Verdict.PASS, message, value=0, unit="classes", limit=0, n=int(counts[judged].sum()))
+
+
+def _one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:
+    if seen.images < few:
+        return
+    top = int(seen.predicted.argmax())
+    share = float(seen.predicted[top] / seen.images)
+    kinds = int((seen.confusion.sum(1) > 0).sum())
+    if share == 1.0 and kinds != 1:
+        yield Finding(
+            "predictions.collapsed",
+            Verdict.WARN,
+            f"all {seen.images} images get the same answer, {context.classes[top]!r}",
+            subject=context.classes[top],
+            value=share,
+            limit=1.0,
+            n=seen.images,
+            detail="Look whether the head was trained, and whether the preprocessing is the one of training.",
+        )
+
+
+def _calibrated(seen: Predictions, seed: int, warn: float, few: int) -> Iterator[Finding | Figure]:
+    rule = "predictions.calibration"
+    if seen.labelled < few:
+        yield Finding(
+            rule, Verdict.SKIP, f"{seen.labelled} labelled images are too few (under {few}) to judge confidence"
+        )
+        return
+    found = methods.calibration(seen.bins, seed=seed)
+    yield _calibration_finding(found, seen.labelled, warn)
+    shares = f"{found.confidence[-1]:.0%} confidence and {found.accuracy[-1]:.0%} accuracy"
+    yield Figure(
+        "Reliability",
+        f"Accuracy against confidence in {len(found.counts)} bins of equal mass, and the images in each.",
+        pictures.reliability(
+            found.confidence.tolist(), found.accuracy.tolist(), found.counts.astype(int).tolist(), error=found.error
+        ),
+        alt=f"Reliability plot: expected calibration error {found.error:.3f}; the surest bin has {shares}.",
+    )
+
+
+def _calibration_finding(found: Calibration, n: int, warn: float) -> Finding:
+    above_chance = found.error > found.by_chance
+    verdict = at_most(found.error, warn=warn) if above_chance else Verdict.PASS
+    sure = float(np.sum(found.confidence * found.counts) / found.counts.sum())
+    right = float(np.sum(found.accuracy * found.counts) / found.counts.sum())
+    message = f"is {sure:.0%} sure on average and right in {right:.0%}: expected calibration error {found.error:.3f}"
+    if not above_chance:
+        message += f", within what chance gives on {n} images ({found.by_chance:.3f})"
+    return Finding(
+        "predictions.calibration",
+        verdict,
+        message,
+        value=found.error,
+        limit=warn,
+        n=n,
+        interval=found.interval,
+        detail="" if verdict is Verdict.PASS else "Temperature scaling on held-out images mends it without retraining.",
+    )
+
+
+def _confusion(seen: Predictions, context: Context) -> Iterator[Figure | Table]:
+    shown = np.flatnonzero(seen.confusion.sum(0) + seen.confusion.sum(1))
+    names = [context.classes[c] for c in shown]
+    if len(shown) <= _LARGEST_MATRIX:
+        counts = seen.confusion[np.ix_(shown, shown)]
+        yield Figure(
+            "Confusion matrix",
+            "Images by true class (rows) and answer (columns); right answers lie on the diagonal.",
+            pictures.matrix(counts, names, xlabel="answer", ylabel="true class"),
+            alt=f"Confusion matrix of {len(shown)} classes: {seen.right} of {seen.labelled} images on the diagonal.",
+        )
+    off = seen.confusion.copy()
+    np.fill_diagonal(off, 0)
+    worst = np.argsort(-off, axis=None, kind="stable")[:10]
+    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(worst, off.shape), strict=True) if off[i, j]]
+    if pairs:
+        yield Table(
+            "Most frequent confusions",
+            "True class and answer, the most frequent first.",
+            ("true class", "answer", "images"),
+            tuple((context.classes[i], context.classes[j], int(off[i, j])) for i, j in pairs),
+        )
+
+
+def _per_class(seen: Predictions, context: Context) -> Table:
+    counts, answers = seen.confusion.sum(1), seen.confusion.sum(0)
+    rows = []
+    for c in np.flatnonzero(counts):
+        hits, n = int(seen.confusion[c, c]), int(counts[c])
+        low, high = methods.wilson(hits, n)
+        precision = f"{hits / answers[c]:.1%}" if answers[c] else "never answered"
+        rows.append((context.classes[c], n, f"{hits / n:.1%}", f"{low:.1%} to {high:.1%}", precision))
+    return Table(
+        "Class by class",
+        "Recall is the share of a class's images that are recognised, with its 95 % interval; precision is the "
+        "share of right ones among the images that got this answer.",
+        ("class", "images", "recall", "interval", "precision"),
+        tuple(rows),
+    )
+
+
+def _mistakes(seen: Predictions, context: Context) -> Iterator[Gallery]:
+    items = []
+    for mistake in seen.mistakes:
+        tensor = context.data[mistake.image].tensor
+        if tensor is None:
+            continue
+        picture = pictures.photo(context.preprocess.pixels(tensor[None])[0])
+        truth, answer = context.classes[mistake.label], context.classes[mistake.predicted]
+        label = f"{truth}, taken for {answer} ({mistake.confidence:.0%})"
+        items.append(Item(picture, label, mistake.confidence, context.data.listing.names[mistake.image]))
+    if items:
+        yield Gallery(
+            "Most confident mistakes",
+            "Wrong answers, the surest first: true class, answer, and how sure the network was. A label that is "
+            "wrong itself shows here too.",
+            tuple(items),
+        )
+
+
+def _distribution(seen: Predictions, context: Context) -> Iterator[Figure]:
+    order = np.argsort(-seen.predicted, kind="stable")[:_MOST_BARS]
+    order = order[seen.predicted[order] > 0]
+    if not len(order):
+        return
+    names = [context.classes[c] for c in order]
+    shares = (seen.predicted[order] / seen.images).tolist()
+    others = int((seen.predicted > 0).sum()) - len(order)
+    more = f" {others} further classes are answered more rarely." if others else ""
+    yield Figure(
+        "Answers",
+        f"Share of the {seen.images} images that get each answer, the most frequent first.{more}",
+        pictures.bars(names, shares, xlabel="share of images"),
+        alt=f"The most frequent answer is {names[0]}, for {shares[0]:.1%} of {seen.images} images.",
+    )

@@ -1,0 +1,56 @@
+"""Whether the images are given to the network as it was trained on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auditor import pictures
+from auditor.check import Check, Steps
+from auditor.results import Finding, Gallery, Item, Table, Verdict
+
+if TYPE_CHECKING:
+    from auditor.context import Context
+    from auditor.data.preprocessing import Preprocess
+
+
+@Check
+def preprocess(context: Context) -> Steps:
+    """Are the images prepared as the network was trained on them?
+
+    The pictures show what the network is really given, after resizing and cropping: what lies outside
+    of them it can't know. Wrong colours or a wrong scale cost accuracy without any error.
+
+    Rules:
+        preprocess.assumed: nobody says how the images were prepared in training, so that the usual
+            numbers were taken; a warning.
+    """
+    yield _assumed(context.preprocess)
+    settings = context.preprocess.settings()
+    yield Table(
+        "The steps before the network",
+        "In this order: colour, resize (shorter side), crop of the centre, scale, mean and std by channel.",
+        ("step", "value"),
+        tuple((name, _shown(value)) for name, value in settings.items()),
+    )
+    if context.images is not None:
+        items = tuple(Item(pictures.photo(s.pixels), s.name, file=s.name) for s in context.samples)
+        yield Gallery("What the network is given", "The explained images, resized and cropped.", items)
+
+
+def _assumed(preprocess: Preprocess) -> Finding:
+    rule = "preprocess.assumed"
+    if not preprocess.assumed:
+        return Finding(rule, Verdict.PASS, f"the preprocessing is known: {preprocess.source}")
+    return Finding(
+        rule,
+        Verdict.WARN,
+        f"nobody says how the images were prepared in training; assumed: {preprocess.source}",
+        detail="State resize, crop, mean and std as in training: in [preprocess] of auditor.toml or by --preprocess.",
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        between = " x " if all(isinstance(v, int) for v in value) else ", "
+        return between.join(str(v) for v in value)
+    return "unchanged" if value is None else str(value)

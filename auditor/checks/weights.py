@@ -1,0 +1,114 @@
+"""Whether the numbers in the checkpoint are sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.check import Check, Steps
+from auditor.results import Finding, Table, Verdict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from auditor.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Statistics of one tensor, over its finite values."""
+
+    name: str
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    low: float
+    high: float
+    zeros: float
+    not_finite: int
+
+    @property
+    def constant(self) -> bool:
+        """Whether a tensor of kernels or a matrix holds one number throughout."""
+        return len(self.shape) > 1 and int(np.prod(self.shape)) > 1 and self.low == self.high
+
+
+@Check
+def weights(context: Context) -> Steps:
+    """Are the numbers in the checkpoint sound?
+
+    One row a tensor: a standard deviation of zero, values far larger than their neighbours', or many
+    zeros show a layer that was never trained, that diverged or that was pruned.
+
+    Rules:
+        weights.nonfinite: tensors with NaN or infinite values; any is a failure (exact).
+        weights.constant: kernels and matrices that hold one number throughout, and so tell nothing
+            apart; a warning.
+    """
+    module = context.network.module
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    numbers = [measured(name, tensor) for name, tensor in tensors if tensor.is_floating_point() and tensor.numel()]
+    yield _not_finite(numbers)
+    yield _constant(numbers)
+    yield Table(
+        "Parameters and statistics",
+        "Mean, standard deviation, range and share of exact zeros of each tensor, over its finite values.",
+        ("tensor", "shape", "mean", "std", "lowest", "highest", "zeros"),
+        tuple((n.name, " x ".join(map(str, n.shape)), n.mean, n.std, n.low, n.high, f"{n.zeros:.1%}") for n in numbers),
+    )
+
+
+def measured(name: str, tensor: Tensor) -> Numbers:
+    """Return the statistics of one tensor."""
+    values = tensor.detach().float().cpu().numpy().ravel()
+    finite = values[np.isfinite(values)]
+    wrong = values.size - finite.size
+    if not finite.size:
+        return Numbers(name, tuple(tensor.shape), 0.0, 0.0, 0.0, 0.0, 0.0, wrong)
+    return Numbers(
+        name,
+        tuple(tensor.shape),
+        float(finite.mean(dtype=np.float64)),
+        float(finite.std(dtype=np.float64)),
+        float(finite.min()),
+        float(finite.max()),
+        float((finite == 0).mean()),
+        wrong,
+    )
+
+
+def _not_finite(numbers: Sequence[Numbers]) -> Finding:
+    rule, bad = "weights.nonfinite", [n for n in numbers if n.not_finite]
+    count = sum(n.not_finite for n in bad)
+    if not bad:
+        return Finding(rule, Verdict.PASS, f"all numbers of {len(numbers)} tensors are finite", value=0, limit=0)
+    return Finding(
+        rule,
+        Verdict.FAIL,
+        f"{count} numbers in {len(bad)} of {len(numbers)} tensors are NaN or infinite",
+        subject=bad[0].name.rpartition(".")[0],
+        value=count,
+        limit=0,
+        unit="numbers",
+        detail="Go back to a checkpoint from before training diverged. "
+        + ", ".join(f"{n.name}: {n.not_finite}" for n in bad[:10]),
+    )
+
+
+def _constant(numbers: Sequence[Numbers]) -> Finding:
+    rule, bad = "weights.constant", [n for n in numbers if n.constant and not n.not_finite]
+    if not bad:
+        return Finding(rule, Verdict.PASS, "no kernel or matrix holds one number throughout", value=0, limit=0)
+    return Finding(
+        rule,
+        Verdict.WARN,
+        f"{len(bad)} tensors hold one number throughout",
+        subject=bad[0].name.rpartition(".")[0],
+        value=len(bad),
+        limit=0,
+        unit="tensors",
+        detail="Look whether these layers were trained at all: " + ", ".join(f"{n.name} = {n.low:g}" for n in bad[:10]),
+    )

@@ -1,0 +1,157 @@
+"""What a network answers: confusion, top-5, confidence, and its most confident mistakes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.collectors.collector import Batch, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_BINS = 4096
+_WIDEST = 16.0  # log-odds at which the first and the last confidence bin end
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """A wrong answer; the more confident, the greater."""
+
+    confidence: float
+    image: int
+    label: int
+    predicted: int
+
+
+class Predictions:
+    """Counts over all images, labelled or not.
+
+    Confidences are counted in bins of equal width in log-odds, fine enough (0.008) that the
+    equal-mass bins of a calibration error can be put together from them.
+
+    Attributes:
+        kept: How many of the most confident mistakes are remembered.
+        images: How many images were seen, labelled or not.
+        predicted: How often each class was the answer, `[k]`.
+        confusion: True class by answer, `[k, k]`, over the labelled images.
+        top5: Of the labelled images of each class, how many have it among the best five, `[k]`.
+        bins: Over the labelled images: count, sum of confidence, number right, `[3, bins]`.
+        confidences: Over all images: count and sum of confidence, `[2, bins]`.
+    """
+
+    taps: tuple[str, ...] = ()
+
+    def __init__(self, kept: int = 12) -> None:
+        self.kept = kept
+        self.images = 0
+        self.predicted = np.zeros(0, np.int64)
+        self.confusion = np.zeros((0, 0), np.int64)
+        self.top5 = np.zeros(0, np.int64)
+        self.bins = np.zeros((3, _BINS))
+        self.confidences = np.zeros((2, _BINS))
+        self._mistakes: list[Mistake] = []
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return ("predictions", self.kept)
+
+    @property
+    def labelled(self) -> int:
+        """How many of the images had a label."""
+        return int(self.confusion.sum())
+
+    @property
+    def right(self) -> int:
+        """How many of the labelled images were answered rightly."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """The most confident wrong answers, the worst first; ties by image."""
+        return tuple(sorted(self._mistakes, key=_worst_first))
+
+    def reduce(self, tap: str, output: Tensor) -> None:
+        return None
+
+    def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
+        if not len(batch.indices):
+            return
+        self._allocate(batch.scores.shape[1])
+        probabilities = softmax(batch.scores)
+        answers = batch.scores.argmax(1)
+        confidence = probabilities.max(1)
+        self.images += len(answers)
+        np.add.at(self.predicted, answers, 1)
+        place = _bin(confidence)
+        self.confidences += _counted(place, np.ones_like(confidence), confidence)
+        self._take_labelled(batch, answers, confidence, place)
+
+    def _take_labelled(
+        self, batch: Batch, answers: NDArray[np.int64], confidence: NDArray[np.float64], place: NDArray[np.int64]
+    ) -> None:
+        known = batch.labels >= 0
+        labels, answers, confidence = batch.labels[known], answers[known], confidence[known]
+        right = answers == labels
+        np.add.at(self.confusion, (labels, answers), 1)
+        rank = (batch.scores[known] > np.take_along_axis(batch.scores[known], labels[:, None], 1)).sum(1)
+        np.add.at(self.top5, labels, (rank < 5).astype(np.int64))
+        self.bins += _counted(place[known], np.ones_like(confidence), confidence, right.astype(np.float64))
+        wrong = zip(confidence[~right], batch.indices[known][~right], labels[~right], answers[~right], strict=True)
+        self._keep([Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in wrong])
+
+    def _allocate(self, classes: int) -> None:
+        if not len(self.predicted):
+            self.predicted = np.zeros(classes, np.int64)
+            self.top5 = np.zeros(classes, np.int64)
+            self.confusion = np.zeros((classes, classes), np.int64)
+
+    def _keep(self, mistakes: Sequence[Mistake]) -> None:
+        self._mistakes = heapq.nsmallest(self.kept, [*self._mistakes, *mistakes], key=_worst_first)
+
+    def merge(self, other: Self) -> None:
+        if not len(other.predicted):
+            return
+        self._allocate(len(other.predicted))
+        self.images += other.images
+        for name in ("predicted", "confusion", "top5", "bins", "confidences"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._keep(other._mistakes)
+
+    def state(self) -> State:
+        mistakes = np.array([astuple(m) for m in self.mistakes], np.float64).reshape(-1, 4)
+        arrays = {name: getattr(self, name) for name in ("predicted", "confusion", "top5", "bins", "confidences")}
+        return {"images": np.array(self.images), "mistakes": mistakes, **arrays}
+
+    def load(self, state: State) -> None:
+        self.images = int(state["images"])
+        for name in ("predicted", "confusion", "top5", "bins", "confidences"):
+            setattr(self, name, state[name])
+        self._mistakes = [Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in state["mistakes"]]
+
+
+def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return probabilities, `[n, k]`, in float64."""
+    shifted = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(1, keepdims=True))
+
+
+def _counted(place: NDArray[np.int64], *weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of each weight by bin, `[weights, bins]`."""
+    return np.stack([np.bincount(place, weights=w, minlength=_BINS) for w in weights])
+
+
+def _bin(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    with np.errstate(divide="ignore"):
+        odds = np.log(confidence) - np.log1p(-confidence)
+    share = (np.clip(odds, -_WIDEST, _WIDEST) + _WIDEST) / (2 * _WIDEST)
+    return np.asarray(np.minimum((share * _BINS).astype(np.int64), _BINS - 1))
+
+
+def _worst_first(mistake: Mistake) -> tuple[float, int]:
+    return -mistake.confidence, mistake.image

@@ -1,0 +1,47 @@
+"""Which files of the data can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from auditor.collectors.collector import Batch, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Readability:
+    """Which files could not be read, and how many images could."""
+
+    key: tuple[Any, ...] = ("readability",)
+    taps: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.read = 0
+        self._unreadable: dict[str, str] = {}
+
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """Files and reasons, by file name."""
+        return tuple(sorted(self._unreadable.items()))
+
+    def reduce(self, tap: str, output: Tensor) -> None:
+        return None
+
+    def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
+        self.read += len(batch.indices)
+        self._unreadable.update(batch.unreadable)
+
+    def merge(self, other: Self) -> None:
+        self.read += other.read
+        self._unreadable.update(other._unreadable)
+
+    def state(self) -> State:
+        return {"read": np.array(self.read), "unreadable": np.array(self.unreadable, dtype=str).reshape(-1, 2)}
+
+    def load(self, state: State) -> None:
+        self.read = int(state["read"])
+        self._unreadable = {str(file): str(reason) for file, reason in state["unreadable"]}

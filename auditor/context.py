@@ -1,0 +1,132 @@
+"""What a check may use, and nothing else."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.collectors.predictions import softmax
+from auditor.errors import Skip
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from auditor.data.dataset import ImageData
+    from auditor.data.preprocessing import Preprocess
+    from auditor.model.architecture import Architecture
+    from auditor.model.checkpoint import Checkpoint
+    from auditor.model.layers import LayerTable
+    from auditor.model.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image that is explained.
+
+    Attributes:
+        index: Its place in the data set.
+        name: Its file, relative to the data.
+        label: Its class, or None where it is not known.
+        tensor: What the network takes, `[c, h, w]`, on the CPU.
+        pixels: The same as a picture, `[h, w, 3]`, 0 to 255.
+        scores: The network's scores before any softmax, `[k]`.
+    """
+
+    index: int
+    name: str
+    label: int | None
+    tensor: Tensor
+    pixels: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        return np.asarray(softmax(self.scores[None])[0])
+
+    @cached_property
+    def ranked(self) -> NDArray[np.int64]:
+        """The classes from the most to the least probable, `[k]`; ties by index."""
+        return np.argsort(-self.scores, kind="stable")
+
+    @property
+    def predicted(self) -> int:
+        return int(self.ranked[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The network, the data and the settings, as a check sees them.
+
+    Attributes:
+        classes: A name for each of the network's outputs.
+        named: Whether these names are known, and not just numbers.
+        data_problem: Why the labels can't be used, or nothing.
+        chosen: The images to explain, as places in the data set.
+    """
+
+    network: Network
+    checkpoint: Checkpoint
+    architecture: Architecture
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+    named: bool
+    seed: int
+    images: ImageData | None = None
+    data_problem: str = ""
+    chosen: Sequence[int] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> LayerTable:
+        """The network's layers.
+
+        Raises:
+            Skip: They can't be observed.
+        """
+        if not len(self.network.layers):
+            raise Skip(f"a {self.checkpoint.format} network does not show its layers; audit its state dict with --arch")
+        return self.network.layers
+
+    @property
+    def data(self) -> ImageData:
+        """The images.
+
+        Raises:
+            Skip: There are none.
+        """
+        if self.images is None:
+            raise Skip("needs images, but there are none; give some with --data")
+        return self.images
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The images that are explained.
+
+        Raises:
+            Skip: There are no images.
+        """
+        import torch
+
+        data = self.data
+        loaded = [data[i] for i in self.chosen]
+        tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
+        with torch.no_grad():
+            scores = torch.cat([self.network.scores(part) for part in tensors.split(8)]).cpu().numpy()
+        pixels = self.preprocess.pixels(tensors)
+        return tuple(
+            Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
+            for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
+        )
+
+    def random(self, purpose: str) -> torch.Generator:
+        """Return a stream of random numbers of its own for each purpose, the same in every run."""
+        import torch
+
+        return torch.Generator().manual_seed(self.seed + zlib.crc32(purpose.encode()))

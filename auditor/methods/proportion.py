@@ -1,0 +1,28 @@
+"""How sure a share is that was counted.
+
+E. B. Wilson: Probable Inference, the Law of Succession, and Statistical Inference. JASA 22, 1927.
+"""
+
+from __future__ import annotations
+
+import math
+
+_Z = 1.959963984540054  # two-sided 95 % of the normal distribution
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a share counted as `hits` of `n`, both ends from 0 to 1.
+
+    Raises:
+        ValueError: `hits` is negative or more than `n`.
+    """
+    if not 0 <= hits <= n:
+        raise ValueError(f"{hits} hits of {n} are no count")
+    if n == 0:
+        return 0.0, 1.0
+    share, spread = hits / n, _Z**2 / n
+    middle = (share + spread / 2) / (1 + spread)
+    reach = _Z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    low = 0.0 if hits == 0 else max(0.0, middle - reach)
+    high = 1.0 if hits == n else min(1.0, middle + reach)
+    return low, high

@@ -1,0 +1,82 @@
+"""How a network ends: in scores, or in the probabilities that a softmax or a sigmoid made of them.
+
+The operator is found among those that really ran, whatever wrote it: a module, a function, a
+TorchScript or an exported graph. The scores are then the very tensor that feeds it, so that
+gradients are those of the score (Simonyan et al. 2014), not of the probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_aten = torch.ops.aten
+
+
+class Ending(Enum):
+    """What makes the last tensor of a network."""
+
+    SCORES = "scores"
+    SOFTMAX = "softmax"
+    LOG_SOFTMAX = "log-softmax"
+    SIGMOID = "sigmoid"
+    PROBABILITIES = "probabilities of unknown making"
+
+
+_OPERATORS = {
+    _aten._softmax.default: Ending.SOFTMAX,
+    _aten.softmax.int: Ending.SOFTMAX,
+    _aten._log_softmax.default: Ending.LOG_SOFTMAX,
+    _aten.log_softmax.int: Ending.LOG_SOFTMAX,
+    _aten.sigmoid.default: Ending.SIGMOID,
+}
+
+
+class _Watch(TorchDispatchMode):
+    """Keeps what went into the latest softmax, log-softmax or sigmoid, and what came out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Ending, Tensor, Tensor]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in _OPERATORS:
+            self.calls = [(_OPERATORS[func], args[0], output)]
+        return output
+
+    def feeding(self, last: Tensor) -> tuple[Ending, Tensor] | None:
+        """Return the operator that made `last` and what fed it, if it was one of those watched."""
+        for kind, fed, made in self.calls:
+            if made.data_ptr() == last.data_ptr() and made.numel() == last.numel():
+                return kind, fed
+        return None
+
+
+def ending(module: nn.Module, example: Tensor, scores_in: Callable[[Any], Tensor]) -> tuple[Tensor, Ending]:
+    """Run the network once; return its output, `[n, k]`, and what kind of ending it has."""
+    with torch.no_grad(), _Watch() as watch:
+        last = scores_in(module(example))
+    found = watch.feeding(last)
+    if found:
+        return last, found[0]
+    return last, Ending.PROBABILITIES if _are_probabilities(last) else Ending.SCORES
+
+
+def before(kind: Ending, module: nn.Module, images: Tensor, scores_in: Callable[[Any], Tensor]) -> Tensor:
+    """Return the scores `[n, k]` that feed the network's ending; differentiable where `images` is."""
+    if kind in (Ending.SCORES, Ending.PROBABILITIES):
+        return scores_in(module(images))
+    with _Watch() as watch:
+        last = scores_in(module(images))
+    found = watch.feeding(last)
+    return last if found is None else found[1].flatten(1)
+
+
+def _are_probabilities(rows: Tensor) -> bool:
+    return rows.shape[1] > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-4).all())

@@ -1,0 +1,201 @@
+"""The layers of a network in the order in which they run, found by running it once.
+
+A *layer* is a module that gave a tensor and has parameters of its own, or no children. Whether a rectifier follows it is read
+from the operators that really ran, so that a functional or a reused ReLU is seen like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from auditor.errors import UsageError, did_you_mean
+from auditor.results import LayerFacts
+
+_aten = torch.ops.aten
+_RELU = {_aten.relu.default, _aten.relu_.default}
+_CLAMPS = {_aten.clamp.default, _aten.clamp_.default, _aten.clamp_min.default, _aten.clamp_min_.default}
+_HARDTANHS = {_aten.hardtanh.default, _aten.hardtanh_.default}
+
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer.
+
+    Attributes:
+        output: The shape of its first output, without the batch dimension.
+        parameters: How many of the parameters are its own.
+        tap: The module to observe in order to see what the layer hands on: the normalisation that
+            follows it directly, if there is one, else the layer itself.
+        rectified: A ReLU, ReLU6 or clamp at zero follows the tap, or ends it. A channel is silent
+            where the tap's output is not above zero.
+    """
+
+    name: str
+    type: str
+    output: tuple[int, ...]
+    parameters: int
+    tap: str
+    rectified: bool = False
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the output is a stack of maps, `[c, h, w]`, and not a single pixel."""
+        return "Conv" in self.type and len(self.output) == 3 and self.output[1] * self.output[2] > 1
+
+    def facts(self) -> LayerFacts:
+        return LayerFacts(self.name, self.type, self.output, self.parameters)
+
+
+class LayerTable(Sequence[Layer]):
+    """The layers of one network, in execution order."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = tuple(layers)
+        self._by_name = {layer.name: layer for layer in self._layers}
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._by_name[key] if isinstance(key, str) else self._layers[key]
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers)
+
+    def select(self, chosen: str | Sequence[str], *, count: int = 5) -> tuple[Layer, ...]:
+        """Return the layers of maps asked for, in execution order.
+
+        Args:
+            chosen: `"spread"` takes `count` layers from the first to the last, `"all"` takes all;
+                else the names of layers.
+            count: How many a spread holds at the most.
+
+        Raises:
+            UsageError: A name is none of the network's layers.
+        """
+        if chosen == "all":
+            return self.maps
+        if chosen == "spread":
+            return _spread(self.maps, count)
+        names = [chosen] if isinstance(chosen, str) else list(chosen)
+        for name in names:
+            if name not in self._by_name:
+                raise UsageError(f"the network has no layer {name!r}{did_you_mean(name, self._by_name)}")
+        return tuple(layer for layer in self._layers if layer.name in names)
+
+    @property
+    def maps(self) -> tuple[Layer, ...]:
+        """The layers whose output is a stack of maps; where any are rectified, only those."""
+        spatial = [layer for layer in self._layers if layer.spatial]
+        return tuple([layer for layer in spatial if layer.rectified] or spatial)
+
+
+def _spread(layers: Sequence[Layer], count: int) -> tuple[Layer, ...]:
+    if len(layers) <= count:
+        return tuple(layers)
+    places = {round(i * (len(layers) - 1) / (count - 1)) for i in range(count)} if count > 1 else {len(layers) - 1}
+    return tuple(layers[i] for i in sorted(places))
+
+
+def trace(module: nn.Module, example: Tensor) -> LayerTable:
+    """Run the network once on `example` (`[n, c, h, w]`) and return its layers.
+
+    TorchScript and exported programs don't show their inside: their table is empty.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        return LayerTable([])
+    tracer = _Tracer()
+    handles = [
+        submodule.register_forward_hook(tracer.observing(name))
+        for name, submodule in module.named_modules()
+        if name and _is_layer(submodule)
+    ]
+    try:
+        with torch.no_grad(), tracer:
+            module(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return LayerTable(list(tracer.layers.values()))
+
+
+def _is_layer(module: nn.Module) -> bool:
+    has_children = next(module.children(), None) is not None
+    return not has_children or next(module.parameters(recurse=False), None) is not None
+
+
+_Moment = tuple[int, int]  # a tensor's identity, and how often it was written to in place
+
+
+def _moment(tensor: Tensor) -> _Moment:
+    return id(tensor), tensor._version
+
+
+class _Tracer(TorchDispatchMode):
+    """Follows tensors from the module that made them to the rectifier that takes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers: dict[str, Layer] = {}
+        self._maker: dict[_Moment, str] = {}  # the layer behind a tensor
+        self._rectified: set[_Moment] = set()
+        self._alive: list[Tensor] = []  # an id is only unique while its object lives
+
+    def observing(self, name: str) -> Any:
+        def observe(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if isinstance(output, Tensor):
+                self._record(name, module, inputs, output)
+
+        return observe
+
+    def _record(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        self._alive.append(output)
+        own = sum(p.numel() for p in module.parameters())
+        new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name)
+        self.layers.setdefault(name, new)
+        maker = name
+        if isinstance(module, _NORMS) and inputs and _moment(inputs[0]) in self._maker:
+            maker = self._maker[_moment(inputs[0])]
+            self.layers[maker] = replace(self.layers[maker], tap=name)
+        self._maker[_moment(output)] = maker
+        if _moment(output) in self._rectified:
+            self._mark(maker)
+
+    def _mark(self, name: str) -> None:
+        self.layers[name] = replace(self.layers[name], rectified=True)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not rectifies(func, args, kwargs):
+            return func(*args, **kwargs)
+        taken = _moment(args[0])
+        output = func(*args, **kwargs)
+        self._alive.append(output)
+        # The version of a tensor written in place is counted up only after this returns.
+        self._rectified.add((taken[0], taken[1] + 1) if output is args[0] else _moment(output))
+        if taken in self._maker:
+            self._mark(self._maker[taken])
+        return output
+
+
+def rectifies(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Return whether this ATen call cuts off what is below zero."""
+    if func in _RELU:
+        return True
+    if func in _CLAMPS:
+        low = args[1] if len(args) > 1 else kwargs.get("min")
+        return isinstance(low, int | float) and low == 0
+    return func in _HARDTANHS and (args[1] if len(args) > 1 else kwargs.get("min_val", -1)) == 0

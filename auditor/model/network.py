@@ -1,0 +1,144 @@
+"""A frozen network that gives one score a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from auditor.errors import ArchitectureError, UsageError
+from auditor.model.ending import Ending, before, ending
+from auditor.model.layers import LayerTable, trace
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network on its device, in eval mode and frozen, with what is known of it.
+
+    Attributes:
+        input_shape: Channels, height and width of the images that it takes.
+        outputs: How many classes it tells apart; a single output counts as two classes.
+        ending: The softmax or sigmoid at its end, if there is one; scores are what feeds it.
+    """
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+    device: torch.device
+    amp: bool
+    layers: LayerTable
+    outputs: int
+    ending: Ending
+
+    @classmethod
+    def of(cls, module: nn.Module, input_shape: tuple[int, int, int], device: torch.device, *, amp: bool) -> Network:
+        """Put the network on its device, run it once, and learn what it is like.
+
+        Raises:
+            ArchitectureError: It refuses images of `input_shape`, or gives no scores.
+        """
+        module.to(device)
+        if not isinstance(module, torch.jit.ScriptModule):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        example = torch.zeros(1, *input_shape, device=device)
+        try:
+            scores, end = ending(module, example, scores_in)
+            layers = trace(module, example)
+        except ArchitectureError:
+            raise
+        except Exception as error:
+            size = "x".join(str(s) for s in input_shape)
+            reason = str(error).strip().partition("\n")[0]
+            raise ArchitectureError(
+                f"the network refuses an image of {size} ({type(error).__name__}: {reason}); "
+                "tell the size and colours that it takes with --preprocess"
+            ) from error
+        return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end)
+
+    @cached_property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.module.parameters())
+
+    def scores(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Return the scores before any softmax or sigmoid, in float32; differentiable."""
+        images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+        with self._precision():
+            scores = before(self.ending, self.module, images, scores_in)
+        return as_classes(scores).float()
+
+    __call__ = scores
+
+    def observe(self, images: Float[Tensor, "n c h w"], taps: Sequence[str]) -> dict[str, Tensor]:
+        """Return what the named modules give for some images, as it was before anything wrote over it."""
+        seen: dict[str, Tensor] = {}
+
+        def keeping(tap: str) -> Callable[[nn.Module, Any, Tensor], None]:
+            def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+                seen.setdefault(tap, output.detach().clone())
+
+            return keep
+
+        handles = [self.module.get_submodule(tap).register_forward_hook(keeping(tap)) for tap in dict.fromkeys(taps)]
+        try:
+            with torch.no_grad():
+                self.scores(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if not self.amp:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16 if self.device.type == "cpu" else None)
+
+
+def scores_in(output: Any) -> Float[Tensor, "n k"]:
+    """Return the scores in what a network gave: a tensor, or the first or the `logits` of several.
+
+    Raises:
+        ArchitectureError: There is no tensor of one row an image.
+    """
+    if isinstance(output, Mapping):
+        output = output.get("logits", next(iter(output.values()), None))
+    elif hasattr(output, "logits"):
+        output = output.logits
+    elif isinstance(output, Sequence) and output:
+        output = output[0]
+    if not isinstance(output, Tensor) or output.ndim < 2 or output[0].numel() != output.shape[1]:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ArchitectureError(
+            f"the network gives {shape} for a batch of images, but a classifier gives [images, classes]"
+        )
+    return output.flatten(1)
+
+
+def as_classes(scores: Float[Tensor, "n _"]) -> Float[Tensor, "n k"]:
+    """Return one score a class: a single one is the second of two classes, against a score of zero."""
+    if scores.shape[1] > 1:
+        return scores
+    return torch.cat([torch.zeros_like(scores), scores], dim=1)
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means here.
+
+    Raises:
+        UsageError: There is no such device on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device is {name!r}, but has to be auto, cpu, cuda, cuda:N or mps") from None
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    here = count.get(device.type, 0)
+    if (device.index or 0) >= here:
+        raise UsageError(f"--device is {name!r}, but this machine has {here} {device.type} devices; use --device cpu")
+    return device

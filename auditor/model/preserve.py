@@ -1,0 +1,132 @@
+"""The network is handed back as it was found, and what changed it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A parameter or buffer: the object, a copy of its numbers, and its flags."""
+
+    tensor: Tensor
+    numbers: Tensor
+    requires_grad: bool
+    grad: Tensor | None
+
+
+class Snapshot:
+    """What a network was like: parameters, buffers, hooks, training and gradient flags, `.grad`."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._tensors = {name: _Held(t, t.detach().clone(), t.requires_grad, t.grad) for name, t in _tensors(module)}
+        self._modules: dict[str, nn.Module] = dict(module.named_modules())
+        self._training = {name: m.training for name, m in self._modules.items()}
+        self._hooks = {name: _hooks(m) for name, m in self._modules.items()}
+
+    def changes(self) -> list[str]:
+        """Return a phrase for each thing that is no longer as it was."""
+        return [*self._changed_tensors(), *self._changed_modules()]
+
+    def restore(self) -> None:
+        """Put everything back: numbers, flags, gradients, hooks, modules; what was added goes."""
+        self._remove_added()
+        for name, module in self._modules.items():
+            _put_back(self._module, name, module)
+            module.training = self._training[name]
+            for kind, hooks in self._hooks[name].items():
+                _replace(getattr(module, kind), hooks)
+        for name, held in self._tensors.items():
+            owner = self._modules[name.rpartition(".")[0]]
+            _set_tensor(owner, name.rpartition(".")[2], held.tensor)
+            held.tensor.requires_grad_(held.requires_grad)
+            held.tensor.grad = held.grad
+            with torch.no_grad():
+                held.tensor.copy_(held.numbers)
+
+    def _remove_added(self) -> None:
+        for name in [n for n, _ in self._module.named_modules() if n not in self._modules]:
+            owner = self._modules.get(name.rpartition(".")[0])
+            if owner is not None:
+                del owner._modules[name.rpartition(".")[2]]
+        for name in [n for n, _ in _tensors(self._module) if n not in self._tensors]:
+            owner, leaf = self._module.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+            owner._parameters.pop(leaf, None)
+            owner._buffers.pop(leaf, None)
+
+    def _changed_tensors(self) -> Iterator[str]:
+        now = dict(_tensors(self._module))
+        for name in sorted(now.keys() ^ self._tensors.keys()):
+            yield f"{name} {'was added' if name in now else 'is gone'}"
+        for name, held in self._tensors.items():
+            if name not in now:
+                continue
+            tensor = now[name]
+            if tensor is not held.tensor:
+                yield f"{name} was exchanged"
+            elif not _same_bits(tensor.detach(), held.numbers):
+                yield f"{name} has other numbers"
+            if tensor.requires_grad != held.requires_grad:
+                yield f"{name}.requires_grad is {tensor.requires_grad}"
+            if tensor.grad is not held.grad:
+                yield f"{name}.grad was written"
+
+    def _changed_modules(self) -> Iterator[str]:
+        now: dict[str, nn.Module] = dict(self._module.named_modules())
+        for name, module in self._modules.items():
+            label = name or "the network"
+            if now.get(name) is not module:
+                yield f"{label} was exchanged"
+                continue
+            if module.training != self._training[name]:
+                yield f"{label} is in {'training' if module.training else 'eval'} mode"
+            if _hooks(module) != self._hooks[name]:
+                yield f"{label} has other hooks"
+        yield from (f"{name} was added" for name in now.keys() - self._modules.keys())
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _hooks(module: nn.Module) -> dict[str, dict[int, Any]]:
+    return {kind: dict(getattr(module, kind)) for kind in _HOOKS if getattr(module, kind, None) is not None}
+
+
+def _replace(now: dict[int, Any], then: dict[int, Any]) -> None:
+    now.clear()
+    now.update(then)
+
+
+def _put_back(root: nn.Module, name: str, module: nn.Module) -> None:
+    if not name:
+        return
+    parent, _, leaf = name.rpartition(".")
+    owner = root.get_submodule(parent)
+    if owner._modules.get(leaf) is not module:
+        owner._modules[leaf] = module
+
+
+def _set_tensor(owner: nn.Module, name: str, tensor: Tensor) -> None:
+    place = owner._parameters if isinstance(tensor, nn.Parameter) else owner._buffers
+    if place.get(name) is not tensor:
+        place[name] = tensor  # type: ignore[assignment]
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    """Compare by bits, so that a NaN is equal to itself."""
+    if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
+        return False
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}.get(a.element_size())
+    if a.dtype.is_floating_point and whole is not None:
+        a, b = a.view(whole), b.view(whole)
+    return torch.equal(a, b)

@@ -1,0 +1,105 @@
+"""What was audited, with what, and how: everything needed to run the same audit again."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from auditor.config import Settings
+from auditor.context import Context
+from auditor.results import ArchitectureFacts, CheckpointFacts, DataFacts, Provenance
+
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "weasyprint")
+
+
+def provenance(
+    context: Context,
+    settings: Settings,
+    started: str,
+    *,
+    unreadable: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
+) -> Provenance:
+    """Return the facts about an audit.
+
+    Args:
+        started: When it began, ISO 8601.
+        unreadable: Files that turned out to be unreadable, with the reason.
+        notes: Sentences about what had to be done otherwise than asked.
+    """
+    file, network = context.checkpoint, context.network
+    checkpoint = CheckpointFacts(
+        file.path.name, file.sha256, file.bytes, file.format, context.architecture.coverage.loaded, file.trusted
+    )
+    architecture = ArchitectureFacts(
+        context.architecture.name,
+        context.architecture.source,
+        network.parameters,
+        tuple(layer.facts() for layer in network.layers),
+    )
+    return Provenance(
+        checkpoint,
+        architecture,
+        _data(context, settings, unreadable),
+        {**context.preprocess.settings(), "source": context.preprocess.source, "assumed": context.preprocess.assumed},
+        _device(network.device),
+        settings.seed,
+        _settings(settings),
+        _versions(),
+        started,
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def _data(context: Context, settings: Settings, unreadable: Sequence[tuple[str, str]]) -> DataFacts:
+    images = context.images
+    if images is None:
+        return DataFacts(0, context.classes)
+    labelled = any(label is not None for label in images.labels.indices)
+    return DataFacts(
+        len(images) - len(unreadable),
+        context.classes,
+        tuple(unreadable),
+        images.listing.fingerprint,
+        settings.data or "",
+        labelled,
+    )
+
+
+def _device(device: torch.device) -> str:
+    if device.type != "cuda":
+        return str(device)
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def _settings(settings: Settings) -> Mapping[str, Any]:
+    """Return the settings that shape what is found, and not where it goes or how it looks."""
+    chosen: dict[str, Any] = {
+        "amp": settings.amp,
+        "arch": settings.arch,
+        "arch_args": dict(settings.arch_args),
+        "batch_size": settings.batch_size,
+        "checks": list(settings.checks),
+        "expression": settings.expression,
+        "levels": dict(settings.levels),
+        "options": {check: dict(options) for check, options in settings.options.items()},
+        "samples": settings.samples,
+        "strict": settings.strict,
+    }
+    return {name: value for name, value in chosen.items() if value not in (None, "", False, [], {})}
+
+
+def _versions() -> dict[str, str]:
+    import auditor
+
+    versions = {"auditor": auditor.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,202 @@
+"""The whole audit in one screen.
+
+Checks that need nothing collected run at once; one sweep over the data then fills the collectors
+of all the others, and these run. Each runs alone: what it breaks is its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from auditor.assembly import assemble
+from auditor.check import Check
+from auditor.collectors import Collector, Readability
+from auditor.config import Settings
+from auditor.context import Context
+from auditor.data.dataset import loader
+from auditor.errors import DataError
+from auditor.model.preserve import Snapshot
+from auditor.plugins import Plugins, load
+from auditor.provenance import provenance
+from auditor.results import Audit, Provenance, Result, Verdict
+from auditor.selection import selected
+from auditor.sweep import sweep
+from auditor.trial import Trial
+
+Key = tuple[Any, ...]
+
+
+class Observer(Protocol):
+    """Who is told what happens, as it happens."""
+
+    def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
+
+    def sweeping(self, images: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Show the pass over the data; what is handed back is called with each number of files done."""
+        ...
+
+    def checking(self, check: Check) -> None: ...
+
+    def checked(self, result: Result) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An audit, and the raw arrays behind its pictures by check and name."""
+
+    audit: Audit
+    arrays: Mapping[str, Mapping[str, Any]]
+
+
+class Silent:
+    """The observer of an audit that nobody watches."""
+
+    def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
+
+    def sweeping(self, images: int) -> AbstractContextManager[Callable[[int], None]]:
+        return nullcontext(lambda done: None)
+
+    def checking(self, check: Check) -> None: ...
+
+    def checked(self, result: Result) -> None: ...
+
+
+def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: Any) -> Audit:
+    """Audit a checkpoint from Python.
+
+        audit = auditor.run("resnet18.pt", "photos/", samples=4, options={"filters": {"dead_warn": 0.1}})
+        assert audit.verdict <= auditor.Verdict.WARN
+
+    Args:
+        settings: As the fields of `auditor.config.Settings`.
+
+    Raises:
+        AuditorError: As `run`.
+    """
+    plugins = load(settings.get("plugins", ()))
+    asked = Settings(Path(checkpoint), None if data is None else str(data), **settings)
+    return run(asked, plugins, Silent()).audit
+
+
+def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
+    """Audit a checkpoint.
+
+    Raises:
+        AuditorError: The input can't be used, or no check is selected. A check that fails, breaks
+            or is interrupted raises nothing: the audit says so.
+    """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    checks = selected(plugins.checks, settings)
+    context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
+    observer.begun(provenance(context, settings, started), checks)
+    course = _Course(context, settings, observer, trials(checks, context, settings))
+    course.run()
+    about = provenance(context, settings, started, unreadable=course.readability.unreadable, notes=course.notes)
+    found = Audit(about, course.results, course.interrupted, course.not_run)
+    return Run(found, {t.check.name: t.arrays for t in course.trials if t.arrays})
+
+
+def trials(checks: Sequence[Check], context: Context, settings: Settings) -> list[Trial]:
+    """Return each check with its options; they share one memory of what the network is like."""
+    snapshot = Snapshot(context.network.module)
+    return [Trial(check, context, snapshot, settings.options.get(check.name, {})) for check in checks]
+
+
+def inspect(settings: Settings, plugins: Plugins) -> Provenance:
+    """Return what is known of a checkpoint and its network without running a check."""
+    context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
+    return provenance(context, settings, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+class _Enough(Exception):
+    """As many checks have failed as `--maxfail` allows."""
+
+
+@dataclass
+class _Course:
+    """The trials of an audit in their order, and what came of them."""
+
+    context: Context
+    settings: Settings
+    observer: Observer
+    trials: Sequence[Trial]
+    ended: dict[str, Result] = field(default_factory=dict)
+    readability: Readability = field(default_factory=Readability)
+    notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    def run(self) -> None:
+        try:
+            for trial in self.trials:
+                self._turn(trial, trial.begin)
+            waiting = [trial for trial in self.trials if trial.wanted]
+            filled = self._sweep(waiting)
+            for trial in waiting:
+                self._turn(trial, partial(trial.go_on, filled))
+        except _Enough:
+            pass
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        return tuple(self.ended[t.check.name] for t in self.trials if t.check.name in self.ended)
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        return tuple(t.check.name for t in self.trials if t.check.name not in self.ended)
+
+    def _turn(self, trial: Trial, act: Callable[[], None]) -> None:
+        self.observer.checking(trial.check)
+        try:
+            act()
+        except KeyboardInterrupt:
+            self._end(trial)
+            raise
+        if not trial.wanted:
+            self._end(trial)
+            self._stop_after_enough()
+
+    def _end(self, trial: Trial) -> None:
+        result = trial.result(self.settings.levels)
+        self.ended[trial.check.name] = result
+        self.observer.checked(result)
+
+    def _stop_after_enough(self) -> None:
+        failed = sum(result.verdict >= Verdict.FAIL for result in self.ended.values())
+        if 0 < self.settings.maxfail <= failed:
+            raise _Enough
+
+    def _sweep(self, waiting: Sequence[Trial]) -> Mapping[Key, Collector | Exception]:
+        """Fill what is waited for, once for each key; what could not be filled is the exception."""
+        if not waiting:
+            return {}
+        data, network = self.context.data, self.context.network
+        collectors: dict[Key, Collector] = {c.key: c for trial in waiting for c in trial.wanted}
+        self.readability = collectors.setdefault(Readability.key, self.readability)  # type: ignore[assignment]
+        batches = loader(data, **loading(self.settings, network.device))
+        try:
+            with self.observer.sweeping(len(data)) as seen:
+                sweep(network, batches, list(collectors.values()), seen=seen, note=self.notes.append)
+        except Exception as error:
+            return dict.fromkeys(collectors, error)
+        if not self.readability.read:
+            raise DataError(f"none of the {len(data)} files in {self.settings.data} is a readable image")
+        return collectors
+
+
+def loading(settings: Settings, device: torch.device) -> dict[str, Any]:
+    """Return how images are loaded, by default as suits the device."""
+    on_cpu = device.type == "cpu"
+    batch_size = settings.batch_size or (16 if on_cpu else 64)
+    workers = settings.workers if settings.workers is not None else (0 if on_cpu else min(8, os.cpu_count() or 1))
+    return {"batch_size": batch_size, "workers": workers, "pin": device.type == "cuda"}

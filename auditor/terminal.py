@@ -1,0 +1,203 @@
+"""What the terminal shows: progress on stderr, the account of the audit on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from auditor.check import Check
+from auditor.results import Audit, Exit, Finding, Provenance, Result, Verdict
+
+_STYLES = {
+    Verdict.SKIP: "yellow",
+    Verdict.INFO: "cyan",
+    Verdict.PASS: "green",
+    Verdict.WARN: "bold yellow",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold magenta",
+}
+_COUNTED = {
+    Verdict.ERROR: "broken",
+    Verdict.FAIL: "failed",
+    Verdict.WARN: "warned",
+    Verdict.PASS: "passed",
+    Verdict.INFO: "informed",
+    Verdict.SKIP: "skipped",
+}
+_ENDED = {
+    Exit.INTERRUPTED: "interrupted: the report holds what was done",
+    Exit.NOTHING: "no check could run",
+}
+
+
+class Terminal:
+    """The runner's observer for people: a header, a line a check, the findings, a summary.
+
+    Args:
+        quiet: Show only the findings that warn or worse, and the last line.
+        verbose: Show every finding, and the tracebacks of checks that broke.
+        color: None colours where the stream is a terminal and `NO_COLOR` is not set.
+        durations: How many of the slowest checks are listed at the end.
+    """
+
+    def __init__(
+        self, *, quiet: bool = False, verbose: bool = False, color: bool | None = None, durations: int = 0
+    ) -> None:
+        self._quiet, self._verbose, self._durations = quiet, verbose, durations
+        self._out = _console(sys.stdout, color)
+        self._err = _console(sys.stderr, color)
+        self._begun = time.perf_counter()
+        self._width = 12
+
+    def begun(self, about: Provenance, checks: Sequence[Check]) -> None:
+        self._width = max([self._width, *(len(check.name) for check in checks)])
+        if self._quiet:
+            return
+        self._out.print(f"[bold]auditor {about.versions.get('auditor', '')}[/] on {escape(about.device)}")
+        for name, text in _header(about, checks):
+            self._out.print(f"[dim]{name:<11}[/] {escape(text)}", soft_wrap=True)
+        self._out.print()
+
+    @contextmanager
+    def sweeping(self, images: int) -> Iterator[Callable[[int], None]]:
+        if self._quiet or not self._err.is_terminal:
+            begun = time.perf_counter()
+            yield lambda done: None
+            self._swept(images, time.perf_counter() - begun)
+            return
+        with Progress(
+            TextColumn("[dim]sweep over the data[/]"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TaskProgressColumn(show_speed=True),
+            TextColumn("[dim]{task.fields[rate]}, left[/]"),
+            TimeRemainingColumn(),
+            console=self._err,
+            transient=True,
+        ) as progress:
+            begun = time.perf_counter()
+            task = progress.add_task("sweep", total=images, rate="")
+
+            def seen(done: int) -> None:
+                progress.advance(task, done)
+                rate = progress.tasks[0].completed / (time.perf_counter() - begun)
+                progress.update(task, rate=f"{rate:.0f} images/s")
+
+            yield seen
+        self._swept(images, time.perf_counter() - begun)
+
+    def _swept(self, images: int, seconds: float) -> None:
+        if not self._quiet:
+            rate = images / seconds if seconds else 0.0
+            self._out.print(f"[dim]sweep over {images} images: {seconds:.1f} s, {rate:.0f} images/s[/]")
+
+    def checking(self, check: Check) -> None:
+        if self._err.is_terminal and not self._quiet:
+            self._err.print(f"[dim]{check.name} ...[/]", end="\r")
+
+    def checked(self, result: Result) -> None:
+        if self._quiet:
+            return
+        if self._err.is_terminal:
+            self._err.print(" " * (self._width + 4), end="\r")
+        line = Text(f"{result.check:<{self._width}}  ")
+        line.append(f"{result.verdict!s:<5}", _STYLES[result.verdict])
+        line.append(f"  {result.seconds:6.1f} s", "dim")
+        line.append(f"  {_tally(result)}")
+        self._out.print(line, soft_wrap=True)
+
+    def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
+        """Show the findings, the summary line, and where the files lie."""
+        if not self._quiet:
+            self._out.print()
+        self._findings(audit)
+        self._slowest(audit)
+        self._summary(audit, exit_code)
+        if not self._quiet:
+            for name, path in files.items():
+                self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
+
+    def error(self, message: str) -> None:
+        """Show why there is no audit, in one line."""
+        self._err.print(Text("error: ", "bold red") + Text(message), soft_wrap=True)
+
+    def _findings(self, audit: Audit) -> None:
+        shown = [f for f in audit.findings if self._verbose or f.verdict >= Verdict.WARN or f.verdict is Verdict.SKIP]
+        if self._quiet:
+            shown = [f for f in shown if f.verdict >= Verdict.WARN]
+        for finding in sorted(shown, key=lambda f: -f.verdict):
+            self._finding(finding)
+        if shown and not self._quiet:
+            self._out.print()
+
+    def _finding(self, finding: Finding) -> None:
+        line = Text(f"{finding.verdict!s:<5} ", _STYLES[finding.verdict])
+        line.append(finding.rule, "bold")
+        if finding.subject:
+            line.append(f" [{finding.subject}]")
+        line.append(f"  {finding.message}")
+        self._out.print(line, soft_wrap=True)
+        broken = finding.verdict is Verdict.ERROR
+        if finding.detail and not self._quiet and (self._verbose or not broken):
+            self._out.print(Text(_indented(finding.detail), "dim"), soft_wrap=True)
+
+    def _slowest(self, audit: Audit) -> None:
+        slowest = sorted(audit.results, key=lambda r: -r.seconds)[: self._durations]
+        for result in slowest:
+            self._out.print(f"[dim]{result.seconds:8.2f} s[/]  {escape(result.check)}")
+        if slowest:
+            self._out.print()
+
+    def _summary(self, audit: Audit, exit_code: Exit) -> None:
+        counts = Counter(result.verdict for result in audit.results)
+        parts = [f"{counts[v]} {word}" for v, word in _COUNTED.items() if counts[v]]
+        if audit.not_run:
+            parts.append(f"{len(audit.not_run)} not run")
+        seconds = time.perf_counter() - self._begun
+        line = Text("verdict: ").append(str(audit.verdict).upper(), _STYLES[audit.verdict])
+        line.append(f"  {', '.join(parts) or 'nothing ran'} in {seconds:.1f} s (exit code {int(exit_code)})")
+        if exit_code in _ENDED:
+            line.append(f"; {_ENDED[exit_code]}")
+        self._out.print(line, soft_wrap=True)
+
+
+def _console(stream: object, color: bool | None) -> Console:
+    return Console(
+        file=stream,  # type: ignore[arg-type]
+        highlight=False,
+        no_color=color is False or None,
+        force_terminal=True if color else None,
+        emoji=False,
+    )
+
+
+def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
+    file, network, data = about.checkpoint, about.architecture, about.data
+    yield "checkpoint", f"{file.name} ({file.format}, {file.bytes / 1e6:.1f} MB, sha256 {file.sha256[:12]})"
+    layers = f", {len(network.layers)} layers" if network.layers else ""
+    yield "network", f"{network.name} from {network.source}: {network.parameters:,} parameters{layers}"
+    if data.name:
+        labels = "labelled" if data.labelled else "without labels"
+        yield "data", f"{data.name}: {data.images:,} images, {labels}; the network knows {len(data.classes)} classes"
+    else:
+        yield "data", "none: checks that need images are skipped"
+    yield "preprocess", f"{about.preprocess.get('source') or 'as configured'}"
+    yield "checks", ", ".join(check.name for check in checks)
+
+
+def _tally(result: Result) -> str:
+    counts = Counter(f.verdict for f in result.findings)
+    return ", ".join(f"{counts[v]} {v}" for v in sorted(counts, reverse=True))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"      {line}" for line in text.splitlines())

@@ -1,0 +1,153 @@
+"""One check having its turn: in isolation, timed, and with the network handed back as it was."""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from auditor.check import Check, Steps
+from auditor.collectors import Collector
+from auditor.context import Context
+from auditor.errors import Skip, UsageError
+from auditor.model.preserve import Snapshot
+from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
+
+
+@dataclass
+class Trial:
+    """A check, what it has yielded so far, and the collectors that it waits for.
+
+    Attributes:
+        wanted: The collectors that have to be filled before it can go on; () when it is done.
+    """
+
+    check: Check
+    context: Context
+    snapshot: Snapshot
+    options: Mapping[str, Any] = field(default_factory=dict)
+    evidence: list[Evidence] = field(default_factory=list)
+    arrays: dict[str, Any] = field(default_factory=dict)
+    wanted: tuple[Collector, ...] = ()
+    seconds: float = 0.0
+    _steps: Steps | None = None
+    _alone: bool = False
+
+    def begin(self) -> None:
+        """Run the check until it waits for collectors, or to its end."""
+        self._guarded(self._start)
+
+    def go_on(self, filled: Mapping[tuple[Any, ...], Collector | Exception]) -> None:
+        """Hand it the collectors that it waits for and run it to its end.
+
+        Args:
+            filled: By key, the collector, or the exception that kept it from being filled.
+        """
+        wanted, self.wanted = self.wanted, ()
+        self._guarded(partial(self._receive, [filled[collector.key] for collector in wanted]))
+
+    def result(self, levels: Mapping[str, str]) -> Result:
+        """Return what was found; `levels` replaces the verdict of rules that warn or fail."""
+        evidence = tuple(_levelled(e, levels) for e in self.evidence)
+        check = self.check
+        return Result(check.name, check.question, evidence, round(self.seconds, 3), check.guide, check.source)
+
+    def _start(self) -> None:
+        self._steps = self.check(self.context, **self.options)
+        self._run(None)
+
+    def _receive(self, filled: Sequence[Collector | Exception]) -> None:
+        for one in filled:
+            if isinstance(one, Exception):
+                raise one
+        self._run(filled[0] if self._alone else tuple(filled))
+
+    def _run(self, sent: Any) -> None:
+        assert self._steps is not None  # noqa: S101 - begin comes first
+        try:
+            while True:
+                step = self._steps.send(sent)
+                sent = None
+                if self._waits_for(step):
+                    return
+                self._keep(step)
+        except StopIteration:
+            if not self.evidence:
+                self._note("error", Verdict.ERROR, "yielded no evidence")
+
+    def _waits_for(self, step: Any) -> bool:
+        several = step if isinstance(step, tuple) else (step,)
+        if not several or not all(hasattr(one, "update") and hasattr(one, "taps") for one in several):
+            return False
+        self.context.data  # noqa: B018 - without images there is nothing to collect from
+        if self.evidence or self.arrays:
+            raise TypeError("asks for a collector after its first evidence; collectors come first, all in one tuple")
+        self.wanted, self._alone = several, not isinstance(step, tuple)
+        return True
+
+    def _keep(self, step: Any) -> None:
+        if isinstance(step, Arrays):
+            self.arrays.update(step.arrays)
+        elif isinstance(step, Finding | Figure | Gallery | Table):
+            self.evidence.append(step)
+        else:
+            raise TypeError(f"yielded a {type(step).__name__}, which is neither evidence nor a collector")
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        _seed(self.context.seed, self.check.name)
+        begun = time.perf_counter()
+        try:
+            act()
+        except Skip as reason:
+            self._note("skipped", Verdict.SKIP, str(reason))
+        except UsageError:
+            raise
+        except Exception as error:
+            self._note("error", Verdict.ERROR, _described(error), _traceback(error))
+        except KeyboardInterrupt:
+            self._note("interrupted", Verdict.ERROR, "was interrupted before it was done")
+            raise
+        finally:
+            self.seconds += time.perf_counter() - begun
+            self._hand_back()
+
+    def _hand_back(self) -> None:
+        if changes := self.snapshot.changes():
+            self.snapshot.restore()
+            first = ", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
+            self._note("modified", Verdict.ERROR, f"changed the network, which was put back: {first}")
+
+    def _note(self, rule: str, verdict: Verdict, message: str, detail: str = "") -> None:
+        self.evidence.append(Finding(f"{self.check.name}.{rule}", verdict, message, detail=detail))
+
+
+def _levelled(evidence: Evidence, levels: Mapping[str, str]) -> Evidence:
+    if not isinstance(evidence, Finding) or evidence.rule not in levels:
+        return evidence
+    if evidence.verdict not in (Verdict.WARN, Verdict.FAIL):
+        return evidence
+    return replace(evidence, verdict=Verdict[levels[evidence.rule].upper()])
+
+
+def _seed(seed: int, purpose: str) -> None:
+    """Set the global streams, for code that uses them, to a state of the check's own."""
+    own = (seed + zlib.crc32(purpose.encode())) % 2**32
+    torch.manual_seed(own)
+    np.random.seed(own)
+    random.seed(own)
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
