@@ -132,11 +132,11 @@ _FIELDS["maxfail"] = "maxfail"
 
 _Size = Positive | tuple[Positive, ...]
 _PREPROCESS: Mapping[str, Any] = {
-    "resize": _Size,
+    "resize": _Size | Literal["none"],
     "crop": _Size,
     "mean": tuple[float, ...],
     "std": tuple[float, ...],
-    "scale": float,
+    "scale": Literal[1, 255],
     "color": Literal["rgb", "bgr", "gray"],
     "interpolation": str,
 }

@@ -31,10 +31,12 @@ class Plugin:
 
 
 def built_in() -> Iterator[Plugin]:
-    """Yield the modules of `auditor.checks`."""
+    """Yield the modules of `auditor.checks`, in the order in which a report is read."""
     package = importlib.import_module("auditor.checks")
-    for module in pkgutil.iter_modules(package.__path__, "auditor.checks."):
-        yield Plugin(BUILT_IN, importlib.import_module(module.name))
+    found = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    order = [name for name in package.READING_ORDER if name in found]
+    for name in dict.fromkeys([*order, *found]):
+        yield Plugin(BUILT_IN, importlib.import_module(f"auditor.checks.{name}"))
 
 
 def installed() -> Iterator[Plugin]:

@@ -5,6 +5,7 @@ import pytest
 
 import auditor
 from auditor import Check, hookimpl, plugins
+from auditor.checks import READING_ORDER
 from auditor.discovery import BUILT_IN, Plugin
 from auditor.errors import PluginError
 from auditor.results import Finding, Verdict
@@ -61,6 +62,11 @@ def test_finds_every_built_in_check_under_its_own_name(tmp_path):
     built_in = [name for name, origin in found.origins.items() if origin == BUILT_IN]
     modules = [path.stem for path in Path(auditor.__file__).parent.glob("checks/[a-z]*.py")]
     assert sorted(built_in) == sorted(modules)
+
+
+def test_lists_the_built_in_checks_in_the_order_in_which_a_report_is_read(tmp_path):
+    built_in = [name for name, origin in plugins.load(start=tmp_path).origins.items() if origin == BUILT_IN]
+    assert tuple(built_in[: len(READING_ORDER)]) == READING_ORDER
 
 
 def test_collects_the_checks_of_an_audit_file_without_any_hook(audit_file):
