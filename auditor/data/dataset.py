@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,7 +107,9 @@ def loader(
     """Return the batches, in the order of the listing or of `indices`.
 
     Args:
-        workers: Processes that decode; 0 decodes in this one.
+        workers: Processes that decode; 0 decodes in this one. They come from a server process
+            that has no threads and no GPU, so a script that uses them needs Python's usual
+            `if __name__ == "__main__":`.
         pin: Put batches into memory that a GPU can fetch by itself.
         indices: Only these images.
     """
@@ -116,4 +120,14 @@ def loader(
         num_workers=workers,
         pin_memory=pin,
         collate_fn=data.collate,
+        multiprocessing_context=_processes() if workers else None,
     )
+
+
+def _processes() -> BaseContext | None:
+    """Return a way to start workers that can't deadlock: never a fork of this process with its threads."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return None
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # imports torch once, not once a worker
+    return context

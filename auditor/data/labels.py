@@ -14,6 +14,7 @@ from auditor.errors import DataError, did_you_mean
 _WORDNET: Final = re.compile(r"n\d{8}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 _SHOWN: Final = 6
+_SPLITS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,23 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
     except DataError as misfit:
         if not listing.folders:
             raise
-        return Labels((None,) * len(listing.labels), classes, str(misfit), source)
+        problem = f"{misfit}{_hint_below(listing, outputs, names)}"
+        return Labels((None,) * len(listing.labels), classes, problem, source)
     return Labels(tuple(None if label is None else places[label] for label in listing.labels), classes, "", source)
+
+
+def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> str:
+    """Return which folder would fit if it were given instead, rather unseen images than those of the training."""
+    if len(listing.folders) > _SPLITS:
+        return ""
+    for folder in sorted(listing.folders, key=lambda folder: "train" in folder.casefold()):
+        inside = [name.removeprefix(f"{folder}/") for name in listing.names if name.startswith(f"{folder}/")]
+        found = tuple(name.partition("/")[0] if "/" in name else None for name in inside)
+        classes = tuple(sorted({label for label in found if label is not None}))
+        below = Listing(listing.root / folder, (), tuple(inside), found, classes)
+        if classes and not fit(below, outputs=outputs, names=names).problem:
+            return f"; the folders in {folder!r} would fit: give --data {below.root}"
+    return ""
 
 
 def _distinct(labels: Iterable[str | int | None]) -> list[str | int]:

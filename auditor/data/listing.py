@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,9 +46,8 @@ class Listing:
     def fingerprint(self) -> str:
         """SHA-256 over the names, the labels and the contents of all files."""
         total = hashlib.sha256(json.dumps(self.folders).encode())
-        with ThreadPoolExecutor() as threads:
-            for entry in zip(self.names, self.labels, threads.map(_digest, self.files), strict=True):
-                total.update(json.dumps(entry).encode() + b"\n")
+        for entry in zip(self.names, self.labels, _digests(self.files), strict=True):
+            total.update(json.dumps(entry).encode() + b"\n")
         return total.hexdigest()
 
 
@@ -160,6 +159,12 @@ def _printable(name: str) -> str:
 
 def _those(suffixes: Iterable[str]) -> str:
     return ", ".join(suffixes)
+
+
+def _digests(files: Sequence[Path], at_once: int = 1024) -> Iterator[str]:
+    with ThreadPoolExecutor() as threads:
+        for start in range(0, len(files), at_once):
+            yield from threads.map(_digest, files[start : start + at_once])
 
 
 def _digest(path: Path) -> str:

@@ -124,6 +124,15 @@ def test_too_few_folders_without_names_ask_for_names() -> None:
     assert fitted.names_source == "numbers"
 
 
+@pytest.mark.parametrize("names", [ANIMALS, None])
+def test_a_folder_one_level_too_high_is_told_which_would_fit(names: Sequence[str] | None) -> None:
+    paths = [f"{split}/{animal}/1.png" for split in ("train", "val") for animal in ANIMALS]
+    above = Listing(
+        Path("pets"), tuple(map(Path, paths)), tuple(paths), ("train",) * 4 + ("val",) * 4, ("train", "val")
+    )
+    assert misfit(above, 4, names).problem.endswith("; the folders in 'val' would fit: give --data pets/val")
+
+
 def test_as_many_folders_as_classes_of_other_names_do_not_fit() -> None:
     assert misfit(in_folders("a", "b", "c", "d"), 4, ANIMALS)
 
