@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.report import wording
@@ -91,8 +92,11 @@ class GalleryBlock:
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """The head of a column; its width is percent of a table on paper."""
+
     name: str
     align: str
+    width: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +179,14 @@ class Blocks:
         rows = [row + (None,) * (width - len(row)) for row in table.rows]
         aligns = [_align(values) for values in zip(*rows, strict=True)] or ["text"] * width
         shown = rows[: self._medium.rows]
+        cells = tuple(
+            tuple(Cell(wording.cell(value), align) for value, align in zip(row, aligns, strict=True)) for row in shown
+        )
         return TableBlock(
             table.title,
             table.caption,
-            tuple(Column(name, align) for name, align in zip(names, aligns, strict=True)),
-            tuple(tuple(Cell(wording.cell(v), align) for v, align in zip(row, aligns, strict=True)) for row in shown),
+            _head(names, aligns, cells),
+            cells,
             _left_out(len(rows) - len(shown), len(shown)),
         )
 
@@ -220,10 +227,18 @@ def _align(values: tuple[str | float | int | bool | None, ...]) -> str:
     return "number" if kinds and kinds <= {int, float} else "text"
 
 
+def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell, ...], ...]) -> tuple[Column, ...]:
+    """Give each column the width that its longest text asks for, within reason."""
+    longest = [max([*(len(row[index].text) for row in cells), len(name)]) for index, name in enumerate(names)]
+    wanted = [min(max(length, 4), 28) + 4 for length in longest]
+    widths = [f"{100 * width / sum(wanted):.2f}" for width in wanted]
+    return tuple(Column(*column) for column in zip(names, aligns, widths, strict=True))
+
+
 def _columns(count: int) -> int:
     """Return how many pictures stand side by side in print, the last row as full as can be."""
     if count <= 6:
-        return {0: 1, 1: 2, 6: 3}.get(count, count)
+        return {0: 1, 1: 2}.get(count, count)
     return min((6, 5, 4), key=lambda columns: -count % columns)
 
 

@@ -36,6 +36,20 @@ def overview(audit: Audit) -> tuple[Card, ...]:
     return _network(audit), _data(audit)
 
 
+def imprint(audit: Audit) -> tuple[Fact, ...]:
+    """Return what the cover of a printed report says about it."""
+    facts = audit.provenance
+    return _present(
+        [
+            Fact("Network", f"{facts.architecture.name}, {wording.plural(facts.architecture.parameters, 'parameter')}"),
+            Fact("Data", f"{facts.data.name or 'unnamed'}, {wording.plural(facts.data.images, 'image')}"),
+            Fact("Date", wording.date(facts.started)),
+            Fact("Tool", f"auditor {facts.versions.get('auditor', '')}".rstrip()),
+            Fact("SHA-256", facts.checkpoint.sha256, "code"),
+        ]
+    )
+
+
 def provenance(audit: Audit) -> tuple[Card, ...]:
     """Return everything that is needed to run the same audit again."""
     facts = audit.provenance

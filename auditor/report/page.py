@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from auditor.report import cards, wording
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
-from auditor.report.cards import Card
+from auditor.report.cards import Card, Fact
 from auditor.report.evidence import slug
 from auditor.report.wording import duration, plural
 from auditor.results import Audit, Finding, Result, Verdict
@@ -67,6 +67,7 @@ class Page:
     date: str
     day: str
     version: str
+    imprint: tuple[Fact, ...]
     badge: Badge
     headline: str
     counts: tuple[Count, ...]
@@ -96,6 +97,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         date=wording.date(facts.started),
         day=facts.started,
         version=str(facts.versions.get("auditor", "")),
+        imprint=cards.imprint(audit),
         badge=Badge.of(audit.verdict),
         headline=wording.headline(audit),
         counts=_counts(audit),

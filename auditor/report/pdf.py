@@ -29,7 +29,7 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
     text = templates.render("print.html", page, folders, style=templates.asset("print.css", folders))
     with _quiet():
         document = weasyprint.HTML(string=text, url_fetcher=_fetcher())
-        document.write_pdf(folder / NAME, pdf_tags=True)
+        document.write_pdf(folder / NAME, pdf_variant="pdf/ua-1")
 
 
 def _weasyprint() -> Any:
