@@ -15,7 +15,8 @@ setup: .venv/.installed ## Make .venv with the pinned dependencies, and install 
 
 .venv/.installed: pyproject.toml constraints.txt
 	@.ci/python .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo "installing the pinned dependencies into .venv; the first time this takes some minutes"
+	@$(BIN)/pip install -qq --constraint constraints.txt --editable '.[dev]'
 	@.ci/system report
 	@touch $@
 

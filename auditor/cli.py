@@ -149,21 +149,26 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     settings, found = _understood(checkpoint, given, file)
     selected(found.checks, settings)
     _refuse_unwritable(settings.folder)
+    templates = _templates(settings, found)
     from auditor import report, runner
     from auditor.terminal import Terminal
 
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
     done = runner.run(settings, found, terminal)
-    files = report.write(
-        done.audit,
-        settings.folder,
-        formats=settings.formats,
-        templates=_templates(settings, found),
-        arrays=done.arrays if settings.save_arrays else None,
-        extra=found.formats,
-    )
     code = done.audit.exit_code(strict=settings.strict)
+    try:
+        files = report.write(
+            done.audit,
+            settings.folder,
+            formats=settings.formats,
+            templates=templates,
+            arrays=done.arrays if settings.save_arrays else None,
+            extra=found.formats,
+        )
+    except AuditorError:
+        terminal.finished(done.audit, Exit.USAGE, {})
+        raise
     terminal.finished(done.audit, code, files)
     return code
 

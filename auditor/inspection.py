@@ -17,8 +17,9 @@ def show(about: Provenance, *, plain: bool = False) -> None:
     console = Console(highlight=False, no_color=plain or None)
     if not console.is_terminal:
         console = Console(highlight=False, width=10_000)
-    console.print(_table(about.architecture.layers, ruled=console.is_terminal))
-    console.print()
+    if about.architecture.layers:
+        console.print(_table(about.architecture.layers, ruled=console.is_terminal))
+        console.print()
     for name, text in _facts(about).items():
         console.print(f"{name:14} {text}", markup=False, soft_wrap=True)
 
@@ -42,7 +43,7 @@ def _facts(about: Provenance) -> Mapping[str, str]:
     file, network = about.checkpoint, about.architecture
     return {
         "network": f"{network.name}, {network.source}",
-        "layers": f"{len(network.layers)}",
+        "layers": str(len(network.layers)) if network.layers else f"a {file.format} file does not show them",
         "parameters": f"{network.parameters:,}, {file.loaded:.1%} of them loaded",
         "checkpoint": f"{file.name}, {file.format}, {file.bytes:,} bytes, sha256 {file.sha256}",
         "preprocessing": ", ".join(f"{name} {_told(value)}" for name, value in about.preprocess.items()),

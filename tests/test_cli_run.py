@@ -1,0 +1,335 @@
+"""The main job from the command line, on real files; what is refused, and what each end costs."""
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from auditor.cli import main
+from auditor.vision import torchvision
+
+CLASSES = ("cat", "dog", "fox", "owl")
+SMALL = "[preprocess]\nresize = 64\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"
+TINY = """
+from torch import nn
+
+
+class Tiny(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, width, 5, 2), nn.ReLU(), nn.Conv2d(width, 8, 3), nn.ReLU())
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, images):
+        return self.head(self.features(images).mean((2, 3)))
+"""
+VERDICTS = """
+from auditor import Check, Finding, Verdict
+
+
+def ends(name, verdict):
+    def check(context):
+        yield Finding(f"{name}.ends", verdict, f"the {name} ends")
+
+    check.__name__, check.__doc__ = name, f"Is it what {name}?\\n\\nRules:\\n    {name}.ends: always."
+    return Check(check)
+
+
+passes, warns, fails = ends("passes", Verdict.PASS), ends("warns", Verdict.WARN), ends("fails", Verdict.FAIL)
+
+
+@Check
+def breaks(context):
+    '''Does it break?'''
+    yield Finding("breaks.before", Verdict.PASS, "kept")
+    raise RuntimeError("on purpose")
+
+
+@Check
+def stops(context):
+    '''Does somebody press Ctrl-C?'''
+    yield Finding("stops.before", Verdict.PASS, "kept")
+    raise KeyboardInterrupt
+"""
+
+
+def resnet():
+    torch.manual_seed(0)
+    return torchvision.models.resnet18(num_classes=4)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    noise = np.random.default_rng(0)
+    for name in CLASSES:
+        (folder / name).mkdir()
+        for number in range(3):
+            pixels = noise.integers(0, 256, (70, 90, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "auditor.toml").write_text(SMALL)
+    (tmp_path / "tiny.py").write_text(TINY)
+    (tmp_path / "auditfile.py").write_text(VERDICTS)
+    torch.manual_seed(0)
+    return tmp_path
+
+
+@pytest.fixture
+def tiny(here):
+    """Lay down the weights of the small network of tiny.py, and return the flags that name it."""
+    scope = {}
+    exec(TINY, scope)  # noqa: S102 - the text above
+    torch.save(scope["Tiny"]().state_dict(), here / "net.pt")
+    return ["net.pt", "--arch", "tiny.py:Tiny"]
+
+
+@pytest.fixture
+def auditor(here, capsys):
+    def call(*arguments):
+        code = main(["run", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def record(folder="reports/net"):
+    return json.loads((Path(folder) / "audit.json").read_text())
+
+
+def state_dict(path):
+    torch.save(resnet().state_dict(), path)
+
+
+def lightning(path):
+    state = {f"model.{name}": tensor for name, tensor in resnet().state_dict().items()}
+    torch.save({"state_dict": state, "epoch": 3, "pytorch-lightning_version": "2.5.0", "optimizer_states": []}, path)
+
+
+def tensors(path):
+    save_file(resnet().state_dict(), path)
+
+
+def script(path):
+    torch.jit.trace(resnet().eval(), torch.zeros(1, 3, 64, 64)).save(str(path))
+
+
+def exported(path):
+    torch.export.save(torch.export.export(resnet().eval(), (torch.zeros(1, 3, 64, 64),)), path)
+
+
+def timm_state(path):
+    import timm
+
+    torch.save(timm.create_model("resnet10t", num_classes=4).state_dict(), path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("file", "write", "flags", "architecture"),
+    [
+        ("net.pt", state_dict, [], "resnet18"),
+        ("net.ckpt", lightning, [], "resnet18"),
+        ("net.safetensors", tensors, [], "resnet18"),
+        ("net.pt", script, [], ""),
+        ("net.pt2", exported, [], ""),
+        ("net.pth", timm_state, ["--arch", "timm:resnet10t"], "resnet10t"),
+    ],
+    ids=["state dict", "Lightning", "safetensors", "TorchScript", "torch.export", "timm"],
+)
+def test_audits_a_checkpoint_of_every_kind(auditor, here, photos, file, write, flags, architecture):
+    write(here / file)
+    checks = "not passes and not warns and not fails and not breaks and not stops"
+    code, _, err = auditor(file, "--data", photos, "-k", checks, "--format", "html,json,junit", *flags)
+    audit = record()
+    assert code in (0, 1), err
+    assert architecture in audit["provenance"]["architecture"]["name"]
+    assert audit["provenance"]["data"]["classes"] == list(CLASSES)
+    broken = [r["check"] for r in audit["results"] for e in r["evidence"] if e.get("verdict") == "error"]
+    assert broken == []
+    assert audit["exit_code"] == code
+
+
+@pytest.mark.slow
+def test_writes_every_file_of_the_contract(auditor, tiny, photos):
+    auditor(*tiny, "--data", photos, "--check", "saliency", "--save-arrays")
+    written = {path.name for path in Path("reports/net").iterdir()}
+    assert written == {"report.html", "report.pdf", "audit.json", "junit.xml", "evidence", "arrays"}
+    assert [path.name for path in Path("reports/net/arrays").iterdir()] == ["saliency.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        (["--check", "passes"], 0),
+        (["--check", "warns"], 0),
+        (["--check", "warns", "--strict"], 1),
+        (["--check", "passes", "--strict"], 0),
+        (["--check", "fails"], 1),
+        (["--check", "breaks"], 1),
+        (["--check", "stops", "--check", "passes"], 2),
+        (["--check", "predictions"], 5),
+    ],
+)
+def test_every_end_has_its_exit_code(auditor, tiny, flags, code):
+    assert auditor(*tiny, *flags, "--format", "json")[0] == code
+    assert record()["exit_code"] == code
+
+
+def test_a_broken_check_keeps_what_it_found_and_lets_the_others_go_on(auditor, tiny):
+    auditor(*tiny, "-k", "breaks or passes", "--format", "json,junit")
+    verdicts = {r["check"]: [e["verdict"] for e in r["evidence"]] for r in record()["results"]}
+    assert verdicts == {"passes": ["pass"], "breaks": ["pass", "error"]}
+    cases = ET.parse("reports/net/junit.xml").getroot().iter("testcase")  # noqa: S314 - our own file
+    assert sum(case.find("error") is not None for case in cases) == 1
+
+
+def test_an_interrupted_audit_is_written_and_marked(auditor, tiny):
+    code, out, _ = auditor(*tiny, "--check", "stops", "--check", "passes", "--format", "html,json")
+    audit = record()
+    assert (code, audit["complete"]) == (2, False)
+    assert "interrupted" in out
+    assert Path("reports/net/report.html").exists()
+
+
+def test_x_ends_at_the_first_failure(auditor, tiny):
+    auditor(*tiny, "-k", "fails or breaks", "-x", "--format", "json")
+    assert len(record()["results"]) == 1
+    auditor(*tiny, "-k", "fails or breaks", "--maxfail", "2", "--format", "json")
+    assert len(record()["results"]) == 2
+
+
+@pytest.mark.parametrize(("check", "level", "code"), [("warns", "fail", 1), ("fails", "warn", 0), ("fails", "info", 0)])
+def test_a_level_of_the_configuration_takes_the_place_of_a_verdict(auditor, tiny, here, check, level, code):
+    (here / "auditor.toml").write_text(f"{SMALL}[levels]\n'{check}.ends' = '{level}'\n")
+    assert auditor(*tiny, "--check", check, "--format", "json")[0] == code
+    (finding,) = record()["results"][0]["evidence"]
+    assert finding["verdict"] == level
+
+
+def test_an_argument_reaches_the_architecture(auditor, here):
+    scope = {}
+    exec(TINY, scope)  # noqa: S102 - the text above
+    torch.save(scope["Tiny"](width=5).state_dict(), "net.pt")
+    flags = ["--arch", "tiny.py:Tiny", "--arch-arg", "width=5", "--check", "checkpoint", "--format", "json"]
+    assert auditor("net.pt", *flags)[0] == 0
+    assert record()["provenance"]["settings"]["arch_args"] == {"width": 5}
+
+
+def test_quiet_shows_what_is_wrong_and_the_last_line(auditor, tiny):
+    _, out, _ = auditor(*tiny, "-k", "passes or warns", "-q", "--format", "json")
+    assert [line.split()[0] for line in out.splitlines()] == ["warn", "verdict:"]
+
+
+def test_verbose_shows_every_finding(auditor, tiny):
+    assert "passes.ends" not in auditor(*tiny, "--check", "passes", "--format", "json")[1]
+    assert "passes.ends" in auditor(*tiny, "--check", "passes", "--format", "json", "-v")[1]
+
+
+def test_durations_lists_the_slowest(auditor, tiny):
+    _, out, _ = auditor(*tiny, "-k", "passes or warns", "--durations", "1", "--format", "json")
+    assert len(re.findall(r"^ +\d+\.\d\d s  \w+$", out, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("extra", [{}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
+def test_shows_no_escape_codes_where_there_is_no_terminal(tiny, here, extra):
+    command = [sys.executable, "-m", "auditor", "run", *tiny, "--check", "passes", "--format", "json"]
+    ended = subprocess.run(command, cwd=here, env={**os.environ, **extra}, capture_output=True, check=True)
+    assert b"\x1b[3" not in ended.stdout + ended.stderr
+    assert b"\x1b[9" not in ended.stdout + ended.stderr
+
+
+def test_names_where_the_files_lie(auditor, tiny):
+    _, out, _ = auditor(*tiny, "--check", "passes", "--format", "html,json", "--out", "there")
+    assert str(Path("there/report.html")) in out
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch pwned",)
+
+
+def refused(auditor, *arguments):
+    code, out, err = auditor(*arguments)
+    assert (code, out) == (4, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not Path("reports").exists()
+    return err
+
+
+def test_refuses_a_checkpoint_that_is_text(auditor, here):
+    (here / "net.pt").write_text("these are no weights")
+    assert "net.pt" in refused(auditor, "net.pt")
+
+
+def test_refuses_a_checkpoint_that_is_cut_off(auditor, tiny, here):
+    whole = (here / "net.pt").read_bytes()
+    (here / "net.pt").write_bytes(whole[: len(whole) // 2])
+    assert "net.pt" in refused(auditor, *tiny)
+
+
+def test_refuses_a_hostile_pickle_and_runs_none_of_it(auditor, here):
+    (here / "net.pt").write_bytes(pickle.dumps({"state_dict": Hostile()}))
+    message = refused(auditor, "net.pt")
+    assert "system" in message
+    assert "--trust-checkpoint" in message
+    assert not (here / "pwned").exists()
+
+
+def test_refuses_an_architecture_that_nobody_knows(auditor, tiny):
+    assert "resnet18" in refused(auditor, tiny[0], "--arch", "resnet81")
+
+
+def test_refuses_a_folder_without_images(auditor, tiny, here):
+    (here / "empty").mkdir()
+    assert "empty" in refused(auditor, *tiny, "--data", "empty")
+
+
+def test_refuses_a_data_folder_that_is_not_there(auditor, tiny):
+    assert "photso" in refused(auditor, *tiny, "--data", "photso")
+
+
+def test_refuses_templates_that_are_not_there(auditor, tiny):
+    assert "--templates is 'look', but no folder is there" in refused(auditor, *tiny, "--templates", "look")
+
+
+def test_fails_where_the_folders_do_not_fit_the_network_s_classes(auditor, tiny, photos, here):
+    (here / "names.txt").write_text("bee\nant\nelk\nhen\n")
+    code, out, _ = auditor(*tiny, "--data", photos, "--classes", "names.txt", "--check", "data", "--format", "json")
+    assert code == 1
+    assert "data.classes" in out
+    assert "cat" in out
+    assert "bee" in out
+
+
+def test_inspects_the_layers(tiny, capsys):
+    assert main(["inspect", *tiny]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["features.0", "Conv2d", "8", "x", "30", "x", "30", "608"] in rows
+    assert ["head", "Linear", "4", "36"] in rows
+
+
+def test_renders_a_report_again_without_torch(auditor, tiny):
+    auditor(*tiny, "--check", "passes", "--format", "json")
+    script = "import sys, auditor.cli; code = auditor.cli.main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
+    command = [sys.executable, "-c", script, "render", "reports/net", "--format", "html"]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert "Is it what passes?" in Path("reports/net/report.html").read_text()

@@ -1,0 +1,87 @@
+"""Every command and file that README.md shows is run or read, beside real files of the names it uses."""
+
+import re
+import shlex
+import subprocess
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from auditor.cli import main
+from auditor.vision import torchvision
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+MODEL = """
+from torchvision.models import resnet18
+
+
+def Net():
+    return resnet18(num_classes=4)
+"""
+
+
+def blocks(language):
+    return [text for kind, text in BLOCKS if kind == language]
+
+
+def commands(program):
+    shown = "\n".join(blocks("sh")) + "\n" + "\n".join(re.findall(r"- run: (.*)", "".join(blocks("yaml"))))
+    return [line for line in shown.splitlines() if line.startswith(program + " ")]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """Lay out a checkpoint, photographs, and the files that README.md shows."""
+    folder = tmp_path_factory.mktemp("readme")
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18(num_classes=4).state_dict(), folder / "net.pt")
+    pixels = np.random.default_rng(0)
+    for name in ("cat", "dog", "fox", "owl"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(2):
+            image = Image.fromarray(pixels.integers(0, 256, (64, 80, 3), np.uint8))
+            image.save(folder / "photos" / name / f"{number}.png")
+    (folder / "model.py").write_text(MODEL)
+    (folder / "auditfile.py").write_text("".join(blocks("python")))
+    (folder / "auditor.toml").write_text("".join(blocks("toml")))
+    return folder
+
+
+@pytest.mark.slow
+def test_every_auditor_command_works(here, monkeypatch, capsys):
+    monkeypatch.chdir(here)
+    for command in commands("auditor"):
+        code = main(shlex.split(command, comments=True)[1:])
+        assert code in (0, 1), f"{command}\n{capsys.readouterr().err}"
+    assert {"report.html", "audit.json"} <= {path.name for path in (here / "reports" / "net").iterdir()}
+
+
+@pytest.mark.parametrize("command", commands("make"))
+def test_every_make_command_has_its_target(command):
+    assert subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_the_configuration_holds_only_what_is_known(here, monkeypatch):
+    from auditor import config, configfile, plugins
+
+    monkeypatch.chdir(here)
+    file = configfile.find()
+    assert file.table.keys() == tomllib.loads("".join(blocks("toml"))).keys()
+    assert config.load(Path("net.pt"), {}, file=file, checks=plugins.load().checks).samples == 4
+
+
+def test_a_check_is_written_in_ten_lines():
+    (check,) = blocks("python")
+    assert len([line for line in check.splitlines() if line.strip()]) <= 10
+
+
+def test_every_picture_and_path_is_there():
+    text = (ROOT / "README.md").read_text()
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    named = re.findall(r"`((?:examples|auditor)/[\w./]+)`", text)
+    assert [name for name in [*shown, *named] if not (ROOT / name).exists()] == []
