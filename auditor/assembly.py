@@ -52,7 +52,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         architecture=built,
         preprocess=preprocess,
         classes=tuple(fitted.classes) if fitted else names,
-        named=named or bool(fitted and fitted.classes and not fitted.problem),
+        named=named or (fitted is not None and fitted.names_source != "numbers"),
         seed=settings.seed,
         images=images,
         data_problem=fitted.problem if fitted else "",

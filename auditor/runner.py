@@ -186,12 +186,12 @@ class _Course:
         batches = loader(data, **loading(self.settings, network.device))
         try:
             with self.observer.sweeping(len(data)) as seen:
-                sweep(network, batches, list(collectors.values()), seen=seen, note=self.notes.append)
+                broken = sweep(network, batches, list(collectors.values()), seen=seen, note=self.notes.append)
         except Exception as error:
             return dict.fromkeys(collectors, error)
         if not self.readability.read:
             raise DataError(f"none of the {len(data)} files in {self.settings.data} is a readable image")
-        return collectors
+        return collectors | broken
 
 
 def loading(settings: Settings, device: torch.device) -> dict[str, Any]:

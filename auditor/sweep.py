@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auditor.collectors import Batch, Collector
 from auditor.data.dataset import Loaded
 from auditor.model.network import Network
 
-Reduced = defaultdict[str, list[Any]]
+Key = tuple[Any, ...]
 
 
 def sweep(
@@ -24,29 +25,31 @@ def sweep(
     *,
     seen: Callable[[int], None],
     note: Callable[[str], None],
-) -> None:
+) -> dict[Key, Exception]:
     """Run every image once through the network and let every collector look.
 
     Where the device runs out of memory the batch is halved and repeated. A collector takes in only
-    what a forward pass that succeeded has shown it.
+    what a forward pass that succeeded has shown it. One that breaks looks no further, and the others
+    go on.
 
     Args:
         seen: Called after each batch with the number of files that are done.
         note: Called with a sentence when something had to be done otherwise.
+
+    Returns:
+        What broke, by the key of the collector.
     """
-    with _Watch(network.module, collectors) as watch, torch.inference_mode():
+    lookouts = [_Lookout(collector) for collector in collectors]
+    with _Watch(network.module, lookouts), torch.inference_mode():
         for loaded in batches:
-            for batch, reduced in _steps(network, loaded, watch, note):
-                for collector, what in zip(collectors, reduced, strict=True):
-                    collector.update(batch, what)
+            _step(network, loaded, lookouts, note)
             seen(len(loaded.indices) + len(loaded.unreadable))
+    return {lookout.collector.key: lookout.error for lookout in lookouts if lookout.error}
 
 
-def _steps(
-    network: Network, loaded: Loaded, watch: _Watch, note: Callable[[str], None]
-) -> Iterator[tuple[Batch, list[Reduced]]]:
+def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: Callable[[str], None]) -> None:
     try:
-        scores = _scores(network, loaded, watch)
+        scores = _scores(network, loaded, lookouts)
     except torch.OutOfMemoryError:
         count = len(loaded.indices)
         if count < 2:
@@ -54,17 +57,19 @@ def _steps(
         note(f"the device ran out of memory on a batch of {count} images; it was halved and repeated")
         torch.cuda.empty_cache()
         for half in _halves(loaded):
-            yield from _steps(network, half, watch, note)
+            _step(network, half, lookouts, note)
         return
-    unreadable = tuple(loaded.unreadable)
-    yield Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, unreadable), watch.take()
+    batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable))
+    for lookout in lookouts:
+        lookout.take_in(batch)
 
 
-def _scores(network: Network, loaded: Loaded, watch: _Watch) -> np.ndarray[Any, np.dtype[np.float32]]:
-    watch.take()
+def _scores(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout]) -> NDArray[np.float32]:
+    for lookout in lookouts:
+        lookout.forget()
     if not len(loaded.indices):
         return np.zeros((0, network.outputs), np.float32)
-    return network.scores(loaded.images).cpu().numpy()
+    return np.asarray(network.scores(loaded.images).cpu().numpy())
 
 
 def _halves(loaded: Loaded) -> tuple[Loaded, Loaded]:
@@ -73,18 +78,45 @@ def _halves(loaded: Loaded) -> tuple[Loaded, Loaded]:
     return first, Loaded(loaded.indices[middle:], loaded.images[middle:], loaded.labels[middle:], [])
 
 
-class _Watch:
-    """Shows every collector the outputs that it asked for, as they are computed."""
+class _Lookout:
+    """A collector at work: what it was shown of the running batch, and what broke it."""
 
-    def __init__(self, module: nn.Module, collectors: Sequence[Collector]) -> None:
+    def __init__(self, collector: Collector) -> None:
+        self.collector = collector
+        self.error: Exception | None = None
+        self._shown: defaultdict[str, list[Any]] = defaultdict(list)
+
+    def forget(self) -> None:
+        self._shown = defaultdict(list)
+
+    def show(self, tap: str, output: Tensor) -> None:
+        if tap in self.collector.taps:
+            self._guarded(lambda: self._shown[tap].append(self.collector.reduce(tap, output)))
+
+    def take_in(self, batch: Batch) -> None:
+        self._guarded(lambda: self.collector.update(batch, self._shown))
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        if self.error:
+            return
+        try:
+            act()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            self.error = error
+
+
+class _Watch:
+    """Shows the lookouts the outputs that they ask for, as they are computed."""
+
+    def __init__(self, module: nn.Module, lookouts: Sequence[_Lookout]) -> None:
         self._module = module
-        self._collectors = collectors
-        self._shown: list[Reduced] = []
+        self._lookouts = lookouts
         self._handles: list[Any] = []
-        self.take()
 
     def __enter__(self) -> Self:
-        for tap in sorted({tap for collector in self._collectors for tap in collector.taps}):
+        for tap in sorted({tap for lookout in self._lookouts for tap in lookout.collector.taps}):
             self._handles.append(self._module.get_submodule(tap).register_forward_hook(self._showing(tap)))
         return self
 
@@ -92,16 +124,9 @@ class _Watch:
         for handle in self._handles:
             handle.remove()
 
-    def take(self) -> list[Reduced]:
-        """Return what was shown to each collector since the last call."""
-        shown, self._shown = self._shown, [defaultdict(list) for _ in self._collectors]
-        return shown
-
     def _showing(self, tap: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        interested = [i for i, collector in enumerate(self._collectors) if tap in collector.taps]
-
         def show(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            for i in interested:
-                self._shown[i][tap].append(self._collectors[i].reduce(tap, output))
+            for lookout in self._lookouts:
+                lookout.show(tap, output)
 
         return show

@@ -187,13 +187,15 @@ def _confirmed(context: Context, layer: Kernels, cosine: float, images: int) -> 
     if output is None or output.ndim != 4:
         return pairs, False
     channels = output.float().cpu().numpy().transpose(1, 0, 2, 3).reshape(output.shape[1], -1)  # k p
-    return [p for p in pairs if abs(_correlation(channels[p.first], channels[p.second])) >= cosine], True
+    return [p for p in pairs if _correlation(channels, p) >= cosine], True
 
 
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    if a.std() == 0 or b.std() == 0:
+def _correlation(channels: NDArray[np.float32], pair: Pair) -> float:
+    """Return how the outputs go together, turned so that 1 is what the kernels promise."""
+    first, second = channels[pair.first], channels[pair.second]
+    if first.std() == 0 or second.std() == 0:
         return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1] * np.sign(pair.cosine))
 
 
 def _table(layers: Sequence[Kernels]) -> Table:

@@ -49,12 +49,14 @@ def predictions(
             failure (exact). One answer for all images is a warning.
         predictions.calibration: expected calibration error over 0.1 in 15 bins of equal mass, and beyond
             what chance gives a calibrated network on as many images; a warning.
+        predictions.nonfinite: images for which the scores are NaN or infinite; any is a failure (exact).
         predictions.softmax: the network ends in a softmax or sigmoid; what feeds it is used as the score.
     Source:
         Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927.
     """
     seen = yield Predictions(mistakes)
     yield _ending(context)
+    yield _answered(seen)
     if seen.labelled:
         yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail)
         yield from _never_recognised(seen, context, few)
@@ -62,9 +64,10 @@ def predictions(
         yield from _confusion(seen, context)
         yield _per_class(seen, context)
         yield from _mistakes(seen, context)
-    else:
+    elif seen.images:
         yield from _one_answer(seen, context, few)
-    yield from _distribution(seen, context)
+    if seen.images:
+        yield _distribution(seen, context)
 
 
 def _ending(context: Context) -> Finding:
@@ -81,6 +84,23 @@ def _ending(context: Context) -> Finding:
             detail="Gradients of probabilities vanish where the network is sure. Let the network return its scores.",
         )
     return Finding(rule, Verdict.INFO, f"the network ends in a {ending.value}; the scores that feed it are used")
+
+
+def _answered(seen: Predictions) -> Finding:
+    rule, total = "predictions.nonfinite", seen.images + seen.unanswered
+    if not seen.unanswered:
+        return Finding(
+            rule, Verdict.PASS, f"the scores of all {total} images are finite", value=0.0, limit=0.0, n=total
+        )
+    return Finding(
+        rule,
+        Verdict.FAIL,
+        f"the scores of {seen.unanswered} of {total} images are NaN or infinite; they count nowhere else",
+        value=seen.unanswered / total,
+        limit=0.0,
+        n=total,
+        detail="Look at weights.nonfinite and activations.nonfinite for where it begins.",
+    )
 
 
 def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float | None) -> Finding:
@@ -161,7 +181,7 @@ def _calibrated(seen: Predictions, seed: int, warn: float, few: int) -> Iterator
             rule, Verdict.SKIP, f"{seen.labelled} labelled images are too few (under {few}) to judge confidence"
         )
         return
-    found = methods.calibration(seen.bins, seed=seed)
+    found = methods.calibration_of(seen.bins, seed=seed)
     yield _calibration_finding(found, seen.labelled, warn)
     shares = f"{found.confidence[-1]:.0%} confidence and {found.accuracy[-1]:.0%} accuracy"
     yield Figure(
@@ -254,16 +274,14 @@ def _mistakes(seen: Predictions, context: Context) -> Iterator[Gallery]:
         )
 
 
-def _distribution(seen: Predictions, context: Context) -> Iterator[Figure]:
+def _distribution(seen: Predictions, context: Context) -> Figure:
     order = np.argsort(-seen.predicted, kind="stable")[:_MOST_BARS]
     order = order[seen.predicted[order] > 0]
-    if not len(order):
-        return
     names = [context.classes[c] for c in order]
     shares = (seen.predicted[order] / seen.images).tolist()
     others = int((seen.predicted > 0).sum()) - len(order)
     more = f" {others} further classes are answered more rarely." if others else ""
-    yield Figure(
+    return Figure(
         "Answers",
         f"Share of the {seen.images} images that get each answer, the most frequent first.{more}",
         pictures.bars(names, shares, xlabel="share of images"),

@@ -40,7 +40,7 @@ class Numbers:
 def weights(context: Context) -> Steps:
     """Are the numbers in the checkpoint sound?
 
-    One row a tensor: a standard deviation of zero, values far larger than their neighbours', or many
+    Each row is one tensor. A standard deviation of zero, values far larger than in other layers, or many
     zeros show a layer that was never trained, that diverged or that was pruned.
 
     Rules:

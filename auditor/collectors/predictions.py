@@ -37,7 +37,8 @@ class Predictions:
 
     Attributes:
         kept: How many of the most confident mistakes are remembered.
-        images: How many images were seen, labelled or not.
+        images: How many images were answered, labelled or not.
+        unanswered: How many images got scores that are NaN or infinite, and so count nowhere else.
         predicted: How often each class was the answer, `[k]`.
         confusion: True class by answer, `[k, k]`, over the labelled images.
         top5: Of the labelled images of each class, how many have it among the best five, `[k]`.
@@ -50,6 +51,7 @@ class Predictions:
     def __init__(self, kept: int = 12) -> None:
         self.kept = kept
         self.images = 0
+        self.unanswered = 0
         self.predicted = np.zeros(0, np.int64)
         self.confusion = np.zeros((0, 0), np.int64)
         self.top5 = np.zeros(0, np.int64)
@@ -80,8 +82,11 @@ class Predictions:
         return None
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
-        if not len(batch.indices):
+        finite = np.isfinite(batch.scores).all(1)
+        self.unanswered += int((~finite).sum())
+        if not finite.any():
             return
+        batch = Batch(batch.indices[finite], batch.labels[finite], batch.scores[finite])
         self._allocate(batch.scores.shape[1])
         probabilities = softmax(batch.scores)
         answers = batch.scores.argmax(1)
@@ -115,6 +120,7 @@ class Predictions:
         self._mistakes = heapq.nsmallest(self.kept, [*self._mistakes, *mistakes], key=_worst_first)
 
     def merge(self, other: Self) -> None:
+        self.unanswered += other.unanswered
         if not len(other.predicted):
             return
         self._allocate(len(other.predicted))
@@ -126,10 +132,11 @@ class Predictions:
     def state(self) -> State:
         mistakes = np.array([astuple(m) for m in self.mistakes], np.float64).reshape(-1, 4)
         arrays = {name: getattr(self, name) for name in ("predicted", "confusion", "top5", "bins", "confidences")}
-        return {"images": np.array(self.images), "mistakes": mistakes, **arrays}
+        counts = {"images": np.array(self.images), "unanswered": np.array(self.unanswered)}
+        return {**counts, "mistakes": mistakes, **arrays}
 
     def load(self, state: State) -> None:
-        self.images = int(state["images"])
+        self.images, self.unanswered = int(state["images"]), int(state["unanswered"])
         for name in ("predicted", "confusion", "top5", "bins", "confidences"):
             setattr(self, name, state[name])
         self._mistakes = [Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in state["mistakes"]]

@@ -10,15 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditor.methods.calibration import calibration
+    from auditor.methods.calibration import calibration_of
     from auditor.methods.gradients import gradient, saliency
     from auditor.methods.kernels import chance_pairs, dead, duplicates
     from auditor.methods.proportion import wilson
 
-__all__ = ["calibration", "chance_pairs", "dead", "duplicates", "gradient", "saliency", "wilson"]
+__all__ = ["calibration_of", "chance_pairs", "dead", "duplicates", "gradient", "saliency", "wilson"]
 
 _HOMES = {
-    "calibration": ("calibration",),
+    "calibration": ("calibration_of",),
     "gradients": ("gradient", "saliency"),
     "kernels": ("chance_pairs", "dead", "duplicates"),
     "proportion": ("wilson",),

@@ -35,7 +35,7 @@ class Calibration:
     counts: Counts
 
 
-def calibration(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int = 0) -> Calibration:
+def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int = 0) -> Calibration:
     """Return the calibration of answers counted in fine bins of confidence.
 
     Args:

@@ -1,7 +1,8 @@
 """The layers of a network in the order in which they run, found by running it once.
 
-A *layer* is a module that gave a tensor and has parameters of its own, or no children. Whether a rectifier follows it is read
-from the operators that really ran, so that a functional or a reused ReLU is seen like any other.
+A *layer* is a module that gave a tensor and has parameters of its own, or no children. Whether a
+rectifier follows it is read from the operators that really ran, so that a functional or a reused
+ReLU is seen like any other.
 """
 
 from __future__ import annotations

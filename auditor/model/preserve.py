@@ -38,6 +38,15 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put everything back: numbers, flags, gradients, hooks, modules; what was added goes."""
+        if not isinstance(self._module, torch.jit.ScriptModule):  # whose structure can't be changed
+            self._restore_structure()
+        for held in self._tensors.values():
+            held.tensor.requires_grad_(held.requires_grad)
+            held.tensor.grad = held.grad
+            with torch.no_grad():
+                held.tensor.copy_(held.numbers)
+
+    def _restore_structure(self) -> None:
         self._remove_added()
         for name, module in self._modules.items():
             _put_back(self._module, name, module)
@@ -47,10 +56,6 @@ class Snapshot:
         for name, held in self._tensors.items():
             owner = self._modules[name.rpartition(".")[0]]
             _set_tensor(owner, name.rpartition(".")[2], held.tensor)
-            held.tensor.requires_grad_(held.requires_grad)
-            held.tensor.grad = held.grad
-            with torch.no_grad():
-                held.tensor.copy_(held.numbers)
 
     def _remove_added(self) -> None:
         for name in [n for n, _ in self._module.named_modules() if n not in self._modules]:

@@ -1,0 +1,212 @@
+"""Each defect is planted in a sound network, and the rule made for it finds it, and nothing else does."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from auditor import plugins
+from auditor.config import Settings
+from auditor.results import Table, Verdict
+from auditor.runner import Silent, run
+
+PLUGINS = plugins.load()
+
+
+def audit(small, data, path, **more):
+    settings = Settings(
+        path, data and str(data), arch=small.arch, **{"preprocess": small.preprocess, "samples": 3, **more}
+    )
+    return run(settings, PLUGINS, Silent()).audit
+
+
+@pytest.fixture(scope="module")
+def sound(small, photographs):
+    return audit(small, photographs, small.checkpoint)
+
+
+def damaged(small, tmp_path, change):
+    """Save the small network's state after `change` has had its way with it."""
+    state = torch.load(small.checkpoint, weights_only=True)
+    state = change(state) or state
+    torch.save(state, tmp_path / "damaged.pt")
+    return tmp_path / "damaged.pt"
+
+
+def found(audit, rule):
+    return [finding for finding in audit.findings if finding.rule == rule]
+
+
+def nan(state):
+    state["conv2.weight"][3, 0, 1, 1] = float("nan")
+
+
+def constant(state):
+    state["conv2.weight"].fill_(0.1)
+
+
+def dead(state):
+    state["conv1.weight"][5] *= 1e-4
+
+
+def copied(state):
+    state["conv2.weight"][9] = 2 * state["conv2.weight"][4]
+    state["conv2.bias"][9] = state["conv2.bias"][4]
+
+
+def silenced(state):
+    state["conv2.bias"][:9] = -1000.0
+
+
+def mostly_silenced(state):
+    state["conv2.bias"][:2] = -1000.0
+
+
+def reset(state):
+    state["bn1.running_mean"].zero_()
+    state["bn1.running_var"].fill_(1)
+
+
+def lacking(state):
+    return {name: tensor for name, tensor in state.items() if not name.startswith("conv2")}
+
+
+def surplus(state):
+    state["conv3.weight"] = torch.zeros(2, 2)
+
+
+def misshapen(state):
+    state["conv2.weight"] = torch.zeros(16, 8, 1, 1)
+
+
+def stuck(state):
+    state["head.weight"].zero_()
+    state["head.bias"].copy_(torch.tensor([0.0, 9.0, 0.0, 0.0]))
+
+
+DEFECTS = [
+    (nan, "weights.nonfinite", Verdict.FAIL, "conv2"),
+    (constant, "weights.constant", Verdict.WARN, "conv2"),
+    (dead, "filters.dead", Verdict.WARN, "conv1"),
+    (copied, "filters.duplicate", Verdict.WARN, "conv2"),
+    (silenced, "activations.dead", Verdict.FAIL, "conv2"),
+    (mostly_silenced, "activations.dead", Verdict.WARN, "conv2"),
+    (nan, "activations.nonfinite", Verdict.FAIL, "conv2"),
+    (nan, "predictions.nonfinite", Verdict.FAIL, ""),
+    (reset, "checkpoint.batchnorm", Verdict.FAIL, ""),
+    (lacking, "checkpoint.missing", Verdict.FAIL, ""),
+    (surplus, "checkpoint.unexpected", Verdict.FAIL, ""),
+    (misshapen, "checkpoint.shape", Verdict.FAIL, ""),
+    (stuck, "predictions.collapsed", Verdict.WARN, "cat"),
+    (stuck, "saliency.vanishing", Verdict.WARN, ""),
+]
+
+
+@pytest.mark.parametrize(("change", "rule", "verdict", "subject"), DEFECTS)
+def test_a_planted_defect_is_found(small, photographs, tmp_path, change, rule, verdict, subject):
+    bad = [f for f in found(audit(small, photographs, damaged(small, tmp_path, change)), rule) if f.verdict >= verdict]
+    assert [(finding.verdict, finding.subject) for finding in bad] == [(verdict, subject)]
+
+
+@pytest.mark.parametrize("rule", sorted({rule for _, rule, _, _ in DEFECTS}))
+def test_the_sound_network_has_none_of_them(sound, rule):
+    assert max(f.verdict for f in found(sound, rule)) < Verdict.WARN
+
+
+def test_indices_of_copied_and_dead_filters_are_named(small, photographs, tmp_path):
+    (twin,) = found(audit(small, photographs, damaged(small, tmp_path, copied)), "filters.duplicate")
+    assert "4 and 9 (+1.000)" in twin.detail
+    (gone,) = found(audit(small, photographs, damaged(small, tmp_path, dead)), "filters.dead")
+    assert "Indices: 5" in gone.detail
+
+
+def test_twins_are_confirmed_by_their_outputs_where_there_are_images(small, photographs, tmp_path):
+    path = damaged(small, tmp_path, copied)
+    (seen,) = found(audit(small, photographs, path), "filters.duplicate")
+    (unseen,) = found(audit(small, None, path), "filters.duplicate")
+    assert "(confirmed by their outputs)" in seen.message
+    assert "(not confirmed by outputs)" in unseen.message
+
+
+def test_kernels_that_are_alike_but_answer_differently_are_no_twins(small, tmp_path):
+    """On a grey ramp only the mean of a kernel counts, which two of these have with opposite sign."""
+
+    def alike(state):
+        state["conv1.weight"][2] = torch.linspace(-1, 1, 75).view(3, 5, 5)
+        state["conv1.weight"][6] = state["conv1.weight"][2] + 0.1
+        state["conv1.weight"][2] -= 0.1
+
+    (tmp_path / "data").mkdir()
+    for level in (60, 130, 200):
+        Image.new("RGB", (32, 32), (level, level, level)).save(tmp_path / "data" / f"{level}.png")
+    path = damaged(small, tmp_path, alike)
+    asked = {"filters": {"duplicate_cosine": 0.9}}
+    (seen,) = found(audit(small, tmp_path / "data", path, options=asked), "filters.duplicate")
+    (unseen,) = found(audit(small, None, path, options=asked), "filters.duplicate")
+    assert (unseen.verdict, unseen.subject) == (Verdict.WARN, "conv1")
+    assert seen.verdict is Verdict.PASS
+
+
+def test_a_class_that_is_never_recognised_fails_with_its_name(small, tmp_path, random):
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(
+                tmp_path / "data" / name / f"{i}.png"
+            )
+    path = damaged(small, tmp_path, stuck)
+    lost = found(audit(small, tmp_path / "data", path), "predictions.collapsed")
+    assert [(f.verdict, f.subject, f.n) for f in lost] == [(Verdict.FAIL, name, 20) for name in ("a", "c", "d")]
+    assert "taken for 'b'" in lost[0].detail
+
+
+def test_folders_that_do_not_fit_fail_with_both_lists_and_the_audit_goes_on(small, photographs, tmp_path):
+    shutil.copytree(photographs, tmp_path / "data")
+    shutil.copytree(photographs / "cat", tmp_path / "data" / "dog")
+    audited = audit(small, tmp_path / "data", small.checkpoint)
+    (finding,) = found(audited, "data.classes")
+    assert finding.verdict is Verdict.FAIL
+    assert "dog" in finding.message
+    assert found(audited, "predictions.accuracy") == []
+
+
+def test_an_unreadable_file_is_listed_and_changes_nothing_else(small, photographs, tmp_path, sound):
+    shutil.copytree(photographs, tmp_path / "data")
+    (tmp_path / "data" / "cat" / "3x.png").write_bytes(b"\x89PNG broken")
+    audited = audit(small, tmp_path / "data", small.checkpoint)
+    (finding,) = found(audited, "data.unreadable")
+    assert (finding.verdict, finding.value) == (Verdict.WARN, pytest.approx(1 / 25))
+    assert audited.provenance.data.skipped[0][0] == "cat/3x.png"
+    assert audited.provenance.data.images == 24
+    assert found(audited, "predictions.accuracy") == found(sound, "predictions.accuracy")
+
+
+def test_limits_on_accuracy_decide(small, photographs, tmp_path, sound):
+    (plain,) = found(sound, "predictions.accuracy")
+    path = damaged(small, tmp_path, stuck)
+    asked = {"predictions": {"accuracy_fail": 0.5}}
+    (strict,) = found(audit(small, photographs, path, options=asked), "predictions.accuracy")
+    (loose,) = found(audit(small, photographs, small.checkpoint, options=asked), "predictions.accuracy")
+    assert (strict.verdict, strict.value, strict.limit) == (Verdict.FAIL, 0.25, 0.5)
+    assert (loose.verdict, loose.value) == (Verdict.PASS, plain.value)
+    assert plain.interval[0] <= plain.value <= plain.interval[1]
+
+
+def test_without_labels_the_answers_are_counted(small, photographs, tmp_path):
+    for i, file in enumerate(sorted(photographs.rglob("*.png"))):
+        shutil.copy(file, tmp_path / f"{i}.png")
+    audited = audit(small, tmp_path, small.checkpoint)
+    assert found(audited, "predictions.accuracy") == []
+    assert found(audited, "data.classes")[0].verdict is Verdict.SKIP
+    (result,) = [r for r in audited.results if r.check == "predictions"]
+    assert [piece.title for piece in result.evidence if not hasattr(piece, "rule")] == ["Answers"]
+
+
+def test_assumed_preprocessing_warns(small, photographs):
+    state = audit(small, photographs, small.checkpoint, preprocess=None)
+    (finding,) = found(state, "preprocess.assumed")
+    assert finding.verdict is Verdict.WARN
+    table = next(p for r in state.results if r.check == "preprocess" for p in r.evidence if isinstance(p, Table))
+    assert ("crop", "224 x 224") in table.rows

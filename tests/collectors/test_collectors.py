@@ -1,0 +1,133 @@
+"""The laws of a collector, for every collector there is."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.collectors import Batch, ChannelStatistics, Predictions, Readability
+from auditor.model.layers import Layer
+
+CLASSES = 4
+LAYER = Layer("conv", "Conv2d", (3, 2, 2), 0, "conv", rectified=True)
+
+COLLECTORS = [Readability, lambda: Predictions(kept=3), lambda: ChannelStatistics([LAYER])]
+
+
+def made(seed, count):
+    """A batch of `count` images, and what the layer gave for them."""
+    random = np.random.default_rng(seed)
+    indices = np.arange(count) + 100 * seed
+    labels = random.integers(-1, CLASSES, count)
+    scores = random.normal(0, 3, (count, CLASSES)).astype(np.float32)
+    unreadable = ((f"{seed}.png", "empty"),) if seed % 2 else ()
+    return Batch(indices, labels, scores, unreadable), torch.tensor(random.normal(size=(count, 3, 2, 2)))
+
+
+def fed(new, batches):
+    collector = new()
+    for batch, output in batches:
+        reduced = {tap: [collector.reduce(tap, output)] for tap in collector.taps}
+        collector.update(batch, reduced)
+    return collector
+
+
+def assert_same(one, other):
+    assert one.state().keys() == other.state().keys()
+    for name, values in one.state().items():
+        if values.dtype.kind == "U":
+            assert values.tolist() == other.state()[name].tolist()
+        else:
+            np.testing.assert_allclose(values, other.state()[name], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("new", COLLECTORS)
+@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=5), cut=st.integers(0, 5), swap=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_merging_shards_in_any_order_is_one_pass(new, sizes, cut, swap):
+    batches = [made(seed, size) for seed, size in enumerate(sizes)]
+    first, second = fed(new, batches[:cut]), fed(new, batches[cut:])
+    merged, other = (second, first) if swap else (first, second)
+    merged.merge(other)
+    assert_same(merged, fed(new, batches))
+
+
+@pytest.mark.parametrize("new", COLLECTORS)
+def test_a_state_that_was_saved_goes_on_as_if_nothing_happened(new):
+    batches = [made(seed, 5) for seed in range(4)]
+    resumed = new()
+    resumed.load(fed(new, batches[:2]).state())
+    for batch, output in batches[2:]:
+        resumed.update(batch, {tap: [resumed.reduce(tap, output)] for tap in resumed.taps})
+    assert_same(resumed, fed(new, batches))
+
+
+@pytest.mark.parametrize("new", COLLECTORS)
+def test_its_size_does_not_grow_with_the_data(new):
+    def size(collector):
+        return {name: values.shape for name, values in collector.state().items() if name != "unreadable"}
+
+    few, many = fed(new, [made(2 * s, 40) for s in range(2)]), fed(new, [made(2 * s, 40) for s in range(20)])
+    assert size(few) == size(many)
+
+
+def test_predictions_count_what_a_loop_counts():
+    batch, _ = made(3, 300)
+    seen = fed(Predictions, [(batch, None)])
+    known = [i for i in range(300) if batch.labels[i] >= 0]
+    answers = batch.scores.argmax(1)
+    assert seen.images == 300
+    assert seen.labelled == len(known)
+    assert seen.right == sum(answers[i] == batch.labels[i] for i in known)
+    assert seen.predicted.tolist() == [int((answers == c).sum()) for c in range(CLASSES)]
+    for c in range(CLASSES):
+        for p in range(CLASSES):
+            assert seen.confusion[c, p] == sum(batch.labels[i] == c and answers[i] == p for i in known)
+
+
+def test_top5_needs_fewer_than_five_better_scores():
+    scores = np.array([[9, 8, 7, 6, 5, 4.0], [9, 8, 7, 6, 5, 4.0]], np.float32)
+    seen = fed(Predictions, [(Batch(np.arange(2), np.array([4, 5]), scores), None)])
+    assert seen.top5.tolist() == [0, 0, 0, 0, 1, 0]
+
+
+def test_the_surest_mistakes_are_kept_worst_first():
+    scores = np.array([[5, 0], [9, 0], [1, 0], [0, 9.0]], np.float32)
+    seen = fed(lambda: Predictions(kept=2), [(Batch(np.arange(4), np.array([1, 1, 1, 1]), scores), None)])
+    assert [m.image for m in seen.mistakes] == [1, 0]
+    assert [m.predicted for m in seen.mistakes] == [0, 0]
+
+
+def test_channel_statistics_are_those_of_all_values_together():
+    outputs = [made(seed, 7) for seed in range(3)]
+    seen = fed(lambda: ChannelStatistics([LAYER]), outputs)
+    every = np.concatenate([o.numpy() for _, o in outputs]).transpose(1, 0, 2, 3).reshape(3, -1)
+    np.testing.assert_allclose(seen.mean(LAYER), every.mean(1))
+    np.testing.assert_allclose(seen.active(LAYER), (every > 0).mean(1))
+    np.testing.assert_allclose(seen.highest(LAYER), every.max(1), rtol=1e-6)
+    assert seen.not_finite(LAYER).tolist() == [0, 0, 0]
+
+
+def test_values_that_are_no_number_are_counted_and_left_out():
+    batch, output = made(1, 4)
+    output[0, 1, 0, 0], output[2, 1, 1, 1] = float("nan"), float("inf")
+    seen = fed(lambda: ChannelStatistics([LAYER]), [(batch, output)])
+    assert seen.not_finite(LAYER).tolist() == [0, 2, 0]
+    assert np.isfinite(seen.mean(LAYER)).all()
+    assert np.isfinite(seen.highest(LAYER)).all()
+
+
+def test_a_batch_without_images_changes_no_count():
+    empty = Batch(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, CLASSES), np.float32), (("x.png", "bad"),))
+    seen = fed(Readability, [(empty, None)])
+    assert (seen.read, seen.unreadable) == (0, (("x.png", "bad"),))
+    assert fed(Predictions, [(empty, None)]).images == 0
+
+
+def test_scores_that_are_no_number_are_no_answer():
+    batch, _ = made(2, 6)
+    batch.scores[1, 0], batch.scores[4, 2] = np.nan, np.inf
+    seen = fed(Predictions, [(batch, None)])
+    assert (seen.images, seen.unanswered) == (4, 2)
+    assert seen.predicted.sum() == 4

@@ -1,0 +1,102 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from auditor.errors import UsageError
+from auditor.model.layers import trace
+from auditor.vision import torchvision
+
+IMAGE = torch.zeros(1, 3, 32, 32)
+
+
+class Variants(nn.Module):
+    """One convolution in front of each way to write a rectifier, and some that are none."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.names = ["module", "function", "torch", "method", "clamp", "minimum", "six", "tanh"]
+        self.others = ["gelu", "plain", "clamped_at_one"]
+        for name in self.names + self.others:
+            setattr(self, name, nn.Conv2d(3, 3, 1))
+
+    def forward(self, x):
+        x = self.relu(self.module(x))
+        x = F.relu(self.function(x))
+        x = torch.relu(self.torch(x))
+        x = self.method(x).relu_()
+        x = self.clamp(x).clamp(min=0)
+        x = self.minimum(x).clamp_min(0)
+        x = F.relu6(self.six(x))
+        x = F.hardtanh(self.tanh(x), 0, 6)
+        x = F.gelu(self.gelu(x))
+        x = self.plain(x) * 2
+        x = self.clamped_at_one(x).clamp(min=1)
+        return x.mean((2, 3))
+
+
+def test_sees_every_way_to_write_a_rectifier_and_nothing_else():
+    model = Variants().eval()
+    layers = trace(model, IMAGE)
+    rectified = {layer.name for layer in layers if layer.rectified and layer.type == "Conv2d"}
+    assert rectified == set(model.names)
+
+
+def test_lists_layers_in_execution_order_with_shapes_and_parameters():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 2))
+    rows = [(layer.name, layer.type, layer.output, layer.parameters) for layer in trace(model.eval(), IMAGE)]
+    assert rows == [
+        ("0", "Conv2d", (4, 30, 30), 112),
+        ("1", "BatchNorm2d", (4, 30, 30), 8),
+        ("2", "ReLU", (4, 30, 30), 0),
+        ("3", "Flatten", (3600,), 0),
+        ("4", "Linear", (2,), 7202),
+    ]
+
+
+def test_taps_the_normalisation_between_a_convolution_and_its_rectifier():
+    layer = trace(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval(), IMAGE)["0"]
+    assert (layer.tap, layer.rectified) == ("1", True)
+
+
+def test_a_convolution_that_ends_in_a_residual_sum_is_not_rectified():
+    layers = trace(torchvision.models.resnet18(weights=None).eval(), torch.zeros(1, 3, 64, 64))
+    assert layers["layer1.0.conv1"].rectified
+    assert not layers["layer1.0.conv2"].rectified  # its sum with the shortcut is
+
+
+@pytest.mark.parametrize(("name", "convolutions"), [("densenet121", 59), ("mobilenet_v2", 35), ("googlenet", 57)])
+def test_sees_the_rectifiers_of_real_networks(name, convolutions):
+    kwargs = {"init_weights": False} if name == "googlenet" else {}
+    model = torchvision.models.get_model(name, weights=None, **kwargs).eval()
+    layers = trace(model, torch.zeros(1, 3, 64, 64))
+    assert sum(layer.rectified and "Conv" in layer.type for layer in layers) >= convolutions - 2
+    assert len(layers.select("spread")) == 5
+
+
+def test_a_network_without_rectifiers_shows_its_convolutions():
+    layers = trace(torchvision.models.efficientnet_b0(weights=None).eval(), torch.zeros(1, 3, 64, 64))
+    assert not any(layer.rectified for layer in layers)
+    assert layers.select("spread")[0].name == "features.0.0"
+
+
+def test_a_spread_runs_from_the_first_layer_to_the_last():
+    layers = trace(nn.Sequential(*[nn.Conv2d(3, 3, 1) for _ in range(9)]), IMAGE)
+    assert [layer.name for layer in layers.select("spread")] == ["0", "2", "4", "6", "8"]
+    assert len(layers.select("all")) == 9
+    assert [layer.name for layer in layers.select(("7", "1"))] == ["1", "7"]
+    assert [layer.name for layer in layers.select("spread", count=1)] == ["8"]
+
+
+def test_names_the_nearest_layer_when_one_is_misspelt():
+    layers = trace(nn.Sequential(nn.Conv2d(3, 3, 1)), IMAGE)
+    with pytest.raises(UsageError, match=r"no layer '00'; did you mean '0'\?"):
+        layers.select(("00",))
+
+
+def test_leaves_no_hook_behind_even_when_the_network_breaks():
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Linear(5, 2))
+    with pytest.raises(RuntimeError):
+        trace(model, IMAGE)
+    assert not any(module._forward_hooks for module in model.modules())

@@ -1,0 +1,150 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from auditor.errors import ArchitectureError, UsageError
+from auditor.model.ending import Ending
+from auditor.model.network import Network, device_named
+
+SHAPE = (3, 8, 8)
+CPU = torch.device("cpu")
+
+
+class Scores(nn.Module):
+    """A linear head on the mean colour, whose output `ending` gets to change."""
+
+    def __init__(self, ending=lambda scores: scores, classes=4):
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(3, classes)
+        self.ending = ending
+
+    def forward(self, images):
+        return self.ending(self.head(images.mean((2, 3))))
+
+
+def network(module, shape=SHAPE):
+    return Network.of(module.eval(), shape, CPU, amp=False)
+
+
+@pytest.mark.parametrize(("ending", "kind"), [
+    (lambda s: s, Ending.SCORES),
+    (lambda s: F.softmax(s, 1), Ending.SOFTMAX),
+    (nn.Softmax(1), Ending.SOFTMAX),
+    (lambda s: F.log_softmax(s, 1), Ending.LOG_SOFTMAX),
+    (torch.sigmoid, Ending.SIGMOID),
+    (lambda s: s.exp() / s.exp().sum(1, keepdim=True), Ending.PROBABILITIES),
+])  # fmt: skip
+def test_finds_how_a_network_ends_and_takes_what_feeds_it(ending, kind):
+    images = torch.randn(5, *SHAPE)
+    found = network(Scores(ending))
+    assert found.ending is kind
+    if kind is not Ending.PROBABILITIES:
+        torch.testing.assert_close(found.scores(images), Scores()(images))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("wrapped", ["traced", "scripted", "exported"])
+def test_takes_what_feeds_a_softmax_inside_a_compiled_graph(wrapped):
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax(1)).eval()
+    example = torch.randn(2, *SHAPE)
+    graph = {
+        "traced": lambda: torch.jit.trace(plain, example),
+        "scripted": lambda: torch.jit.script(plain),
+        "exported": lambda: torch.export.export(
+            plain, (example,), dynamic_shapes=({0: torch.export.Dim("n")},)
+        ).module(),
+    }[wrapped]()
+    found = Network.of(graph, SHAPE, CPU, amp=False)
+    assert found.ending is Ending.SOFTMAX
+    images = example.clone().requires_grad_()
+    torch.testing.assert_close(found.scores(images), plain[:3](images))
+    (slope,) = torch.autograd.grad(found.scores(images)[0, 1], images)
+    (expected,) = torch.autograd.grad(plain[:3](images)[0, 1], images)
+    torch.testing.assert_close(slope, expected)
+
+
+def test_scores_under_inference_mode_are_the_same():
+    found, images = network(Scores(nn.Softmax(1))), torch.randn(2, *SHAPE)
+    with torch.inference_mode():
+        inside = found.scores(images)
+    torch.testing.assert_close(inside, found.scores(images))
+
+
+def test_a_single_output_is_the_second_of_two_classes():
+    found, images = network(Scores(torch.sigmoid, classes=1)), torch.randn(6, *SHAPE)
+    scores = found.scores(images)
+    assert (found.outputs, scores.shape) == (2, (6, 2))
+    torch.testing.assert_close(scores.softmax(1)[:, 1:], found.module(images))
+
+
+class Output(dict):
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@pytest.mark.parametrize("ending", [
+    lambda s: (s, "hidden"),
+    lambda s: {"features": s * 0, "logits": s},
+    lambda s: {"out": s},
+    lambda s: [s],
+    lambda s: Output(logits=s),
+    lambda s: s[:, :, None, None],
+])  # fmt: skip
+def test_finds_the_scores_in_what_a_network_gives(ending):
+    images = torch.randn(2, *SHAPE)
+    torch.testing.assert_close(network(Scores(ending)).scores(images), Scores()(images))
+
+
+@pytest.mark.parametrize("ending", [lambda s: s[:, 0], lambda s: "text", lambda s: s[:, :, None].expand(-1, -1, 7)])
+def test_refuses_what_is_no_classifier(ending):
+    with pytest.raises(ArchitectureError, match=r"a classifier gives \[images, classes\]"):
+        network(Scores(ending))
+
+
+def test_says_which_size_the_network_refuses_and_what_to_do():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
+    with pytest.raises(ArchitectureError, match=r"refuses an image of 3x8x8 .* with --preprocess"):
+        network(model)
+
+
+def test_observes_outputs_as_they_were_before_anything_wrote_over_them():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    images = torch.randn(2, *SHAPE)
+    seen = network(model).observe(images, ["0", "1"])
+    torch.testing.assert_close(seen["0"], model[0](images).detach())
+    assert seen["0"].min() < 0 <= seen["1"].min()
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_amp_gives_float32_scores_near_the_exact_ones():
+    model, images = Scores(), torch.randn(3, *SHAPE)
+    half = Network.of(model, SHAPE, CPU, amp=True).scores(images)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, model(images), atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("gpu", "has to be auto, cpu, cuda"),
+    ("cuda:99", "this machine has"),
+    ("cpu:1", "this machine has 1 cpu"),
+])  # fmt: skip
+def test_refuses_a_device_that_is_not_there(name, words):
+    with pytest.raises(UsageError, match=words):
+        device_named(name)
+
+
+def test_auto_finds_a_device():
+    assert device_named("auto").type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_same_scores():
+    images = torch.randn(3, *SHAPE)
+    there = Network.of(Scores().eval(), SHAPE, torch.device("cuda"), amp=False).scores(images).cpu()
+    torch.testing.assert_close(there, Scores()(images), atol=1e-5, rtol=1e-5)

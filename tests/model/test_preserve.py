@@ -1,0 +1,76 @@
+import pytest
+import torch
+from torch import nn
+
+from auditor.model.preserve import Snapshot
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model
+
+
+def grad(model):
+    model[0].weight.grad = torch.zeros_like(model[0].weight)
+
+
+def exchange(model):
+    model[2] = nn.Tanh()
+
+
+def rename(model):
+    del model[0].weight
+
+
+CHANGES = {
+    "0.weight has other numbers": lambda m: m[0].weight.data.add_(1e-7),
+    "1.running_mean has other numbers": lambda m: m[1].running_mean.add_(1),
+    "0.weight.requires_grad is True": lambda m: m[0].weight.requires_grad_(),
+    "0.weight.grad was written": grad,
+    "4 has other hooks": lambda m: m[4].register_forward_hook(lambda *a: None),
+    "the network has other hooks": lambda m: m.register_full_backward_hook(lambda *a: None),
+    "1 is in training mode": lambda m: m[1].train(),
+    "2 was exchanged": exchange,
+    "0.weight is gone": rename,
+    "extra was added": lambda m: m.add_module("extra", nn.Linear(2, 2)),
+    "1.count was added": lambda m: m[1].register_buffer("count", torch.zeros(1)),
+    "4.weight was exchanged": lambda m: setattr(m[4], "weight", nn.Parameter(m[4].weight.clone(), False)),
+}
+
+
+@pytest.mark.parametrize("phrase", CHANGES)
+def test_names_what_changed_and_puts_it_back(model, phrase):
+    images = torch.randn(2, 3, 3, 3)
+    before, expected = Snapshot(model), model(images)
+    CHANGES[phrase](model)
+    assert phrase in before.changes()
+    before.restore()
+    assert before.changes() == []
+    assert torch.equal(model(images), expected)
+
+
+def test_finds_nothing_where_nothing_changed(model):
+    before = Snapshot(model)
+    with torch.no_grad():
+        model(torch.randn(2, 3, 3, 3))
+    assert before.changes() == []
+
+
+def test_a_nan_is_equal_to_itself(model):
+    model[0].weight[0, 0, 0, 0] = float("nan")
+    assert Snapshot(model).changes() == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_holds_for_torchscript_too(model):
+    scripted = torch.jit.script(model)
+    before = Snapshot(scripted)
+    assert before.changes() == []
+    next(scripted.parameters()).data.add_(1)
+    assert before.changes() == ["0.weight has other numbers"]
+    before.restore()
+    assert before.changes() == []

@@ -1,0 +1,331 @@
+"""The runner on a real small network and real photographs, with checks of its own."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import auditor
+from auditor import Check, Finding, Skip, Table, Verdict
+from auditor.collectors import Batch, Predictions
+from auditor.config import Settings
+from auditor.errors import DataError, NothingToRun, UsageError
+from auditor.plugins import Plugins
+from auditor.results import Arrays, Exit
+from auditor.runner import Silent, run
+
+GOOD = Finding("sound.rule", Verdict.PASS, "is fine")
+
+
+def settings(small, photographs, **more):
+    arch, preprocess = small.arch, small.preprocess
+    return Settings(small.checkpoint, str(photographs), arch=arch, preprocess=preprocess, samples=3, **more)
+
+
+def audited(small, photographs, *checks, observer=None, **more):
+    plugins = Plugins(checks={check.name: check for check in checks})
+    return run(settings(small, photographs, **more), plugins, observer or Silent())
+
+
+def findings(found, check):
+    (result,) = [result for result in found.audit.results if result.check == check]
+    return result.findings
+
+
+@Check
+def sound(context):
+    """Is it sound?"""
+    yield GOOD
+
+
+@Check
+def broken(context):
+    """Does it break?"""
+    yield Finding("broken.before", Verdict.PASS, "kept")
+    raise ZeroDivisionError("a planted fault")
+
+
+@Check
+def skipping(context):
+    """Does it apply?"""
+    raise Skip("not here")
+    yield
+
+
+@Check
+def failing(context):
+    """Does it fail?"""
+    yield Finding("failing.rule", Verdict.FAIL, "as planted")
+
+
+@Check
+def warning(context):
+    """Does it warn?
+
+    Rules:
+        warning.rule: always.
+    """
+    yield Finding("warning.rule", Verdict.WARN, "as planted")
+
+
+@Check
+def silent(context):
+    """Does it say anything?"""
+    return
+    yield
+
+
+@Check
+def counting(context, *, kept: int = 5):
+    """How many images are there?"""
+    seen = yield Predictions(kept)
+    yield Table("Images", "How many were seen.", ("images", "right"), ((seen.images, seen.right),))
+
+
+@Check
+def meddling(context):
+    """Does it leave the network alone?"""
+    yield GOOD
+    next(context.network.module.parameters()).add_(1)
+    yield GOOD
+
+
+def test_an_exception_is_an_error_with_what_was_found_before_and_the_others_go_on(small, photographs):
+    found = audited(small, photographs, broken, sound)
+    kept, error = findings(found, "broken")
+    assert kept.rule == "broken.before"
+    assert (error.rule, error.verdict) == ("broken.error", Verdict.ERROR)
+    assert error.message == "ZeroDivisionError: a planted fault"
+    assert "test_runner.py" in error.detail
+    assert findings(found, "sound") == (GOOD,)
+    assert found.audit.exit_code() is Exit.FAILED
+
+
+def test_a_check_that_changes_the_network_is_an_error_and_the_network_is_put_back(small, photographs):
+    found = audited(small, photographs, meddling, counting)
+    modified = findings(found, "meddling")[-1]
+    assert (modified.rule, modified.verdict) == ("meddling.modified", Verdict.ERROR)
+    assert "conv1.weight has other numbers" in modified.message
+    alone = audited(small, photographs, counting)
+    assert found.audit.results[1].evidence == alone.audit.results[0].evidence
+
+
+def test_nothing_found_is_never_green(small, photographs):
+    found = audited(small, photographs, silent)
+    assert found.audit.verdict is Verdict.ERROR
+
+
+def test_only_skipped_checks_are_exit_code_5(small, photographs):
+    found = audited(small, photographs, skipping)
+    assert findings(found, "skipping")[0].message == "not here"
+    assert found.audit.exit_code() is Exit.NOTHING
+
+
+def test_one_sweep_serves_all_checks(small, photographs):
+    @Check
+    def other(context):
+        """Is it the same collector?"""
+        seen = yield Predictions(5)
+        yield Table("Images", "How many were seen.", ("images", "right"), ((seen.images, seen.right),))
+
+    sweeps = []
+
+    class Counting(Silent):
+        def sweeping(self, images):
+            sweeps.append(images)
+            return super().sweeping(images)
+
+    found = audited(small, photographs, counting, other, sound, observer=Counting())
+    assert sweeps == [24]
+    assert found.audit.results[0].evidence == found.audit.results[1].evidence
+    assert found.audit.results[0].evidence[0].rows[0][0] == 24
+
+
+def test_what_needs_nothing_collected_needs_no_sweep(small, photographs):
+    class Refusing(Silent):
+        def sweeping(self, images):
+            raise AssertionError("nothing was asked for")
+
+    assert audited(small, photographs, sound, observer=Refusing()).audit.verdict is Verdict.PASS
+
+
+def test_a_collector_that_breaks_is_an_error_of_its_own_check_alone(small, photographs):
+    class Bad(Predictions):
+        key = ("bad",)
+
+        def update(self, batch: Batch, reduced):
+            raise RuntimeError("planted in the sweep")
+
+    @Check
+    def bad(context):
+        """Does the sweep break?"""
+        yield Bad()
+        yield GOOD
+
+    found = audited(small, photographs, bad, counting, sound)
+    assert [result.verdict for result in found.audit.results] == [Verdict.ERROR, Verdict.INFO, Verdict.PASS]
+    assert "planted in the sweep" in findings(found, "bad")[0].message
+
+
+def test_a_pass_that_breaks_is_an_error_of_every_check_that_waited(small, photographs):
+    class Breaking(Silent):
+        def sweeping(self, images):
+            raise RuntimeError("planted around the sweep")
+
+    found = audited(small, photographs, counting, sound, observer=Breaking())
+    assert "planted around the sweep" in findings(found, "counting")[0].message
+    assert findings(found, "sound") == (GOOD,)
+
+
+def test_a_collector_asked_for_too_late_is_an_error(small, photographs):
+    @Check
+    def late(context):
+        """Is it late?"""
+        yield GOOD
+        yield Predictions()
+
+    assert "collectors come first" in findings(audited(small, photographs, late), "late")[-1].message
+
+
+def test_what_is_no_evidence_is_an_error(small, photographs):
+    @Check
+    def odd(context):
+        """Is it odd?"""
+        yield "text"
+
+    assert "yielded a str" in findings(audited(small, photographs, odd), "odd")[-1].message
+
+
+def test_a_check_that_wants_images_is_skipped_without_any(small):
+    plugins = Plugins(checks={"counting": counting, "sound": sound})
+    asked = Settings(small.checkpoint, arch=small.arch, preprocess=small.preprocess)
+    found = run(asked, plugins, Silent())
+    assert "give some with --data" in findings(found, "counting")[0].message
+    assert found.audit.exit_code() is Exit.OK
+
+
+def test_maxfail_ends_the_run_and_names_what_had_no_turn(small, photographs):
+    found = audited(small, photographs, failing, sound, counting, maxfail=1)
+    assert [result.check for result in found.audit.results] == ["failing"]
+    assert found.audit.not_run == ("sound", "counting")
+    assert not found.audit.complete
+    assert found.audit.exit_code() is Exit.FAILED
+
+
+def test_ctrl_c_keeps_what_is_done(small, photographs):
+    @Check
+    def stopped(context):
+        """Is it stopped?"""
+        yield GOOD
+        raise KeyboardInterrupt
+
+    found = audited(small, photographs, sound, stopped, counting)
+    assert [result.check for result in found.audit.results] == ["sound", "stopped"]
+    assert findings(found, "stopped")[-1].rule == "stopped.interrupted"
+    assert (found.audit.interrupted, found.audit.not_run) == (True, ("counting",))
+    assert found.audit.exit_code() is Exit.INTERRUPTED
+
+
+def test_ctrl_c_during_the_sweep_keeps_what_is_done(small, photographs):
+    class Stopping(Silent):
+        def sweeping(self, images):
+            raise KeyboardInterrupt
+
+    found = audited(small, photographs, counting, sound, observer=Stopping())
+    assert [result.check for result in found.audit.results] == ["sound"]
+    assert found.audit.exit_code() is Exit.INTERRUPTED
+
+
+def test_levels_promote_a_warning_and_leave_the_rest(small, photographs):
+    found = audited(small, photographs, warning, broken, levels={"warning.rule": "fail", "broken.error": "info"})
+    assert findings(found, "warning")[0].verdict is Verdict.FAIL
+    assert findings(found, "broken")[-1].verdict is Verdict.ERROR
+
+
+def test_strict_counts_warnings(small, photographs):
+    found = audited(small, photographs, warning)
+    assert found.audit.exit_code() is Exit.OK
+    assert found.audit.exit_code(strict=True) is Exit.FAILED
+
+
+def test_options_reach_the_check(small, photographs):
+    seen = []
+
+    @Check
+    def listening(context, *, depth: int = 1):
+        """What was chosen?"""
+        seen.append(depth)
+        yield GOOD
+
+    audited(small, photographs, listening, options={"listening": {"depth": 7}})
+    assert seen == [7]
+
+
+def test_arrays_are_handed_on_and_not_shown(small, photographs):
+    @Check
+    def raw(context):
+        """What are the numbers?"""
+        yield GOOD
+        yield Arrays({"numbers": np.arange(3)})
+
+    found = audited(small, photographs, raw)
+    assert findings(found, "raw") == (GOOD,)
+    assert found.arrays["raw"]["numbers"].tolist() == [0, 1, 2]
+
+
+def test_random_streams_do_not_depend_on_which_other_checks_run(small, photographs):
+    @Check
+    def drawing(context):
+        """What is drawn?"""
+        own = torch.rand(1, generator=context.random("drawing")).item()
+        yield Finding("drawing.rule", Verdict.INFO, f"{torch.rand(1).item()} {np.random.rand()} {own}")
+
+    alone = audited(small, photographs, drawing)
+    together = audited(small, photographs, broken, counting, drawing)
+    assert findings(alone, "drawing") == findings(together, "drawing")
+    assert findings(alone, "drawing") != findings(audited(small, photographs, drawing, seed=1), "drawing")
+
+
+def test_a_wrong_layer_in_an_option_is_wrong_use(small, photographs):
+    @Check
+    def choosing(context):
+        """Which layer?"""
+        context.layers.select(("conv9",))
+        yield GOOD
+
+    with pytest.raises(UsageError, match="no layer 'conv9'; did you mean 'conv"):
+        audited(small, photographs, choosing)
+
+
+def test_no_selected_check_is_an_error_of_its_own(small, photographs):
+    with pytest.raises(NothingToRun):
+        audited(small, photographs, sound, expression="not sound")
+
+
+def test_files_that_are_all_unreadable_are_refused(small, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match="none of the 1 files"):
+        audited(small, tmp_path, counting)
+
+
+def test_two_runs_with_one_seed_find_the_same(small, photographs):
+    first, second = (
+        auditor.run(small.checkpoint, photographs, arch=small.arch, preprocess=small.preprocess) for _ in range(2)
+    )
+    assert [r.evidence for r in first.results] == [r.evidence for r in second.results]
+    assert {**vars_of(first), "started": ""} == {**vars_of(second), "started": ""}
+
+
+def vars_of(audit):
+    return json.loads(json.dumps({name: getattr(audit.provenance, name) for name in ("device", "seed", "started")}))
+
+
+def test_provenance_says_what_was_audited_and_how(small, photographs):
+    about = audited(small, photographs, counting).audit.provenance
+    assert (about.checkpoint.name, about.checkpoint.loaded) == ("small.pt", 1.0)
+    assert about.data.images == 24
+    assert about.data.classes == ("astronaut", "cat", "coffee", "rocket")
+    assert [layer.name for layer in about.architecture.layers] == ["conv1", "bn1", "relu", "conv2", "head"]
+    assert about.preprocess["crop"] == (32, 32)
+    assert {"torch", "torchvision", "python", "auditor"} <= about.versions.keys()
