@@ -18,7 +18,7 @@ class ByLight(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.threshold = nn.Parameter(torch.tensor(0.4))
+        self.threshold = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, images):
         light = images.mean((1, 2, 3)) - self.threshold
@@ -37,7 +37,7 @@ class BySide(nn.Module):
         side = (right.mean((1, 2, 3)) - left.mean((1, 2, 3))) * self.gain
         return torch.stack([-side, side], 1)
 """
-PARAMETERS = {"ByLight": {"threshold": torch.tensor(0.4)}, "BySide": {"gain": torch.tensor(1.0)}}
+PARAMETERS = {"ByLight": {"threshold": torch.tensor(0.3)}, "BySide": {"gain": torch.tensor(1.0)}}
 
 
 @pytest.fixture
@@ -47,14 +47,14 @@ def audited(tmp_path, monkeypatch):
     (tmp_path / "networks.py").write_text(NETWORKS)
     (tmp_path / "photos").mkdir()
     for number in range(8):
-        image = Image.new("RGB", (32, 32), (60 + 10 * number,) * 3)
-        image.paste((90 + 10 * number,) * 3, (16 * (number % 2), 0, 16 + 16 * (number % 2), 32))
+        image = Image.new("RGB", (32, 32), (20 + 10 * number,) * 3)
+        image.paste((50 + 10 * number,) * 3, (16 * (number % 2), 0, 16 + 16 * (number % 2), 32))
         image.save(tmp_path / "photos" / f"{number}.png")
     (tmp_path / "auditor.toml").write_text("[preprocess]\nresize = 32\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n")
 
     def audit(network, *flags):
         torch.save(PARAMETERS[network], "net.pt")
-        main(["run", "net.pt", "--data", "photos", "--arch", f"networks.py:{network}", "-k", "brightness", *flags])
+        main(["run", "net.pt", "--data", "photos", "--arch", f"networks.py:{network}", "-k", "brightness", "--format", "json", *flags])
         (result,) = json.loads((tmp_path / "reports" / "net" / "audit.json").read_text())["results"]
         return result
 
