@@ -46,8 +46,14 @@ def _facts(about: Provenance) -> Mapping[str, str]:
         "layers": str(len(network.layers)) if network.layers else f"a {file.format} file does not show them",
         "parameters": f"{network.parameters:,}, {file.loaded:.1%} of them loaded",
         "checkpoint": f"{file.name}, {file.format}, {file.bytes:,} bytes, sha256 {file.sha256}",
-        "preprocessing": ", ".join(f"{name} {_told(value)}" for name, value in about.preprocess.items()),
+        "preprocessing": _preparation(about.preprocess),
     }
+
+
+def _preparation(preprocess: Mapping[str, Any]) -> str:
+    steps = {name: value for name, value in preprocess.items() if name not in ("source", "assumed")}
+    source = f"from {preprocess.get('source')}{' (assumed)' if preprocess.get('assumed') else ''}"
+    return ", ".join([*(f"{name} {_told(value)}" for name, value in steps.items()), source])
 
 
 def _told(value: Any) -> str:

@@ -325,6 +325,7 @@ def test_inspects_the_layers(tiny, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["features.0", "Conv2d", "8", "x", "30", "x", "30", "608"] in rows
     assert ["head", "Linear", "4", "36"] in rows
+    assert "preprocessing resize 64, crop 64 64, mean 0.5 0.5 0.5" in "\n".join(" ".join(row) for row in rows)
 
 
 def test_renders_a_report_again_without_torch(auditor, tiny):
@@ -333,3 +334,10 @@ def test_renders_a_report_again_without_torch(auditor, tiny):
     command = [sys.executable, "-c", script, "render", "reports/net", "--format", "html"]
     assert subprocess.run(command, check=False).returncode == 0
     assert "Is it what passes?" in Path("reports/net/report.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_demo_needs_no_argument_and_says_where_its_report_lies(here, capsys):
+    assert main(["demo", "--check", "data", "--format", "html,json"]) == 0
+    assert "reports/demo/report.html" in capsys.readouterr().out
+    assert record("reports/demo")["provenance"]["data"]["images"] >= 40

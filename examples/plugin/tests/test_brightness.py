@@ -54,7 +54,8 @@ def audited(tmp_path, monkeypatch):
 
     def audit(network, *flags):
         torch.save(PARAMETERS[network], "net.pt")
-        main(["run", "net.pt", "--data", "photos", "--arch", f"networks.py:{network}", "-k", "brightness", "--format", "json", *flags])
+        chosen = ["--arch", f"networks.py:{network}", "--check", "brightness", "--format", "json", *flags]
+        main(["run", "net.pt", "--data", "photos", *chosen])
         (result,) = json.loads((tmp_path / "reports" / "net" / "audit.json").read_text())["results"]
         return result
 
