@@ -25,7 +25,7 @@ demo: setup ## Audit EfficientNet-Lite0 on photographs, and write reports/demo
 
 test: setup ## Run the whole test suite; ARGS="-k words" for a part
 	@.ci/system tests
-	$(BIN)/pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 $(ARGS) # a process a core, each with one thread
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check
