@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
+from auditor.model.convolutions import Convolution, convolutions
 from auditor.results import Figure, Finding, Scale, Table, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class Kernels:
 
     Attributes:
         dead: Indices of kernels near zero.
-        pairs: Kernels that point the same or the opposite way; None where chance would give some too,
-            or where each kernel looks at channels of its own.
+        pairs: Kernels that point the same or the opposite way; None where that would not make one of them
+            superfluous (each has inputs of its own, or a depthwise filter of its own behind it), or where
+            chance would give such pairs too.
     """
 
     layer: str
@@ -42,9 +44,9 @@ def filters(
     context: Context,
     *,
     dead_share: Share = 0.01,
-    dead_warn: Share = 0.0,
+    dead_warn: Share = 0.05,
     duplicate_cosine: Share = 0.95,
-    duplicate_warn: Share = 0.0,
+    duplicate_warn: Share = 0.05,
     images: Count = 4,
 ) -> Steps:
     """Are there filters that learnt nothing, or the same thing twice?
@@ -60,14 +62,16 @@ def filters(
         duplicate_warn: share of filters of a layer that have a duplicate over which the audit warns.
         images: on how many explained images duplicates are confirmed.
     Rules:
-        filters.dead: filters whose largest weight is under 1 % of the layer's largest; a warning.
+        filters.dead: filters whose largest weight is under 1 % of the layer's largest; over 5 % of a layer
+            a warning.
         filters.duplicate: filters whose absolute cosine is 0.95 or more, and whose outputs are as
-            correlated on the explained images; a warning. Depthwise layers, and kernels so short that
-            chance gives such pairs, are not judged.
+            correlated on the explained images; over 5 % of a layer a warning. Not judged are depthwise
+            layers, layers right before one, and kernels so short that chance gives such pairs.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014.
     """
-    layers = [_measured(name, kernels, groups, dead_share, duplicate_cosine) for name, kernels, groups in _all(context)]
+    found = convolutions(context.network.module, context.network.layers)
+    layers = [_measured(layer, dead_share, duplicate_cosine) for layer in found]
     if not layers:
         yield Finding("filters.dead", Verdict.SKIP, "the network has no convolution")
         return
@@ -77,21 +81,12 @@ def filters(
     yield _table(layers)
 
 
-def _all(context: Context) -> Iterator[tuple[str, NDArray[np.float32], int]]:
-    module = context.network.module
-    for name, parameter in module.named_parameters():
-        if parameter.ndim == 4 and parameter.shape[0] > 1:
-            owner = module.get_submodule(name.rpartition(".")[0])
-            groups = getattr(owner, "groups", parameter.shape[0] if parameter.shape[1] == 1 else 1)
-            yield name.rpartition(".")[0], parameter.detach().float().cpu().numpy(), int(groups)
-
-
-def _measured(layer: str, kernels: NDArray[np.float32], groups: int, share: float, cosine: float) -> Kernels:
-    finite = np.nan_to_num(kernels, nan=0.0, posinf=0.0, neginf=0.0)
-    by_chance = methods.chance_pairs(len(kernels), kernels[0].size, cosine=cosine)
-    judged = groups == 1 and by_chance <= _CHANCE
+def _measured(layer: Convolution, share: float, cosine: float) -> Kernels:
+    finite = np.nan_to_num(layer.kernels, nan=0.0, posinf=0.0, neginf=0.0)
+    by_chance = methods.chance_pairs(len(finite), finite[0].size, cosine=cosine)
+    judged = not layer.depthwise and not layer.before_depthwise and by_chance <= _CHANCE
     return Kernels(
-        layer,
+        layer.name,
         finite,
         methods.dead(finite, share=share),
         methods.duplicates(finite, cosine=cosine) if judged else None,
@@ -119,12 +114,12 @@ def _first_layer(first: Kernels, context: Context) -> Iterator[Figure]:
 
 
 def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
-    bad = [layer for layer in layers if len(layer.dead)]
-    total = sum(len(layer.values) for layer in layers)
+    rule, total = "filters.dead", sum(len(layer.values) for layer in layers)
+    bad = [layer for layer in layers if len(layer.dead) > warn * len(layer.values)]
     for layer in bad:
         n, share = len(layer.values), len(layer.dead) / len(layer.values)
         yield Finding(
-            "filters.dead",
+            rule,
             at_most(share, warn=warn),
             f"{len(layer.dead)} of {n} filters are near zero",
             subject=layer.layer,
@@ -134,60 +129,72 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
             detail=f"They cost time and do nothing; prune them, or regularise less. Indices: {_some(layer.dead)}",
         )
     if not bad:
-        yield Finding(
-            "filters.dead", Verdict.PASS, f"none of {total} filters is near zero", value=0.0, limit=warn, n=total
+        few = {layer.layer: _some(layer.dead) for layer in layers if len(layer.dead)}
+        message = (
+            f"{sum(len(layer.dead) for layer in layers)} of {total} filters are near zero, never many in one layer"
         )
+        worst = max(len(layer.dead) / len(layer.values) for layer in layers)
+        yield Finding(rule, Verdict.PASS, message, value=worst, limit=warn, n=total, detail=_listed(few))
 
 
 def _duplicates(
     context: Context, layers: Sequence[Kernels], cosine: float, warn: float, images: int
 ) -> Iterator[Finding]:
-    judged = [layer for layer in layers if layer.pairs is not None]
-    total = sum(len(layer.values) for layer in judged)
+    rule, judged = "filters.duplicate", [layer for layer in layers if layer.pairs is not None]
     if not judged:
-        yield Finding(
-            "filters.duplicate", Verdict.SKIP, "no layer has filters long enough to tell likeness from chance"
-        )
+        yield Finding(rule, Verdict.SKIP, "no layer has filters of which likeness would make one superfluous")
         return
-    found = 0
+    outputs = _outputs(context, [layer for layer in judged if layer.pairs], images)
+    shares, few = [0.0], {}
     for layer in judged:
-        pairs, confirmed = _confirmed(context, layer, cosine, images)
-        twins = sorted({i for pair in pairs for i in (pair.first, pair.second)})
-        if not twins:
-            continue
-        found += 1
-        share = len(twins) / len(layer.values)
+        pairs = _confirmed(layer, outputs.get(layer.layer), cosine)
+        twins = {i for pair in pairs for i in (pair.first, pair.second)}
+        shares.append(len(twins) / len(layer.values))
         listed = ", ".join(f"{p.first} and {p.second} ({p.cosine:+.3f})" for p in pairs[:8])
-        how = "confirmed by their outputs" if confirmed else "not confirmed by outputs"
-        yield Finding(
-            "filters.duplicate",
-            at_most(share, warn=warn),
-            f"{len(twins)} of {len(layer.values)} filters have a duplicate ({how})",
-            subject=layer.layer,
-            value=share,
-            limit=warn,
-            n=len(layer.values),
-            detail=f"Fewer filters would do the same, or training started them alike. Indices and cosines: {listed}",
-        )
-    if not found:
-        message = f"none of {total} filters in {len(judged)} layers has a duplicate"
-        yield Finding("filters.duplicate", Verdict.PASS, message, value=0.0, limit=warn, n=total)
+        if shares[-1] > warn:
+            yield _twins(layer, len(twins), layer.layer in outputs, listed, warn)
+        elif twins:
+            few[layer.layer] = listed
+    if max(shares) <= warn:
+        total = sum(len(layer.values) for layer in judged)
+        message = f"{len(few) or 'none'} of {len(judged)} layers have a few duplicate filters, and none has many"
+        yield Finding(rule, Verdict.PASS, message, value=max(shares), limit=warn, n=total, detail=_listed(few))
 
 
-def _confirmed(context: Context, layer: Kernels, cosine: float, images: int) -> tuple[list[Pair], bool]:
-    """Return the pairs whose outputs are as correlated as their kernels; all, where outputs can't be had."""
-    pairs = layer.pairs or []
-    observable = context.images is not None and len(context.network.layers)
-    if not pairs or not observable:
-        return pairs, False
+def _twins(layer: Kernels, count: int, confirmed: bool, listed: str, warn: float) -> Finding:
+    how = "confirmed by their outputs" if confirmed else "not confirmed by outputs"
+    share = count / len(layer.values)
+    return Finding(
+        "filters.duplicate",
+        at_most(share, warn=warn),
+        f"{count} of {len(layer.values)} filters have a duplicate ({how})",
+        subject=layer.layer,
+        value=share,
+        limit=warn,
+        n=len(layer.values),
+        detail=f"Fewer filters would do the same, or training started them alike. Indices and cosines: {listed}",
+    )
+
+
+def _outputs(context: Context, layers: Sequence[Kernels], images: int) -> dict[str, NDArray[np.float32]]:
+    """Return what each layer's channels give for the explained images, `[k, p]`, where that can be seen."""
+    if not layers or context.images is None or not len(context.network.layers):
+        return {}
     import torch
 
     tensors = torch.stack([sample.tensor for sample in context.samples[:images]])
-    output = context.network.observe(tensors, [layer.layer]).get(layer.layer)
-    if output is None or output.ndim != 4:
-        return pairs, False
-    channels = output.float().cpu().numpy().transpose(1, 0, 2, 3).reshape(output.shape[1], -1)  # k p
-    return [p for p in pairs if _correlation(channels, p) >= cosine], True
+    seen = context.network.observe(tensors, [layer.layer for layer in layers])
+    return {
+        name: output.float().cpu().numpy().transpose(1, 0, 2, 3).reshape(output.shape[1], -1)
+        for name, output in seen.items()
+        if output.ndim == 4
+    }
+
+
+def _confirmed(layer: Kernels, channels: NDArray[np.float32] | None, cosine: float) -> list[Pair]:
+    """Return the pairs whose outputs go together as their kernels do; all, where outputs can't be had."""
+    pairs = layer.pairs or []
+    return pairs if channels is None else [p for p in pairs if _correlation(channels, p) >= cosine]
 
 
 def _correlation(channels: NDArray[np.float32], pair: Pair) -> float:
@@ -211,6 +218,10 @@ def _table(layers: Sequence[Kernels]) -> Table:
         ("layer", "filters", "size", "median norm", "near zero", "alike"),
         tuple(rows),
     )
+
+
+def _listed(few: Mapping[str, str]) -> str:
+    return "; ".join(f"{layer}: {which}" for layer, which in few.items())
 
 
 def _some(indices: NDArray[np.int64]) -> str:

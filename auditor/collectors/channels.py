@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from auditor.model.layers import Layer
 
+_PIECE = 4096  # values of each channel that are looked at together: about a megabyte
+
 
 class ChannelStatistics:
     """Per channel of some layers: mean, share above zero, maximum, and how many values are no number.
@@ -57,15 +59,14 @@ class ChannelStatistics:
         return np.asarray(self._sums[layer.tap][3].astype(np.int64))
 
     def reduce(self, tap: str, output: Tensor) -> tuple[int, Tensor, Tensor, Tensor, Tensor]:
-        values = output.flatten(2) if output.ndim > 2 else output[:, :, None]  # n c p
-        total = values.sum((0, 2))
+        rows = output.movedim(1, -1).reshape(-1, output.shape[1])  # values c
+        total, above, highest = _reduced(rows)
         wrong = total * 0
         if not bool(total.isfinite().all()):
-            bad = ~values.isfinite()
-            wrong, values = bad.sum((0, 2)), values.masked_fill(bad, 0)
-            total = values.double().sum((0, 2))
-        above, highest = (values > 0).sum((0, 2)), values.amax((0, 2))
-        return values.shape[0] * values.shape[2], total, above, wrong, highest
+            bad = ~rows.isfinite()
+            wrong = bad.sum(0)
+            total, above, highest = _reduced(rows.masked_fill(bad, 0))
+        return len(rows), total, above, wrong, highest
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
         self.images += len(batch.indices)
@@ -93,3 +94,13 @@ class ChannelStatistics:
         self.images = int(state["images"])
         self._sums = {k.removeprefix("sums/"): v for k, v in state.items() if k.startswith("sums/")}
         self._highest = {k.removeprefix("highest/"): v for k, v in state.items() if k.startswith("highest/")}
+
+
+def _reduced(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sum, count above zero and maximum of each column, in one pass of cache-sized pieces on a CPU."""
+    pieces = rows.split(_PIECE if rows.device.type == "cpu" else len(rows))
+    sums = [(piece.sum(0).double(), (piece > 0).float().sum(0), piece.amax(0)) for piece in pieces]
+    total, above, highest = sums[0]
+    for more, further, higher in sums[1:]:
+        total, above, highest = total + more, above + further, highest.maximum(higher)
+    return total, above, highest
