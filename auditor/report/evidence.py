@@ -52,10 +52,10 @@ def load(folder: Path, path: str) -> bytes:
     Raises:
         OutputError: The picture is missing, or its path leads out of the report.
     """
-    file = folder / path
-    if not file.resolve().is_relative_to((folder / FOLDER).resolve()):
-        raise OutputError(f"{folder} is no report: its picture {path!r} lies outside {FOLDER}/")
     try:
+        file = (folder / path).resolve()
+        if not file.is_relative_to((folder / FOLDER).resolve()):
+            raise OutputError(f"{folder} is no report: its picture {path!r} lies outside {FOLDER}/")
         return file.read_bytes()
-    except OSError:
+    except (OSError, ValueError):
         raise OutputError(f"the report in {folder} lacks its picture {path}: run the audit again") from None

@@ -21,6 +21,9 @@ _PACKAGE = Path(__file__).parent.parent
 # what neither HTML nor XML may hold; halves of surrogate pairs could not even be written
 _ILLEGAL = re.compile("[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+# other ways to end a line; WeasyPrint stumbles over them, and over blanks before them
+_BREAKS = re.compile("[ \t]*(\r\n|[\n\r\v\f\u0085\u2028\u2029])")
+
 
 def render(name: str, page: Page, folders: Sequence[Path], **more: object) -> str:
     """Fill in a template.
@@ -32,7 +35,7 @@ def render(name: str, page: Page, folders: Sequence[Path], **more: object) -> st
         text = _environment(folders).get_template(name).render(page=page, **more)
     except TemplateError as error:
         raise OutputError(f"template {getattr(error, 'name', None) or name} can't be used: {error}") from error
-    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub("\n", text))
 
 
 def asset(name: str, folders: Sequence[Path]) -> Markup:
