@@ -1,0 +1,92 @@
+"""What kind of file a checkpoint is, told by its content; suffixes lie."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from auditor.errors import CheckpointError
+
+Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
+
+EXPECTED = "a state dict (.pt, .pth, .bin, .ckpt), safetensors, TorchScript or a torch.export program (.pt2)"
+_FOREIGN = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull`",
+    b"<!doctype": "a web page: the download went wrong",
+    b"<html": "a web page: the download went wrong",
+    b"\x89hdf": "an HDF5 file, as Keras writes them",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"\xfd7zxz": "an xz archive: unpack it first",
+}
+
+
+def sniff(path: Path) -> Format:
+    """Return the format of a file.
+
+    Raises:
+        CheckpointError: The file is missing, a folder, empty, damaged or of another kind.
+    """
+    head = _head(path)
+    if head.startswith(b"PK"):
+        return _of_archive(path)
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return "safetensors"
+    if _is_pickle(head) or head[257:262] == b"ustar":
+        return "state dict"
+    raise CheckpointError(f"{path} is {_described(head)}; expected {EXPECTED}")
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.suffix in {".safetensors", ".bin", ".pt", ".pth", ".ckpt"})
+        hint = f"; did you mean {path / inside[0]}?" if inside else f"; expected a file: {EXPECTED}"
+        raise CheckpointError(f"{path} is a folder{hint}")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist; expected a checkpoint: {EXPECTED}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {error.strerror}") from error
+    if not head:
+        raise CheckpointError(f"{path} is empty; was it copied or downloaded completely?")
+    return head
+
+
+def _of_archive(path: Path) -> Format:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.partition("/")[2] for name in archive.namelist()} | set(archive.namelist())
+    except (zipfile.BadZipFile, ValueError, OSError):
+        raise CheckpointError(
+            f"{path} is damaged or truncated: its archive has no readable index; copy it again"
+        ) from None
+    if "archive_format" in names:
+        return "torch.export"
+    if "serialized_exported_program.json" in names:
+        raise CheckpointError(f"{path} was written by torch.export of torch 2.7 or older; export the network again")
+    if "constants.pkl" in names:
+        return "TorchScript"
+    if "data.pkl" in names:
+        return "state dict"
+    raise CheckpointError(f"{path} is a zip archive that torch did not write; expected {EXPECTED}")
+
+
+def _is_pickle(head: bytes) -> bool:
+    return head[0] == 0x80 and len(head) > 1 and 2 <= head[1] <= 5
+
+
+def _described(head: bytes) -> str:
+    for magic, words in _FOREIGN.items():
+        if head.lower().startswith(magic):
+            return words
+    text = head[:24].decode("utf-8", errors="ignore")
+    if text.isprintable() or text.replace("\n", " ").replace("\r", " ").replace("\t", " ").isprintable():
+        return f"no checkpoint: it is text that begins with {text!r}"
+    return f"no checkpoint: it begins with the bytes {head[:8].hex(' ')}"
+
+
+def told(error: BaseException) -> str:
+    """Return what a reader complains of, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

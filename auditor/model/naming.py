@@ -1,0 +1,71 @@
+"""The same tensors under other names: prefixes put back or taken off, and names that torchvision used to give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_RENAMED = (
+    (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),  # vision transformers before 0.13
+    (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
+    (re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),  # DenseNets before 0.3
+)
+
+
+def fitted(tensors: Mapping[str, Tensor], own: Shapes, *, prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors under the names with which most of them fit the network's own names and shapes.
+
+    Args:
+        prefix: What was taken off the names when they were read; the network may have it itself.
+    """
+
+    def fit(names: Mapping[str, Tensor]) -> int:
+        return sum(own.get(key) == tuple(tensor.shape) for key, tensor in names.items())
+
+    return max(_candidates(tensors, own, prefix), key=fit)
+
+
+def is_constant(tensor: Tensor) -> bool:
+    """Return whether a buffer is a counter or an index that the constructor makes and training doesn't change."""
+    return not tensor.is_floating_point() and not tensor.is_complex()
+
+
+def shapes(state: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor; those that a first call would settle are left out."""
+    return {
+        key: tuple(value.shape)
+        for key, value in state.items()
+        if isinstance(value, Tensor) and not torch.nn.parameter.is_lazy(value)
+    }
+
+
+def _candidates(tensors: Mapping[str, Tensor], own: Shapes, prefix: str) -> Iterator[dict[str, Tensor]]:
+    current = {_current(key): tensor for key, tensor in tensors.items()}
+    yield dict(tensors)
+    yield current
+    restored = [prefix[i:] for i in range(len(prefix)) if i == 0 or prefix[i - 1] == "."]
+    for added in (*restored, *_lacking(current, own)):
+        yield {added + key: tensor for key, tensor in current.items()}
+    for removed in _superfluous(current, own):
+        yield {key.removeprefix(removed): tensor for key, tensor in current.items()}
+
+
+def _current(name: str) -> str:
+    for old, new in _RENAMED:
+        name = old.sub(new, name)
+    return name
+
+
+def _lacking(tensors: Mapping[str, Tensor], own: Shapes) -> list[str]:
+    first = next(iter(tensors), "")
+    return [key.removesuffix(first) for key in own if first and key.endswith(f".{first}")][:4]
+
+
+def _superfluous(tensors: Mapping[str, Tensor], own: Shapes) -> list[str]:
+    first = next(iter(own), "")
+    return [key.removesuffix(first) for key in tensors if first and key.endswith(f".{first}")][:4]
