@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import torch
 
+from auditor import config
 from auditor.assembly import assemble
 from auditor.check import Check
 from auditor.collectors import Collector, Readability
@@ -73,18 +74,20 @@ class Silent:
 def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: Any) -> Audit:
     """Audit a checkpoint from Python.
 
-        audit = auditor.run("resnet18.pt", "photos/", samples=4, options={"filters": {"dead_warn": 0.1}})
+        audit = auditor.run("resnet18.pt", "photos/", samples=4, checks={"filters": {"dead_warn": 0.1}})
         assert audit.verdict <= auditor.Verdict.WARN
 
     Args:
-        settings: As the fields of `auditor.config.Settings`.
+        settings: As the keys of `[tool.auditor]`; no file is read.
 
     Raises:
         AuditorError: As `run`.
     """
-    plugins = load(settings.get("plugins", ()))
-    asked = Settings(Path(checkpoint), None if data is None else str(data), **settings)
-    return run(asked, plugins, Silent()).audit
+    plugins = load(settings.get("plugin", ()))
+    asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    if data is not None:
+        asked["data"] = str(data)
+    return run(config.load(Path(checkpoint), asked, checks=plugins.checks), plugins, Silent()).audit
 
 
 def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
