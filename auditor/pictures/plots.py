@@ -104,7 +104,7 @@ def reliability(
     x, y = np.asarray(confidence, dtype=float), np.asarray(accuracy, dtype=float)
     upper.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1, label="perfectly calibrated")
     upper.vlines(x, y, x, color=_LIMIT, linewidth=3, alpha=0.35, label="gap")
-    upper.plot(x, y, "o-", color=_SERIES[0], linewidth=1.4, markersize=4, label="this network")
+    upper.plot(x, y, "o", color=_SERIES[0], markersize=5, label="this network")
     upper.set(xlim=(0, 1), ylim=(0, 1.02))
     if error is not None:
         upper.text(0.97, 0.04, f"calibration error {error:.3f}", ha="right", fontsize=_TEXT, color=_INK)
@@ -115,7 +115,15 @@ def reliability(
         _name(axes, below, beside)
         axes.grid(color=_GRID, linewidth=0.8)
     lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-    upper.legend(frameon=False, fontsize=_TEXT - 1, loc="upper left", labelcolor=_INK)
+    upper.legend(
+        frameon=False,
+        fontsize=_TEXT - 1,
+        labelcolor=_INK,
+        ncols=3,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        columnspacing=1,
+    )
     return _png(figure)
 
 

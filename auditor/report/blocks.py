@@ -11,6 +11,7 @@ from auditor.report.album import Album, Picture
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_NUMBER = re.compile(r"[-−+]?[0-9][0-9,.]*(e[-−+]?[0-9]+)? ?%?")
 _LONGEST_ADVICE = 400
 
 
@@ -92,10 +93,11 @@ class GalleryBlock:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The head of a column; its width is percent of a table on paper."""
+    """The head of a column; on paper it is as wide as its characters, and in percent of its table."""
 
     name: str
     align: str
+    characters: int
     width: str
 
 
@@ -107,12 +109,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class TableBlock:
-    """A table; `note` says what was left out of it."""
+    """A table; its width is percent of a page, and `note` says what was left out of it."""
 
     title: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    width: str
     note: str
     kind: str = "table"
 
@@ -164,7 +167,7 @@ class Blocks:
             check=check,
             rule=finding.rule,
             subject=finding.subject,
-            message=finding.message,
+            message=wording.sentence(finding.message),
             value=wording.measured(finding.value, finding.unit),
             limit=wording.measured(finding.limit, finding.unit),
             n="" if finding.n is None else f"{finding.n:,}",
@@ -182,11 +185,13 @@ class Blocks:
         cells = tuple(
             tuple(Cell(wording.cell(value), align) for value, align in zip(row, aligns, strict=True)) for row in shown
         )
+        columns = _head(names, aligns, cells)
         return TableBlock(
             table.title,
             table.caption,
-            _head(names, aligns, cells),
+            columns,
             cells,
+            f"{min(100, max(40, sum(column.characters for column in columns))):.0f}",
             _left_out(len(rows) - len(shown), len(shown)),
         )
 
@@ -203,8 +208,15 @@ class Blocks:
 
     def _item(self, item: Item, *, pixels: int) -> GalleryItem:
         value = "" if item.value is None else wording.decimal(item.value)
-        alt = item.alt or ", ".join(part for part in (item.label, value, item.file) if part)
-        return GalleryItem(self._album.picture(item.image, alt, pixels=pixels), item.label, value, item.file)
+        alt = item.alt or ", ".join(
+            part for part in (item.label, value, "" if item.file == item.label else item.file) if part
+        )
+        return GalleryItem(
+            self._album.picture(item.image, alt, pixels=pixels),
+            item.label,
+            value,
+            "" if item.file == item.label else item.file,
+        )
 
     def _bar(self, scale: Scale | None) -> Bar | None:
         if scale is None:
@@ -223,8 +235,9 @@ class Blocks:
 
 
 def _align(values: tuple[str | float | int | bool | None, ...]) -> str:
-    kinds = {type(value) for value in values if value is not None}
-    return "number" if kinds and kinds <= {int, float} else "text"
+    present = [value for value in values if value is not None]
+    numeric = [type(v) in (int, float) or (isinstance(v, str) and _NUMBER.fullmatch(v)) for v in present]
+    return "number" if numeric and all(numeric) else "text"
 
 
 def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell, ...], ...]) -> tuple[Column, ...]:
@@ -232,7 +245,7 @@ def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell
     longest = [max([*(len(row[index].text) for row in cells), len(name)]) for index, name in enumerate(names)]
     wanted = [min(max(length, 4), 28) + 4 for length in longest]
     widths = [f"{100 * width / sum(wanted):.2f}" for width in wanted]
-    return tuple(Column(*column) for column in zip(names, aligns, widths, strict=True))
+    return tuple(Column(*column) for column in zip(names, aligns, wanted, widths, strict=True))
 
 
 def _columns(count: int) -> int:

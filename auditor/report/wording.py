@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 
 from auditor.results import Audit, Finding, Result, Verdict
@@ -39,6 +40,13 @@ def headline(audit: Audit) -> str:
     }[audit.verdict]
 
 
+def sentence(message: str) -> str:
+    """Return a message as a sentence; a first word that may be a name keeps its case."""
+    if re.match(r"[a-z]+[ ,]", message):
+        message = message[0].upper() + message[1:]
+    return message if not message or not message[-1].isalnum() else f"{message}."
+
+
 def plural(count: int, noun: str) -> str:
     """Return `1 image`, `2 images`, `3 classes`."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
@@ -50,7 +58,7 @@ def measured(value: float | None, unit: str) -> str:
     if value is None:
         return ""
     if not unit and math.isfinite(value) and abs(value) <= 1:
-        return f"{_digits(100 * value)} %"
+        return f"{_digits(100 * value, 3)} %"
     return f"{decimal(value)} {unit}".rstrip()
 
 
@@ -101,6 +109,6 @@ def date(started: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".rstrip()
 
 
-def _digits(value: float) -> str:
-    text = f"{value:,.4g}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
+def _digits(value: float, count: int = 4) -> str:
+    text = f"{value:,.{count}g}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
     return text.replace("-", "−")

@@ -145,3 +145,22 @@ def test_a_verdict_has_one_sentence_each():
     sentences = {wording.headline(audit(found(verdict))) for verdict in Verdict}
     assert len(sentences) == len(Verdict)
     assert wording.headline(audit(predictions())).startswith("1 of 1 check failed")
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ("all files could be read", "All files could be read."),
+        ("conv1 has 3 dead channels", "conv1 has 3 dead channels."),
+        ("is it so?", "is it so?".capitalize()),
+        ("", ""),
+    ],
+)
+def test_a_message_is_printed_as_a_sentence_and_names_keep_their_case(message, sentence):
+    assert wording.sentence(message) == sentence
+
+
+def test_numbers_stand_to_the_right_also_where_they_are_texts_with_a_percent_sign():
+    table = Table("t", "", ("name", "share", "mixed"), (("a", "61.0%", 1), ("b", None, "never")))
+    block = page(audit(Result("c", "?", (table,)))).sections[0].blocks[0]
+    assert [column.align for column in block.columns] == ["text", "number", "text"]
