@@ -90,7 +90,7 @@ def demo(**given: Any) -> int:
     """
     from auditor.demo import prepare
 
-    example = prepare(Path(".cache") / "auditor-demo")
+    example = prepare(Path("reports") / "demo-data")
     given |= {"data": str(example.data), "arch": example.arch, "preprocess": example.preprocess}
     given |= {"classes": example.classes and str(example.classes), "out": given["out"] or "reports/demo"}
     return _audit(example.checkpoint, given, configfile.read(given["config"]) if given["config"] else File())

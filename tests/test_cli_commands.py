@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -219,13 +218,3 @@ def test_without_a_command_it_shows_what_there_is(auditor):
 def test_answers_without_loading_torch(arguments):
     script = "import sys, auditor.cli; auditor.cli.main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["checks"]])
-def test_answers_in_half_a_second(arguments):
-    def seconds():
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "auditor", *arguments], capture_output=True, check=True)
-        return time.perf_counter() - begun
-
-    assert min(seconds() for _ in range(5)) < 0.5

@@ -112,7 +112,7 @@ def _dead_in(
     return Finding(
         "activations.dead",
         verdict,
-        f"{len(channels)} of {total} channels stay silent on all {seen.images} images",
+        f"{len(channels) or 'none'} of {total} channels stay silent on all {seen.images} images",
         subject=layer.name,
         value=share,
         limit=fail if verdict is Verdict.FAIL else warn,
@@ -193,4 +193,4 @@ def _item(layer: Layer, sample: Sample, channel: int, values: Maps, limit: float
     )
     row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
     alt = f"Map of channel {channel} of {layer.name} on {sample.name}: strongest at row {row}, column {column}."
-    return Item(drawn, f"channel {channel}: {np.nanmax(values):.3g}", float(np.nanmax(values)), sample.name, alt)
+    return Item(drawn, f"channel {channel}", float(np.nanmax(values)), sample.name, alt)

@@ -121,7 +121,7 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
         yield Finding(
             rule,
             at_most(share, warn=warn),
-            f"{len(layer.dead)} of {n} filters are near zero",
+            f"{len(layer.dead)} of the layer's {n} filters are near zero",
             subject=layer.layer,
             value=share,
             limit=warn,
@@ -167,7 +167,7 @@ def _twins(layer: Kernels, count: int, confirmed: bool, listed: str, warn: float
     return Finding(
         "filters.duplicate",
         at_most(share, warn=warn),
-        f"{count} of {len(layer.values)} filters have a duplicate ({how})",
+        f"{count} of the layer's {len(layer.values)} filters have a duplicate ({how})",
         subject=layer.layer,
         value=share,
         limit=warn,

@@ -111,7 +111,7 @@ def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float |
     verdict, limit = at_least(share, warn=warn, fail=fail), warn if warn is not None else fail
     if limit is None:
         verdict, limit = (Verdict.INFO if low > chance else Verdict.WARN), chance
-    message = f"answers {right} of {n} images rightly ({share:.1%}){top5}"
+    message = f"the network answers {right} of {n} images rightly ({share:.1%}){top5}"
     if low <= chance:
         message += f"; that is no better than chance ({chance:.1%}) on so many images"
     return Finding(
@@ -199,7 +199,10 @@ def _calibration_finding(found: Calibration, n: int, warn: float) -> Finding:
     verdict = at_most(found.error, warn=warn) if above_chance else Verdict.PASS
     sure = float(np.sum(found.confidence * found.counts) / found.counts.sum())
     right = float(np.sum(found.accuracy * found.counts) / found.counts.sum())
-    message = f"is {sure:.0%} sure on average and right in {right:.0%}: expected calibration error {found.error:.3f}"
+    message = (
+        f"the network is {sure:.0%} sure on average and right in {right:.0%} of the images: "
+        f"expected calibration error {found.error:.3f}"
+    )
     if not above_chance:
         message += f", within what chance gives on {n} images ({found.by_chance:.3f})"
     return Finding(

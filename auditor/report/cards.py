@@ -75,11 +75,14 @@ def tables(audit: Audit) -> tuple[Table, ...]:
     skipped = Table(
         "Files that could not be read", "They took no part in any number.", ("File", "Reason"), facts.data.skipped
     )
+    return tuple(table for table in (skipped, _layers(facts.architecture.layers)) if table.rows)
+
+
+def _layers(layers: tuple[LayerFacts, ...]) -> Table:
     columns = ("Layer", "Type", "Output", "Parameters", "Receptive field")
-    layers = Table(
-        "Layers", "In the order of the forward pass.", columns, tuple(_layer(x) for x in facts.architecture.layers)
-    )
-    return tuple(table for table in (skipped, layers) if table.rows)
+    known = len(columns) - all(layer.receptive_field is None for layer in layers)
+    rows = tuple(_layer(layer)[:known] for layer in layers)
+    return Table("Layers", "In the order of the forward pass.", columns[:known], rows)
 
 
 def _network(audit: Audit) -> Card:
@@ -106,8 +109,8 @@ def _data(audit: Audit) -> Card:
         Fact("Labels", "yes" if data.labelled else "none"),
         Fact("Classes", _classes(data.classes)),
         Fact("Left out", wording.plural(len(data.skipped), "unreadable file") if data.skipped else "", "warn"),
-        Fact("Preprocessing", ", ".join(f"{name} {_text(value)}" for name, value in shown.items())),
-        Fact("From", _text(preprocess.get("source", ""))),
+        Fact("Preprocessing", ", ".join(f"{name} {_step(value)}" for name, value in shown.items())),
+        Fact("Known from", _text(preprocess.get("source", ""))),
         Fact("Fingerprint", f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
     ]
     return Card("Data", data.name or wording.plural(data.images, "image"), _present(facts))
@@ -136,6 +139,10 @@ def _layer(layer: LayerFacts) -> tuple[str | int | None, ...]:
     field = layer.receptive_field
     seen = "" if field is None else "whole image" if field.global_ else _sides(field.size)
     return layer.name, layer.type, _sides(layer.output), layer.parameters, seen
+
+
+def _step(value: Any) -> str:
+    return _sides(tuple(value)) if isinstance(value, list | tuple) else _text(value)
 
 
 def _sides(sides: tuple[int, ...]) -> str:
