@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -78,7 +78,8 @@ def build(
     if arch is None and checkpoint.module is not None:
         return _itself(checkpoint, checkpoint.module)
     tensors = checkpoint.tensors if checkpoint.module is None else _state(checkpoint.module)
-    match = _named(arch, tensors, given, schemes or {}, checkpoint) if arch else _found(checkpoint, given)
+    match = _named(arch, tensors, given, schemes or {}, checkpoint) if arch is not None else _found(checkpoint, given)
+    match = _with_input_scaling(match, checkpoint.sha256)
     module = match.builder(match.arguments)
     coverage = fill(module, tensors, prefix=checkpoint.metadata.get("prefix", ""))
     return _described(checkpoint, match, frozen(module), coverage)
@@ -138,17 +139,28 @@ def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
     return sorted(matches, key=lambda m: m.differing)
 
 
-def _told(match: Match, how: str) -> Match:
+def _with_input_scaling(match: Match, sha256: str) -> Match:
+    """Decide whether GoogLeNet and Inception scale their input, which their tensors don't tell.
+
+    torchvision's own weights want it; whether others do only their user knows.
+    """
     builder = match.builder
-    told = Builder(builder.name, f"{builder.source} ({how})", builder.function, builder.library)
-    return Match(told, match.arguments, match.differing)
+    scales = builder.library == "torchvision" and builder.name in inference.AUXILIARY
+    if not scales or "transform_input" in match.arguments:
+        return match
+    if any(_is_published_as(w.url, sha256) for w in torchvision.models.get_model_weights(builder.name)):
+        return replace(match, arguments={**match.arguments, "transform_input": True})
+    remark = "without scaling its input; fine-tuned torchvision weights need --arch-arg transform_input=true"
+    return replace(match, builder=replace(builder, source=f"{builder.source}, {remark}"))
+
+
+def _told(match: Match, how: str) -> Match:
+    return replace(match, builder=replace(match.builder, source=f"{match.builder.source} ({how})"))
 
 
 def _described(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage: Coverage) -> Architecture:
     declared = _declared(match.builder, module, checkpoint.sha256)
-    classes = checkpoint.metadata.get("classes") or declared.classes
-    if classes == declared.classes and match.arguments.get("num_classes", len(classes or ())) != len(classes or ()):
-        classes = None
+    classes = _class_names(checkpoint, match, declared)
     said = checkpoint.metadata.get("preprocess")
     if said:
         declared = _Declared(said, "checkpoint metadata")
@@ -162,6 +174,14 @@ def _described(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage
         preprocess_source=declared.source,
         preprocess_certain=declared.certain,
     )
+
+
+def _class_names(checkpoint: Checkpoint, match: Match, declared: _Declared) -> tuple[str, ...] | None:
+    said: tuple[str, ...] | None = checkpoint.metadata.get("classes")
+    if said or declared.classes is None:
+        return said
+    outputs = match.arguments.get("num_classes", len(declared.classes))
+    return declared.classes if outputs == len(declared.classes) else None
 
 
 def _declared(builder: Builder, module: nn.Module, sha256: str) -> _Declared:

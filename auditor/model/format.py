@@ -82,7 +82,8 @@ def _described(head: bytes) -> str:
         if head.lower().startswith(magic):
             return words
     text = head[:24].decode("utf-8", errors="ignore")
-    if text.isprintable() or text.replace("\n", " ").replace("\r", " ").replace("\t", " ").isprintable():
+    whole = len(text.encode()) > len(head[:24]) - 4  # a letter may be cut in two at the end
+    if whole and " ".join(text.split()).isprintable():
         return f"no checkpoint: it is text that begins with {text!r}"
     return f"no checkpoint: it begins with the bytes {head[:8].hex(' ')}"
 

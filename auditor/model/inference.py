@@ -17,7 +17,8 @@ from auditor.model.builders import Builder
 from auditor.vision import torchvision
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_AUXILIARY = {"googlenet": "aux1.", "inception_v3": "AuxLogits."}
+_DRAWN = {"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "trunc_normal_", "zero_", "fill_"}
+AUXILIARY = {"googlenet": "aux1.", "inception_v3": "AuxLogits."}
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,16 @@ class Match:
 
 
 class Weightless(TorchFunctionMode):
-    """Parameters are made without memory, everything else as usual.
+    """Parameters are made without memory and never drawn, everything else as usual.
 
     `torch.device("meta")` would also take away the numbers with which RegNet's constructor calculates.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        target = args[0] if args else kwargs.get("tensor")
+        if getattr(func, "__name__", "") in _DRAWN and isinstance(target, Tensor) and target.is_meta:
+            return target
         if func is torch.empty:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)
@@ -111,9 +115,9 @@ def _size(tensors: Mapping[str, Tensor]) -> int:
 
 
 def _auxiliary(builder: Builder, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    if builder.library != "torchvision" or builder.name not in _AUXILIARY:
+    if builder.library != "torchvision" or builder.name not in AUXILIARY:
         return {}
-    return {"aux_logits": any(f".{_AUXILIARY[builder.name]}" in f".{key}" for key in tensors)}
+    return {"aux_logits": any(f".{AUXILIARY[builder.name]}" in f".{key}" for key in tensors)}
 
 
 def _classes(module: nn.Module, own: naming.Shapes, tensors: Mapping[str, Tensor]) -> int | None:

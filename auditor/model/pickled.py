@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import pickle
 import pickletools
 import re
 import warnings
@@ -26,8 +27,9 @@ _HARMLESS: list[Any] = [
     pathlib.PureWindowsPath,
     pathlib.WindowsPath,
 ]
-_GLOBAL = re.compile(r"(?:GLOBAL|Unsupported class|global:?) ([A-Za-z_][\w.]*\.\w+)")
-_REFUSED = ("Unsupported", "not an allowed global", "not allowed", "Trying to", "weights_only=True")
+_GLOBAL = re.compile(r"(?:GLOBAL|Unsupported class|global:?) ([A-Za-z_][\w.]*\.\w*)")
+_REFUSED = re.compile(r"Unsupported class|Trying to call reduce|Can only (?:build|create)")
+_COMPLAINT = re.compile(r"WeightsUnpickler error:\s+(.+?)(?:\. |$)", re.MULTILINE)
 
 
 def load(path: Path, *, trust: bool) -> tuple[Any, bool]:
@@ -41,12 +43,17 @@ def load(path: Path, *, trust: bool) -> tuple[Any, bool]:
         try:
             return _read(path, weights_only=True), False
         except Exception as error:  # a damaged pickle may raise anything
-            offending = _offending(path, str(error))
-            if not offending and not any(word in str(error) for word in _REFUSED):
-                raise CheckpointError(f"{path} is damaged or truncated: {told(error)}") from error
-    if not trust:
-        raise UnsafeCheckpoint(_refusal(path, offending))
+            if not (trust and isinstance(error, pickle.UnpicklingError)):
+                raise _refused(path, str(error), told(error)) from error
     return _trusted(path), True
+
+
+def _refused(path: Path, message: str, line: str) -> CheckpointError:
+    offending = _offending(path, message)
+    if offending or _REFUSED.search(message):
+        return UnsafeCheckpoint(_refusal(path, offending))
+    complaint = _COMPLAINT.search(message)
+    return CheckpointError(f"{path} is damaged or truncated: {complaint[1].strip() if complaint else line}")
 
 
 def _read(path: Path, *, weights_only: bool) -> Any:
@@ -82,15 +89,22 @@ def _offending(path: Path, message: str) -> list[str]:
             return sorted(get_unsafe_globals_in_checkpoint(path))
         except Exception:  # a damaged pickle can't be disassembled; the message must do
             return sorted(set(_GLOBAL.findall(message)))
-    found = _GLOBAL.findall(message)
-    return sorted(set(found or _unknown_globals(path)))
+    content = path.read_bytes()
+    found = [name for name in _GLOBAL.findall(message) if _is_whole(name, content)]
+    return sorted(set(found or (_globals(content) if "Unsupported operand" in message else [])))
 
 
-def _unknown_globals(path: Path) -> Iterator[str]:
+def _is_whole(name: str, content: bytes) -> bool:
+    """Return whether a pickle really has a global, rather than ending in the middle of another one's name."""
+    parts = name.encode().split(b".")
+    return any(b".".join(parts[:i]) + b"\n" + b".".join(parts[i:]) + b"\n" in content for i in range(1, len(parts)))
+
+
+def _globals(content: bytes) -> Iterator[str]:
     """Disassemble a bare pickle of a newer protocol, which torch's own reader stops at."""
     words: list[str] = []
     try:
-        for code, argument, _ in pickletools.genops(path.read_bytes()):
+        for code, argument, _ in pickletools.genops(content):
             if code.name == "GLOBAL":
                 yield str(argument).replace(" ", ".")
             elif code.name == "STACK_GLOBAL" and len(words) > 1:

@@ -1,0 +1,226 @@
+"""TorchScript and torch.export, as ordinary and as hostile files."""
+
+import json
+import os
+import pickle
+import shutil
+import warnings
+import zipfile
+
+import pytest
+import torch
+from torch import nn
+
+from auditor.errors import CheckpointError, UnsafeCheckpoint
+from auditor.model.architecture import build
+from auditor.model.checkpoint import read
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout()
+        self.fc = nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.fc(self.drop(self.norm(self.conv(x)).relu().mean((2, 3))))
+
+
+class Runs:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+@pytest.fixture(scope="module")
+def exported(net, tmp_path_factory):
+    """Save the network with a batch of exactly four images, of any size, and of two to six."""
+    folder = tmp_path_factory.mktemp("exported")
+    batches = {"four": None, "any": torch.export.Dim("n"), "few": torch.export.Dim("n", min=2, max=6)}
+    for name, batch in batches.items():
+        shapes = None if batch is None else ({0: batch},)
+        program = torch.export.export(net, (torch.zeros(4, 3, 16, 16),), dynamic_shapes=shapes)
+        torch.export.save(program, folder / f"{name}.pt2")
+    return folder
+
+
+def scripted(module, path, *, freeze=False):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        script = torch.jit.script(module)
+        (torch.jit.freeze(script) if freeze else script).save(str(path))
+    return path
+
+
+def rewritten(source, target, change):
+    """Copy an archive, each member as `change(name, content)` returns it."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, change(name, old.read(name)))
+    return target
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_torchscript_is_the_network_itself(net, tmp_path, freeze):
+    file = read(scripted(net, tmp_path / "net.pt", freeze=freeze))
+    built = build(file)
+    images = torch.randn(3, 3, 16, 16)
+    assert file.format == "TorchScript"
+    assert (built.name, built.source) == ("Net", "TorchScript")
+    assert torch.allclose(built.module(images), net(images), atol=1e-5)
+    assert not any(p.requires_grad for p in built.module.parameters())
+
+
+def test_torchscript_can_give_its_weights_to_another_network(net, tmp_path):
+    (tmp_path / "other.py").write_text(
+        "from torch import nn\n\nclass Other(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 5)\n"
+    )
+    built = build(read(scripted(net, tmp_path / "net.pt")), f"{tmp_path / 'other.py'}:Other")
+    assert built.coverage.complete
+    assert torch.equal(built.module.conv.weight, net.conv.weight)
+
+
+def test_torchscript_that_touches_files_needs_trust(tmp_path):
+    """The compiler takes no such call from Python, so the archive's text is changed as an attacker would."""
+    path = scripted(Net(), tmp_path / "net.pt")
+
+    def hostile(name, content):
+        return content + b"\n# torch.save(x, 'there')" if "/code/" in name and name.endswith(".py") else content
+
+    with pytest.raises(UnsafeCheckpoint, match=r"calls torch\.save.*--trust-checkpoint"):
+        read(rewritten(path, tmp_path / "hostile.pt", hostile))
+
+
+def test_refuses_truncated_programs(net, exported, tmp_path):
+    for source in (scripted(net, tmp_path / "net.pt"), exported / "any.pt2"):
+        cut = tmp_path / f"cut{source.suffix}"
+        cut.write_bytes(source.read_bytes()[:-300])
+        with pytest.raises(CheckpointError):
+            read(cut)
+
+
+@pytest.mark.parametrize("batch", ["four", "any", "few"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 9])
+def test_an_exported_program_takes_batches_of_any_size(net, exported, batch, count):
+    module = build(read(exported / f"{batch}.pt2")).module
+    images = torch.randn(count, 3, 16, 16)
+    assert torch.allclose(module(images), net(images), atol=1e-5)
+
+
+def test_an_exported_program_can_be_told_to_evaluate(exported):
+    built = build(read(exported / "four.pt2"))
+    assert built.source == "torch.export"
+    assert not any(m.training for m in built.module.train().eval().modules())
+
+
+def test_gradients_flow_to_the_images_of_a_program(net, exported):
+    images = torch.randn(3, 3, 16, 16, requires_grad=True)
+    build(read(exported / "four.pt2")).module(images)[:, 1].sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
+def test_a_program_is_known_by_its_content(exported, tmp_path):
+    shutil.copy(exported / "any.pt2", tmp_path / "net.pt")
+    assert read(tmp_path / "net.pt").format == "torch.export"
+
+
+def test_refuses_a_program_that_was_exported_in_training_mode(tmp_path):
+    program = torch.export.export(Net().train(), (torch.zeros(4, 3, 16, 16),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    with pytest.raises(CheckpointError, match=r"training mode; call model\.eval\(\)"):
+        read(tmp_path / "net.pt2")
+
+
+def test_refuses_a_program_of_other_inputs(tmp_path):
+    program = torch.export.export(nn.Linear(3, 2), (torch.zeros(4, 3),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    with pytest.raises(CheckpointError, match="expected one batch of images"):
+        read(tmp_path / "net.pt2")
+
+
+def test_a_pickle_among_the_sample_inputs_does_not_run(exported, tmp_path):
+    victim = tmp_path / "victim"
+    torch.save(Runs(victim), tmp_path / "inputs.pt")
+
+    def hostile(name, content):
+        return (tmp_path / "inputs.pt").read_bytes() if "sample_inputs" in name else content
+
+    with pytest.raises(CheckpointError):
+        read(rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", hostile))
+    assert not victim.exists()
+
+
+def test_a_pickled_weight_does_not_run(exported, tmp_path):
+    victim = tmp_path / "victim"
+    torch.save(Runs(victim), tmp_path / "weight.pt")
+
+    def hostile(name, content):
+        if name.endswith("weights_config.json"):
+            said = json.loads(content)
+            next(iter(said["config"].values()))["use_pickle"] = True
+            return json.dumps(said)
+        return (tmp_path / "weight.pt").read_bytes() if name.endswith("weight_0") else content
+
+    with pytest.raises(CheckpointError):
+        read(rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", hostile))
+    assert not victim.exists()
+
+
+def test_a_pickled_constant_is_refused(exported, tmp_path):
+    victim = tmp_path / "victim"
+    entry = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True, "tensor_meta": None}
+
+    def hostile(name, content):
+        return json.dumps({"config": {"c": entry}}) if name.endswith("constants_config.json") else content
+
+    path = rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", hostile)
+    with zipfile.ZipFile(path, "a") as archive:
+        folder = archive.namelist()[0].partition("/")[0]
+        archive.writestr(f"{folder}/data/constants/opaque_obj_0", pickle.dumps(Runs(victim)))
+    with pytest.raises(UnsafeCheckpoint, match="--trust-checkpoint"):
+        read(path)
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+    "code", ["__import__('os').system('touch VICTIM')", "S('open')('VICTIM', 'w')", "eval('1')", "open ('VICTIM', 'w')"]
+)
+def test_an_expression_that_runs_code_is_refused(exported, tmp_path, code):
+    victim = tmp_path / "victim"
+    code = code.replace("VICTIM", str(victim))
+
+    def hostile(name, content):
+        if not name.endswith("models/model.json"):
+            return content
+        before = b"Symbol('s77', positive=True, integer=True)"
+        return content.replace(b'"expr_str": "' + before, b'"expr_str": ' + json.dumps(code).encode()[:-1])
+
+    with pytest.raises(UnsafeCheckpoint, match="expression that would run code"):
+        read(rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", hostile))
+    assert not victim.exists()
+
+
+def test_a_compiled_library_is_refused(exported, tmp_path):
+    shutil.copy(exported / "any.pt2", tmp_path / "net.pt2")
+    with zipfile.ZipFile(tmp_path / "net.pt2", "a") as archive:
+        folder = archive.namelist()[0].partition("/")[0]
+        archive.writestr(f"{folder}/data/aotinductor/model/net.so", b"\x7fELF")
+    with pytest.raises(UnsafeCheckpoint, match="compiled library"):
+        read(tmp_path / "net.pt2")
+
+
+def test_the_guard_leaves_the_environment_as_it_was(exported, monkeypatch):
+    monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)
+    read(exported / "any.pt2")
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ

@@ -1,0 +1,57 @@
+import subprocess
+import sys
+
+import torch
+
+IMPORT = "from auditor.vision import torchvision; import torch, sys; "
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_imports_beside_a_torch_without_its_compiled_operators():
+    code = IMPORT + "print(torchvision.models.resnet18(num_classes=2).eval()(torch.zeros(1, 3, 32, 32)).shape)"
+    assert "torch.Size([1, 2])" in run(code).stdout
+
+
+def test_a_later_plain_import_finds_the_same_module():
+    code = IMPORT + "import torchvision as t, torchvision.transforms; print(t is torchvision)"
+    assert run(code).stdout.strip() == "True"
+
+
+def test_declares_nothing_where_the_import_succeeds():
+    """An operator that exists is the sign: with it declared beforehand, nothing is declared again."""
+    code = (
+        "import torch\n"
+        "schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'\n"
+        "real = torch.library.define\n"
+        "try:\n    import torchvision\n"
+        "except RuntimeError:\n"
+        "    import sys\n"
+        "    [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('torchvision')]\n"
+        "    for name in ('nms', 'qnms'):\n        torch.library.define(f'torchvision::{name}', schema)\n"
+        "from auditor import vision\n"
+        "print(vision.torchvision.__name__)"
+    )
+    done = run(code)
+    assert done.stdout.strip() == "torchvision", done.stderr
+
+
+def test_another_failure_of_the_import_is_not_hidden():
+    code = (
+        "import sys, types\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torchvision': raise RuntimeError('broken installation')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "import auditor.vision"
+    )
+    assert "RuntimeError: broken installation" in run(code).stderr
+
+
+def test_knows_the_networks():
+    from auditor.vision import torchvision
+
+    with torch.device("meta"):
+        assert torchvision.models.resnet18().fc.out_features == 1000
