@@ -130,9 +130,8 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
         )
     if not bad:
         few = {layer.layer: _some(layer.dead) for layer in layers if len(layer.dead)}
-        message = (
-            f"{sum(len(layer.dead) for layer in layers)} of {total} filters are near zero, never many in one layer"
-        )
+        count = sum(len(layer.dead) for layer in layers)
+        message = f"{count or 'none'} of {total} filters are near zero, and no layer has many of them"
         worst = max(len(layer.dead) / len(layer.values) for layer in layers)
         yield Finding(rule, Verdict.PASS, message, value=worst, limit=warn, n=total, detail=_listed(few))
 
@@ -157,7 +156,8 @@ def _duplicates(
             few[layer.layer] = listed
     if max(shares) <= warn:
         total = sum(len(layer.values) for layer in judged)
-        message = f"{len(few) or 'none'} of {len(judged)} layers have a few duplicate filters, and none has many"
+        some = f"a few filters of {len(few)} layers have a duplicate, and no layer has many of them"
+        message = some if few else f"none of {total} filters in {len(judged)} layers has a duplicate"
         yield Finding(rule, Verdict.PASS, message, value=max(shares), limit=warn, n=total, detail=_listed(few))
 
 

@@ -202,21 +202,19 @@ class Blocks:
 
     def _gallery(self, gallery: Gallery) -> GalleryBlock:
         columns = _columns(len(gallery.items))
-        items = tuple(self._item(item, pixels=1340 // columns) for item in gallery.items)
+        told = {gallery.title}
+        items = tuple(self._item(item, told, pixels=1340 // columns) for item in gallery.items)
         rows = tuple(items[start : start + columns] for start in range(0, len(items), columns))
         return GalleryBlock(gallery.title, gallery.caption, items, rows, columns, self._bar(gallery.scale))
 
-    def _item(self, item: Item, *, pixels: int) -> GalleryItem:
+    def _item(self, item: Item, told: set[str], *, pixels: int) -> GalleryItem:
+        """Name a file only where the gallery's title, or a picture before, has not told it yet."""
+        told.add(item.label)
+        file = "" if item.file in told else item.file
+        told.add(file)
         value = "" if item.value is None else wording.decimal(item.value)
-        alt = item.alt or ", ".join(
-            part for part in (item.label, value, "" if item.file == item.label else item.file) if part
-        )
-        return GalleryItem(
-            self._album.picture(item.image, alt, pixels=pixels),
-            item.label,
-            value,
-            "" if item.file == item.label else item.file,
-        )
+        alt = item.alt or ", ".join(part for part in (item.label, value, file) if part)
+        return GalleryItem(self._album.picture(item.image, alt, pixels=pixels), item.label, value, file)
 
     def _bar(self, scale: Scale | None) -> Bar | None:
         if scale is None:
