@@ -110,7 +110,7 @@ def torchvision_builder(name: str) -> Builder:
     known = torchvision_names()
     if name not in known:
         hint = did_you_mean(name, known)
-        raise ArchitectureError(f"torchvision has no classification network {name!r}{hint}; expected {FORMS}")
+        raise ArchitectureError(f"torchvision has no classification network {name!r}; expected {FORMS}{hint}")
     function = torchvision.models.get_model_builder(name)
     if name in ("googlenet", "inception_v3"):
         function = partial(function, init_weights=False)  # else a warning, and minutes of drawing them
@@ -158,7 +158,7 @@ def _from_module(place: str, attribute: str, schemes: Schemes, **arguments: Any)
             if error.name is None or not f"{place}.".startswith(f"{error.name}."):
                 raise
             hint = did_you_mean(place, [*schemes, "timm"])
-            raise ArchitectureError(f"no module {place!r} can be imported{hint}; expected {FORMS}") from None
+            raise ArchitectureError(f"no module {place!r} can be imported; expected {FORMS}{hint}") from None
         return _made(module, place, attribute, arguments)
 
 

@@ -87,8 +87,8 @@ def _unwrapped(file: Checkpoint, saved: object) -> Checkpoint:
         contents = unwrap(saved)
     except CheckpointError as error:
         raise CheckpointError(f"{file.path} is no checkpoint of a network: {error}") from None
-    found = {"prefix": contents.prefix, "weights": contents.taken}
-    said = metadata.normalised(contents.said) | {name: text for name, text in found.items() if text}
+    said = metadata.normalised(contents.said)
+    said |= {"prefix": contents.prefix, "weights": "" if file.format == "safetensors" else contents.taken}
     kind = "pickled module" if contents.module is not None else file.format
     return Checkpoint(
         file.path, file.sha256, file.bytes, kind, contents.tensors, contents.module, said, trusted=file.trusted

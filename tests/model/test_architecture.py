@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -17,6 +16,7 @@ from auditor.model.architecture import build
 from auditor.model.checkpoint import Checkpoint, read
 from auditor.vision import torchvision
 
+timm = pytest.importorskip("timm")  # after torchvision, which it imports itself
 models = torchvision.models
 
 

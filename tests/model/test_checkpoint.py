@@ -154,6 +154,11 @@ def test_keeps_what_was_taken_off(tmp_path):
     assert read(saved(tmp_path, {"model": state})).metadata == {"prefix": "module.model.", "weights": "model"}
 
 
+def test_what_a_file_says_is_not_mistaken_for_what_was_found(tmp_path):
+    said = read(saved(tmp_path, {"prefix": 5, "weights": 3, "state_dict": network().state_dict()})).metadata
+    assert (said["prefix"], said["weights"]) == ("", "state_dict")
+
+
 def test_a_checkpoint_of_training_scripts_with_arguments_needs_no_trust(tmp_path):
     path = saved(tmp_path, {"model": network().state_dict(), "args": argparse.Namespace(model="resnet18")})
     assert read(path).metadata["arch"] == "resnet18"
