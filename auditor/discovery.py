@@ -8,9 +8,10 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -44,7 +45,7 @@ def installed() -> Iterator[Plugin]:
     for point in sorted(entry_points(group="auditor"), key=lambda point: point.name):
         name = point.dist.name if point.dist else point.name
         with imported(name):
-            content = point.load()
+            content = _with_torchvision(point.load)
         yield Plugin(name, content)
 
 
@@ -54,7 +55,7 @@ def named(modules: Sequence[str], start: Path) -> Iterator[Plugin]:
         sys.path.append(str(start))  # last, so that no local file shadows a library
     for name in modules:
         with imported(name):
-            content = importlib.import_module(name)
+            content = _with_torchvision(partial(importlib.import_module, name))
         yield Plugin(name, content)
 
 
@@ -63,8 +64,19 @@ def files(start: Path) -> Iterator[Plugin]:
     for folder in (*reversed(start.absolute().parents), start.absolute()):
         if (path := folder / "auditfile.py").is_file():
             with imported(shown(path)):
-                content = _from_path(path)
+                content = _with_torchvision(partial(_from_path, path))
             yield Plugin(shown(path), content)
+
+
+def _with_torchvision(load: Callable[[], Any]) -> Any:
+    """Load a plugin; where torchvision can't be imported as it is, once more with what makes it so."""
+    try:
+        return load()
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+    importlib.import_module("auditor.vision")
+    return load()
 
 
 def _from_path(path: Path) -> ModuleType:

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -200,3 +201,14 @@ def test_refuses_a_hook_that_returns_the_wrong_thing(hook, answer, expected):
 def test_the_hooks_that_are_asked_are_those_that_are_specified():
     specified = {name for name in vars(auditor.hooks) if name.startswith("auditor_")}
     assert set(plugins._HOOKS) == specified
+
+
+def test_a_plugin_may_import_torchvision_beside_a_cpu_torch(tmp_path):
+    """In a process of its own, where nobody has imported torchvision before."""
+    check = "from auditor import Check\n\n@Check\ndef mine(context):\n    '''Is torchvision there?'''\n    yield\n"
+    (tmp_path / "auditfile.py").write_text(f"import torchvision\n{check}")
+    shown = subprocess.run(
+        [sys.executable, "-m", "auditor", "checks"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "Is torchvision there?" in shown.stdout

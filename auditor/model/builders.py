@@ -75,13 +75,13 @@ def named(spec: str, schemes: Schemes) -> Builder:
     if scheme == "timm":
         return timm_builder(rest)
     if scheme in schemes:
-        return Builder(spec, f"plugin {scheme}", partial(schemes[scheme], rest))
+        return Builder(spec, f"the plugin's scheme {scheme}", partial(schemes[scheme], rest))
     place, _, attribute = spec.rpartition(":")
     if place.endswith(".py"):
-        return Builder(f"{Path(place).name}:{attribute}", f"file {spec}", partial(_from_file, Path(place), attribute))
+        return Builder(f"{Path(place).name}:{attribute}", "a Python file", partial(_from_file, Path(place), attribute))
     if "/" in place:
         raise ArchitectureError(f"--arch {spec} is none of: {FORMS}")
-    return Builder(spec, f"module {spec}", partial(_from_module, place, attribute, schemes))
+    return Builder(spec, "a Python module", partial(_from_module, place, attribute, schemes))
 
 
 def recorded(name: str) -> list[Builder]:

@@ -280,7 +280,7 @@ def test_part_of_a_network_is_counted_by_elements(file, tmp_path):
 @pytest.mark.parametrize("name", ["Net", "ready"])
 def test_calls_what_a_file_defines_with_arguments(file, tmp_path, name):
     built = build(saved(tmp_path, states()), f"{file}:{name}")
-    assert (built.name, built.source) == (f"net.py:{name}", f"file {file}:{name}")
+    assert (built.name, built.source) == (f"net.py:{name}", "a Python file")
     assert built.coverage.complete
     wide = build(saved(tmp_path, states(width=8, classes=3)), f"{file}:Net", arch_args={"width": 8, "classes": 3})
     assert wide.coverage.complete
@@ -305,7 +305,7 @@ def test_calls_what_a_module_defines(file, tmp_path, monkeypatch):
     (tmp_path / "mine_auditor_test").mkdir()
     (tmp_path / "mine_auditor_test" / "nets.py").write_text(NET.replace("from blocks import head", "head = nn.Linear"))
     built = build(saved(tmp_path, states()), "mine_auditor_test.nets:Net")
-    assert built.source == "module mine_auditor_test.nets:Net"
+    assert built.source == "a Python module"
     assert built.coverage.complete
 
 
@@ -318,7 +318,7 @@ def test_calls_a_plugins_scheme(tmp_path):
 
     built = build(saved(tmp_path, states()), "zoo:some/net", arch_args={"a": 1}, schemes={"zoo": builder})
     assert seen == [("some/net", {"a": 1})]
-    assert (built.source, built.coverage.complete) == ("plugin zoo", True)
+    assert (built.source, built.coverage.complete) == ("the plugin's scheme zoo", True)
 
 
 WRONG = {
