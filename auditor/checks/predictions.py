@@ -199,12 +199,12 @@ def _calibration_finding(found: Calibration, n: int, warn: float) -> Finding:
     verdict = at_most(found.error, warn=warn) if above_chance else Verdict.PASS
     sure = float(np.sum(found.confidence * found.counts) / found.counts.sum())
     right = float(np.sum(found.accuracy * found.counts) / found.counts.sum())
-    message = (
-        f"the network is {sure:.0%} sure on average and right in {right:.0%} of the images: "
-        f"expected calibration error {found.error:.3f}"
-    )
-    if not above_chance:
-        message += f", within what chance gives on {n} images ({found.by_chance:.3f})"
+    how = "too sure of itself" if sure > right else "less sure than it may be"
+    message = f"the network is {sure:.0%} sure on average and right in {right:.0%} of the images"
+    if above_chance:
+        message += f", {how}: expected calibration error {found.error:.3f}"
+    else:
+        message += f": calibration error {found.error:.3f}, within what chance gives on {n} ({found.by_chance:.3f})"
     return Finding(
         "predictions.calibration",
         verdict,
