@@ -82,7 +82,7 @@ def test_does_not_depend_on_the_batch():
     (5, IndexError, "no class 5: the network has 5"),
     (-1, IndexError, "no class -1"),
     ([0, 1, 2], ValueError, "one class, or one for each of 2"),
-    (1.5, ValueError, "whole numbers"),
+    (torch.tensor(1.5), ValueError, "whole numbers"),
 ])  # fmt: skip
 def test_refuses_classes_that_do_not_fit(target, error, words):
     with pytest.raises(error, match=words):
