@@ -110,7 +110,7 @@ def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float |
     top5 = f", and has the right class among its best five for {seen.top5.sum() / n:.1%}" if classes > 5 else ""
     verdict, limit = at_least(share, warn=warn, fail=fail), warn if warn is not None else fail
     if limit is None:
-        verdict, limit = (Verdict.INFO if low > chance else Verdict.WARN), chance
+        verdict, limit = (Verdict.INFO, None) if low > chance else (Verdict.WARN, chance)
     message = f"the network answers {right} of {n} images rightly ({share:.1%}){top5}"
     if low <= chance:
         message += f"; that is no better than chance ({chance:.1%}) on so many images"
