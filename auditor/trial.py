@@ -6,7 +6,8 @@ import random
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -102,10 +103,10 @@ class Trial:
             raise TypeError(f"yielded a {type(step).__name__}, which is neither evidence nor a collector")
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        _seed(self.context.seed, self.check.name)
         begun = time.perf_counter()
         try:
-            act()
+            with _streams_of_its_own(self.context.seed, self.check.name, self.context.network.device):
+                act()
         except Skip as reason:
             self._note("skipped", Verdict.SKIP, str(reason))
         except UsageError:
@@ -137,12 +138,20 @@ def _levelled(evidence: Evidence, levels: Mapping[str, str]) -> Evidence:
     return replace(evidence, verdict=Verdict[levels[evidence.rule].upper()])
 
 
-def _seed(seed: int, purpose: str) -> None:
-    """Set the global streams, for code that uses them, to a state of the check's own."""
+@contextmanager
+def _streams_of_its_own(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
+    """Give code that uses the global random streams a state of its own, and put back what was there."""
     own = (seed + zlib.crc32(purpose.encode())) % 2**32
-    torch.manual_seed(own)
-    np.random.seed(own)
-    random.seed(own)
+    numbers, plain = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(own)
+        np.random.seed(own)
+        random.seed(own)
+        try:
+            yield
+        finally:
+            np.random.set_state(numbers)
+            random.setstate(plain)
 
 
 def _described(error: Exception) -> str:

@@ -329,3 +329,20 @@ def test_provenance_says_what_was_audited_and_how(small, photographs):
     assert [layer.name for layer in about.architecture.layers] == ["conv1", "bn1", "relu", "conv2", "head"]
     assert about.preprocess["crop"] == (32, 32)
     assert {"torch", "torchvision", "python", "auditor"} <= about.versions.keys()
+
+
+def test_leaves_the_random_streams_of_its_caller_alone(small, photographs):
+    @Check
+    def drawing(context):
+        """Does it draw?"""
+        torch.rand(3)
+        np.random.rand(3)
+        yield GOOD
+
+    torch.manual_seed(5)
+    np.random.seed(5)
+    expected = torch.rand(1).item(), np.random.rand()
+    torch.manual_seed(5)
+    np.random.seed(5)
+    audited(small, photographs, drawing, counting)
+    assert (torch.rand(1).item(), np.random.rand()) == expected

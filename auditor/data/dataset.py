@@ -120,6 +120,7 @@ def loader(
         num_workers=workers,
         pin_memory=pin,
         collate_fn=data.collate,
+        generator=torch.Generator(),  # else every pass would draw from the global stream
         multiprocessing_context=_processes() if workers else None,
     )
 
