@@ -1,7 +1,17 @@
-"""`python -m auditor`."""
+"""`python -m auditor`, and the command `auditor`."""
 
+import signal
 import sys
 
 from auditor.cli import main
 
-sys.exit(main())
+
+def run() -> None:
+    """Run the command line and leave with its exit code, which a late Ctrl-C no longer changes."""
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -10,6 +10,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from auditor.plugins import Plugins
 from auditor.report.folder import staged
 from auditor.results import Exit
 from auditor.selection import selected
+
+_QUICK = ("html", "json", "junit")  # what is still written when somebody does not want to wait for the PDF
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -156,20 +159,24 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
     done = runner.run(settings, found, terminal)
-    code = done.audit.exit_code(strict=settings.strict)
+    write = partial(
+        report.write,
+        folder=settings.folder,
+        templates=templates,
+        arrays=done.arrays if settings.save_arrays else None,
+        extra=found.formats,
+    )
+    audit, files = done.audit, {}
     try:
-        files = report.write(
-            done.audit,
-            settings.folder,
-            formats=settings.formats,
-            templates=templates,
-            arrays=done.arrays if settings.save_arrays else None,
-            extra=found.formats,
-        )
+        files = write(audit, formats=settings.formats)
     except AuditorError:
-        terminal.finished(done.audit, Exit.USAGE, {})
+        terminal.finished(audit, Exit.USAGE, {})
         raise
-    terminal.finished(done.audit, code, files)
+    except KeyboardInterrupt:
+        audit = replace(audit, interrupted=True)
+        files = write(audit, formats=[name for name in settings.formats if name in _QUICK])
+    code = audit.exit_code(strict=settings.strict)
+    terminal.finished(audit, code, files)
     return code
 
 

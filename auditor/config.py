@@ -203,6 +203,8 @@ class _Table:
 
     def _format(self, value: Any) -> tuple[str, ...]:
         names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])
+        if not names:
+            raise UsageError(f"{self._name('format')} names no format; there are: {', '.join(self.formats)}")
         return tuple(known("report format", name, self.formats) for name in names)
 
     def _check(self, value: Any) -> tuple[str, ...]:

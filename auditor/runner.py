@@ -101,7 +101,8 @@ def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
     checks = selected(plugins.checks, settings)
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     observer.begun(provenance(context, settings, started), checks)
-    course = _Course(context, settings, observer, trials(checks, context, settings))
+    turns = trials(checks, context, settings)
+    course = _Course(context, settings, observer, turns, notes=_own_changes(turns[0].snapshot))
     course.run()
     about = provenance(context, settings, started, unreadable=course.readability.unreadable, notes=course.notes)
     found = Audit(about, course.results, course.interrupted, course.not_run)
@@ -110,8 +111,14 @@ def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
 
 def trials(checks: Sequence[Check], context: Context, settings: Settings) -> list[Trial]:
     """Return each check with its options; they share one memory of what the network is like."""
-    snapshot = Snapshot(context.network.module)
+    snapshot = Snapshot(context.network.module, context.network.run_once)
     return [Trial(check, context, snapshot, settings.options.get(check.name, {})) for check in checks]
+
+
+def _own_changes(snapshot: Snapshot) -> list[str]:
+    if not snapshot.volatile:
+        return []
+    return [f"the network changes itself when it runs, which was put back after each check: {snapshot.volatile[0]}"]
 
 
 def inspect(settings: Settings, plugins: Plugins) -> Provenance:

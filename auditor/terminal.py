@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -170,8 +171,16 @@ class Terminal:
         self._out.print(line, soft_wrap=True)
 
 
+class _Console(Console):
+    """A console whose reader may leave; the audit goes on for the sake of its report and exit code."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 def _console(stream: object, color: bool | None) -> Console:
-    return Console(
+    return _Console(
         file=stream,  # type: ignore[arg-type]
         highlight=False,
         no_color=color is False or None,
@@ -187,7 +196,7 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
     yield "network", f"{network.name} from {network.source}: {network.parameters:,} parameters{layers}"
     if data.name:
         labels = "labelled" if data.labelled else "without labels"
-        yield "data", f"{data.name}: {data.images:,} images, {labels}; the network knows {len(data.classes)} classes"
+        yield "data", f"{data.name}: {data.images:,} files, {labels}; the network knows {len(data.classes)} classes"
     else:
         yield "data", "none: checks that need images are skipped"
     yield "preprocess", f"{about.preprocess.get('source') or 'as configured'}"

@@ -341,3 +341,65 @@ def test_the_demo_needs_no_argument_and_says_where_its_report_lies(here, capsys)
     assert main(["demo", "--check", "data", "--format", "html,json"]) == 0
     assert "reports/demo/report.html" in capsys.readouterr().out
     assert record("reports/demo")["provenance"]["data"]["images"] >= 40
+
+
+INTERRUPTED = """
+from auditor import hookimpl
+
+calls = []
+
+
+@hookimpl
+def auditor_formats():
+    return {"slow": slow}
+
+
+def slow(audit, folder):
+    calls.append(1)
+    raise KeyboardInterrupt
+"""
+
+
+def test_ctrl_c_while_the_report_is_written_keeps_the_audit(auditor, tiny, here):
+    (here / "impatient.py").write_text(INTERRUPTED)
+    code, out, _ = auditor(*tiny, "--check", "passes", "-p", "impatient", "--format", "junit,slow", "--out", "kept")
+    assert code == 2
+    assert "interrupted" in out
+    kept = json.loads((here / "kept" / "audit.json").read_text())
+    assert (kept["verdict"], kept["complete"], kept["exit_code"]) == ("pass", False, 2)
+    assert (here / "kept" / "junit.xml").exists()
+
+
+def test_a_reader_that_leaves_changes_neither_the_report_nor_the_exit_code(tiny, here):
+    asked = [sys.executable, "-m", "auditor", "run", *tiny, "--check", "fails", "--format", "json", "--out", "piped"]
+    with subprocess.Popen(asked, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.close()
+        complaints = run.stderr.read().decode()
+    assert run.returncode == 1
+    assert complaints == ""
+    assert json.loads((here / "piped" / "audit.json").read_text())["verdict"] == "fail"
+
+
+def test_a_network_without_convolutions_is_audited(auditor, here, photos):
+    (here / "flat.py").write_text(
+        "from torch import nn\n\n\ndef flat():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 8), nn.ReLU(), nn.Linear(8, 4))\n"
+    )
+    scope = {}
+    exec((here / "flat.py").read_text(), scope)  # noqa: S102 - the text above
+    torch.save(scope["flat"]().state_dict(), "flat.pt")
+    built_in = "checkpoint or data or preprocess or predictions or weights or filters or activations or saliency"
+    auditor("flat.pt", "--arch", "flat.py:flat", "--data", photos, "-k", built_in, "--format", "json", "--out", "flat")
+    found = {r["check"]: r["verdict"] for r in json.loads((here / "flat" / "audit.json").read_text())["results"]}
+    assert (found["filters"], found["activations"]) == ("skip", "skip")
+    assert len(found) == 8
+    assert "error" not in found.values()
+
+
+def test_names_what_of_the_file_belongs_to_a_loss(auditor, here, photos):
+    state = {f"model.{name}": tensor for name, tensor in resnet().state_dict().items()}
+    torch.save({"state_dict": state | {"criterion.weight": torch.ones(4)}}, "trained.ckpt")
+    auditor("trained.ckpt", "--data", photos, "--check", "checkpoint", "--format", "json", "--out", "loss")
+    (result,) = json.loads((here / "loss" / "audit.json").read_text())["results"]
+    left = [f for f in result["evidence"] if f.get("rule") == "checkpoint.unexpected" and f["verdict"] == "info"]
+    assert [f["detail"] for f in left] == ["criterion.weight"]

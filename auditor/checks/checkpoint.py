@@ -33,6 +33,7 @@ def checkpoint(context: Context) -> Steps:
     """
     coverage = context.architecture.coverage
     yield from _coverage(coverage)
+    yield from _left_out(context.checkpoint.metadata.get("left_out", ()))
     yield _batch_norm(context.network.module)
     yield Table(
         "What the file filled",
@@ -66,10 +67,25 @@ def _coverage(coverage: Coverage) -> Iterator[Finding]:
     )
 
 
+def _left_out(names: Sequence[str]) -> Iterator[Finding]:
+    if names:
+        yield Finding(
+            "checkpoint.unexpected",
+            Verdict.INFO,
+            f"{len(names)} tensors beside the network's belong to a loss or a metric and were left out",
+            value=len(names),
+            unit="tensors",
+            detail=_some(names),
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
 def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -> Finding:
     if not names:
         return Finding(rule, Verdict.PASS, good, value=0, limit=0, unit="tensors")
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return Finding(
         rule,
         Verdict.FAIL,
@@ -77,7 +93,7 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -
         value=len(names),
         limit=0,
         unit="tensors",
-        detail=f"{advice} They are: {shown}",
+        detail=f"{advice} They are: {_some(names)}",
     )
 
 
@@ -100,7 +116,6 @@ def _batch_norm(module: nn.Module) -> Finding:
             unit="layers",
             n=len(statistics),
         )
-    shown = ", ".join(fresh[:10]) + (f" and {len(fresh) - 10} more" if len(fresh) > 10 else "")
     return Finding(
         "checkpoint.batchnorm",
         Verdict.FAIL,
@@ -109,7 +124,7 @@ def _batch_norm(module: nn.Module) -> Finding:
         limit=0,
         unit="layers",
         n=len(statistics),
-        detail=f"Save the buffers together with the parameters: state_dict(), not parameters(). They are: {shown}",
+        detail=f"Save the buffers with the parameters: state_dict(), not parameters(). They are: {_some(fresh)}",
     )
 
 

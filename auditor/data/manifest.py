@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from auditor.errors import DataError
+from auditor.errors import DataError, did_you_mean
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
 
@@ -82,6 +82,10 @@ def _columns(path: Path, row: Sequence[str]) -> tuple[tuple[int, int], bool]:
     paths = [names.index(name) for name in _PATH_COLUMNS if name in names]
     labels = [names.index(name) for name in _LABEL_COLUMNS if name in names]
     if paths:
+        others = [name for place, name in enumerate(names) if place != paths[0]]
+        if others and not labels:
+            hint = did_you_mean(others[0], _LABEL_COLUMNS) or "; leave the others out where there are no labels"
+            raise DataError(f"manifest {path} has no column 'label'; its columns are: {', '.join(names)}{hint}")
         return (paths[0], labels[0] if labels else -1), True
     if labels:
         raise DataError(f"manifest {path} has no column 'path'; its columns are: {', '.join(names)}")

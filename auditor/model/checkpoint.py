@@ -27,7 +27,8 @@ class Checkpoint:
         tensors: By name, unwrapped, prefixes taken off, in their own types; empty where `module` is given.
         module: The network itself, where the file holds one.
         metadata: What else it says, under one name each: `arch`, `arch_args`, `classes`, `preprocess`, further
-            plain values as they are, `prefix` (what was taken off) and `weights` (the keys that led to the tensors).
+            plain values as they are, `prefix` (what was taken off), `weights` (the keys that led to the tensors)
+            and `left_out` (the tensors of a loss or a metric).
         trusted: It would run code, and was read all the same because the user vouched for it.
     """
 
@@ -89,6 +90,7 @@ def _unwrapped(file: Checkpoint, saved: object) -> Checkpoint:
         raise CheckpointError(f"{file.path} is no checkpoint of a network: {error}") from None
     said = metadata.normalised(contents.said)
     said |= {"prefix": contents.prefix, "weights": "" if file.format == "safetensors" else contents.taken}
+    said |= {"left_out": contents.left_out} if contents.left_out else {}
     kind = "pickled module" if contents.module is not None else file.format
     return Checkpoint(
         file.path, file.sha256, file.bytes, kind, contents.tensors, contents.module, said, trusted=file.trusted

@@ -44,7 +44,7 @@ def convolutions(module: nn.Module, layers: Sequence[Layer]) -> list[Convolution
     depthwise = [_depthwise(owners[name], found[name]) for name in names]
     return [
         Convolution(name, found[name].detach().float().cpu().numpy(), own, following)
-        for name, own, following in zip(names, depthwise, [*depthwise[1:], False], strict=True)
+        for name, own, following in zip(names, depthwise, [*depthwise, False][1:], strict=True)
     ]
 
 

@@ -73,6 +73,11 @@ class Network:
 
     __call__ = scores
 
+    def run_once(self) -> None:
+        """Run the network on one blank image."""
+        with torch.no_grad():
+            self.scores(torch.zeros(1, *self.input_shape))
+
     def observe(self, images: Float[Tensor, "n c h w"], taps: Sequence[str]) -> dict[str, Tensor]:
         """Return what the named modules give for some images, as it was before anything wrote over it."""
         seen: dict[str, Tensor] = {}
@@ -119,10 +124,14 @@ def scores_in(output: Any) -> Float[Tensor, "n k"]:
 
 
 def as_classes(scores: Float[Tensor, "n _"]) -> Float[Tensor, "n k"]:
-    """Return one score a class: a single one is the second of two classes, against a score of zero."""
+    """Return one score a class: a single one tells the second of two classes from the first.
+
+    It is shared out evenly with opposite signs, so that its sigmoid is the softmax of the two and each
+    class has a gradient.
+    """
     if scores.shape[1] > 1:
         return scores
-    return torch.cat([torch.zeros_like(scores), scores], dim=1)
+    return torch.cat([-scores / 2, scores / 2], dim=1)
 
 
 def device_named(name: str) -> torch.device:

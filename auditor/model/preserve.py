@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,18 +23,39 @@ class _Held:
 
 
 class Snapshot:
-    """What a network was like: parameters, buffers, hooks, training and gradient flags, `.grad`."""
+    """What a network was like: parameters, buffers, hooks, training and gradient flags, `.grad`.
 
-    def __init__(self, module: nn.Module) -> None:
+    Attributes:
+        volatile: Phrases for what running the network changes by itself; that is put back, but is no change.
+    """
+
+    def __init__(self, module: nn.Module, run: Callable[[], object] | None = None) -> None:
+        """Remember a network.
+
+        Args:
+            run: Runs it once, to learn what it changes by itself: a counter, a moving average.
+        """
         self._module = module
+        self.volatile: tuple[str, ...] = ()
         self._tensors = {name: _Held(t, t.detach().clone(), t.requires_grad, t.grad) for name, t in _tensors(module)}
         self._modules: dict[str, nn.Module] = dict(module.named_modules())
         self._training = {name: m.training for name, m in self._modules.items()}
         self._hooks = {name: _hooks(m) for name, m in self._modules.items()}
+        if run is not None:
+            run()
+            self.volatile = tuple(self._changed())
+            self.restore()
 
     def changes(self) -> list[str]:
-        """Return a phrase for each thing that is no longer as it was."""
-        return [*self._changed_tensors(), *self._changed_modules()]
+        """Return a phrase for each thing that is no longer as it was; what is volatile is put back."""
+        changed = list(self._changed())
+        if changed and set(changed) <= set(self.volatile):
+            self.restore()
+        return [phrase for phrase in changed if phrase not in self.volatile]
+
+    def _changed(self) -> Iterator[str]:
+        yield from self._changed_tensors()
+        yield from self._changed_modules()
 
     def restore(self) -> None:
         """Put everything back: numbers, flags, gradients, hooks, modules; what was added goes."""

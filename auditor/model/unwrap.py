@@ -16,6 +16,7 @@ from auditor.model import metadata
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
 _AVERAGES = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "model_ema_state_dict", "ema_model", "params_ema")
 _TRAINING = ("optim", "sched", "scaler", "loss", "criterion", "callback", "metric", "rng")
+_LOSSES = {"loss", "losses", "criterion", "criterions", "metric", "metrics", "accuracy", "acc"}
 _PREFIXES = ("module.", "model.", "_orig_mod.", "net.")
 _BOOKKEEPING = ("n_averaged", "total_ops", "total_params")  # left by AveragedModel and by thop, a profiler
 
@@ -29,6 +30,7 @@ class Contents:
         module: The network itself, where a whole one was saved.
         said: Everything else that was found on the way; outer entries first.
         prefix: What was taken off.
+        left_out: The tensors of a loss or a metric that stood beside that prefix.
         taken: The keys that led to the tensors, as `state_dict` or `ema`.
     """
 
@@ -37,6 +39,7 @@ class Contents:
     said: dict[str, Any]
     prefix: str = ""
     taken: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def unwrap(saved: object) -> Contents:
@@ -56,8 +59,8 @@ def unwrap(saved: object) -> Contents:
         return Contents({}, _bare(content), said, taken=".".join(path))
     tensors = _tensors(content)
     said = {k: v for k, v in (entries or {}).items() if isinstance(k, str) and not holds(v)} | said
-    names, prefix = stripped(tensors)
-    return Contents(names, None, said, prefix, ".".join(path))
+    names, prefix, left_out = stripped(tensors)
+    return Contents(names, None, said, prefix, ".".join(path), left_out)
 
 
 def holds(value: object) -> bool:
@@ -67,13 +70,18 @@ def holds(value: object) -> bool:
     return isinstance(value, Mapping) and (any(_named_tensors(value)) or _wrapper(value) is not None)
 
 
-def stripped(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """Take off the prefixes that all names share but for a loss's own weights, which then go; and say which."""
-    names, prefix = dict(tensors), ""
+def stripped(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
+    """Take off the prefixes that all names share but for those of a loss or a metric, which are left out.
+
+    Returns:
+        The tensors, the prefix, and the names that were left out.
+    """
+    names, prefix, left_out = dict(tensors), "", []
     while (shared := _shared_prefix(names)) is not None:
+        left_out += [prefix + key for key in names if not key.startswith(shared)]
         names = {key.removeprefix(shared): value for key, value in names.items() if key.startswith(shared)}
         prefix += shared
-    return names, prefix
+    return names, prefix, tuple(left_out)
 
 
 def _wrapper(entries: Mapping[str, Any]) -> str | None:
@@ -93,6 +101,10 @@ def _named_tensors(entries: Mapping[Any, Any]) -> Iterator[str]:
 
 def _belongs_to_training(key: object) -> bool:
     return not isinstance(key, str) or any(word in key.lower() for word in _TRAINING)
+
+
+def _is_loss(part: str) -> bool:
+    return bool(_LOSSES & set(part.lower().split("_")))
 
 
 def _tensors(content: object) -> dict[str, Tensor]:
@@ -124,7 +136,7 @@ def _dense(tensor: Tensor) -> Tensor:
 def _shared_prefix(names: Mapping[str, Tensor]) -> str | None:
     for prefix in _PREFIXES:
         others = [key for key in names if not key.startswith(prefix)]
-        if len(others) < len(names) and all(_belongs_to_training(key.partition(".")[0]) for key in others):
+        if len(others) < len(names) and all(_is_loss(key.partition(".")[0]) for key in others):
             return prefix
     return None
 

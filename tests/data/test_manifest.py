@@ -76,3 +76,9 @@ def test_a_manifest_that_can_not_be_read_gets_one_line(tmp_path: Path, name: str
     assert line in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_may_be_meant_for_the_labels_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("file,lable\na.jpg,cat\n")
+    with pytest.raises(DataError, match=r"no column 'label'; its columns are: file, lable; did you mean 'label'\?"):
+        read(tmp_path / "list.csv")

@@ -74,3 +74,28 @@ def test_holds_for_torchscript_too(model):
     assert before.changes() == ["0.weight has other numbers"]
     before.restore()
     assert before.changes() == []
+
+
+class Counting(nn.Module):
+    """Counts its forward passes in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(1))
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, images):
+        self.passes += 1
+        return self.head(images.mean((2, 3)))
+
+
+def test_what_a_network_changes_by_itself_is_put_back_and_is_no_change():
+    model, images = Counting().eval(), torch.randn(1, 3, 4, 4)
+    before = Snapshot(model, lambda: model(images))
+    assert before.volatile == ("passes has other numbers",)
+    model(images)
+    assert before.changes() == []
+    assert model.passes.item() == 0
+    model.head.weight.data.add_(1)
+    model(images)
+    assert before.changes() == ["head.weight has other numbers"]
