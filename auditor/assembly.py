@@ -42,10 +42,9 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     preprocess = preprocessing(settings, built)
     network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)
     names, named = class_names(settings, built, network.outputs)
-    images, fitted = None, None
-    if listing:
-        fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None)
-        images = ImageData(listing, fitted, preprocess)
+    fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None) if listing else None
+    images = ImageData(listing, fitted, preprocess) if listing and fitted else None
+    chosen, unreadable = explained(images, settings) if images else ((), ())
     return Context(
         network=network,
         checkpoint=file,
@@ -56,7 +55,8 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         seed=settings.seed,
         images=images,
         data_problem=fitted.problem if fitted else "",
-        chosen=explained(images, settings) if images else (),
+        chosen=chosen,
+        unreadable=unreadable,
     )
 
 
@@ -100,19 +100,22 @@ def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[
     return tuple(str(i) for i in range(outputs)), False
 
 
-def explained(images: ImageData, settings: Settings) -> tuple[int, ...]:
+def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], tuple[tuple[str, str], ...]]:
     """Return the images to explain: spread over the classes, readable, at most `settings.samples`.
+
+    Beside them: the files that were tried and can't be read, with the reason.
 
     Raises:
         DataError: None of the files is a readable image.
     """
-    usable = list(range(len(images)))
+    usable, unreadable = list(range(len(images))), dict[str, str]()
     while usable:
         labels = [images.labels.indices[i] for i in usable]
         chosen = [usable[place] for place in spread(labels, settings.samples, settings.seed)]
-        broken = {i for i in chosen if images[i].tensor is None}
+        broken = {i: tried.reason for i in chosen if (tried := images[i]).tensor is None}
         if not broken:
-            return tuple(chosen)
+            return tuple(chosen), tuple(sorted(unreadable.items()))
+        unreadable |= {images.listing.names[i]: reason for i, reason in broken.items()}
         usable = [i for i in usable if i not in broken]
     raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image")
 

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(str(error), error.exit_code, error if told.get("verbose") else None)
     except (click.Abort, KeyboardInterrupt):
         return _refused("interrupted before there was anything to report", Exit.INTERRUPTED)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _broken(error, verbose=told.get("verbose", False))
 
 
@@ -57,7 +57,7 @@ def _refused(message: str, code: int, error: BaseException | None = None) -> int
     return code
 
 
-def _broken(error: Exception, *, verbose: bool) -> int:
+def _broken(error: BaseException, *, verbose: bool) -> int:
     what = f"{type(error).__name__}: {error}"
     if verbose:
         return _refused(f"{what} (this is a bug in auditor)", Exit.INTERNAL, error)

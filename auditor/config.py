@@ -199,7 +199,7 @@ class _Table:
 
     def _x(self, value: Any) -> int:
         first: bool = options.coerce(self._name("x"), value, bool)
-        return 1 if first else self.entries.get("maxfail", 0)
+        return 1 if first else self._plain("maxfail", self.entries.get("maxfail", 0))
 
     def _format(self, value: Any) -> tuple[str, ...]:
         names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])

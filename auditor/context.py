@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,7 @@ class Context:
         named: Whether these names are known, and not just numbers.
         data_problem: Why the labels can't be used, or nothing.
         chosen: The images to explain, as places in the data set.
+        unreadable: Files that were tried for that and can't be read, with the reason.
     """
 
     network: Network
@@ -81,7 +82,7 @@ class Context:
     images: ImageData | None = None
     data_problem: str = ""
     chosen: Sequence[int] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    unreadable: tuple[tuple[str, str], ...] = ()
 
     @property
     def layers(self) -> LayerTable:

@@ -44,7 +44,7 @@ def provenance(
     return Provenance(
         checkpoint,
         architecture,
-        _data(context, settings, unreadable),
+        _data(context, settings, tuple(sorted({*context.unreadable, *unreadable}))),
         {**context.preprocess.settings(), "source": context.preprocess.source, "assumed": context.preprocess.assumed},
         _device(network.device),
         settings.seed,

@@ -83,7 +83,8 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     Raises:
         AuditorError: As `run`.
     """
-    plugins = load(settings.get("plugin", ()))
+    named = settings.get("plugin", ())
+    plugins = load([named] if isinstance(named, str) else named)
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     if data is not None:
         asked["data"] = str(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -48,12 +49,14 @@ def sweep(
 
 
 def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: Callable[[str], None]) -> None:
+    count = len(loaded.indices)
     try:
         scores = _scores(network, loaded, lookouts)
     except torch.OutOfMemoryError:
-        count = len(loaded.indices)
         if count < 2:
             raise
+        scores = None  # and only outside of here is what the failed pass held let go
+    if scores is None:
         note(f"the device ran out of memory on a batch of {count} images; it was halved and repeated")
         torch.cuda.empty_cache()
         for half in _halves(loaded):
@@ -90,13 +93,12 @@ class _Lookout:
         self._shown = defaultdict(list)
 
     def show(self, tap: str, output: Tensor) -> None:
-        if tap in self.collector.taps:
-            self._guarded(lambda: self._shown[tap].append(self.collector.reduce(tap, output)))
+        self.guarded(lambda: self._shown[tap].append(self.collector.reduce(tap, output)))
 
     def take_in(self, batch: Batch) -> None:
-        self._guarded(lambda: self.collector.update(batch, self._shown))
+        self.guarded(lambda: self.collector.update(batch, self._shown))
 
-    def _guarded(self, act: Callable[[], None]) -> None:
+    def guarded(self, act: Callable[[], None]) -> None:
         if self.error:
             return
         try:
@@ -116,17 +118,19 @@ class _Watch:
         self._handles: list[Any] = []
 
     def __enter__(self) -> Self:
-        for tap in sorted({tap for lookout in self._lookouts for tap in lookout.collector.taps}):
-            self._handles.append(self._module.get_submodule(tap).register_forward_hook(self._showing(tap)))
+        for lookout in self._lookouts:
+            lookout.guarded(partial(self._station, lookout))
         return self
 
     def __exit__(self, *ended: object) -> None:
         for handle in self._handles:
             handle.remove()
 
-    def _showing(self, tap: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def show(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            for lookout in self._lookouts:
-                lookout.show(tap, output)
+    def _station(self, lookout: _Lookout) -> None:
+        for tap in dict.fromkeys(lookout.collector.taps):
+            module = self._module.get_submodule(tap)
+            self._handles.append(module.register_forward_hook(partial(_show, lookout, tap)))
 
-        return show
+
+def _show(lookout: _Lookout, tap: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+    lookout.show(tap, output)

@@ -127,10 +127,6 @@ class Terminal:
             for name, path in files.items():
                 self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
 
-    def error(self, message: str) -> None:
-        """Show why there is no audit, in one line."""
-        self._err.print(Text("error: ", "bold red") + Text(message), soft_wrap=True)
-
     def _findings(self, audit: Audit) -> None:
         shown = [f for f in audit.findings if self._verbose or f.verdict >= Verdict.WARN or f.verdict is Verdict.SKIP]
         if self._quiet:

@@ -41,6 +41,7 @@ class Trial:
     seconds: float = 0.0
     _steps: Steps | None = None
     _alone: bool = False
+    _received: bool = False
 
     def begin(self) -> None:
         """Run the check until it waits for collectors, or to its end."""
@@ -66,6 +67,7 @@ class Trial:
         self._run(None)
 
     def _receive(self, filled: Sequence[Collector | Exception]) -> None:
+        self._received = True
         for one in filled:
             if isinstance(one, Exception):
                 raise one
@@ -89,14 +91,18 @@ class Trial:
         if not several or not all(hasattr(one, "update") and hasattr(one, "taps") for one in several):
             return False
         self.context.data  # noqa: B018 - without images there is nothing to collect from
-        if self.evidence or self.arrays:
-            raise TypeError("asks for a collector after its first evidence; collectors come first, all in one tuple")
+        if self.evidence or self.arrays or self._received:
+            raise TypeError("asks for a collector too late; collectors come first, all in one tuple")
+        for one in several:
+            hash(one.key)
         self.wanted, self._alone = several, not isinstance(step, tuple)
         return True
 
     def _keep(self, step: Any) -> None:
         if isinstance(step, Arrays):
             self.arrays.update(step.arrays)
+        elif isinstance(step, Finding) and not isinstance(step.verdict, Verdict):
+            raise TypeError(f"{step.rule} has the verdict {step.verdict!r}, which is no auditor.Verdict")
         elif isinstance(step, Finding | Figure | Gallery | Table):
             self.evidence.append(step)
         else:
@@ -111,7 +117,7 @@ class Trial:
             self._note("skipped", Verdict.SKIP, str(reason))
         except UsageError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._note("error", Verdict.ERROR, _described(error), _traceback(error))
         except KeyboardInterrupt:
             self._note("interrupted", Verdict.ERROR, "was interrupted before it was done")
@@ -154,9 +160,9 @@ def _streams_of_its_own(seed: int, purpose: str, device: torch.device) -> Iterat
             random.setstate(plain)
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip() or 'no message'}"
 
 
-def _traceback(error: Exception) -> str:
+def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))

@@ -346,3 +346,59 @@ def test_leaves_the_random_streams_of_its_caller_alone(small, photographs):
     np.random.seed(5)
     audited(small, photographs, drawing, counting)
     assert (torch.rand(1).item(), np.random.rand()) == expected
+
+
+def test_a_check_that_leaves_the_program_is_an_error(small, photographs):
+    @Check
+    def leaving(context):
+        """Does it leave?"""
+        yield Finding("leaving.before", Verdict.FAIL, "kept")
+        raise SystemExit(0)
+
+    found = audited(small, photographs, leaving, sound)
+    assert [f.rule for f in findings(found, "leaving")] == ["leaving.before", "leaving.error"]
+    assert found.audit.exit_code() is Exit.FAILED
+
+
+def test_collectors_are_handed_out_once(small, photographs):
+    @Check
+    def greedy(context):
+        """Does it ask twice?"""
+        yield Predictions()
+        yield Predictions(3)
+
+    assert "too late" in findings(audited(small, photographs, greedy), "greedy")[-1].message
+
+
+def test_a_collector_of_an_unknown_module_breaks_its_own_check_alone(small, photographs):
+    class Lost(Predictions):
+        key = ("lost",)
+        taps = ("nowhere",)
+
+    @Check
+    def lost(context):
+        """Where is it?"""
+        yield Lost()
+        yield GOOD
+
+    found = audited(small, photographs, lost, counting)
+    assert [result.verdict for result in found.audit.results] == [Verdict.ERROR, Verdict.INFO]
+    assert "nowhere" in findings(found, "lost")[-1].message
+
+
+def test_a_verdict_that_is_none_is_an_error(small, photographs):
+    @Check
+    def wordy(context):
+        """Is it a verdict?"""
+        yield Finding("wordy.rule", "fail", "as text")
+
+    assert "no auditor.Verdict" in findings(audited(small, photographs, wordy), "wordy")[-1].message
+
+
+def test_files_that_only_the_choice_of_samples_met_are_listed_too(small, photographs, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "broken.png").write_bytes(b"nothing")
+    sample = next(photographs.rglob("*.png"))
+    (tmp_path / "a" / "whole.png").write_bytes(sample.read_bytes())
+    about = audited(small, tmp_path, sound).audit.provenance.data
+    assert (about.images, [name for name, _ in about.skipped]) == (1, ["a/broken.png"])

@@ -29,7 +29,7 @@ def checkpoint(context: Context) -> Steps:
         checkpoint.unexpected: tensors that the file has and the network does not; any is a failure (exact).
         checkpoint.shape: tensors of another shape than the network's; any is a failure (exact).
         checkpoint.batchnorm: batch-norm layers whose statistics were never trained (mean 0 and variance 1
-            throughout, or no batch counted); any is a failure (exact).
+            throughout); any is a failure (exact).
     """
     coverage = context.architecture.coverage
     yield from _coverage(coverage)
@@ -99,13 +99,13 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -
 
 def _batch_norm(module: nn.Module) -> Finding:
     statistics = {
-        name: (m.running_mean, m.running_var, getattr(m, "num_batches_tracked", None))
+        name: (m.running_mean, m.running_var)
         for name, m in module.named_modules()
         if getattr(m, "running_mean", None) is not None and getattr(m, "running_var", None) is not None
     }
     if not statistics:
         return Finding("checkpoint.batchnorm", Verdict.SKIP, "the network has no batch norm with running statistics")
-    fresh = [name for name, (mean, variance, _) in statistics.items() if _is(mean, 0) and _is(variance, 1)]
+    fresh = [name for name, (mean, variance) in statistics.items() if _is(mean, 0) and _is(variance, 1)]
     if not fresh:
         return Finding(
             "checkpoint.batchnorm",

@@ -108,9 +108,10 @@ def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float |
     low, high = methods.wilson(right, n)
     share, chance = right / n, 1 / classes
     top5 = f", and has the right class among its best five for {seen.top5.sum() / n:.1%}" if classes > 5 else ""
-    verdict, limit = at_least(share, warn=warn, fail=fail), warn if warn is not None else fail
-    if limit is None:
-        verdict, limit = (Verdict.INFO, None) if low > chance else (Verdict.WARN, chance)
+    verdict = at_least(share, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
+    limit = fail if verdict is Verdict.FAIL or warn is None else warn
+    if low <= chance and verdict < Verdict.WARN:
+        verdict, limit = Verdict.WARN, chance
     message = f"the network answers {right} of {n} images rightly ({share:.1%}){top5}"
     if low <= chance:
         message += f"; that is no better than chance ({chance:.1%}) on so many images"
@@ -150,7 +151,9 @@ def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator
             detail=f"Most of them are taken for {context.classes[instead]!r}. Look whether the class was trained, "
             "and whether the order of the classes is right.",
         )
-    if not lost:
+    same = [] if lost else list(_one_answer(seen, context, few))
+    yield from same
+    if not lost and not same:
         message = f"each of the {len(judged)} classes with at least {few} images is recognised at least once"
         yield Finding(rule, Verdict.PASS, message, value=0, unit="classes", limit=0, n=int(counts[judged].sum()))
 

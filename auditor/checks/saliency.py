@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditor import methods, pictures
 from auditor.check import Check, Share, Steps
-from auditor.results import Arrays, Finding, Gallery, Item, at_most
+from auditor.results import Arrays, Finding, Gallery, Item, Verdict, at_most
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample
@@ -31,13 +31,15 @@ def saliency(context: Context, *, vanishing_warn: Share = 0.1) -> Steps:
     Args:
         vanishing_warn: share of images with a vanishing gradient over which the audit warns.
     Rules:
-        saliency.vanishing: images whose gradient is zero, not finite or under a millionth of the median;
-            over 10 % of the images a warning.
+        saliency.vanishing: images whose gradient is zero or under a millionth of the median; over 10 % of
+            the images a warning.
+        saliency.nonfinite: images whose gradient is NaN or infinite; any is a failure (exact).
     Source:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, ICLR workshop 2014.
     """
     samples = context.samples
     maps = {rank: _maps(context, samples, rank) for rank in (0, 1)}  # of the answer and the runner-up
+    yield from _not_finite(maps[0], samples)
     yield _vanishing(maps[0], samples, vanishing_warn)
     for place, sample in enumerate(samples):
         yield _row(context, sample, [maps[rank][place] for rank in maps])
@@ -52,9 +54,23 @@ def _maps(context: Context, samples: Sequence[Sample], rank: int) -> NDArray[np.
     return np.stack(maps)
 
 
+def _not_finite(maps: NDArray[np.float32], samples: Sequence[Sample]) -> Iterator[Finding]:
+    bad = [s.name for s, values in zip(samples, maps, strict=True) if not np.isfinite(values).all()]
+    if bad:
+        yield Finding(
+            "saliency.nonfinite",
+            Verdict.FAIL,
+            f"the gradient is NaN or infinite on {len(bad)} of {len(samples)} explained images",
+            value=len(bad) / len(samples),
+            limit=0.0,
+            n=len(samples),
+            detail=f"Look at weights.nonfinite and activations.nonfinite for where it begins: {', '.join(bad[:5])}",
+        )
+
+
 def _vanishing(maps: NDArray[np.float32], samples: Sequence[Sample], warn: float) -> Finding:
-    strongest = maps.max((1, 2))
-    gone = ~np.isfinite(maps).all((1, 2)) | (strongest == 0)
+    strongest = np.where(np.isfinite(maps), maps, 0).max((1, 2))
+    gone = strongest == 0
     typical = np.median(strongest[~gone]) if (~gone).any() else 0.0
     gone |= strongest < _TINY * typical
     names = [sample.name for sample, lost in zip(samples, gone, strict=True) if lost]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.check import Check, Steps
+from auditor.errors import Skip
 from auditor.results import Finding, Table, Verdict
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def weights(context: Context) -> Steps:
     module = context.network.module
     tensors = [*module.named_parameters(), *module.named_buffers()]
     numbers = [measured(name, tensor) for name, tensor in tensors if tensor.is_floating_point() and tensor.numel()]
+    if not numbers:
+        raise Skip(f"the {context.checkpoint.format} file holds its weights as constants, which can't be read")
     yield _not_finite(numbers)
     yield _constant(numbers)
     yield Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -65,7 +66,8 @@ class ChannelStatistics:
         if not bool(total.isfinite().all()):
             bad = ~rows.isfinite()
             wrong = bad.sum(0)
-            total, above, highest = _reduced(rows.masked_fill(bad, 0))
+            total, above, _ = _reduced(rows.masked_fill(bad, 0))
+            highest = rows.masked_fill(bad, -math.inf).amax(0)
         return len(rows), total, above, wrong, highest
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
@@ -99,7 +101,7 @@ class ChannelStatistics:
 def _reduced(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return sum, count above zero and maximum of each column, in one pass of cache-sized pieces on a CPU."""
     pieces = rows.split(_PIECE if rows.device.type == "cpu" else len(rows))
-    sums = [(piece.sum(0).double(), (piece > 0).float().sum(0), piece.amax(0)) for piece in pieces]
+    sums = [(piece.float().sum(0), (piece > 0).float().sum(0), piece.amax(0)) for piece in pieces]
     total, above, highest = sums[0]
     for more, further, higher in sums[1:]:
         total, above, highest = total + more, above + further, highest.maximum(higher)

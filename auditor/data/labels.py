@@ -85,7 +85,7 @@ def _classes(
     if names is not None:
         return tuple(names), "class names"
     spelled = tuple(folders) or tuple(label for label in found if isinstance(label, str))
-    if len(spelled) == outputs and not all(_is_index(name, outputs) for name in spelled):
+    if len(spelled) == outputs and (folders or not all(_is_index(name, outputs) for name in spelled)):
         return spelled, "folders" if folders else "labels"
     return tuple(f"class {i}" for i in range(outputs)), "numbers"
 

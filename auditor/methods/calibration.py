@@ -21,7 +21,7 @@ class Calibration:
 
     Attributes:
         error: The expected calibration error, 0 to 1.
-        interval: Its 95 % interval over resampled images.
+        interval: Its 95 % interval, by the basic bootstrap over images.
         by_chance: The error that a perfectly calibrated network would stay under in 95 % of such
             samples; an error below it says nothing.
         confidence, accuracy, counts: By bin, `[b]`.
@@ -54,10 +54,11 @@ def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int
     random = np.random.default_rng(seed)
     resampled = [error(equal_mass(_resampled(fine, random), bins)) for _ in range(draws)]
     honest = [error(np.stack([count, confidence, _honest(fine, bins, random)])) for _ in range(draws)]
-    low, high = np.quantile(resampled, [0.025, 0.975])
+    found = error(coarse)
+    low, high = 2 * found - np.quantile(resampled, [0.975, 0.025])  # basic bootstrap: the error is biased upwards
     return Calibration(
-        error(coarse),
-        (float(low), float(high)),
+        found,
+        (max(0.0, float(low)), min(1.0, float(high))),
         float(np.quantile(honest, 0.95)),
         confidence / count,
         right / count,

@@ -36,9 +36,9 @@ def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         scores = model(asked)  # n k
         classes = classes_of(target, images=len(scores), classes=scores.shape[1], device=scores.device)
         chosen = scores.gather(1, classes[:, None]).sum()
-        if not chosen.requires_grad:
-            raise ValueError("the score does not depend on the images by differentiable operations")
-        (slope,) = torch.autograd.grad(chosen, asked)
+        slope = torch.autograd.grad(chosen, asked, allow_unused=True)[0] if chosen.requires_grad else None
+    if slope is None:
+        raise ValueError("the score does not depend on the images by differentiable operations")
     return slope.detach()
 
 

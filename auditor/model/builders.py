@@ -53,7 +53,7 @@ class Builder:
                 module = self.function(**arguments)
         except ArchitectureError:
             raise
-        except Exception as error:  # foreign code may raise anything
+        except (Exception, SystemExit) as error:  # foreign code may raise anything
             raise ArchitectureError(
                 f"{self.name} can't be built: {type(error).__name__}: {told(error)}; "
                 "give its arguments with --arch-arg KEY=VALUE"

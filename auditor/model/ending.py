@@ -53,7 +53,7 @@ class _Watch(TorchDispatchMode):
     def feeding(self, last: Tensor) -> tuple[Ending, Tensor] | None:
         """Return the operator that made `last` and what fed it, if it was one of those watched."""
         for kind, fed, made in self.calls:
-            if made.data_ptr() == last.data_ptr() and made.numel() == last.numel():
+            if made.data_ptr() == last.data_ptr() and made.numel() >= last.numel():
                 return kind, fed
         return None
 
@@ -69,13 +69,26 @@ def ending(module: nn.Module, example: Tensor, scores_in: Callable[[Any], Tensor
 
 
 def before(kind: Ending, module: nn.Module, images: Tensor, scores_in: Callable[[Any], Tensor]) -> Tensor:
-    """Return the scores `[n, k]` that feed the network's ending; differentiable where `images` is."""
-    if kind in (Ending.SCORES, Ending.PROBABILITIES):
+    """Return the scores `[n, k]` that feed the network's ending; differentiable where `images` is.
+
+    Where they can't be found they are the logarithms of the probabilities.
+    """
+    if kind is Ending.SCORES:
         return scores_in(module(images))
     with _Watch() as watch:
         last = scores_in(module(images))
     found = watch.feeding(last)
-    return last if found is None else found[1].flatten(1)
+    return _logarithms(kind, last) if found is None else found[1].flatten(1)[: len(last)]
+
+
+def _logarithms(kind: Ending, last: Tensor) -> Tensor:
+    """Return scores that give these probabilities again: they differ from the real ones by a number an image."""
+    if kind is Ending.LOG_SOFTMAX:
+        return last
+    smallest = torch.finfo(last.dtype).tiny
+    if kind is Ending.SIGMOID:
+        return last.clamp(smallest, 1 - torch.finfo(last.dtype).eps).logit()
+    return last.clamp_min(smallest).log()
 
 
 def _are_probabilities(rows: Tensor) -> bool:

@@ -80,21 +80,24 @@ class LayerTable(Sequence[Layer]):
         """Return the layers of maps asked for, in execution order.
 
         Args:
-            chosen: `"spread"` takes `count` layers from the first to the last, `"all"` takes all;
-                else the names of layers.
+            chosen: `"spread"` takes `count` layers of `maps` from the first to the last, `"all"` every
+                layer that gives maps, rectified or not; else the names of layers.
             count: How many a spread holds at the most.
 
         Raises:
-            UsageError: A name is none of the network's layers.
+            UsageError: A name is none of the network's layers, or the layer gives no maps.
         """
         if chosen == "all":
-            return self.maps
+            return tuple(layer for layer in self._layers if layer.spatial)
         if chosen == "spread":
             return _spread(self.maps, count)
         names = [chosen] if isinstance(chosen, str) else list(chosen)
         for name in names:
             if name not in self._by_name:
                 raise UsageError(f"the network has no layer {name!r}{did_you_mean(name, self._by_name)}")
+            if len(self._by_name[name].output) != 3:
+                shape = self._by_name[name].output
+                raise UsageError(f"layer {name!r} gives {shape}, but has to give maps: channels, rows, columns")
         return tuple(layer for layer in self._layers if layer.name in names)
 
     @property
@@ -164,7 +167,7 @@ class _Tracer(TorchDispatchMode):
 
     def _record(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         self._alive.append(output)
-        own = sum(p.numel() for p in module.parameters())
+        own = sum(p.numel() for p in module.parameters(recurse=False))
         new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name)
         self.layers.setdefault(name, new)
         maker = name

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_INTERNAL = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -23,7 +24,7 @@ class _Held:
 
 
 class Snapshot:
-    """What a network was like: parameters, buffers, hooks, training and gradient flags, `.grad`.
+    """What a network was like: parameters, buffers, hooks, attributes, training and gradient flags, `.grad`.
 
     Attributes:
         volatile: Phrases for what running the network changes by itself; that is put back, but is no change.
@@ -41,6 +42,7 @@ class Snapshot:
         self._modules: dict[str, nn.Module] = dict(module.named_modules())
         self._training = {name: m.training for name, m in self._modules.items()}
         self._hooks = {name: _hooks(m) for name, m in self._modules.items()}
+        self._attributes = {name: _attributes(m) for name, m in self._modules.items()}
         if run is not None:
             run()
             self.volatile = tuple(self._changed())
@@ -61,17 +63,21 @@ class Snapshot:
         """Put everything back: numbers, flags, gradients, hooks, modules; what was added goes."""
         if not isinstance(self._module, torch.jit.ScriptModule):  # whose structure can't be changed
             self._restore_structure()
+        for name, module in self._modules.items():
+            if module.training != self._training[name]:
+                module.training = self._training[name]
         for held in self._tensors.values():
+            held.tensor.data = held.numbers.clone()
             held.tensor.requires_grad_(held.requires_grad)
             held.tensor.grad = held.grad
-            with torch.no_grad():
-                held.tensor.copy_(held.numbers)
 
     def _restore_structure(self) -> None:
         self._remove_added()
         for name, module in self._modules.items():
             _put_back(self._module, name, module)
-            module.training = self._training[name]
+            for attribute in vars(module).keys() - _INTERNAL - self._attributes[name].keys():
+                delattr(module, attribute)
+            vars(module).update(self._attributes[name])
             for kind, hooks in self._hooks[name].items():
                 _replace(getattr(module, kind), hooks)
         for name, held in self._tensors.items():
@@ -116,12 +122,25 @@ class Snapshot:
                 yield f"{label} is in {'training' if module.training else 'eval'} mode"
             if _hooks(module) != self._hooks[name]:
                 yield f"{label} has other hooks"
+            yield from (f"{label}.{a} was changed" for a in _differing(self._attributes[name], _attributes(module)))
         yield from (f"{name} was added" for name in now.keys() - self._modules.keys())
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_parameters()
     yield from module.named_buffers()
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    """Return what was set on the module itself, and is neither torch's nor part of its structure."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return {}
+    return {name: value for name, value in vars(module).items() if name not in _INTERNAL}
+
+
+def _differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    missing = object()
+    return sorted(n for n in then.keys() | now.keys() if then.get(n, missing) is not now.get(n, missing))
 
 
 def _hooks(module: nn.Module) -> dict[str, dict[int, Any]]:

@@ -210,3 +210,15 @@ def test_assumed_preprocessing_warns(small, photographs):
     assert finding.verdict is Verdict.WARN
     table = next(p for r in state.results if r.check == "preprocess" for p in r.evidence if isinstance(p, Table))
     assert ("crop", "224 x 224") in table.rows
+
+
+def test_no_better_than_chance_warns_whatever_was_asked_for(small, photographs, tmp_path):
+    path = damaged(small, tmp_path, stuck)
+    asked = {"predictions": {"accuracy_fail": 0.1}}
+    (finding,) = found(audit(small, photographs, path, options=asked), "predictions.accuracy")
+    assert (finding.verdict, finding.value, finding.limit) == (Verdict.WARN, 0.25, 0.25)
+
+
+def test_a_gradient_that_is_no_number_fails(small, photographs, tmp_path):
+    (finding,) = found(audit(small, photographs, damaged(small, tmp_path, nan)), "saliency.nonfinite")
+    assert (finding.verdict, finding.n) == (Verdict.FAIL, 3)

@@ -72,12 +72,15 @@ def test_without_names_the_sorted_folders_are_the_classes() -> None:
     assert fitted == Labels((2, 1), ("ape", "cat", "dog"), "", "folders")
 
 
-def test_folders_that_are_numbers_are_indices() -> None:
+def test_as_many_numbers_as_outputs_are_in_the_order_of_image_folder() -> None:
     numbers = tuple(str(i) for i in range(12))
     fitted = fit(in_folders(*numbers), outputs=12, names=None)
-    assert fitted.indices == tuple(range(12))
-    assert fitted.classes[10] == "class 10"
-    assert fitted.names_source == "numbers"
+    assert [fitted.classes[i] for i in fitted.indices if i is not None] == list(numbers)
+    assert fitted.classes[:4] == ("0", "1", "10", "11")
+    assert fitted.names_source == "folders"
+
+
+def test_a_few_folders_that_are_numbers_are_indices() -> None:
     assert fit(in_folders("7", "007", None), outputs=12, names=None).indices == (7, 7, None)
 
 

@@ -62,3 +62,14 @@ def test_bins_keep_every_image(counts, bins):
     coarse = equal_mass(fine[:, count > 0], bins) if count.any() else fine[:, :0]
     assert coarse.shape[1] <= bins
     np.testing.assert_allclose(coarse.sum(1), fine.sum(1))
+
+
+def test_the_interval_holds_the_value_it_is_about():
+    random = np.random.default_rng(5)
+    outside = 0
+    for trial in range(40):
+        confidence = random.uniform(0.3, 1, 400)
+        right = random.uniform(size=400) < confidence - 0.2
+        found = calibration_of(fine_of(confidence, right), draws=200, seed=trial)
+        outside += not found.interval[0] <= found.error <= found.interval[1]
+    assert outside == 0

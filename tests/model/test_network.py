@@ -148,3 +148,15 @@ def test_a_gpu_gives_the_same_scores():
     images = torch.randn(3, *SHAPE)
     there = Network.of(Scores().eval(), SHAPE, torch.device("cuda"), amp=False).scores(images).cpu()
     torch.testing.assert_close(there, Scores()(images), atol=1e-5, rtol=1e-5)
+
+
+def test_probabilities_of_unknown_making_become_scores_that_give_them_again():
+    found, images = network(Scores(lambda s: s.exp() / s.exp().sum(1, keepdim=True))), torch.randn(4, *SHAPE)
+    torch.testing.assert_close(found.scores(images).softmax(1), found.module(images))
+
+
+def test_both_classes_of_a_single_output_have_a_gradient():
+    found, images = network(Scores(classes=1)), torch.randn(1, *SHAPE, requires_grad=True)
+    slopes = [torch.autograd.grad(found.scores(images)[0, c], images)[0] for c in (0, 1)]
+    assert slopes[0].abs().max() > 0
+    torch.testing.assert_close(slopes[0], -slopes[1])
