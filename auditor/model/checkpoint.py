@@ -52,8 +52,9 @@ def read(path: Path, *, trust: bool = False) -> Checkpoint:
     kind = sniff(path)
     sha256, size = _fingerprint(path)
     if kind in ("TorchScript", "torch.export"):
-        module = program.script(path, trust=trust) if kind == "TorchScript" else program.exported(path, trust=trust)
-        return Checkpoint(path, sha256, size, kind, {}, module, {})
+        load = program.script if kind == "TorchScript" else program.exported
+        module, trusted = load(path, trust=trust)
+        return Checkpoint(path, sha256, size, kind, {}, module, {}, trusted)
     if kind == "safetensors":
         saved, trusted = _safetensors(path), False
     else:

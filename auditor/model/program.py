@@ -6,10 +6,8 @@ ordinary image network needs is none of that, so a file that asks is refused bef
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
+from auditor.model import hazards
 from auditor.model.format import told
-
-_CALLS = re.compile(r"\)\s*\(|(?:^|[^\w])[a-z_]\w*\s*\(|\.\s*[A-Za-z_]|__")
-_TOUCHES_FILES = re.compile(rb"\b(?:torch|aten)\.(?:save|from_file)\(")
 
 
 class Batches(nn.Module):
@@ -39,7 +35,8 @@ class Batches(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         pieces = images.split(self.largest) if self.largest else (images,)
-        return torch.cat([self._outputs(piece) for piece in pieces])
+        outputs = [self._outputs(piece) for piece in pieces]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # a copy would hide how the network ends
 
     def train(self, mode: bool = True) -> Batches:
         """Note the mode and no more: an exported program has none, and refuses to be asked."""
@@ -53,94 +50,61 @@ class Batches(nn.Module):
         return _first_tensor(self.program(filled.to(self.dtype)))[: len(images)].float()
 
 
-def script(path: Path, *, trust: bool) -> nn.Module:
-    """Load TorchScript.
+def script(path: Path, *, trust: bool) -> tuple[nn.Module, bool]:
+    """Load TorchScript; tell whether that took the user's trust.
 
     Raises:
-        UnsafeCheckpoint: Its code reads or writes other files, and `trust` is False.
+        UnsafeCheckpoint: Its code reaches beyond the network, and `trust` is False.
         CheckpointError: The file is damaged.
     """
-    if not trust:
-        _refuse_file_access(path)
+    hazard = next(hazards.in_script(path), None)
+    _need_trust(path, hazard, trust=trust)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch would rather have torch.export
         try:
             module: nn.Module = torch.jit.load(path, map_location="cpu")
         except (RuntimeError, ValueError, OSError) as error:
             raise CheckpointError(f"{path} is damaged or truncated TorchScript: {told(error)}") from error
-    return module
+    hazard = hazard or next(hazards.in_graphs(module), None)
+    _need_trust(path, hazard, trust=trust)
+    return module, hazard is not None
 
 
-def exported(path: Path, *, trust: bool) -> nn.Module:
-    """Load a program of torch.export as a module that takes batches of any size.
+def exported(path: Path, *, trust: bool) -> tuple[nn.Module, bool]:
+    """Load a program of torch.export as a module that takes batches of any size; tell whether that took trust.
 
     Raises:
         UnsafeCheckpoint: Reading it would run code, and `trust` is False.
         CheckpointError: The file is damaged, or the program is none that classifies images.
     """
-    reasons = list(_reasons_to_refuse(path)) if not trust else []
-    if reasons:
-        raise UnsafeCheckpoint(f"{path} {reasons[0]}; pass --trust-checkpoint if you trust who wrote it")
-    with _quietly(), _weights_only(not trust):
-        try:
-            program = torch.export.load(path)
-        except Exception as error:  # a damaged archive may raise anything
-            raise CheckpointError(f"{path} can't be read as a torch.export program: {told(error)}") from error
+    hazard = next(hazards.in_export(path), None)
+    _need_trust(path, hazard, trust=trust)
+    program, unpickled = _program(path, trust=trust)
     try:
-        return _fed_in_batches(program)
+        return _fed_in_batches(program), hazard is not None or unpickled
     except CheckpointError as error:
         raise CheckpointError(f"{path} {error}") from None
 
 
-def _refuse_file_access(path: Path) -> None:
-    for name, content in _records(path, "code/"):
-        if name.endswith(".py") and (found := _TOUCHES_FILES.search(content)):
-            call = found[0].decode().rstrip("(")
-            raise UnsafeCheckpoint(
-                f"{path} is TorchScript that touches other files: it calls {call}; "
-                "pass --trust-checkpoint if you trust who wrote it"
-            )
+def _need_trust(path: Path, hazard: str | None, *, trust: bool) -> None:
+    if hazard and not trust:
+        raise UnsafeCheckpoint(f"{path} {hazard}; pass --trust-checkpoint if you trust who wrote it")
 
 
-def _records(path: Path, folder: str = "") -> Iterator[tuple[str, bytes]]:
-    """Read an archive with torch's own reader, so that what is inspected is what is then loaded."""
-    try:
-        reader = torch._C.PyTorchFileReader(str(path))
-        for name in reader.get_all_records():
-            if name.startswith(folder) and name.endswith((".py", ".json")):
-                yield name, reader.get_record(name)
-            elif name.startswith(folder):
-                yield name, b""
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} is damaged or truncated: {told(error)}") from error
-
-
-def _reasons_to_refuse(path: Path) -> Iterator[str]:
-    for name, content in _records(path):
-        if name.startswith("data/aotinductor/"):
-            yield "brings a compiled library"
-        if not name.endswith(".json"):
-            continue
+def _program(path: Path, *, trust: bool) -> tuple[torch.export.ExportedProgram, bool]:
+    """Read the program, its pickles as tensors alone; where that fails and `trust` is given, as they are."""
+    with _quietly():
         try:
-            said = json.loads(content)
-        except ValueError:
-            raise CheckpointError(f"{path} is damaged: {name} is no JSON") from None
-        for key, value in _entries(said):
-            if key == "path_name" and str(value).startswith("opaque_obj"):
-                yield "brings a pickle that would run code"
-            if key == "expr_str" and _CALLS.search(str(value)):
-                yield f"brings an expression that would run code: {str(value)[:60]!r}"
-
-
-def _entries(said: Any) -> Iterator[tuple[str, Any]]:
-    rest = [said]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict):
-            yield from value.items()
-            rest += value.values()
-        elif isinstance(value, list):
-            rest += value
+            with _weights_only():
+                return torch.export.load(path), False
+        except Exception as error:  # a damaged archive may raise anything
+            refused = error
+        try:
+            if trust:
+                return torch.export.load(path), True
+        except Exception as error:
+            refused = error
+    raise CheckpointError(f"{path} can't be read as a torch.export program: {told(refused)}") from refused
 
 
 @contextmanager
@@ -157,13 +121,12 @@ def _quietly() -> Iterator[None]:
 
 
 @contextmanager
-def _weights_only(wanted: bool) -> Iterator[None]:
+def _weights_only() -> Iterator[None]:
     """Hold every `torch.load` inside `torch.export.load` to tensors: torch's own switch overrules its callers."""
     switch = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(switch)
     try:
-        if wanted:
-            os.environ[switch] = "1"
+        os.environ[switch] = "1"
         yield
     finally:
         if before is None:
@@ -180,7 +143,8 @@ def _fed_in_batches(program: torch.export.ExportedProgram) -> Batches:
     if any(_trains(node) for node in program.graph.nodes):
         raise CheckpointError("was exported in training mode; call model.eval() and export it again")
     smallest, largest = _bounds(program, inputs[0].shape[0])
-    return Batches(program.module(), smallest=smallest, largest=largest, dtype=inputs[0].dtype)
+    module = program.module(check_guards=False)  # guards are source, which torch would execute
+    return Batches(module, smallest=smallest, largest=largest, dtype=inputs[0].dtype)
 
 
 def _trains(node: torch.fx.Node) -> bool:
