@@ -12,8 +12,16 @@ import torch
 from torch import nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
+from auditor.model import hazards
 from auditor.model.architecture import build
 from auditor.model.checkpoint import read
+from auditor.model.ending import Ending, ending
+from auditor.vision import torchvision
+
+
+class Zeros(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3)) + torch.zeros([3])
 
 
 class Net(nn.Module):
@@ -26,6 +34,10 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.fc(self.drop(self.norm(self.conv(x)).relu().mean((2, 3))))
+
+
+ESCAPED = r"""S("\x5f\x5fimport\x5f\x5f('os').system('touch VICTIM')")"""
+COMMAND = "__import__('os').system('touch VICTIM')"
 
 
 class Runs:
@@ -194,7 +206,14 @@ def test_a_pickled_constant_is_refused(exported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code", ["__import__('os').system('touch VICTIM')", "S('open')('VICTIM', 'w')", "eval('1')", "open ('VICTIM', 'w')"]
+    "code",
+    [
+        "__import__('os').system('touch VICTIM')",
+        "S('open')('VICTIM', 'w')",
+        "eval('1')",
+        "open ('VICTIM', 'w')",
+        ESCAPED,
+    ],
 )
 def test_an_expression_that_runs_code_is_refused(exported, tmp_path, code):
     victim = tmp_path / "victim"
@@ -209,6 +228,137 @@ def test_an_expression_that_runs_code_is_refused(exported, tmp_path, code):
     with pytest.raises(UnsafeCheckpoint, match="expression that would run code"):
         read(rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", hostile))
     assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        ("forward_arg_names", f"input=({COMMAND})"),
+        ("forward_arg_names", f'input=0, z="""", w={COMMAND}): #'),
+        ("name", f"x=({COMMAND})"),
+        ("parameter_name", f'x", {COMMAND})#'),
+        ("target", "torch.os.system"),
+        ("target", "torch.ops.aten.from_file.default"),
+        ("target", "_operator.methodcaller"),
+        ("in_spec", '[1, {"type": "builtins.dict", "context": "{\\"__enum__\\": 1}", "children_spec": []}]'),
+        ("expr_str", ["S('1')"]),
+        ("as_int", COMMAND),
+    ],
+)
+def test_what_torch_would_paste_or_look_up_is_refused(exported, tmp_path, place, code):
+    victim = tmp_path / "victim"
+    path = rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", planted(place, code, victim))
+    with pytest.raises(UnsafeCheckpoint, match=r"would run code.*--trust-checkpoint"):
+        read(path)
+    assert not victim.exists()
+
+
+def planted(place, code, victim):
+    """Put `code` at every place of that key in the program."""
+
+    def put(said):
+        if isinstance(said, list):
+            return [put(value) for value in said]
+        if not isinstance(said, dict):
+            return said
+        return {key: fitting(value) if key == place else put(value) for key, value in said.items()}
+
+    def fitting(value):
+        text = code.replace("VICTIM", str(victim)) if isinstance(code, str) else code
+        return [text] if isinstance(value, list) else text
+
+    return lambda name, content: json.dumps(put(json.loads(content))) if name.endswith("models/model.json") else content
+
+
+def test_guards_are_not_run(exported, tmp_path):
+    victim = tmp_path / "victim"
+    guards = planted("guards_code", f"{COMMAND} == 0", victim)
+    module = read(rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", guards)).module
+    module(torch.zeros(2, 3, 16, 16))
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize("call", ["torch.from_file(", "torch.from_file (", "ops.aten.from_file("])
+def test_torchscript_that_maps_a_file_needs_trust_which_is_recorded(tmp_path, call):
+    def hostile(name, content):
+        code = f"{call}'{tmp_path / 'victim'}', True, 3)".encode()
+        return content.replace(b"torch.zeros([3])", code) if name.endswith(".py") else content
+
+    path = rewritten(scripted(Zeros(), tmp_path / "net.pt"), tmp_path / "hostile.pt", hostile)
+    with pytest.raises(UnsafeCheckpoint, match=r"from_file.*--trust-checkpoint"):
+        read(path)
+    assert not (tmp_path / "victim").exists()
+    assert read(path, trust=True).trusted
+
+
+def test_the_graphs_of_loaded_torchscript_are_looked_through(tmp_path):
+    def hostile(name, content):
+        return content.replace(b"torch.zeros([3])", b"torch.from_file('x', True, 3)")
+
+    path = rewritten(scripted(Zeros(), tmp_path / "net.pt"), tmp_path / "hostile.pt", hostile)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = nn.Sequential(torch.jit.load(path))
+    assert list(hazards.in_graphs(loaded)) == ["touches more than tensors: it calls aten::from_file"]
+
+
+def test_trust_is_recorded_only_where_a_program_needed_it(exported, net, tmp_path):
+    assert not read(exported / "any.pt2", trust=True).trusted
+    assert not read(scripted(net, tmp_path / "net.pt"), trust=True).trusted
+    change = planted("forward_arg_names", "input-", tmp_path)
+    with pytest.raises(UnsafeCheckpoint):
+        read(rewritten(exported / "any.pt2", tmp_path / "odd.pt2", change))
+
+    def pickled(name, content):
+        return (tmp_path / "inputs.pt").read_bytes() if "sample_inputs" in name else content
+
+    torch.save(((torch.zeros(4, 3, 16, 16),), {"path": Runs(tmp_path / "victim")}), tmp_path / "inputs.pt")
+    assert read(rewritten(exported / "four.pt2", tmp_path / "ran.pt2", pickled), trust=True).trusted
+    assert (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize("shapes", [None, ({0: torch.export.Dim("n", max=8)},)])
+def test_a_real_network_needs_no_trust(tmp_path, shapes):
+    resnet = torchvision.models.resnet18(num_classes=3).eval()
+    images = torch.randn(2, 3, 64, 64)
+    torch.export.save(torch.export.export(resnet, (images,), dynamic_shapes=shapes), tmp_path / "net.pt2")
+    for path in (tmp_path / "net.pt2", scripted(resnet, tmp_path / "net.pt")):
+        file = read(path)
+        assert not file.trusted
+        assert torch.allclose(file.module(images), resnet(images), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("Symbol('s77', positive=True, integer=True)", True),
+        ("Mul(Integer(16), Symbol('s77', positive=True, integer=True))", True),
+        ("2*s0 + 1", True),
+        ("Max(1, FloorDiv(s0, 2))", True),
+        ("Float('1.5', precision=53)", True),
+        ("Symbol('__import__')", False),
+        ("Symbol(open)", False),
+        ("s0.func", False),
+        ("Max(*s0)", False),
+        ("Max(**s0)", False),
+        ("[s0 for s0 in s1]", False),
+        ("f'{s0}'", False),
+        ("Integer('open(1)')", False),
+        ("Add('open(1)', 1)", False),
+        ("s0 #", False),
+    ],
+)
+def test_expressions_are_arithmetic(text, allowed):
+    assert hazards._is_arithmetic(text) is allowed
+
+
+def test_a_single_piece_is_handed_through_as_it_is(tmp_path):
+    program = torch.export.export(nn.Sequential(Net(), nn.Softmax(1)).eval(), (torch.zeros(4, 3, 16, 16),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    module = read(tmp_path / "net.pt2").module
+    last, kind = ending(module, torch.randn(4, 3, 16, 16), lambda output: output)
+    assert kind is Ending.SOFTMAX
+    assert last.shape == (4, 5)
 
 
 def test_a_compiled_library_is_refused(exported, tmp_path):
