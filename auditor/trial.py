@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import traceback
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from auditor.check import Check, Steps
 from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
+from auditor.evidence import measured, refuse_malformed
 from auditor.model.preserve import Snapshot
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
 
@@ -101,27 +104,26 @@ class Trial:
     def _keep(self, step: Any) -> None:
         if isinstance(step, Arrays):
             self.arrays.update(step.arrays)
-        elif isinstance(step, Finding) and not isinstance(step.verdict, Verdict):
-            raise TypeError(f"{step.rule} has the verdict {step.verdict!r}, which is no auditor.Verdict")
         elif isinstance(step, Finding | Figure | Gallery | Table):
-            self.evidence.append(step)
+            refuse_malformed(step)
+            self.evidence.append(measured(step) if isinstance(step, Finding) else step)
         else:
             raise TypeError(f"yielded a {type(step).__name__}, which is neither evidence nor a collector")
 
     def _guarded(self, act: Callable[[], None]) -> None:
         begun = time.perf_counter()
         try:
-            with _streams_of_its_own(self.context.seed, self.check.name, self.context.network.device):
+            with _surroundings_of_its_own(self.context.seed, self.check.name, self.context.network.device):
                 act()
         except Skip as reason:
             self._note("skipped", Verdict.SKIP, str(reason))
         except UsageError:
             raise
-        except (Exception, SystemExit) as error:
-            self._note("error", Verdict.ERROR, _described(error), _traceback(error))
         except KeyboardInterrupt:
             self._note("interrupted", Verdict.ERROR, "was interrupted before it was done")
             raise
+        except BaseException as error:  # a check may call sys.exit, or what a test library raises
+            self._note("error", Verdict.ERROR, _described(error), _traceback(error))
         finally:
             self.seconds += time.perf_counter() - begun
             self._hand_back()
@@ -145,10 +147,11 @@ def _levelled(evidence: Evidence, levels: Mapping[str, str]) -> Evidence:
 
 
 @contextmanager
-def _streams_of_its_own(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
-    """Give code that uses the global random streams a state of its own, and put back what was there."""
+def _surroundings_of_its_own(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
+    """Give code that uses the global random streams a state of its own, and put back what is global."""
     own = (seed + zlib.crc32(purpose.encode())) % 2**32
-    numbers, plain = np.random.get_state(), random.getstate()
+    numbers, plain, folder = np.random.get_state(), random.getstate(), Path.cwd()
+    gradients, kind = torch.is_grad_enabled(), torch.get_default_dtype()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(own)
         np.random.seed(own)
@@ -158,6 +161,9 @@ def _streams_of_its_own(seed: int, purpose: str, device: torch.device) -> Iterat
         finally:
             np.random.set_state(numbers)
             random.setstate(plain)
+            torch.set_grad_enabled(gradients)
+            torch.set_default_dtype(kind)
+            os.chdir(folder)
 
 
 def _described(error: BaseException) -> str:

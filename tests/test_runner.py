@@ -1,13 +1,14 @@
 """The runner on a real small network and real photographs, with checks of its own."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import auditor
-from auditor import Check, Finding, Skip, Table, Verdict
+from auditor import Check, Figure, Finding, Gallery, Item, Skip, Table, Verdict
 from auditor.collectors import Batch, Predictions
 from auditor.config import Settings
 from auditor.errors import DataError, NothingToRun, UsageError
@@ -402,3 +403,61 @@ def test_files_that_only_the_choice_of_samples_met_are_listed_too(small, photogr
     (tmp_path / "a" / "whole.png").write_bytes(sample.read_bytes())
     about = audited(small, tmp_path, sound).audit.provenance.data
     assert (about.images, [name for name, _ in about.skipped]) == (1, ["a/broken.png"])
+
+
+class Boom(BaseException):
+    """What a test library may raise, past every `except Exception`."""
+
+
+def test_nothing_that_a_check_raises_ends_the_audit(small, photographs):
+    @Check
+    def exploding(context):
+        """Does it explode?"""
+        yield GOOD
+        raise Boom("planted")
+
+    found = audited(small, photographs, exploding, sound)
+    assert [f.rule for f in findings(found, "exploding")] == ["sound.rule", "exploding.error"]
+    assert findings(found, "sound") == (GOOD,)
+
+
+@pytest.mark.parametrize(
+    ("piece", "words"),
+    [
+        (Finding("odd.rule", Verdict.PASS, 42), "Finding.message is 42"),
+        (Table("Rows", "", ("one", "two"), (("only one",),)), "a row of 1 cells under 2 columns"),
+        (Table("Rows", "", ("one",), ((object(),),)), "holds a object"),
+        (Figure("Picture", "", "no bytes"), "has to be the bytes of a PNG or JPEG"),
+        (Gallery("Pictures", "", (Item(b"GIF89a", "one"),)), "has to be the bytes of a PNG or JPEG"),
+    ],
+)
+def test_evidence_that_no_report_could_show_is_an_error_of_its_check(small, photographs, piece, words):
+    @Check
+    def odd(context):
+        """Is it odd?"""
+        yield piece
+
+    assert words in findings(audited(small, photographs, odd), "odd")[-1].message
+
+
+def test_a_value_that_is_no_number_never_passes(small, photographs):
+    @Check
+    def unmeasured(context):
+        """Was it measured?"""
+        yield Finding("unmeasured.rule", Verdict.PASS, "is fine", value=float("nan"))
+
+    assert audited(small, photographs, unmeasured).audit.verdict is Verdict.ERROR
+
+
+def test_what_a_check_sets_for_the_whole_process_is_put_back(small, photographs, tmp_path, monkeypatch):
+    @Check
+    def settling(context):
+        """Does it settle?"""
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        monkeypatch.chdir(tmp_path)
+        yield GOOD
+
+    before = Path.cwd()
+    audited(small, photographs, settling)
+    assert (torch.is_grad_enabled(), torch.get_default_dtype(), Path.cwd()) == (True, torch.float32, before)

@@ -127,8 +127,8 @@ def _some(indices: NDArray[np.int64]) -> str:
 
 
 def silent(seen: ChannelStatistics, layer: Layer) -> NDArray[np.int64]:
-    """Return the channels whose output was never above zero."""
-    return np.flatnonzero(seen.active(layer) == 0)
+    """Return the channels whose output was a number throughout, and never above zero."""
+    return np.flatnonzero((seen.active(layer) == 0) & (seen.not_finite(layer) == 0))
 
 
 def _table(seen: ChannelStatistics) -> Table:

@@ -88,7 +88,7 @@ def _measured(layer: Convolution, share: float, cosine: float) -> Kernels:
     return Kernels(
         layer.name,
         finite,
-        methods.dead(finite, share=share),
+        np.intersect1d(methods.dead(finite, share=share), np.flatnonzero(np.isfinite(layer.kernels).all((1, 2, 3)))),
         methods.duplicates(finite, cosine=cosine) if judged else None,
     )
 

@@ -69,7 +69,11 @@ def _not_finite(maps: NDArray[np.float32], samples: Sequence[Sample]) -> Iterato
 
 
 def _vanishing(maps: NDArray[np.float32], samples: Sequence[Sample], warn: float) -> Finding:
-    strongest = np.where(np.isfinite(maps), maps, 0).max((1, 2))
+    finite = np.asarray(np.isfinite(maps).all((1, 2)))
+    if not finite.any():
+        return Finding("saliency.vanishing", Verdict.SKIP, "no gradient is a number, so that none can vanish")
+    samples = [sample for sample, sound in zip(samples, finite, strict=True) if sound]
+    strongest = maps[finite].max((1, 2))
     gone = strongest == 0
     typical = np.median(strongest[~gone]) if (~gone).any() else 0.0
     gone |= strongest < _TINY * typical

@@ -121,7 +121,7 @@ def test_headings_go_down_one_step_at_a_time():
 def test_colour_bars_have_numbers_and_take_nothing_but_colours():
     scale = Scale(-1, 2.5, ("#000000", "red;}", 'url("x")', "#ffffff"), "gradient")
     page = read(audit(Result("c", "?", (Figure("a", "", photo(), scale=scale),))))
-    assert [stop["stop-color"] for stop in page.all("stop")] == ["#000000", "#ffffff"]
+    assert [step["fill"] for step in page.all("rect")] == ["#000000", "#ffffff"]
     assert {"−1", "2.5", "gradient"} <= set(page.words)
 
 

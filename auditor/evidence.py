@@ -1,0 +1,66 @@
+"""Whether what a check yields can be kept: of the right types, and measured where it says so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from auditor.results import Evidence, Figure, Finding, Gallery, Item, Table, Verdict
+
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_CELLS = (str, int, float, bool, type(None))
+
+
+def refuse_malformed(piece: Evidence) -> None:
+    """Refuse what no report could show.
+
+    Raises:
+        TypeError: A field is of another type than the class says; the line names it.
+    """
+    match piece:
+        case Finding():
+            _texts(piece, "rule", "message", "subject", "unit", "detail")
+            if not isinstance(piece.verdict, Verdict):
+                raise TypeError(f"{piece.rule} has the verdict {piece.verdict!r}, which is no auditor.Verdict")
+        case Figure():
+            _texts(piece, "title", "caption", "alt")
+            _picture(piece.image, piece.title)
+        case Gallery():
+            _texts(piece, "title", "caption")
+            for item in piece.items:
+                if not isinstance(item, Item):
+                    raise TypeError(f"gallery {piece.title!r} holds a {type(item).__name__}, but has to hold items")
+                _texts(item, "label", "file", "alt")
+                _picture(item.image, item.label)
+        case Table():
+            _texts(piece, "title", "caption")
+            _rows(piece)
+
+
+def measured(finding: Finding) -> Finding:
+    """Return the finding; one whose value is no number is an error, whatever it says of itself."""
+    value = finding.value
+    if value is None or not math.isnan(value) or finding.verdict in (Verdict.FAIL, Verdict.ERROR):
+        return finding
+    return replace(finding, verdict=Verdict.ERROR, message=f"{finding.message} (its value is no number)")
+
+
+def _texts(piece: object, *names: str) -> None:
+    for name in names:
+        value = getattr(piece, name)
+        if not isinstance(value, str):
+            raise TypeError(f"{type(piece).__name__}.{name} is {value!r}, but has to be text")
+
+
+def _picture(image: object, title: str) -> None:
+    if not isinstance(image, bytes) or not image.startswith(_PICTURES):
+        raise TypeError(f"the picture {title!r} is a {type(image).__name__}, but has to be the bytes of a PNG or JPEG")
+
+
+def _rows(table: Table) -> None:
+    for row in table.rows:
+        if len(row) != len(table.columns):
+            raise TypeError(f"table {table.title!r} has a row of {len(row)} cells under {len(table.columns)} columns")
+        for cell in row:
+            if not isinstance(cell, _CELLS):
+                raise TypeError(f"table {table.title!r} holds a {type(cell).__name__}; a cell is text, number or None")
