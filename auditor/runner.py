@@ -88,6 +88,7 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     if data is not None:
         asked["data"] = str(data)
+    asked.setdefault("workers", 0)  # processes would start the caller's script again
     return run(config.load(Path(checkpoint), asked, checks=plugins.checks), plugins, Silent()).audit
 
 
@@ -200,9 +201,17 @@ class _Course:
                 broken = sweep(network, batches, list(collectors.values()), seen=seen, note=self.notes.append)
         except Exception as error:
             return dict.fromkeys(collectors, error)
+        finally:
+            self._put_back_after_sweep()
         if not self.readability.read:
             raise DataError(f"none of the {len(data)} files in {self.settings.data} is a readable image")
         return collectors | broken
+
+    def _put_back_after_sweep(self) -> None:
+        snapshot = self.trials[0].snapshot
+        if changes := snapshot.changes():
+            snapshot.restore()
+            self.notes.append(f"the network changed during the sweep and was put back: {changes[0]}")
 
 
 def loading(settings: Settings, device: torch.device) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -126,7 +126,14 @@ class Trial:
             self._note("error", Verdict.ERROR, _described(error), _traceback(error))
         finally:
             self.seconds += time.perf_counter() - begun
+            self._close()
             self._hand_back()
+
+    def _close(self) -> None:
+        """End a generator that will not be asked again, so that its `with` blocks end too."""
+        if self._steps is not None and not self.wanted:
+            with suppress(Exception):
+                self._steps.close()
 
     def _hand_back(self) -> None:
         if changes := self.snapshot.changes():

@@ -461,3 +461,14 @@ def test_what_a_check_sets_for_the_whole_process_is_put_back(small, photographs,
     before = Path.cwd()
     audited(small, photographs, settling)
     assert (torch.is_grad_enabled(), torch.get_default_dtype(), Path.cwd()) == (True, torch.float32, before)
+
+
+def test_a_check_that_is_refused_ends_its_with_blocks(small, photographs):
+    @Check
+    def careless(context):
+        """Does it clean up?"""
+        with torch.autocast("cpu"):
+            yield "no evidence"
+
+    audited(small, photographs, careless)
+    assert not torch.is_autocast_enabled("cpu")

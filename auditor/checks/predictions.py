@@ -44,7 +44,7 @@ def predictions(
         mistakes: how many of the most confident mistakes are shown.
     Rules:
         predictions.accuracy: share of images answered rightly; under the limits a warning or a failure,
-            no better than chance a warning.
+            no better than chance on 20 or more images a warning.
         predictions.collapsed: a class of which 20 or more images are there and none is recognised; a
             failure (exact). One answer for all images is a warning.
         predictions.calibration: expected calibration error over 0.1 in 15 bins of equal mass, and beyond
@@ -58,7 +58,7 @@ def predictions(
     yield _ending(context)
     yield _answered(seen)
     if seen.labelled:
-        yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail)
+        yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few)
         yield from _never_recognised(seen, context, few)
         yield from _calibrated(seen, context.seed, calibration_warn, few)
         yield from _confusion(seen, context)
@@ -103,17 +103,17 @@ def _answered(seen: Predictions) -> Finding:
     )
 
 
-def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float | None) -> Finding:
+def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float | None, few: int) -> Finding:
     n, right = seen.labelled, seen.right
     low, high = methods.wilson(right, n)
     share, chance = right / n, 1 / classes
     top5 = f", and has the right class among its best five for {seen.top5.sum() / n:.1%}" if classes > 5 else ""
     verdict = at_least(share, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
     limit = fail if verdict is Verdict.FAIL or warn is None else warn
-    if low <= chance and verdict < Verdict.WARN:
+    if low <= chance and n >= few and verdict < Verdict.WARN:
         verdict, limit = Verdict.WARN, chance
     message = f"the network answers {right} of {n} images rightly ({share:.1%}){top5}"
-    if low <= chance:
+    if low <= chance and n >= few:
         message += f"; that is no better than chance ({chance:.1%}) on so many images"
     return Finding(
         "predictions.accuracy",

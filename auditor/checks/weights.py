@@ -55,7 +55,8 @@ def weights(context: Context) -> Steps:
     if not numbers:
         raise Skip(f"the {context.checkpoint.format} file holds its weights as constants, which can't be read")
     yield _not_finite(numbers)
-    yield _constant(numbers)
+    parameters = {name for name, _ in module.named_parameters()}
+    yield _constant([n for n in numbers if n.name in parameters])
     yield Table(
         "Parameters and statistics",
         "Mean, standard deviation, range and share of exact zeros of each tensor, over its finite values.",

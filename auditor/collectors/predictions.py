@@ -104,7 +104,9 @@ class Predictions:
         labels, answers, confidence = batch.labels[known], answers[known], confidence[known]
         right = answers == labels
         np.add.at(self.confusion, (labels, answers), 1)
-        rank = (batch.scores[known] > np.take_along_axis(batch.scores[known], labels[:, None], 1)).sum(1)
+        scores, own = batch.scores[known], np.take_along_axis(batch.scores[known], labels[:, None], 1)
+        before = np.arange(scores.shape[1]) < labels[:, None]  # of equal scores the lower index comes first
+        rank = ((scores > own) | ((scores == own) & before)).sum(1)
         np.add.at(self.top5, labels, (rank < 5).astype(np.int64))
         self.bins += _counted(place[known], np.ones_like(confidence), confidence, right.astype(np.float64))
         wrong = zip(confidence[~right], batch.indices[known][~right], labels[~right], answers[~right], strict=True)

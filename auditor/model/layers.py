@@ -171,7 +171,9 @@ class _Tracer(TorchDispatchMode):
         new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name)
         self.layers.setdefault(name, new)
         maker = name
-        if isinstance(module, _NORMS) and inputs and _moment(inputs[0]) in self._maker:
+        if inputs and isinstance(inputs[0], Tensor) and inputs[0] is output:  # an identity, or dropout in eval
+            maker = self._maker.get(_moment(output), name)
+        elif isinstance(module, _NORMS) and inputs and _moment(inputs[0]) in self._maker:
             maker = self._maker[_moment(inputs[0])]
             self.layers[maker] = replace(self.layers[maker], tap=name)
         self._maker[_moment(output)] = maker

@@ -25,6 +25,7 @@ class Network:
         input_shape: Channels, height and width of the images that it takes.
         outputs: How many classes it tells apart; a single output counts as two classes.
         ending: The softmax or sigmoid at its end, if there is one; scores are what feeds it.
+        layout: How images lie in memory: channels_last, which is faster, where the network bears it.
     """
 
     module: nn.Module
@@ -34,6 +35,7 @@ class Network:
     layers: LayerTable
     outputs: int
     ending: Ending
+    layout: torch.memory_format = torch.contiguous_format
 
     @classmethod
     def of(cls, module: nn.Module, input_shape: tuple[int, int, int], device: torch.device, *, amp: bool) -> Network:
@@ -43,9 +45,9 @@ class Network:
             ArchitectureError: It refuses images of `input_shape`, or gives no scores.
         """
         module.to(device)
-        if not isinstance(module, torch.jit.ScriptModule):
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         example = torch.zeros(1, *input_shape, device=device)
+        layout = _layout(module, example)
+        example = example.contiguous(memory_format=layout)
         try:
             scores, end = ending(module, example, scores_in)
             layers = trace(module, example)
@@ -58,7 +60,7 @@ class Network:
                 f"the network refuses an image of {size} ({type(error).__name__}: {reason}); "
                 "tell the size and colours that it takes with --preprocess"
             ) from error
-        return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end)
+        return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end, layout)
 
     @cached_property
     def parameters(self) -> int:
@@ -66,7 +68,7 @@ class Network:
 
     def scores(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the scores before any softmax or sigmoid, in float32; differentiable."""
-        images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+        images = images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
         with self._precision():
             scores = before(self.ending, self.module, images, scores_in)
         return as_classes(scores).float()
@@ -74,9 +76,11 @@ class Network:
     __call__ = scores
 
     def run_once(self) -> None:
-        """Run the network on one blank image."""
+        """Run the network on a blank image and on a few of noise, to see what that changes."""
+        noise = torch.randn(3, *self.input_shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             self.scores(torch.zeros(1, *self.input_shape))
+            self.scores(noise)
 
     def observe(self, images: Float[Tensor, "n c h w"], taps: Sequence[str]) -> dict[str, Tensor]:
         """Return what the named modules give for some images, as it was before anything wrote over it."""
@@ -101,6 +105,20 @@ class Network:
         if not self.amp:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16 if self.device.type == "cpu" else None)
+
+
+def _layout(module: nn.Module, example: Tensor) -> torch.memory_format:
+    """Return channels_last where the network takes it; one that says `x.view(len(x), -1)` does not."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return torch.contiguous_format
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        with torch.no_grad():
+            module(example.contiguous(memory_format=torch.channels_last))
+    except Exception:  # whatever is wrong is told when it runs as it was trained
+        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def scores_in(output: Any) -> Float[Tensor, "n k"]:

@@ -67,6 +67,8 @@ class Snapshot:
             if module.training != self._training[name]:
                 module.training = self._training[name]
         for held in self._tensors.values():
+            if not held.tensor.is_leaf:
+                held.tensor.detach_()
             held.tensor.data = held.numbers.clone()
             held.tensor.requires_grad_(held.requires_grad)
             held.tensor.grad = held.grad

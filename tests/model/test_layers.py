@@ -100,3 +100,9 @@ def test_leaves_no_hook_behind_even_when_the_network_breaks():
     with pytest.raises(RuntimeError):
         trace(model, IMAGE)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_dropout_between_a_normalisation_and_its_rectifier_hides_nothing():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout2d(), nn.Identity(), nn.ReLU())
+    layer = trace(model.eval(), IMAGE)["0"]
+    assert (layer.tap, layer.rectified) == ("1", True)

@@ -160,3 +160,22 @@ def test_both_classes_of_a_single_output_have_a_gradient():
     slopes = [torch.autograd.grad(found.scores(images)[0, c], images)[0] for c in (0, 1)]
     assert slopes[0].abs().max() > 0
     torch.testing.assert_close(slopes[0], -slopes[1])
+
+
+class Viewing(nn.Module):
+    """Flattens with `view`, which needs the memory to lie as it is written."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 5)
+
+    def forward(self, images):
+        hidden = self.conv(images)
+        return self.head(hidden.view(hidden.size(0), -1))
+
+
+def test_a_network_that_views_its_maps_is_run_as_it_was_trained():
+    found, images = network(Viewing()), torch.randn(3, *SHAPE)
+    assert found.layout is torch.contiguous_format
+    torch.testing.assert_close(found.scores(images), found.module(images))
+    assert network(Scores()).layout is torch.channels_last
