@@ -57,6 +57,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         data_problem=fitted.problem if fitted else "",
         chosen=chosen,
         unreadable=unreadable,
+        batch_size=min(8, settings.batch_size or 8),
     )
 
 
@@ -75,8 +76,9 @@ def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
 
 
 def _channels(module: nn.Module) -> int:
-    kernels = [p for p in module.parameters() if p.ndim == 4]
-    return kernels[0].shape[1] if kernels else 3
+    """Return 1 where the first kernels take one channel and none takes the three of a coloured image."""
+    channels = [p.shape[1] for p in module.parameters() if p.ndim == 4]
+    return 1 if channels and channels[0] == 1 and 3 not in channels else 3
 
 
 def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[tuple[str, ...], bool]:

@@ -69,6 +69,7 @@ class Context:
         named: Whether these names are known, and not just numbers.
         data_problem: Why the labels can't be used, or nothing.
         chosen: The images to explain, as places in the data set.
+        batch_size: Images a forward pass, where a check runs the network.
         unreadable: Files that were tried for that and can't be read, with the reason.
     """
 
@@ -83,6 +84,7 @@ class Context:
     data_problem: str = ""
     chosen: Sequence[int] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
+    batch_size: int = 8
 
     @property
     def layers(self) -> LayerTable:
@@ -115,11 +117,14 @@ class Context:
         """
         import torch
 
+        from auditor.surroundings import surroundings
+
         data = self.data
         loaded = [data[i] for i in self.chosen]
         tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
-        with torch.no_grad():
-            scores = torch.cat([self.network.scores(part) for part in tensors.split(8)]).cpu().numpy()
+        with torch.no_grad(), surroundings(self.seed, "samples", self.network.device):
+            parts = tensors.split(self.batch_size)
+            scores = torch.cat([self.network.scores(part) for part in parts]).cpu().numpy()
         pixels = self.preprocess.pixels(tensors)
         return tuple(
             Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)

@@ -30,6 +30,7 @@ from auditor.plugins import Plugins, load
 from auditor.provenance import provenance
 from auditor.results import Audit, Provenance, Result, Verdict
 from auditor.selection import selected
+from auditor.surroundings import surroundings
 from auditor.sweep import sweep
 from auditor.trial import Trial
 
@@ -197,7 +198,7 @@ class _Course:
         self.readability = collectors.setdefault(Readability.key, self.readability)  # type: ignore[assignment]
         batches = loader(data, **loading(self.settings, network.device))
         try:
-            with self.observer.sweeping(len(data)) as seen:
+            with self.observer.sweeping(len(data)) as seen, surroundings(self.context.seed, "sweep", network.device):
                 broken = sweep(network, batches, list(collectors.values()), seen=seen, note=self.notes.append)
         except Exception as error:
             return dict.fromkeys(collectors, error)

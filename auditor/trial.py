@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import random
 import time
 import traceback
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from auditor.check import Check, Steps
 from auditor.collectors import Collector
@@ -24,6 +17,7 @@ from auditor.errors import Skip, UsageError
 from auditor.evidence import measured, refuse_malformed
 from auditor.model.preserve import Snapshot
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
+from auditor.surroundings import surroundings
 
 
 @dataclass
@@ -85,7 +79,9 @@ class Trial:
                 if self._waits_for(step):
                     return
                 self._keep(step)
-        except StopIteration:
+        except StopIteration as end:
+            if end.value is not None:
+                raise TypeError(f"returned a {type(end.value).__name__} that it has to yield") from None
             if not self.evidence:
                 self._note("error", Verdict.ERROR, "yielded no evidence")
 
@@ -113,7 +109,7 @@ class Trial:
     def _guarded(self, act: Callable[[], None]) -> None:
         begun = time.perf_counter()
         try:
-            with _surroundings_of_its_own(self.context.seed, self.check.name, self.context.network.device):
+            with surroundings(self.context.seed, self.check.name, self.context.network.device):
                 act()
         except Skip as reason:
             self._note("skipped", Verdict.SKIP, str(reason))
@@ -151,26 +147,6 @@ def _levelled(evidence: Evidence, levels: Mapping[str, str]) -> Evidence:
     if evidence.verdict not in (Verdict.WARN, Verdict.FAIL):
         return evidence
     return replace(evidence, verdict=Verdict[levels[evidence.rule].upper()])
-
-
-@contextmanager
-def _surroundings_of_its_own(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
-    """Give code that uses the global random streams a state of its own, and put back what is global."""
-    own = (seed + zlib.crc32(purpose.encode())) % 2**32
-    numbers, plain, folder = np.random.get_state(), random.getstate(), Path.cwd()
-    gradients, kind = torch.is_grad_enabled(), torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(own)
-        np.random.seed(own)
-        random.seed(own)
-        try:
-            yield
-        finally:
-            np.random.set_state(numbers)
-            random.setstate(plain)
-            torch.set_grad_enabled(gradients)
-            torch.set_default_dtype(kind)
-            os.chdir(folder)
 
 
 def _described(error: BaseException) -> str:

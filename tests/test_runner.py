@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import auditor
 from auditor import Check, Figure, Finding, Gallery, Item, Skip, Table, Verdict
@@ -472,3 +473,54 @@ def test_a_check_that_is_refused_ends_its_with_blocks(small, photographs):
 
     audited(small, photographs, careless)
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_what_a_check_returns_is_not_lost(small, photographs):
+    @Check
+    def returning(context):
+        """Does it return?"""
+        yield GOOD
+        return Finding("returning.rule", Verdict.FAIL, "as planted")
+
+    assert "has to yield" in findings(audited(small, photographs, returning), "returning")[-1].message
+
+
+DRAWING = """
+import torch
+from torch import nn
+from torch import nn
+from torch.nn import functional as F
+
+
+class Drawing(nn.Module):
+    def __init__(self, alone=False):
+        super().__init__()
+        self.head, self.alone = nn.Linear(3, 4), alone
+
+    def forward(self, images):
+        if self.alone and len(images) > 1:
+            raise ValueError("one image at a time")
+        return self.head(F.dropout(images.mean((2, 3)), 0.5, training=True))
+"""
+
+
+@pytest.fixture
+def drawing_network(tmp_path):
+    (tmp_path / "drawing.py").write_text(DRAWING)
+    torch.manual_seed(0)
+    torch.save(nn.ModuleDict({"head": nn.Linear(3, 4)}).state_dict(), tmp_path / "drawing.pt")
+    return tmp_path / "drawing.pt", f"{tmp_path / 'drawing.py'}:Drawing"
+
+
+def test_a_network_that_draws_gives_the_same_twice(drawing_network, photographs, small):
+    path, arch = drawing_network
+    asked = {"arch": arch, "preprocess": small.preprocess, "check": ("predictions", "saliency")}
+    first, second = (auditor.run(path, photographs, **asked) for _ in range(2))
+    assert [r.evidence for r in first.results] == [r.evidence for r in second.results]
+
+
+def test_a_network_for_single_images_is_audited_one_by_one(drawing_network, photographs, small):
+    path, arch = drawing_network
+    asked = {"arch": arch, "arch_arg": {"alone": True}, "preprocess": small.preprocess, "batch_size": 1}
+    found = auditor.run(path, photographs, check=("predictions", "preprocess", "saliency"), **asked)
+    assert [r.check for r in found.results if r.verdict is Verdict.ERROR] == []

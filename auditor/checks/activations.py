@@ -91,6 +91,11 @@ def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterat
     if seen.images < few:
         yield Finding(rule, Verdict.SKIP, f"{seen.images} images are too few (under {few}) to call a channel silent")
         return
+    for layer in [layer for layer in rectified if not np.isfinite(seen.highest(layer)).any()]:
+        yield Finding(rule, Verdict.SKIP, "no output is a number, so that no channel is judged", subject=layer.name)
+        rectified.remove(layer)
+    if not rectified:
+        return
     shares = [len(silent(seen, layer)) / len(seen.highest(layer)) for layer in rectified]
     for layer, share in zip(rectified, shares, strict=True):
         yield _dead_in(layer, silent(seen, layer), share, seen, warn, fail)

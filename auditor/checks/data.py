@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from auditor.check import Check, Share, Steps
@@ -28,12 +29,18 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     """
     readability = yield Readability()
     yield _unreadable(readability, unreadable_fail)
-    yield _classes(context)
+    left_out = {name for name, _ in readability.unreadable}
+    labels = [
+        label
+        for name, label in zip(context.data.listing.names, context.data.labels.indices, strict=True)
+        if name not in left_out
+    ]
+    yield _classes(context, labels)
     if readability.unreadable:
         yield Table(
             "Files left out", "Each file that could not be read, and why.", ("file", "reason"), readability.unreadable
         )
-    counts = Counter(label for label in context.data.labels.indices if label is not None)
+    counts = Counter(label for label in labels if label is not None)
     if counts:
         yield Table(
             "Images by class",
@@ -59,7 +66,7 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
     )
 
 
-def _classes(context: Context) -> Finding:
+def _classes(context: Context, labels: Sequence[int | None]) -> Finding:
     rule = "data.classes"
     if context.data_problem:
         return Finding(
@@ -68,7 +75,6 @@ def _classes(context: Context) -> Finding:
             context.data_problem,
             detail="Name the folders as the classes, or name the classes in their order with --classes.",
         )
-    labels = context.data.labels.indices
     if all(label is None for label in labels):
         return Finding(rule, Verdict.SKIP, "the images have no labels, so that nothing can be said of accuracy")
     present = len({label for label in labels if label is not None})

@@ -51,10 +51,16 @@ class _Watch(TorchDispatchMode):
         return output
 
     def feeding(self, last: Tensor) -> tuple[Ending, Tensor] | None:
-        """Return the operator that made `last` and what fed it, if it was one of those watched."""
+        """Return the operator that made `last`, `[n, k]`, and what fed it, if it was one of those watched.
+
+        A part of what it made, or that turned round, is another thing.
+        """
         for kind, fed, made in self.calls:
-            if made.data_ptr() == last.data_ptr() and made.numel() >= last.numel():
-                return kind, fed
+            if made.data_ptr() != last.data_ptr() or not made.ndim:
+                continue
+            whole = made.reshape(len(made), -1)  # n k
+            if (whole.shape[1], whole.stride()) == (last.shape[1], last.stride()) and len(whole) >= len(last):
+                return kind, fed.reshape(len(fed), -1)
         return None
 
 
@@ -78,7 +84,7 @@ def before(kind: Ending, module: nn.Module, images: Tensor, scores_in: Callable[
     with _Watch() as watch:
         last = scores_in(module(images))
     found = watch.feeding(last)
-    return _logarithms(kind, last) if found is None else found[1].flatten(1)[: len(last)]
+    return _logarithms(kind, last) if found is None else found[1][: len(last)]
 
 
 def _logarithms(kind: Ending, last: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from auditor.errors import ArchitectureError, UsageError
 from auditor.model.ending import Ending, before, ending
 from auditor.model.layers import LayerTable, trace
+from auditor.model.preserve import Snapshot
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Network:
             ArchitectureError: It refuses images of `input_shape`, or gives no scores.
         """
         module.to(device)
+        found = Snapshot(module)
         example = torch.zeros(1, *input_shape, device=device)
         layout = _layout(module, example)
         example = example.contiguous(memory_format=layout)
@@ -60,6 +62,9 @@ class Network:
                 f"the network refuses an image of {size} ({type(error).__name__}: {reason}); "
                 "tell the size and colours that it takes with --preprocess"
             ) from error
+        if found.changes():
+            found.restore()
+            _lay(module, layout)
         return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end, layout)
 
     @cached_property
@@ -78,9 +83,9 @@ class Network:
     def run_once(self) -> None:
         """Run the network on a blank image and on a few of noise, to see what that changes."""
         noise = torch.randn(3, *self.input_shape, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            self.scores(torch.zeros(1, *self.input_shape))
-            self.scores(noise)
+        for images in (torch.zeros(1, *self.input_shape), noise):
+            with torch.no_grad(), suppress(Exception, SystemExit):  # some take one image only; the checks will tell
+                self.scores(images)
 
     def observe(self, images: Float[Tensor, "n c h w"], taps: Sequence[str]) -> dict[str, Tensor]:
         """Return what the named modules give for some images, as it was before anything wrote over it."""
@@ -111,14 +116,20 @@ def _layout(module: nn.Module, example: Tensor) -> torch.memory_format:
     """Return channels_last where the network takes it; one that says `x.view(len(x), -1)` does not."""
     if isinstance(module, torch.jit.ScriptModule):
         return torch.contiguous_format
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
+        _lay(module, torch.channels_last)
         with torch.no_grad():
             module(example.contiguous(memory_format=torch.channels_last))
     except Exception:  # whatever is wrong is told when it runs as it was trained
-        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        _lay(module, torch.contiguous_format)
         return torch.contiguous_format
     return torch.channels_last
+
+
+def _lay(module: nn.Module, layout: torch.memory_format) -> None:
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
 def scores_in(output: Any) -> Float[Tensor, "n k"]:
@@ -133,12 +144,18 @@ def scores_in(output: Any) -> Float[Tensor, "n k"]:
         output = output.logits
     elif isinstance(output, Sequence) and output:
         output = output[0]
-    if not isinstance(output, Tensor) or output.ndim < 2 or output[0].numel() != output.shape[1]:
+    if isinstance(output, Tensor) and output.ndim == 1:
+        output = output[:, None]
+    if not isinstance(output, Tensor) or output.ndim < 2 or not output.is_floating_point() or not _is_rows(output):
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ArchitectureError(
             f"the network gives {shape} for a batch of images, but a classifier gives [images, classes]"
         )
     return output.flatten(1)
+
+
+def _is_rows(output: Tensor) -> bool:
+    return 0 < output.shape[1] == output[0].numel()
 
 
 def as_classes(scores: Float[Tensor, "n _"]) -> Float[Tensor, "n k"]:

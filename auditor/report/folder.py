@@ -44,13 +44,21 @@ def staged(folder: Path, *, replaces: tuple[str, ...] = NAMES) -> Iterator[Path]
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if (folder / RECORD).exists():
-        return
     foreign = [name for name in NAMES if (folder / name).exists()]
-    if foreign:
+    if foreign and not _is_record(folder / RECORD):
         raise OutputError(
-            f"{folder} holds {foreign[0]!r} but no {RECORD}, so no audit wrote it: choose another folder or remove it"
+            f"{folder} holds {foreign[0]!r} but no {RECORD} of an audit, so no audit wrote it: "
+            "choose another folder or remove it"
         )
+
+
+def _is_record(path: Path) -> bool:
+    """Return whether a file is the record of an audit, whole or damaged."""
+    try:
+        beginning = path.read_text(encoding="utf-8", errors="replace")[:400]
+    except OSError:
+        return False
+    return '"schema"' in beginning and '"verdict"' in beginning
 
 
 def _move_in(stage: Path, folder: Path, replaces: tuple[str, ...]) -> None:

@@ -222,3 +222,19 @@ def test_no_better_than_chance_warns_whatever_was_asked_for(small, photographs, 
 def test_a_gradient_that_is_no_number_fails(small, photographs, tmp_path):
     (finding,) = found(audit(small, photographs, damaged(small, tmp_path, nan)), "saliency.nonfinite")
     assert (finding.verdict, finding.n) == (Verdict.FAIL, 3)
+
+
+def test_a_layer_of_no_numbers_is_not_judged(small, photographs, tmp_path):
+    def throughout(state):
+        state["conv2.weight"].fill_(float("nan"))
+
+    dead = found(audit(small, photographs, damaged(small, tmp_path, throughout)), "activations.dead")
+    assert [f.verdict for f in dead if f.subject == "conv2"] == [Verdict.SKIP]
+
+
+def test_unreadable_files_are_no_images_of_their_class(small, photographs, tmp_path):
+    shutil.copytree(photographs, tmp_path / "data")
+    for file in (tmp_path / "data" / "cat").iterdir():
+        file.write_bytes(b"nothing")
+    audited = audit(small, tmp_path / "data", small.checkpoint)
+    assert found(audited, "data.classes")[0].value == 3

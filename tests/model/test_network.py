@@ -100,7 +100,15 @@ def test_finds_the_scores_in_what_a_network_gives(ending):
     torch.testing.assert_close(network(Scores(ending)).scores(images), Scores()(images))
 
 
-@pytest.mark.parametrize("ending", [lambda s: s[:, 0], lambda s: "text", lambda s: s[:, :, None].expand(-1, -1, 7)])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda s: "text",
+        lambda s: s[:, :, None].expand(-1, -1, 7),
+        lambda s: s[:, :0],
+        lambda s: s.argmax(1, keepdim=True),
+    ],
+)
 def test_refuses_what_is_no_classifier(ending):
     with pytest.raises(ArchitectureError, match=r"a classifier gives \[images, classes\]"):
         network(Scores(ending))
@@ -179,3 +187,40 @@ def test_a_network_that_views_its_maps_is_run_as_it_was_trained():
     assert found.layout is torch.contiguous_format
     torch.testing.assert_close(found.scores(images), found.module(images))
     assert network(Scores()).layout is torch.channels_last
+
+
+@pytest.mark.parametrize("ending", [lambda s: s[:, 0], lambda s: torch.sigmoid(s[:, 0])])
+def test_one_number_an_image_is_a_single_output(ending):
+    images = torch.randn(6, *SHAPE)
+    scores = network(Scores(ending)).scores(images)
+    torch.testing.assert_close(scores[:, 1] - scores[:, 0], Scores()(images)[:, 0])
+
+
+def test_a_part_of_a_softmax_is_not_taken_for_the_whole():
+    images = torch.randn(3, *SHAPE)
+    sliced = network(Scores(lambda s: F.softmax(s, 1)[:, :3]))
+    assert sliced.scores(images).shape == (3, 3)
+    turned = network(Scores(lambda s: F.softmax(s.t(), 0).t()))
+    torch.testing.assert_close(turned.scores(images).softmax(1), Scores()(images).softmax(1))
+
+
+def test_a_network_with_kernels_in_three_dimensions_runs():
+    class Deep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv3d(1, 4, 3, padding=1), nn.Linear(4, 3)
+
+        def forward(self, images):
+            return self.head(self.conv(images[:, None]).mean((2, 3, 4)))
+
+    assert network(Deep()).outputs == 3
+
+
+def test_a_network_that_trains_itself_when_run_is_handed_on_as_it_was_found():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    model.register_forward_pre_hook(lambda module, inputs: module.train() and None)
+    found = network(model)
+    assert model[1].num_batches_tracked == 0
+    assert torch.equal(model[1].running_mean, torch.zeros(4))
+    assert not model[1].training
+    assert found.layout is torch.channels_last

@@ -141,3 +141,11 @@ def test_reports_are_made_without_torch(tmp_path):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_record_of_something_else_protects_the_files_beside_it(tmp_path):
+    (tmp_path / "audit.json").write_text('{"my": "file"}')
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(OutputError, match="no audit wrote it"):
+        report.write(audit(), tmp_path, formats=("json",))
+    assert (tmp_path / "report.html").read_text() == "mine"
