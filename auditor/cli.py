@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from auditor import __version__, assignments, configfile, plugins
+from auditor import __version__, assignments, configfile, plugins, wording
 from auditor.config import FORMATS, Settings, known, load
 from auditor.configfile import File
 from auditor.errors import AuditorError, OutputError, UsageError
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refused(message: str, code: int, error: BaseException | None = None) -> int:
     if error:
         click.echo("".join(traceback.format_exception(error)), err=True)
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {wording.printable(' '.join(message.split()))}", err=True)
     return code
 
 
@@ -151,6 +151,7 @@ def templates(export: Path, **_: Any) -> None:
 def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     settings, found = _understood(checkpoint, given, file)
     selected(found.checks, settings)
+    _refuse_report_among_images(settings)
     _refuse_unwritable(settings.folder)
     templates = _templates(settings, found)
     from auditor import report, runner
@@ -207,6 +208,16 @@ def _templates(settings: Settings, found: Plugins) -> tuple[Path, ...]:
     if not settings.templates.is_dir():
         raise UsageError(f"--templates is {str(settings.templates)!r}, but no folder is there")
     return (settings.templates, *found.templates)
+
+
+def _refuse_report_among_images(settings: Settings) -> None:
+    """Refuse an output folder that the next audit would read as images."""
+    data, out = Path(settings.data or "").resolve(), settings.folder.resolve()
+    if settings.data and data.is_dir() and out.is_relative_to(data):
+        raise OutputError(
+            f"the report would lie in {settings.folder}, among the images of {settings.data}, and be read as some "
+            "the next time; choose another folder with --out"
+        )
 
 
 def _refuse_unwritable(folder: Path) -> None:

@@ -57,9 +57,9 @@ class Settings:
     preprocess: Mapping[str, Any] | str | None = None
     device: str = "auto"
     amp: bool = False
-    batch_size: Positive | None = None
+    batch_size: Annotated[int, Range(1, 65536)] | None = None
     workers: Whole | None = None
-    threads: Positive | None = None
+    threads: Annotated[int, Range(1, 1024)] | None = None
     samples: Positive = 8
     seed: Whole = 0
     expression: str = ""
@@ -175,7 +175,13 @@ class _Table:
         return dashes + key.replace("_", "-")
 
     def _path(self, text: str) -> Path:
-        """Return the path that a flag means from here, and a file from its own folder."""
+        """Return the path that a flag means from here, and a file from its own folder.
+
+        Raises:
+            UsageError: There is no text, which would mean the folder that one happens to be in.
+        """
+        if not text.strip():
+            raise UsageError("a path is empty; is the variable set that it comes from?")
         return Path(shown(self.path.parent / Path(text).expanduser())) if self.path else Path(text)
 
     def _data(self, value: Any) -> str:
@@ -219,9 +225,15 @@ class _Table:
         return {o: check.coerce(o, v) for o, v in underscored(_mapping(f"checks.{name}", table)).items()}
 
     def _levels(self, value: Any) -> dict[str, str]:
-        rules = [rule for check in self.checks.values() for rule in check.rules]
         levels = _mapping("levels", value)
-        return {known("rule", r, rules): options.coerce(f"levels.{r}", v, Level) for r, v in levels.items()}
+        return {self._rule(r): options.coerce(f"levels.{r}", v, Level) for r, v in levels.items()}
+
+    def _rule(self, name: str) -> str:
+        """Return the name of a rule; a check that documents none may have any under its own name."""
+        owner = self.checks.get(name.partition(".")[0])
+        if owner is not None and not owner.rules and "." in name:
+            return name
+        return known("rule", name, [rule for check in self.checks.values() for rule in check.rules])
 
     def _preprocess(self, value: Any) -> Mapping[str, Any] | str:
         if isinstance(value, Mapping):

@@ -126,10 +126,26 @@ class Context:
             parts = tensors.split(self.batch_size)
             scores = torch.cat([self.network.scores(part) for part in parts]).cpu().numpy()
         pixels = self.preprocess.pixels(tensors)
+        for array in (pixels, scores):
+            array.setflags(write=False)
+        vars(self)["_kept"] = tensors.clone()
         return tuple(
             Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
             for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
         )
+
+    def changed_samples(self) -> list[str]:
+        """Put back what was written into the samples' tensors, and name it."""
+        import torch
+
+        if "samples" not in vars(self):
+            return []
+        changed = []
+        for sample, kept in zip(self.samples, vars(self)["_kept"], strict=True):
+            if not torch.equal(sample.tensor, kept):
+                sample.tensor.copy_(kept)
+                changed.append(f"the sample {sample.name} has other numbers")
+        return changed
 
     def random(self, purpose: str) -> torch.Generator:
         """Return a stream of random numbers of its own for each purpose, the same in every run."""

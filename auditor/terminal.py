@@ -17,6 +17,7 @@ from rich.text import Text
 
 from auditor.check import Check
 from auditor.results import Audit, Exit, Finding, Provenance, Result, Verdict
+from auditor.wording import printable
 
 _STYLES = {
     Verdict.SKIP: "yellow",
@@ -65,7 +66,7 @@ class Terminal:
             return
         self._out.print(f"[bold]auditor {about.versions.get('auditor', '')}[/] on {escape(about.device)}")
         for name, text in _header(about, checks):
-            self._out.print(f"[dim]{name:<11}[/] {escape(text)}", soft_wrap=True)
+            self._out.print(f"[dim]{name:<11}[/] {escape(printable(text))}", soft_wrap=True)
         self._out.print()
 
     @contextmanager
@@ -138,14 +139,14 @@ class Terminal:
 
     def _finding(self, finding: Finding) -> None:
         line = Text(f"{finding.verdict!s:<5} ", _STYLES[finding.verdict])
-        line.append(finding.rule, "bold")
+        line.append(printable(finding.rule), "bold")
         if finding.subject:
-            line.append(f" [{finding.subject}]")
-        line.append(f"  {finding.message}")
+            line.append(f" [{printable(finding.subject)}]")
+        line.append(f"  {printable(finding.message)}")
         self._out.print(line, soft_wrap=True)
         broken = finding.verdict is Verdict.ERROR
         if finding.detail and not self._quiet and (self._verbose or not broken):
-            self._out.print(Text(_indented(finding.detail), "dim"), soft_wrap=True)
+            self._out.print(Text(_indented(printable(finding.detail)), "dim"), soft_wrap=True)
 
     def _slowest(self, audit: Audit) -> None:
         slowest = sorted(audit.results, key=lambda r: -r.seconds)[: self._durations]

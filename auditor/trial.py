@@ -132,10 +132,11 @@ class Trial:
                 self._steps.close()
 
     def _hand_back(self) -> None:
-        if changes := self.snapshot.changes():
+        changes = [*self.snapshot.changes(), *self.context.changed_samples()]
+        if changes:
             self.snapshot.restore()
             first = ", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
-            self._note("modified", Verdict.ERROR, f"changed the network, which was put back: {first}")
+            self._note("modified", Verdict.ERROR, f"changed what all checks share, and it was put back: {first}")
 
     def _note(self, rule: str, verdict: Verdict, message: str, detail: str = "") -> None:
         self.evidence.append(Finding(f"{self.check.name}.{rule}", verdict, message, detail=detail))

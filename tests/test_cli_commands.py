@@ -120,7 +120,7 @@ def test_suggests_the_flag_that_was_meant(auditor):
     ("arguments", "expected"),
     [
         (["run"], "Missing argument 'CHECKPOINT'"),
-        (["run", "net.pt", "--batch-size", "0"], "--batch-size is '0', but has to be a whole number, at least 1"),
+        (["run", "net.pt", "--batch-size", "0"], "--batch-size is '0', but has to be a whole number, from 1 to 65536"),
         (["run", "net.pt", "--device", "gpu"], "--device is 'gpu', but has to be auto, cpu, cuda, cuda:N or mps"),
         (["run", "net.pt", "-o", "weights"], "-o is 'weights', but has to be CHECK.OPTION=VALUE"),
         (["run", "net.pt", "-o", "wights.a=1"], "no check is called 'wights'; did you mean 'weights'?"),
@@ -218,3 +218,27 @@ def test_without_a_command_it_shows_what_there_is(auditor):
 def test_answers_without_loading_torch(arguments):
     script = "import sys, auditor.cli; auditor.cli.main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--threads", "99999999"], "from 1 to 1024"),
+        (["--batch-size", "99999999999999999999"], "from 1 to 65536"),
+        (["--data", ""], "a path is empty"),
+        (["--out", ""], "a path is empty"),
+        (["--data", "."], "among the images"),
+    ],
+)
+def test_values_that_would_do_harm_are_refused(auditor, here, flags, words):
+    (here / "net.pt").write_bytes(b"never read")
+    code, out, err = auditor("run", "net.pt", *flags)
+    assert code == 4
+    assert words in " ".join((out + err).split())
+
+
+def test_what_would_steer_a_terminal_is_shown_as_a_mark(auditor, here):
+    code, out, err = auditor("run", "x\x1b[2J\x07.pt")
+    assert code == 4
+    assert "\x1b" not in out + err
+    assert "\x07" not in out + err

@@ -144,7 +144,7 @@ def test_a_level_takes_the_place_of_a_rule_s_own(from_file):
     ("text", "message"),
     [
         ("batchsize = 3", "auditor.toml: no setting is called 'batchsize'; did you mean 'batch-size'?"),
-        ("batch-size = 0", "auditor.toml: batch-size is 0, but has to be a whole number, at least 1"),
+        ("batch-size = 0", "auditor.toml: batch-size is 0, but has to be a whole number, from 1 to 65536"),
         ("seed = 'one'", "auditor.toml: seed is 'one', but has to be a whole number, at least 0"),
         ("strict = 1", "auditor.toml: strict is 1, but has to be true or false"),
         ("out = 3", "auditor.toml: out is 3, but has to be text"),
@@ -181,7 +181,7 @@ def test_lists_the_options_that_there_are(from_file):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"batch_size": "many"}, "--batch-size is 'many', but has to be a whole number, at least 1"),
+        ({"batch_size": "many"}, "--batch-size is 'many', but has to be a whole number, from 1 to 65536"),
         ({"device": "gpu"}, "--device is 'gpu'"),
         ({"check": ("edge",)}, "no check is called 'edge'; did you mean 'edges'?"),
         ({"checks": {"edges": {"window": "0"}}}, "edges.window is '0', but has to be a whole number, at least 1"),

@@ -524,3 +524,23 @@ def test_a_network_for_single_images_is_audited_one_by_one(drawing_network, phot
     asked = {"arch": arch, "arch_arg": {"alone": True}, "preprocess": small.preprocess, "batch_size": 1}
     found = auditor.run(path, photographs, check=("predictions", "preprocess", "saliency"), **asked)
     assert [r.check for r in found.results if r.verdict is Verdict.ERROR] == []
+
+
+def test_a_check_that_writes_into_the_samples_is_an_error_and_they_are_put_back(small, photographs):
+    shades = []
+
+    @Check
+    def blacking(context):
+        """Does it paint?"""
+        context.samples[0].tensor.zero_()
+        yield GOOD
+
+    @Check
+    def looking(context):
+        """What is there?"""
+        shades.append(context.samples[0].tensor.abs().max().item())
+        yield GOOD
+
+    found = audited(small, photographs, blacking, looking)
+    assert findings(found, "blacking")[-1].rule == "blacking.modified"
+    assert shades[0] > 0

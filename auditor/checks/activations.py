@@ -179,7 +179,7 @@ def _gallery(layer: Layer, samples: Sequence[Sample], maps: Maps, strongest: NDA
         items.append(Item(pictures.photo(sample.pixels, 160), sample.name, file=sample.name))
         items += [_item(layer, sample, int(c), own[c], limit) for c in order]
     count, height, width = layer.output
-    scale = pictures.heat_scale(0.0, limit, "output after the rectifier")
+    scale = pictures.heat_scale(0.0, limit, "what reaches the rectifier, 0 where it is below")
     return Gallery(
         f"Layer {layer.name}",
         f"{count} maps of {height} x {width}; the channels that respond most to each image, with their highest output.",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditor.context import Context
     from auditor.methods.kernels import Pair
 
-_GREYS = ("#000000", "#808080", "#ffffff")
+_GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in (*range(0, 256, 4), 255))
 _CHANCE = 0.05  # expected pairs by chance over which a layer's duplicates say nothing
 
 

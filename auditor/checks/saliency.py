@@ -111,6 +111,8 @@ def _row(context: Context, sample: Sample, maps: Sequence[NDArray[np.float32]]) 
 def _item(context: Context, sample: Sample, rank: int, values: NDArray[np.float32], high: float) -> Item:
     c = int(sample.ranked[rank])
     name = f"{('answer', 'runner-up')[rank]}: {context.classes[c]} ({sample.probabilities[c]:.0%})"
+    if not np.isfinite(sample.scores).all():
+        name = "no answer: scores that are no number"
     if not np.isfinite(values).any():
         return Item(pictures.heat(np.zeros_like(values), low=0.0, high=1.0), f"{name}: no number anywhere")
     row, column = np.unravel_index(np.nanargmax(np.where(np.isfinite(values), values, np.nan)), values.shape)

@@ -62,7 +62,7 @@ def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> List
     """
     found = _SCHEME.match(source)
     if found and found[0] in schemes:
-        return _of_plugin(source, schemes[found[0]](source[found.end() + 1 :]))
+        return _of_plugin(source, _entries(source, schemes[found[0]], source[found.end() + 1 :]))
     path = Path(source).expanduser()
     if path.is_dir():
         return _of_folder(path)
@@ -138,8 +138,22 @@ def _of_manifest(path: Path) -> Listing:
     return Listing(root, files, tuple(_name(f, root) for f in files), tuple(e.label for e in entries))
 
 
-def _of_plugin(source: str, found: Iterable[tuple[Path, Label]]) -> Listing:
-    entries = [(Path(path), label) for path, label in found]
+def _entries(source: str, scheme: Scheme, rest: str) -> list[tuple[Path, Label]]:
+    """Return what a plugin's source lists.
+
+    Raises:
+        DataError: It broke, or lists something else than paths with labels.
+    """
+    try:
+        return [(Path(path), label) for path, label in scheme(rest)]
+    except (Exception, SystemExit) as error:  # foreign code may raise anything
+        raise DataError(
+            f"data source {source} broke: {type(error).__name__}: {' '.join(str(error).split())}; "
+            "it has to list pairs of a path and a label"
+        ) from error
+
+
+def _of_plugin(source: str, entries: list[tuple[Path, Label]]) -> Listing:
     if not entries:
         raise DataError(f"data source {source} lists no image")
     files = tuple(path for path, _ in entries)

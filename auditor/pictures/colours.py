@@ -54,7 +54,7 @@ def signed_scale(limit: float, label: str = "") -> Scale:
     return Scale(-float(limit), float(limit), _stops(signed_ramp()), label)
 
 
-def _stops(ramp: UInt8[NDArray[np.uint8], "steps 3"], count: int = 17) -> tuple[str, ...]:
+def _stops(ramp: UInt8[NDArray[np.uint8], "steps 3"], count: int = 65) -> tuple[str, ...]:
     chosen = ramp[np.linspace(0, len(ramp) - 1, count).round().astype(int)]
     return tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in chosen)
 

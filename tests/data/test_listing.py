@@ -162,3 +162,9 @@ def test_a_source_that_lists_nothing_is_refused() -> None:
 def test_a_listing_is_a_value(tree: Path) -> None:
     assert listing(str(tree)) == listing(str(tree))
     assert isinstance(listing(str(tree)), Listing)
+
+
+@pytest.mark.parametrize("source", [lambda rest: [1, 2], lambda rest: None, lambda rest: [("a.png", "cat", 3)]])
+def test_a_source_that_breaks_is_named_in_one_line(source) -> None:
+    with pytest.raises(DataError, match=r"data source mine:x broke: .*pairs of a path and a label"):
+        listing("mine:x", schemes={"mine": source})
