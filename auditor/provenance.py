@@ -1,4 +1,4 @@
-"""What was audited, with what, and how: everything needed to run the same audit again."""
+"""What was audited, with what, and how."""
 
 from __future__ import annotations
 
@@ -84,11 +84,14 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "arch_args": dict(settings.arch_args),
         "batch_size": settings.batch_size,
         "checks": list(settings.checks),
+        "classes": settings.classes and settings.classes.name,
         "expression": settings.expression,
         "levels": dict(settings.levels),
+        "plugins": list(settings.plugins),
         "options": {check: dict(options) for check, options in settings.options.items()},
         "samples": settings.samples,
         "strict": settings.strict,
+        "threads": settings.threads,
     }
     return {name: value for name, value in chosen.items() if value not in (None, "", False, [], {})}
 

@@ -240,7 +240,7 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Everything needed to run the same audit again."""
+    """What was audited, with what, and how."""
 
     checkpoint: CheckpointFacts
     architecture: ArchitectureFacts

@@ -1,8 +1,9 @@
-"""Texts that come from files and plugins, made fit to be shown."""
+"""Words for what is shown: texts of files and plugins made harmless, long lists cut short."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -10,3 +11,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 def printable(text: str) -> str:
     """Return a text with a mark in place of what would steer a terminal or can't be encoded; lines stay."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def some(items: Iterable[object], most: int = 12) -> str:
+    """Return the first of some items, with commas, and how many more there are."""
+    listed = [str(item) for item in items]
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

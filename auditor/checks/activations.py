@@ -13,6 +13,7 @@ from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
 from auditor.results import Arrays, Figure, Finding, Gallery, Item, Table, Verdict, at_most
+from auditor.wording import some
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample
@@ -122,13 +123,8 @@ def _dead_in(
         value=share,
         limit=fail if verdict is Verdict.FAIL else warn,
         n=seen.images,
-        detail=f"{advice}Channels: {_some(channels)}" if len(channels) and verdict > Verdict.PASS else "",
+        detail=f"{advice}Channels: {some(channels)}" if len(channels) and verdict > Verdict.PASS else "",
     )
-
-
-def _some(indices: NDArray[np.int64]) -> str:
-    shown = ", ".join(str(i) for i in indices[:12])
-    return shown + (f" and {len(indices) - 12} more" if len(indices) > 12 else "")
 
 
 def silent(seen: ChannelStatistics, layer: Layer) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.results import Finding, Table, Verdict
+from auditor.wording import some
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,12 +76,8 @@ def _left_out(names: Sequence[str]) -> Iterator[Finding]:
             f"{len(names)} tensors beside the network's belong to a loss or a metric and were left out",
             value=len(names),
             unit="tensors",
-            detail=_some(names),
+            detail=some(names),
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -> Finding:
@@ -93,7 +90,7 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -
         value=len(names),
         limit=0,
         unit="tensors",
-        detail=f"{advice} They are: {_some(names)}",
+        detail=f"{advice} They are: {some(names)}",
     )
 
 
@@ -124,7 +121,7 @@ def _batch_norm(module: nn.Module) -> Finding:
         limit=0,
         unit="layers",
         n=len(statistics),
-        detail=f"Save the buffers with the parameters: state_dict(), not parameters(). They are: {_some(fresh)}",
+        detail=f"Save the buffers with the parameters: state_dict(), not parameters(). They are: {some(fresh)}",
     )
 
 

@@ -13,6 +13,7 @@ from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.model.convolutions import Convolution, convolutions
 from auditor.results import Figure, Finding, Scale, Table, Verdict, at_most
+from auditor.wording import some
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -126,10 +127,10 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
             value=share,
             limit=warn,
             n=n,
-            detail=f"They cost time and do nothing; prune them, or regularise less. Indices: {_some(layer.dead)}",
+            detail=f"They cost time and do nothing; prune them, or regularise less. Indices: {some(layer.dead)}",
         )
     if not bad:
-        few = {layer.layer: _some(layer.dead) for layer in layers if len(layer.dead)}
+        few = {layer.layer: some(layer.dead) for layer in layers if len(layer.dead)}
         count = sum(len(layer.dead) for layer in layers)
         message = f"{count or 'none'} of {total} filters are near zero, and no layer has many of them"
         worst = max(len(layer.dead) / len(layer.values) for layer in layers)
@@ -222,8 +223,3 @@ def _table(layers: Sequence[Kernels]) -> Table:
 
 def _listed(few: Mapping[str, str]) -> str:
     return "; ".join(f"{layer}: {which}" for layer, which in few.items())
-
-
-def _some(indices: NDArray[np.int64]) -> str:
-    shown = ", ".join(str(i) for i in indices[:12])
-    return shown + (f" and {len(indices) - 12} more" if len(indices) > 12 else "")

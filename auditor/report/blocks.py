@@ -51,14 +51,13 @@ class FindingBlock:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A colour bar with its numbers; `stops` are offsets in percent and colours."""
+    """A colour bar with its numbers; `stops` are colours, evenly spaced."""
 
-    id: str
     low: str
     middle: str
     high: str
     label: str
-    stops: tuple[tuple[str, str], ...]
+    stops: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,6 @@ class Blocks:
     def __init__(self, medium: Medium, album: Album) -> None:
         self._medium = medium
         self._album = album
-        self._bars = 0
 
     def of(self, piece: Figure | Gallery | Table) -> Block:
         match piece:
@@ -219,12 +217,9 @@ class Blocks:
     def _bar(self, scale: Scale | None) -> Bar | None:
         if scale is None:
             return None
-        self._bars += 1
         colours = [colour for colour in scale.colours if _COLOUR.fullmatch(colour)]
-        last = max(len(colours) - 1, 1)
-        stops = tuple((f"{100 * index / last:.4g}%", colour) for index, colour in enumerate(colours))
         low, middle, high = (wording.decimal(v) for v in (scale.low, (scale.low + scale.high) / 2, scale.high))
-        return Bar(f"bar-{self._bars}", low, middle, high, scale.label, stops)
+        return Bar(low, middle, high, scale.label, tuple(colours))
 
     def _cut(self, detail: str) -> str:
         """Keep the end: a traceback says last what happened."""

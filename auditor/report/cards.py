@@ -51,7 +51,7 @@ def imprint(audit: Audit) -> tuple[Fact, ...]:
 
 
 def provenance(audit: Audit) -> tuple[Card, ...]:
-    """Return everything that is needed to run the same audit again."""
+    """Return what was audited, with what, and how."""
     facts = audit.provenance
     run = (
         Fact("Started", wording.date(facts.started)),
