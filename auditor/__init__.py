@@ -21,6 +21,7 @@ from auditor.results import (
     at_least,
     at_most,
 )
+from auditor.unit import Unit
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -46,6 +47,7 @@ __all__ = [
     "Skip",
     "Steps",
     "Table",
+    "Unit",
     "Verdict",
     "at_least",
     "at_most",

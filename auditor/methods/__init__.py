@@ -10,25 +10,60 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.methods.averaged import integrated_gradients, smooth_grad
     from auditor.methods.calibration import calibration_of
-    from auditor.methods.gradients import gradient, saliency
+    from auditor.methods.cam import Location, enlarged, grad_cam, guided_grad_cam, last_maps
+    from auditor.methods.correlation import rank_correlation
+    from auditor.methods.explanation import Explanation, explain
+    from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.kernels import chance_pairs, dead, duplicates
     from auditor.methods.proportion import wilson
+    from auditor.methods.rectifiers import NoRectifier
+    from auditor.unit import Unit
 
-__all__ = ["calibration_of", "chance_pairs", "dead", "duplicates", "gradient", "saliency", "wilson"]
+__all__ = [
+    "Explanation",
+    "Location",
+    "NoRectifier",
+    "Unit",
+    "calibration_of",
+    "chance_pairs",
+    "dead",
+    "deconvnet",
+    "duplicates",
+    "enlarged",
+    "explain",
+    "grad_cam",
+    "gradient",
+    "guided_backprop",
+    "guided_grad_cam",
+    "input_x_gradient",
+    "integrated_gradients",
+    "last_maps",
+    "rank_correlation",
+    "saliency",
+    "smooth_grad",
+    "wilson",
+]
 
 _HOMES = {
-    "calibration": ("calibration_of",),
-    "gradients": ("gradient", "saliency"),
-    "kernels": ("chance_pairs", "dead", "duplicates"),
-    "proportion": ("wilson",),
+    "methods.averaged": ("integrated_gradients", "smooth_grad"),
+    "methods.calibration": ("calibration_of",),
+    "methods.cam": ("Location", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
+    "methods.correlation": ("rank_correlation",),
+    "methods.explanation": ("Explanation", "explain"),
+    "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
+    "methods.kernels": ("chance_pairs", "dead", "duplicates"),
+    "methods.proportion": ("wilson",),
+    "methods.rectifiers": ("NoRectifier",),
+    "unit": ("Unit",),
 }
 
 
 def __getattr__(name: str) -> Any:
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
+            return getattr(import_module(f"auditor.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,0 +1,30 @@
+"""How alike two maps order their places.
+
+C. Spearman: The Proof and Measurement of Association between Two Things. 1904.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+
+def rank_correlation(a: Float[NDArray[np.floating], "*shape"], b: Float[NDArray[np.floating], "*shape"]) -> float:
+    """Return Spearman's correlation, -1 to 1; NaN where one of the two is the same everywhere.
+
+    Equal values share the mean of their ranks.
+    """
+    first, second = (ranks(values.ravel()) for values in (a, b))
+    first, second = first - first.mean(), second - second.mean()
+    length = math.sqrt(float(first @ first) * float(second @ second))
+    return float(first @ second) / length if length else math.nan
+
+
+def ranks(values: Float[NDArray[np.floating], " n"]) -> Float[NDArray[np.float64], " n"]:
+    """Return the rank of each value from 1; equal ones share their mean rank."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return np.asarray((last - (count - 1) / 2)[place], dtype=np.float64)

@@ -1,0 +1,230 @@
+"""One forward pass, kept so that many signals can be sent back through it.
+
+Nothing of the model is changed: the hooks that watch its layers are gone before `record` returns, the rules for
+rectifiers act on the graph of this one pass, and no gradient of a parameter is ever computed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+from auditor.errors import did_you_mean
+from auditor.methods.grid import as_maps
+from auditor.methods.rectifiers import (
+    Activations,
+    NoRectifier,
+    Rule,
+    activations_among,
+    applied,
+    is_rectifier,
+    nodes_behind,
+    operator,
+    rectified,
+)
+
+Model = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Passage:
+    """What a layer gave in one forward pass.
+
+    Attributes:
+        values: Its output, as it was before anything wrote over it.
+        edge: Its place in the graph.
+    """
+
+    values: Tensor
+    edge: GradientEdge
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One forward pass.
+
+    Attributes:
+        images: The leaf of the graph, `[n, c, h, w]`.
+        scores: `[n, k]`.
+        scores_edge: The place in the graph of the scores before a softmax.
+        passages: What the watched layers gave, by name.
+    """
+
+    images: Tensor
+    scores: Tensor
+    scores_edge: GradientEdge
+    passages: Mapping[str, Passage]
+    _behind: dict[Node, list[Node]] = field(default_factory=dict)
+
+    def nodes(self, start: GradientEdge) -> list[Node]:
+        """Return every node that a signal from `start` may meet."""
+        if start.node not in self._behind:
+            self._behind[start.node] = nodes_behind(start.node)
+        return self._behind[start.node]
+
+    def activations(self, start: GradientEdge) -> Activations:
+        return activations_among(self.nodes(start))
+
+    def back(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge], rule: Rule) -> list[Tensor]:
+        """Send a signal back from `start` and return what arrives at each of `ends`.
+
+        Raises:
+            NoRectifier: The rule is about rectifiers, and the signal meets none.
+            ValueError: `start` does not depend on one of `ends`.
+        """
+        rectifiers = [] if rule is Rule.GRADIENT else [node for node in self.nodes(start) if is_rectifier(node)]
+        if rule is not Rule.GRADIENT and not rectifiers:
+            raise NoRectifier(_no_rectifier(rule, self.activations(start)))
+        with applied(rule, rectifiers):
+            arrived = self.reach(start, signal, ends)
+        if any(one is None for one in arrived):
+            raise ValueError("the score does not depend on what it is asked about")
+        return [one.detach() for one in arrived if one is not None]
+
+    def reach(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge]) -> Sequence[Tensor | None]:
+        """Return the gradient at each of `ends`, or None where `start` does not depend on it."""
+        return torch.autograd.grad((start,), ends, (signal,), retain_graph=True, allow_unused=True)
+
+    def rectifier_behind(self, passage: Passage) -> Passage | None:
+        """Return what the rectifier gave that alone took the layer's output, if there is one."""
+        place = (passage.edge.node, passage.edge.output_nr)
+        takers = [node for node in self.nodes(self.scores_edge) if place in node.next_functions]
+        if len(takers) != 1 or not is_rectifier(takers[0]):
+            return None
+        return Passage(rectified(takers[0]), GradientEdge(takers[0], 0))
+
+    def maps(self, output: Tensor) -> Float[Tensor, "n c h w"]:
+        """Return a watched layer's output, or what arrived at it, as maps."""
+        height, width = self.images.shape[2:]
+        return as_maps(output, images=len(self.images), size=(height, width))
+
+
+def record(
+    model: Model, images: Float[Tensor, "n c h w"], *, layers: Sequence[str] = (), cut: str | None = None
+) -> Recording:
+    """Run the model, and keep the graph of it and what the named layers gave.
+
+    Args:
+        layers: Modules to watch; of one that runs several times the last run.
+        cut: One of them before which no graph is built: signals go back to it and no farther.
+
+    Raises:
+        ValueError: The images or the scores are not what a classifier takes and gives, a layer does not exist
+            or gave no tensor, or the scores do not depend on the images by differentiable operations.
+    """
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
+    recording = _run(model, images, _watching(_submodules(model, layers), cut), to_images=cut is None)
+    if missing := [name for name in layers if name not in recording.passages]:
+        raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on the images in this pass")
+    return recording
+
+
+def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
+    """Run the model as `record` does and watch every module of it, in the order in which they end.
+
+    The values of a passage may have been written over.
+
+    Raises:
+        ValueError: As `record`, except that a layer may give what it likes.
+    """
+    modules = {name: module for name, module in module_of(model).named_modules() if name}
+    return _run(model, images, _watching(modules, None, copy=False), to_images=True)
+
+
+def module_of(model: Model) -> nn.Module:
+    """Return the network itself, of which layers can be named.
+
+    Raises:
+        ValueError: It is another kind of callable, or one whose modules can't be watched.
+    """
+    module = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
+        kind = type(module or model).__name__
+        raise ValueError(f"layers can be named in an nn.Module, but this is a {kind}, which does not show them")
+    return module
+
+
+def _run(
+    model: Model, images: Tensor, watching: AbstractContextManager[dict[str, Passage]], *, to_images: bool
+) -> Recording:
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
+    with torch.inference_mode(False), torch.enable_grad(), watching as passages:
+        leaf = images.detach().clone().requires_grad_(to_images)
+        scores = model(leaf.clone())  # an in-place operator may come first
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
+        shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
+    if not scores.requires_grad:
+        raise ValueError("the score does not depend on the images by differentiable operations")
+    return Recording(leaf, scores.detach(), _before_softmax(scores), passages)
+
+
+def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
+    if not layers:
+        return {}
+    known = dict(module_of(model).named_modules(remove_duplicate=False))
+    for name in layers:
+        if name not in known or not name:
+            raise ValueError(f"the network has no layer {name!r}{did_you_mean(name, known)}")
+    return {name: known[name] for name in layers}
+
+
+@contextmanager
+def _watching(modules: Mapping[str, nn.Module], cut: str | None, *, copy: bool = True) -> Iterator[dict[str, Passage]]:
+    passages: dict[str, Passage] = {}
+    handles = [
+        module.register_forward_hook(_watch(name, passages, cut=name == cut, copy=copy))
+        for name, module in modules.items()
+    ]
+    try:
+        yield passages
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _watch(
+    name: str, passages: dict[str, Passage], *, cut: bool, copy: bool
+) -> Callable[[nn.Module, Any, Any], Tensor | None]:
+    def watch(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return None
+        if cut:
+            output = output.detach().requires_grad_().clone()  # a leaf bears no in-place operator behind it
+        if output.requires_grad:
+            values = output.detach()
+            passages.pop(name, None)  # of several runs the last counts, and is the latest
+            passages[name] = Passage(values.clone() if copy else values, get_gradient_edge(output))
+        return output if cut else None
+
+    return watch
+
+
+def _before_softmax(scores: Tensor) -> GradientEdge:
+    edge = get_gradient_edge(scores)
+    if operator(edge.node) in ("Softmax", "LogSoftmax"):
+        node, output_nr = edge.node.next_functions[0]
+        return edge if node is None else GradientEdge(node, output_nr)
+    rows = scores.detach()
+    if rows.shape[1] > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-4).all()):
+        warnings.warn(
+            "the scores are probabilities, and what made them is hidden: gradients are those of the probability, "
+            "not of the score before softmax",
+            stacklevel=5,
+        )
+    return edge
+
+
+def _no_rectifier(rule: Rule, met: Activations) -> str:
+    name = "guided backprop" if rule is Rule.GUIDED else "deconvnet"
+    return f"{name} is defined for ReLU, and this network has none ({str(met) or 'no activation function at all'})"

@@ -1,0 +1,178 @@
+"""What a rectifier lets through on the way back: the one thing in which three methods differ.
+
+A rectifier cuts off what is below zero: ReLU, ReLU6, a clamp or a threshold at zero. Here it is a node of
+the autograd graph of a forward pass that has run. So it counts however the network writes it: a module in
+place or not, one module used many times, a function, a tensor's method, TorchScript, and nothing of the
+network is exchanged.
+
+M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. ECCV 2014.
+J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller: Striving for Simplicity: The All Convolutional
+Net. ICLR workshop 2015.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from auditor.errors import Skip
+
+Gradients = tuple[Tensor | None, ...]
+
+
+class Rule(Enum):
+    """How a signal `g` passes a rectifier of the input `x`."""
+
+    GRADIENT = "g where x > 0"
+    DECONVNET = "g where g > 0"
+    GUIDED = "g where x > 0 and g > 0"
+
+
+class NoRectifier(Skip, ValueError):
+    """The network has no rectifier, so that a rule for rectifiers is not defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """The activation functions that a signal meets.
+
+    Attributes:
+        rectifiers: How many calls cut off what is below zero.
+        others: How often each other activation function was called, by name: the rules leave these alone.
+    """
+
+    rectifiers: int
+    others: Mapping[str, int]
+
+    def __str__(self) -> str:
+        other = ", ".join(f"{name} {count}" for name, count in sorted(self.others.items()))
+        return ", ".join(part for part in (f"rectifiers {self.rectifiers}" if self.rectifiers else "", other) if part)
+
+
+_OTHERS = {
+    "Celu": "CELU",
+    "Elu": "ELU",
+    "Gelu": "GELU",
+    "Hardsigmoid": "hard sigmoid",
+    "Hardswish": "hard swish",
+    "LeakyRelu": "leaky ReLU",
+    "LogSigmoid": "log-sigmoid",
+    "Mish": "Mish",
+    "PreluKernel": "PReLU",
+    "RreluWithNoise": "RReLU",
+    "Sigmoid": "sigmoid",
+    "Silu": "SiLU",
+    "Softplus": "softplus",
+    "Tanh": "tanh",
+}
+_LOWER = {
+    "Clamp": "_saved_min",
+    "ClampMin": "_saved_min",
+    "Hardtanh": "_saved_min_val",
+    "Threshold": "_saved_threshold",
+}
+_UPPER = {"Clamp": "_saved_max", "Hardtanh": "_saved_max_val"}
+_SUFFIX = re.compile(r"Backward\d*$")
+
+
+def nodes_behind(start: Node) -> list[Node]:
+    """Return every node of the graph from `start` down to the leaves, each once."""
+    seen, waiting = {start: None}, [start]
+    while waiting:
+        for node, _ in waiting.pop().next_functions:
+            if node is not None and node not in seen:
+                seen[node] = None
+                waiting.append(node)
+    return list(seen)
+
+
+def operator(node: Node) -> str:
+    """Return the name of the operator that a node differentiates, in torch's words."""
+    return _SUFFIX.sub("", node.name())
+
+
+def is_rectifier(node: Node) -> bool:
+    """Return whether this operator cut off what was below zero."""
+    name = operator(node)
+    return name == "Relu" or (name in _LOWER and _is_zero(getattr(node, _LOWER[name])))
+
+
+def rectified(node: Node) -> Tensor:
+    """Return what a rectifier gave when it ran."""
+    if operator(node) == "Relu":
+        return _saved(node, "_saved_result").detach()
+    return _saved(node, "_saved_self").detach().clamp(0, _upper(node))
+
+
+def activations_among(nodes: Sequence[Node]) -> Activations:
+    """Return how many of the nodes are rectifiers, and which other activation functions there are."""
+    others = Counter(name for node in nodes if (name := _other(node)))
+    return Activations(sum(map(is_rectifier, nodes)), others)
+
+
+@contextmanager
+def applied(rule: Rule, rectifiers: Sequence[Node]) -> Iterator[None]:
+    """Let signals pass the rectifiers by a rule, for as long as the block lasts."""
+    with ExitStack() as hooks:
+        for node in rectifiers:
+            for handle in _hooked(rule, node):
+                hooks.callback(handle.remove)
+        yield
+
+
+def _hooked(rule: Rule, node: Node) -> Iterator[Any]:
+    if rule is Rule.DECONVNET:
+        yield node.register_hook(_positive_arriving)
+    elif rule is Rule.GUIDED:
+        yield node.register_prehook(_positive)
+        if operator(node) in ("Clamp", "ClampMin"):  # which lets a signal pass where it touched its limits
+            yield node.register_hook(_open_inside(node))
+
+
+def _positive(arriving: Gradients) -> Gradients:
+    return tuple(None if signal is None else signal.clamp(min=0) for signal in arriving)
+
+
+def _positive_arriving(passed: Gradients, arriving: Gradients) -> Gradients:
+    return (*_positive(arriving)[:1], *(None for _ in passed[1:]))
+
+
+def _open_inside(node: Node) -> Callable[[Gradients, Gradients], Gradients]:
+    taken, upper = _saved(node, "_saved_self").detach(), _upper(node)
+    inside = taken > 0 if upper is None else (taken > 0) & (taken < upper)
+
+    def gate(passed: Gradients, arriving: Gradients) -> Gradients:
+        return tuple(None if signal is None else signal * inside for signal in passed)
+
+    return gate
+
+
+def _other(node: Node) -> str:
+    if isinstance(node, torch.autograd.function.BackwardCFunction):
+        return operator(node)
+    return "" if is_rectifier(node) else _OTHERS.get(operator(node), "")
+
+
+def _upper(node: Node) -> Any:
+    name = operator(node)
+    return getattr(node, _UPPER[name]) if name in _UPPER else None
+
+
+def _saved(node: Node, name: str) -> Tensor:
+    saved: Tensor = getattr(node, name)
+    return saved
+
+
+def _is_zero(limit: Any) -> bool:
+    if isinstance(limit, Tensor):
+        return not limit.any()
+    return limit is not None and limit == 0
