@@ -120,12 +120,7 @@ def record(
         ValueError: The images or the scores are not what a classifier takes and gives, a layer does not exist
             or gave no tensor, or the scores do not depend on the images by differentiable operations.
     """
-    if images.ndim != 4 or not images.is_floating_point():
-        raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
-    recording = _run(model, images, _watching(_submodules(model, layers), cut), to_images=cut is None)
-    if missing := [name for name in layers if name not in recording.passages]:
-        raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on the images in this pass")
-    return recording
+    return _run(model, images, layers, _watching(_submodules(model, layers), cut), cut)
 
 
 def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
@@ -137,7 +132,7 @@ def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
         ValueError: As `record`, except that a layer may give what it likes.
     """
     modules = {name: module for name, module in module_of(model).named_modules() if name}
-    return _run(model, images, _watching(modules, None, copy=False), to_images=True)
+    return _run(model, images, (), _watching(modules, None, copy=False), None)
 
 
 def module_of(model: Model) -> nn.Module:
@@ -154,16 +149,23 @@ def module_of(model: Model) -> nn.Module:
 
 
 def _run(
-    model: Model, images: Tensor, watching: AbstractContextManager[dict[str, Passage]], *, to_images: bool
+    model: Model,
+    images: Tensor,
+    layers: Sequence[str],
+    watching: AbstractContextManager[dict[str, Passage]],
+    cut: str | None,
 ) -> Recording:
     if images.ndim != 4 or not images.is_floating_point():
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
-    with torch.inference_mode(False), torch.enable_grad(), watching as passages:
-        leaf = images.detach().clone().requires_grad_(to_images)
+    with torch.inference_mode(False), torch.set_grad_enabled(cut is None), watching as passages:
+        leaf = images.detach().clone().requires_grad_(cut is None)
         scores = model(leaf.clone())  # an in-place operator may come first
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
         shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
+    if missing := [name for name in layers if name not in passages]:
+        source = f"layer {cut!r}" if cut else "the images"
+        raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on {source}")
     if not scores.requires_grad:
         raise ValueError("the score does not depend on the images by differentiable operations")
     return Recording(leaf, scores.detach(), _before_softmax(scores), passages)
@@ -200,6 +202,7 @@ def _watch(
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return None
         if cut:
+            torch.set_grad_enabled(True)  # from here on; `_run` puts it back
             output = output.detach().requires_grad_().clone()  # a leaf bears no in-place operator behind it
         if output.requires_grad:
             values = output.detach()
