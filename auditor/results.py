@@ -105,18 +105,23 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture of a gallery: a label below it, and the value and file behind it."""
+    """One picture of a gallery: a label below it, and the value and file behind it.
+
+    Attributes:
+        scale: Its own colour bar, where the pictures of the gallery don't share one.
+    """
 
     image: bytes
     label: str
     value: float | None = None
     file: str = ""
     alt: str = ""
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """A row of pictures that share one scale."""
+    """A row of pictures; those that share one scale have it here."""
 
     title: str
     caption: str

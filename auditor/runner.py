@@ -115,7 +115,8 @@ def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
 def trials(checks: Sequence[Check], context: Context, settings: Settings) -> list[Trial]:
     """Return each check with its options; they share one memory of what the network is like."""
     snapshot = Snapshot(context.network.module, context.network.run_once)
-    return [Trial(check, context, snapshot, settings.options.get(check.name, {})) for check in checks]
+    kept = settings.save_arrays
+    return [Trial(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=kept) for c in checks]
 
 
 def _own_changes(snapshot: Snapshot) -> list[str]:

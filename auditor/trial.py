@@ -25,6 +25,7 @@ class Trial:
     """A check, what it has yielded so far, and the collectors that it waits for.
 
     Attributes:
+        keep_arrays: Whether the raw numbers behind the pictures are kept; they may be large.
         wanted: The collectors that have to be filled before it can go on; () when it is done.
     """
 
@@ -34,6 +35,7 @@ class Trial:
     options: Mapping[str, Any] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
+    keep_arrays: bool = True
     wanted: tuple[Collector, ...] = ()
     seconds: float = 0.0
     _steps: Steps | None = None
@@ -99,7 +101,7 @@ class Trial:
 
     def _keep(self, step: Any) -> None:
         if isinstance(step, Arrays):
-            self.arrays.update(step.arrays)
+            self.arrays.update(step.arrays if self.keep_arrays else {})
         elif isinstance(step, Finding | Figure | Gallery | Table):
             refuse_malformed(step)
             self.evidence.append(measured(step) if isinstance(step, Finding) else step)

@@ -29,6 +29,12 @@ def blocks(language):
     return [text for kind, text in BLOCKS if kind == language]
 
 
+def python(words):
+    """Return the one block of Python that holds these words."""
+    (text,) = [block for block in blocks("python") if words in block]
+    return text
+
+
 def commands(program):
     shown = "\n".join(blocks("sh")) + "\n" + "\n".join(re.findall(r"- run: (.*)", "".join(blocks("yaml"))))
     return [line for line in shown.splitlines() if line.startswith(program + " ")]
@@ -47,7 +53,7 @@ def here(tmp_path_factory):
             image = Image.fromarray(pixels.integers(0, 256, (64, 80, 3), np.uint8))
             image.save(folder / "photos" / name / f"{number}.png")
     (folder / "model.py").write_text(MODEL)
-    (folder / "auditfile.py").write_text("".join(blocks("python")))
+    (folder / "auditfile.py").write_text(python("@Check"))
     (folder / "auditor.toml").write_text("".join(blocks("toml")))
     return folder
 
@@ -76,8 +82,17 @@ def test_the_configuration_holds_only_what_is_known(here, monkeypatch):
 
 
 def test_a_check_is_written_in_ten_lines():
-    (check,) = blocks("python")
+    check = python("@Check")
     assert len([line for line in check.splitlines() if line.strip()]) <= 10
+
+
+@pytest.mark.slow
+def test_the_methods_give_maps():
+    torch.manual_seed(0)
+    model, images = torchvision.models.resnet18().eval(), torch.randn(2, 3, 96, 96)
+    lines = [line for line in python("methods.grad_cam").splitlines() if line.startswith("methods.")]
+    assert len(lines) == 4
+    exec(python("methods.grad_cam"), {"model": model, "images": images})  # noqa: S102
 
 
 def test_every_picture_and_path_is_there():

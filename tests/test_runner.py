@@ -271,9 +271,10 @@ def test_arrays_are_handed_on_and_not_shown(small, photographs):
         yield GOOD
         yield Arrays({"numbers": np.arange(3)})
 
-    found = audited(small, photographs, raw)
+    found = audited(small, photographs, raw, save_arrays=True)
     assert findings(found, "raw") == (GOOD,)
     assert found.arrays["raw"]["numbers"].tolist() == [0, 1, 2]
+    assert audited(small, photographs, raw).arrays == {}
 
 
 def test_random_streams_do_not_depend_on_which_other_checks_run(small, photographs):

@@ -1,124 +1,230 @@
-"""Where in the image a small change would change the score."""
+"""What in the image made the network say so, by signals sent back from a class score or from one unit."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor import methods, pictures
-from auditor.check import Check, Share, Steps
-from auditor.results import Arrays, Finding, Gallery, Item, Verdict, at_most
+from auditor import methods
+from auditor.check import Check, Count, Share, Steps
+from auditor.errors import UsageError
+from auditor.explained import Explained, explained, tensors
+from auditor.explained_rows import rows, unit_row
+from auditor.options import Range
+from auditor.results import Arrays, Finding, Gallery, Verdict, at_most
+from auditor.unit import Unit
+from auditor.wording import some
 
 if TYPE_CHECKING:
-    from auditor.context import Context, Sample
+    from auditor.context import Context
+    from auditor.methods import Activations, Location
+
+Correlation = Annotated[float, Range(-1, 1)]
 
 _TINY = 1e-6
-_SHOWN = 0.995  # share of pixels that the scale of a map leaves room for
 
 
 @Check
-def saliency(context: Context, *, vanishing_warn: Share = 0.1) -> Steps:
-    """Which pixels would change the answer if they changed a little?
+def saliency(
+    context: Context,
+    *,
+    units: tuple[str, ...] = (),
+    unit_images: Count = 3,
+    cam_layer: str = "auto",
+    vanishing_warn: Share = 0.1,
+    blind_warn: Correlation = 0.95,
+) -> Steps:
+    """Which pixels speak for the answer, and would other pixels speak for another one?
 
-    Bright pixels are those where a small change moves the score of the named class the most: the largest
-    absolute gradient over the colours. Beside the answer stands the runner-up; two maps that are alike show
-    that the network looks at the same place for both. The maps of one image share one scale, which ends at
-    the value that 99.5 % of its pixels stay under; the few above it take the last colour.
+    A row holds one class of one image: red raises its score, blue lowers it, summed over the colours; the
+    absolute gradient is the largest over the colours; Grad-CAM lies over the image in grey. Every map has its own
+    colour bar, which ends at the value that 99.5 % of its pixels stay under (Grad-CAM: at its maximum), so that
+    the numbers and not the brightness compare two rows; only in the rows of classes side by side is the scale
+    shared. Guided backprop and guided Grad-CAM hardly change when the upper layers of a network are randomised
+    (Adebayo et al. 2018): they are sharp on any network, and no finding rests on them.
 
     Args:
+        units: neurons to explain besides the classes, as layer:channel or layer:channel:y:x; without a place
+            the most active one of each image.
+        unit_images: how many of the explained images each unit is shown on, the most exciting first.
+        cam_layer: where Grad-CAM looks; auto takes the last maps before the classifier. Of a layer that a
+            rectifier follows directly, what that gives.
         vanishing_warn: share of images with a vanishing gradient over which the audit warns.
+        blind_warn: rank correlation of the maps of different classes over which the audit warns.
     Rules:
-        saliency.vanishing: images whose gradient is zero or under a millionth of the median; over 10 % of
-            the images a warning.
+        saliency.vanishing: images whose gradient is zero, no number or under a millionth of the median, or whose
+            answer has a probability of exactly 1; over 10 % of the images a warning.
         saliency.nonfinite: images whose gradient is NaN or infinite; any is a failure (exact).
+        saliency.blind: the absolute gradients of different classes lie at the same places; a median rank
+            correlation over 0.95, of the two classes that are least alike, is a warning (heuristic).
+        saliency.rectifiers: on how many activation functions the rules of deconvnet and guided backprop acted;
+            skipped where a network has no ReLU, for which alone they are defined.
+        saliency.layer: where Grad-CAM looks; skipped where no layer gives maps.
     Source:
-        Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, ICLR workshop 2014.
+        Gradient: Simonyan, Vedaldi, Zisserman, ICLR workshop 2014. Deconvnet: Zeiler, Fergus, ECCV 2014. Guided
+        backprop: Springenberg et al., ICLR workshop 2015. Grad-CAM: Selvaraju et al., ICCV 2017. Limits: Adebayo
+        et al., Sanity Checks for Saliency Maps, NeurIPS 2018.
     """
-    samples = context.samples
-    maps = {rank: _maps(context, samples, rank) for rank in (0, 1)}  # of the answer and the runner-up
-    yield from _not_finite(maps[0], samples)
-    yield _vanishing(maps[0], samples, vanishing_warn)
-    for place, sample in enumerate(samples):
-        yield _row(context, sample, [maps[rank][place] for rank in maps])
-    yield Arrays({"answer": maps[0], "runner_up": maps[1]})
+    neurons = [_known(context, Unit.read(text)) for text in units]
+    location, told = _location(context, cam_layer)
+    measured: list[_Measured] = []
+    for start in range(0, len(context.samples), context.batch_size):
+        for one in explained(context, context.samples[start : start + context.batch_size], location):
+            activations = one.activations
+            measured.append(_measured(one))
+            yield from rows(context, one)
+            yield Arrays(one.arrays)
+    for unit in neurons:
+        yield from _unit_rows(context, unit, unit_images)
+    yield from _not_finite(measured)
+    yield _vanishing(measured, vanishing_warn)
+    yield _blind(context, measured, blind_warn)
+    yield _coverage(activations)
+    yield told
 
 
-def _maps(context: Context, samples: Sequence[Sample], rank: int) -> NDArray[np.float32]:
-    maps = []
-    for sample in samples:
-        image = sample.tensor[None].to(context.network.device)
-        maps.append(methods.saliency(context.network, image, int(sample.ranked[rank]))[0].cpu().numpy())
-    return np.stack(maps)
+def _known(context: Context, unit: Unit) -> Unit:
+    try:
+        methods.locate(context.network, tensors(context, context.samples[:1]), unit)
+    except (ValueError, IndexError) as reason:
+        raise UsageError(f"saliency.units asks for {unit}, but {reason}") from None
+    return unit
 
 
-def _not_finite(maps: NDArray[np.float32], samples: Sequence[Sample]) -> Iterator[Finding]:
-    bad = [s.name for s, values in zip(samples, maps, strict=True) if not np.isfinite(values).all()]
+def _location(context: Context, layer: str) -> tuple[Location | None, Finding]:
+    image = tensors(context, context.samples[:1])
+    try:
+        if layer == "auto":
+            found = methods.last_maps(context.network, image)
+        else:
+            found = methods.after_activation(context.network, image, layer)
+    except ValueError as reason:
+        if layer != "auto":
+            raise UsageError(f"saliency.cam_layer is {layer!r}, but {reason}") from None
+        return None, Finding("saliency.layer", Verdict.SKIP, f"Grad-CAM was left out: {reason}")
+    chosen = ": the last maps before the classifier" if layer == "auto" else ""
+    return found, Finding("saliency.layer", Verdict.INFO, f"Grad-CAM looks at {found}{chosen}", subject=found.layer)
+
+
+def _unit_rows(context: Context, unit: Unit, count: int) -> Iterator[Gallery | Arrays]:
+    """Show a unit on the images that excite it most."""
+    images = tensors(context, context.samples).split(1)
+    places = [methods.locate(context.network, image, unit) for image in images]
+    ranked = sorted(range(len(images)), key=lambda place: -places[place].values.item())
+    for place in ranked[:count]:
+        sample = context.samples[place]
+        found = methods.explain(context.network, images[place], unit)
+        yield unit_row(context, sample, found, places[place])
+        yield Arrays({f"{sample.name}/{unit}/gradient": found.gradient[0, 0].cpu().numpy()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What is judged of one image.
+
+    Attributes:
+        strongest: The largest absolute gradient; NaN where any is no number.
+        certain: The answer has a probability of exactly 1.
+        alike: The rank correlation of the answer's map with the one of another class that is least like it.
+    """
+
+    name: str
+    strongest: float
+    certain: bool
+    alike: float
+
+
+def _measured(one: Explained) -> _Measured:
+    answer = one.absolute[0]
+    finite = bool(np.isfinite(answer).all())
+    others = [one.absolute[-1], *one.distant]
+    correlations = [methods.rank_correlation(answer, other) for other in others if np.isfinite(other).all()]
+    return _Measured(
+        one.sample.name,
+        float(answer.max()) if finite else math.nan,
+        bool(one.sample.probabilities[one.sample.predicted] == 1),
+        min(correlations, default=math.nan) if finite else math.nan,
+    )
+
+
+def _not_finite(measured: Sequence[_Measured]) -> Iterator[Finding]:
+    bad = [one.name for one in measured if math.isnan(one.strongest)]
     if bad:
         yield Finding(
             "saliency.nonfinite",
             Verdict.FAIL,
-            f"the gradient is NaN or infinite on {len(bad)} of {len(samples)} explained images",
-            value=len(bad) / len(samples),
+            f"the gradient is NaN or infinite on {len(bad)} of {len(measured)} explained images",
+            subject=bad[0],
+            value=len(bad) / len(measured),
             limit=0.0,
-            n=len(samples),
-            detail=f"Look at weights.nonfinite and activations.nonfinite for where it begins: {', '.join(bad[:5])}",
+            n=len(measured),
+            detail=f"Look at weights.nonfinite and activations.nonfinite for where it begins: {some(bad, 5)}",
         )
 
 
-def _vanishing(maps: NDArray[np.float32], samples: Sequence[Sample], warn: float) -> Finding:
-    finite = np.asarray(np.isfinite(maps).all((1, 2)))
-    if not finite.any():
-        return Finding("saliency.vanishing", Verdict.SKIP, "no gradient is a number, so that none can vanish")
-    samples = [sample for sample, sound in zip(samples, finite, strict=True) if sound]
-    strongest = maps[finite].max((1, 2))
-    gone = strongest == 0
-    typical = np.median(strongest[~gone]) if (~gone).any() else 0.0
-    gone |= strongest < _TINY * typical
-    names = [sample.name for sample, lost in zip(samples, gone, strict=True) if lost]
-    share = len(names) / len(samples)
-    message = (
-        f"the gradient vanishes on {len(names)} of {len(samples)} explained images"
-        if names
-        else f"the score depends on the image on all {len(samples)} explained images"
-    )
+def _vanishing(measured: Sequence[_Measured], warn: float) -> Finding:
+    strongest = np.array([one.strongest for one in measured])
+    typical = np.median(strongest[strongest > 0]) if (strongest > 0).any() else 0.0
+    gone = ~(strongest > _TINY * typical) | [one.certain for one in measured]
+    names = [one.name for one, lost in zip(measured, gone, strict=True) if lost]
+    share = len(names) / len(measured)
     return Finding(
         "saliency.vanishing",
         at_most(share, warn=warn),
-        message,
+        f"the gradient vanishes on {len(names)} of {len(measured)} explained images"
+        if names
+        else f"the score depends on the image on all {len(measured)} explained images",
+        subject=names[0] if share > warn else "",
         value=share,
         limit=warn,
-        n=len(samples),
-        detail=f"Look for saturated or dead units before the scores: {', '.join(names[:5])}" if names else "",
+        n=len(measured),
+        detail=f"Look for saturated or dead units before the scores, and for a probability of exactly 1, at which "
+        f"training stops: {some(names, 5)}"
+        if names
+        else "",
     )
 
 
-def _row(context: Context, sample: Sample, maps: Sequence[NDArray[np.float32]]) -> Gallery:
-    finite = np.concatenate([m[np.isfinite(m)] for m in maps])
-    high = float(np.quantile(finite, _SHOWN)) or float(finite.max()) if finite.size else 0.0
-    items = [Item(pictures.photo(sample.pixels), _truth(context, sample), file=sample.name)]
-    items += [_item(context, sample, rank, values, high) for rank, values in enumerate(maps)]
-    return Gallery(
-        sample.name,
-        "" if high else "The maps are dark throughout: no pixel changes the score.",
-        tuple(items),
-        pictures.heat_scale(0.0, high or 1.0, "largest absolute gradient of the score over the colours"),
+def _blind(context: Context, measured: Sequence[_Measured], warn: float) -> Finding:
+    if context.network.outputs == 2:
+        reason = "with two classes one score is told by the other, so that their maps lie at the same places"
+        return Finding("saliency.blind", Verdict.SKIP, reason)
+    told = [one for one in measured if not math.isnan(one.alike)]
+    if not told:
+        reason = "no map of two classes can be compared: the gradients are constant or no numbers"
+        return Finding("saliency.blind", Verdict.SKIP, reason)
+    value = float(np.median([one.alike for one in told]))
+    verdict = at_most(value, warn=warn)
+    changes = "hardly change" if verdict is Verdict.WARN else "change"
+    return Finding(
+        "saliency.blind",
+        verdict,
+        f"the maps {changes} from one class to another: their rank correlation is {value:.2f}",
+        subject=max(told, key=lambda one: one.alike).name if verdict is Verdict.WARN else "",
+        value=value,
+        limit=warn,
+        unit="ρ",
+        n=len(told),
+        detail="The network looks at the same pixels for whatever it is asked. Look at the last layers: are the rows "
+        "of the classifier alike (filters, weights), does one feature carry every score (activations)?"
+        if verdict is Verdict.WARN
+        else "",
     )
 
 
-def _item(context: Context, sample: Sample, rank: int, values: NDArray[np.float32], high: float) -> Item:
-    c = int(sample.ranked[rank])
-    name = f"{('answer', 'runner-up')[rank]}: {context.classes[c]} ({sample.probabilities[c]:.0%})"
-    if not np.isfinite(sample.scores).all():
-        name = "no answer: scores that are no number"
-    if not np.isfinite(values).any():
-        return Item(pictures.heat(np.zeros_like(values), low=0.0, high=1.0), f"{name}: no number anywhere")
-    row, column = np.unravel_index(np.nanargmax(np.where(np.isfinite(values), values, np.nan)), values.shape)
-    alt = f"Saliency of {context.classes[c]} on {sample.name}: strongest at row {row}, column {column}."
-    return Item(pictures.heat(values, low=0.0, high=high or 1.0), name, float(np.nanmax(values)), sample.name, alt)
-
-
-def _truth(context: Context, sample: Sample) -> str:
-    return "image" if sample.label is None else f"image: {context.classes[sample.label]}"
+def _coverage(met: Activations) -> Finding:
+    others = sum(met.others.values())
+    if not met.rectifiers:
+        kind, message = Verdict.SKIP, "deconvnet and guided backprop are defined for ReLU, and this network has none"
+    elif not others:
+        kind, message = Verdict.INFO, "the rules of deconvnet and guided backprop acted on every activation function"
+    else:
+        kind = Verdict.INFO
+        message = "the rules of deconvnet and guided backprop acted on the rectifiers alone; the rest pass the gradient"
+    share = met.rectifiers / max(1, met.rectifiers + others)
+    detail = f"Activation functions between image and score: {met}" if str(met) else ""
+    return Finding("saliency.rectifiers", kind, message, value=share, n=met.rectifiers + others, detail=detail)

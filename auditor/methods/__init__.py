@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from auditor.methods.averaged import integrated_gradients, smooth_grad
     from auditor.methods.calibration import calibration_of
-    from auditor.methods.cam import Location, enlarged, grad_cam, guided_grad_cam, last_maps
+    from auditor.methods.cam import Location, after_activation, enlarged, grad_cam, guided_grad_cam, last_maps
     from auditor.methods.correlation import rank_correlation
     from auditor.methods.explanation import Explanation, explain
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.kernels import chance_pairs, dead, duplicates
     from auditor.methods.proportion import wilson
-    from auditor.methods.rectifiers import NoRectifier
+    from auditor.methods.rectifiers import Activations, NoRectifier
+    from auditor.methods.targets import locate
     from auditor.unit import Unit
 
 __all__ = [
+    "Activations",
     "Explanation",
     "Location",
     "NoRectifier",
     "Unit",
+    "after_activation",
     "calibration_of",
     "chance_pairs",
     "dead",
@@ -40,6 +43,7 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "last_maps",
+    "locate",
     "rank_correlation",
     "saliency",
     "smooth_grad",
@@ -49,13 +53,14 @@ __all__ = [
 _HOMES = {
     "methods.averaged": ("integrated_gradients", "smooth_grad"),
     "methods.calibration": ("calibration_of",),
-    "methods.cam": ("Location", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
+    "methods.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
     "methods.correlation": ("rank_correlation",),
     "methods.explanation": ("Explanation", "explain"),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.kernels": ("chance_pairs", "dead", "duplicates"),
     "methods.proportion": ("wilson",),
-    "methods.rectifiers": ("NoRectifier",),
+    "methods.rectifiers": ("Activations", "NoRectifier"),
+    "methods.targets": ("locate",),
     "unit": ("Unit",),
 }
 

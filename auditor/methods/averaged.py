@@ -15,9 +15,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from auditor.methods.gradients import sent_back
-from auditor.methods.recording import Model, record
+from auditor.methods.recording import Model
 from auditor.methods.rectifiers import Rule
-from auditor.methods.targets import Aim, Target, classes_of, position_of
+from auditor.methods.targets import Aim, Target, classes_of, locate
 from auditor.unit import Unit
 
 
@@ -114,7 +114,7 @@ def _mean_gradient(
 def _fixed(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Aim:
     """Return the target; a unit's place is that of the images themselves, whatever their variants excite."""
     if isinstance(target, Unit):
-        return position_of(target, record(model, images, layers=(target.layer,)))
+        return locate(model, images, target)
     return classes_of(target, images=len(images))
 
 

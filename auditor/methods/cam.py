@@ -149,6 +149,19 @@ def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
     return Location(_outermost(names), rectifier is not None)
 
 
+@torch.inference_mode(False)
+def after_activation(model: Model, images: Float[Tensor, "n c h w"], layer: str) -> Location:
+    """Return the location of a named layer, after the rectifier that alone takes its output where there is one.
+
+    Raises:
+        ValueError: The layer does not exist, or its output is no stack of maps.
+    """
+    recording = record(model, images[:1], layers=(layer,))
+    passage = recording.passages[layer]
+    recording.maps(passage.values)
+    return Location(layer, recording.rectifier_behind(passage) is not None)
+
+
 def passage_at(recording: Recording, location: Location) -> Passage:
     """Return what a recorded network gave at this location.
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from auditor.methods.recording import Recording
+from auditor.methods.recording import Model, Recording, record
 from auditor.unit import Unit
 
 Target = int | Sequence[int] | Tensor | Unit
@@ -108,6 +108,15 @@ def classes_of(target: int | Sequence[int] | Tensor, *, images: int) -> Classes:
         f"target has the shape {tuple(asked.shape)}, but has to be one class, one or several for each of "
         f"{images} images, or several for a single image"
     )
+
+
+def locate(model: Model, images: Float[Tensor, "n c h w"], unit: Unit) -> Position:
+    """Return where a unit lies in each image, and how active it is there.
+
+    Raises:
+        ValueError, IndexError: The layer, the channel or the place does not exist.
+    """
+    return position_of(unit, record(model, images, layers=(unit.layer,)))
 
 
 def position_of(unit: Unit, recording: Recording) -> Position:

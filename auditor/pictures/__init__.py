@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.pictures.attributions import heat_item, limit_of, overlay_item, signed_item
     from auditor.pictures.colours import heat_scale, signed_scale
     from auditor.pictures.maps import colour, heat, overlay, signed
     from auditor.pictures.photographs import photo, tiles
@@ -26,19 +27,24 @@ __all__ = [
     "bars",
     "colour",
     "heat",
+    "heat_item",
     "heat_scale",
     "histogram",
+    "limit_of",
     "lines",
     "matrix",
     "overlay",
+    "overlay_item",
     "photo",
     "reliability",
     "signed",
+    "signed_item",
     "signed_scale",
     "tiles",
 ]
 
 _HOMES = {
+    "attributions": ("heat_item", "limit_of", "overlay_item", "signed_item"),
     "colours": ("heat_scale", "signed_scale"),
     "maps": ("colour", "heat", "overlay", "signed"),
     "photographs": ("photo", "tiles"),

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 from dataclasses import dataclass
+from functools import cache
 
 from PIL import Image
 
@@ -68,6 +69,18 @@ class Album:
         return Picture(name, source, width, height, "")
 
 
+@cache
+def strip(colours: tuple[str, ...]) -> str:
+    """Return colours `#rrggbb` side by side as the `data:` URI of a picture one pixel high."""
+    if not colours:
+        return ""
+    line = Image.new("RGB", (len(colours), 1))
+    line.putdata([tuple(bytes.fromhex(colour[1:])) for colour in colours])
+    buffer = io.BytesIO()
+    line.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
 def _measured(image: bytes) -> tuple[int, int]:
     if kind(image) not in _MIME:
         raise ValueError("neither PNG nor JPEG")
@@ -97,8 +110,11 @@ def _flat(image: Image.Image) -> Image.Image:
 
 def _compact(image: Image.Image, mode: str) -> bytes:
     buffer = io.BytesIO()
-    if mode == "P" or image.getcolors(256):
-        image.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG")
-    else:
-        image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    photo = buffer.getvalue()
+    if mode != "P" and not image.getcolors(256):
+        return photo
+    buffer = io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG")
+    drawn = buffer.getvalue()
+    return drawn if len(drawn) < 2 * len(photo) else photo  # a map as fine as noise is better off as a photograph

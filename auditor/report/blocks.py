@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.report import wording
-from auditor.report.album import Album, Picture
+from auditor.report.album import Album, Picture, strip
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -51,13 +51,13 @@ class FindingBlock:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A colour bar with its numbers; `stops` are colours, evenly spaced."""
+    """A colour bar with its numbers; `source` is the `data:` URI of its picture, empty without colours."""
 
     low: str
     middle: str
     high: str
     label: str
-    stops: tuple[str, ...]
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class GalleryItem:
     label: str
     value: str
     file: str
+    bar: Bar | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Blocks:
 
     def _gallery(self, gallery: Gallery) -> GalleryBlock:
         columns = _columns(len(gallery.items))
-        told = {gallery.title}
+        told = {item.file for item in gallery.items if item.file in gallery.title}
         items = tuple(self._item(item, told, pixels=1340 // columns) for item in gallery.items)
         rows = tuple(items[start : start + columns] for start in range(0, len(items), columns))
         return GalleryBlock(gallery.title, gallery.caption, items, rows, columns, self._bar(gallery.scale))
@@ -212,14 +213,15 @@ class Blocks:
         told.add(file)
         value = "" if item.value is None else wording.decimal(item.value)
         alt = item.alt or ", ".join(part for part in (item.label, value, file) if part)
-        return GalleryItem(self._album.picture(item.image, alt, pixels=pixels), item.label, value, file)
+        picture = self._album.picture(item.image, alt, pixels=pixels)
+        return GalleryItem(picture, item.label, value, file, self._bar(item.scale))
 
     def _bar(self, scale: Scale | None) -> Bar | None:
         if scale is None:
             return None
-        colours = [colour for colour in scale.colours if _COLOUR.fullmatch(colour)]
+        colours = tuple(colour for colour in scale.colours if _COLOUR.fullmatch(colour))
         low, middle, high = (wording.decimal(v) for v in (scale.low, (scale.low + scale.high) / 2, scale.high))
-        return Bar(low, middle, high, scale.label, tuple(colours))
+        return Bar(low, middle, high, scale.label, strip(colours))
 
     def _cut(self, detail: str) -> str:
         """Keep the end: a traceback says last what happened."""
@@ -243,7 +245,7 @@ def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell
 
 def _columns(count: int) -> int:
     """Return how many pictures stand side by side in print, the last row as full as can be."""
-    if count <= 6:
+    if count <= 7:
         return {0: 1, 1: 2}.get(count, count)
     return min((6, 5, 4), key=lambda columns: -count % columns)
 

@@ -69,7 +69,7 @@ def _evidence_document(check: str, piece: Evidence, shelf: evidence.Shelf) -> di
         case Gallery(title=title, items=items):
             names = [f"{title[:30]} {index} {item.label}" for index, item in enumerate(items, start=1)]
             placed = [
-                {**_fields(item), "image": shelf.place(check, name, item.image)}
+                {**_fields(item), "image": shelf.place(check, name, item.image), "scale": _fields(item.scale)}
                 for name, item in zip(names, items, strict=True)
             ]
             return {"kind": "gallery", **_fields(piece), "items": placed, "scale": _fields(piece.scale)}

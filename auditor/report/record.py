@@ -192,7 +192,7 @@ def _interval(node: Node) -> tuple[float, float] | None:
 
 def _item(node: Node, load: Load) -> Item:
     image, value = load(node.text("image")), node.optional_number("value")
-    return Item(image, node.text("label"), value, node.text("file", ""), node.text("alt", ""))
+    return Item(image, node.text("label"), value, node.text("file", ""), node.text("alt", ""), _scale(node))
 
 
 def _scale(node: Node) -> Scale | None:

@@ -100,7 +100,7 @@ DEFECTS = [
     (surplus, "checkpoint.unexpected", Verdict.FAIL, ""),
     (misshapen, "checkpoint.shape", Verdict.FAIL, ""),
     (stuck, "predictions.collapsed", Verdict.WARN, "cat"),
-    (stuck, "saliency.vanishing", Verdict.WARN, ""),
+    (stuck, "saliency.vanishing", Verdict.WARN, "astronaut/1.png"),
 ]
 
 

@@ -68,7 +68,7 @@ findings = build(
     interval=st.none() | st.tuples(numbers, numbers),
     detail=texts,
 )
-items = build(Item, images, texts, st.none() | numbers, texts, texts)
+items = build(Item, images, texts, st.none() | numbers, texts, texts, scales)
 cells = texts | numbers | st.booleans() | st.none()
 evidence = (
     findings
