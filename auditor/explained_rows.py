@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from auditor.methods import Explanation
     from auditor.methods.targets import Position
 
-_REMARK = "* Hardly changes when the upper layers of a network are randomised: no evidence of why it decided so."
+_REMARK = "* Hardly changes when upper layers are randomised: no evidence of why it decided so."
 
 
 def rows(context: Context, one: Explained) -> Iterator[Gallery]:
     """Show each class of an image by every method that applies, then the classes beside each other."""
     for place, target in enumerate(one.classes):
-        named = _named(context, one.sample, target)
+        named = class_of(context, one.sample, target)
         yield Gallery(f"{one.sample.name}: {named}", _caption(one, place), tuple(_row(context, one, place)))
     yield Gallery(
         f"{one.sample.name}: the classes side by side",
@@ -34,16 +34,21 @@ def rows(context: Context, one: Explained) -> Iterator[Gallery]:
 def unit_row(context: Context, sample: Sample, found: Explanation, position: Position) -> Gallery:
     """Show one unit on one image by every method that is defined for it."""
     row, col, activation = (values.item() for values in (position.rows, position.cols, position.values))
-    maps = {"gradient": found.gradient, "deconvnet": found.deconvnet, "guided_backprop": found.guided_backprop}
-    own = {name: values[0, 0].cpu().numpy() for name, values in maps.items() if values is not None}
+    own = maps_of(found)
     title = f"{position.layer}, channel {position.channel}, on {sample.name}"
     caption = f"At row {row} and column {col} of its map, where its activation is {activation:.3g}."
-    items = (_photo(context, sample), *_signals(own, title))
+    items = (photo(context, sample), *_signals(own, title))
     return Gallery(title, f"{caption} {_REMARK}" if "guided_backprop" in own else caption, items)
 
 
-def _named(context: Context, sample: Sample, target: int) -> str:
-    """Return the class, what it is to this image, and its probability."""
+def maps_of(found: Explanation) -> dict[str, Maps]:
+    """Return the maps of the first thing that was asked about, by method."""
+    maps = {"gradient": found.gradient, "deconvnet": found.deconvnet, "guided_backprop": found.guided_backprop}
+    return {name: values[0, 0].cpu().numpy() for name, values in maps.items() if values is not None}
+
+
+def class_of(context: Context, sample: Sample, target: int) -> str:
+    """Return a class in words: its name, what it is to this image, and its probability."""
     if not np.isfinite(sample.scores).all():
         return f"{context.classes[target]} (the scores are no numbers)"
     roles = ["answer" if target == sample.predicted else ""]
@@ -63,7 +68,9 @@ def _caption(one: Explained, place: int) -> str:
 
 def _against(cam: Maps) -> str:
     mass = np.abs(cam).sum()
-    if not mass or not np.isfinite(mass):
+    if not np.isfinite(mass):
+        return "Grad-CAM is no number in places: see saliency.nonfinite."
+    if not mass:
         return "Grad-CAM has nothing to show: the layer's maps don't change this score."
     against = np.abs(cam[cam < 0]).sum() / mass
     if against >= 1:
@@ -74,7 +81,7 @@ def _against(cam: Maps) -> str:
 def _row(context: Context, one: Explained, place: int) -> Iterator[Item]:
     about = f"{context.classes[one.classes[place]]} on {one.sample.name}"
     own = {name: values[place] for name, values in one.maps.items()}
-    yield _photo(context, one.sample)
+    yield photo(context, one.sample)
     yield from _signals(own, about)
     if "grad_cam" in own:
         positive = np.maximum(own["grad_cam"], 0)
@@ -93,7 +100,7 @@ def _signals(maps: Mapping[str, Maps], about: str) -> Iterator[Item]:
 
 
 def _side_by_side(context: Context, one: Explained) -> Iterator[Item]:
-    yield _photo(context, one.sample)
+    yield photo(context, one.sample)
     names = [context.classes[target] for target in one.classes]
     limit = pictures.limit_of(list(one.absolute))
     for name, values in zip(names, one.absolute, strict=True):
@@ -101,11 +108,12 @@ def _side_by_side(context: Context, one: Explained) -> Iterator[Item]:
     if "grad_cam" not in one.maps:
         return
     positive = np.maximum(one.maps["grad_cam"], 0)
-    highest = float(np.nan_to_num(positive).max())
+    highest = float(positive[np.isfinite(positive)].max(initial=0.0))
     for name, values in zip(names, positive, strict=True):
         yield pictures.overlay_item(one.sample.pixels, values, f"Grad-CAM: {name}", one.sample.name, limit=highest)
 
 
-def _photo(context: Context, sample: Sample) -> Item:
+def photo(context: Context, sample: Sample) -> Item:
+    """Return the image itself as the first picture of a row."""
     truth = "image" if sample.label is None else f"image of {context.classes[sample.label]}"
     return Item(pictures.photo(sample.pixels), truth, file=sample.name)

@@ -23,7 +23,7 @@ class Unit:
         y, x: Row and column of the layer's map, from 0; None for the most active place.
 
     Raises:
-        ValueError: Only one of `y` and `x` is given, or a number is negative.
+        ValueError: Only one of `y` and `x` is given, or a number is negative or no whole one.
     """
 
     layer: str
@@ -34,6 +34,8 @@ class Unit:
     def __post_init__(self) -> None:
         if (self.y is None) != (self.x is None):
             raise ValueError(f"unit {self.layer}:{self.channel} has only one of y and x; give both, or neither")
+        if not all(isinstance(number, int) for number in (self.channel, self.y or 0, self.x or 0)):
+            raise ValueError(f"unit {self} has a number that is no whole one")
         if min(self.channel, self.y or 0, self.x or 0) < 0:
             raise ValueError(f"unit {self} has a negative number, but channels and places count from 0")
 

@@ -12,8 +12,8 @@ import numpy as np
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
 from auditor.errors import UsageError
-from auditor.explained import Explained, explained, tensors
-from auditor.explained_rows import rows, unit_row
+from auditor.explained import Explained, Maps, explained, tensors
+from auditor.explained_rows import maps_of, rows, unit_row
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Gallery, Verdict, at_most
 from auditor.unit import Unit
@@ -57,10 +57,11 @@ def saliency(
         blind_warn: rank correlation of the maps of different classes over which the audit warns.
     Rules:
         saliency.vanishing: images whose gradient is zero, no number or under a millionth of the median, or whose
-            answer has a probability of exactly 1; over 10 % of the images a warning.
+            answer has a probability of exactly 1; over 10 % of the images a warning (heuristic).
         saliency.nonfinite: images whose gradient is NaN or infinite; any is a failure (exact).
         saliency.blind: the absolute gradients of different classes lie at the same places; a median rank
-            correlation over 0.95, of the two classes that are least alike, is a warning (heuristic).
+            correlation over 0.95, of the two classes that are least alike and over the pixels at which either has
+            a gradient, is a warning (heuristic).
         saliency.rectifiers: on how many activation functions the rules of deconvnet and guided backprop acted;
             skipped where a network has no ReLU, for which alone they are defined.
         saliency.layer: where Grad-CAM looks; skipped where no layer gives maps.
@@ -69,7 +70,7 @@ def saliency(
         backprop: Springenberg et al., ICLR workshop 2015. Grad-CAM: Selvaraju et al., ICCV 2017. Limits: Adebayo
         et al., Sanity Checks for Saliency Maps, NeurIPS 2018.
     """
-    neurons = [_known(context, Unit.read(text)) for text in units]
+    neurons = [_known(context, unit) for unit in dict.fromkeys(map(Unit.read, units))]
     location, told = _location(context, cam_layer)
     measured: list[_Measured] = []
     for start in range(0, len(context.samples), context.batch_size):
@@ -91,7 +92,7 @@ def _known(context: Context, unit: Unit) -> Unit:
     try:
         methods.locate(context.network, tensors(context, context.samples[:1]), unit)
     except (ValueError, IndexError) as reason:
-        raise UsageError(f"saliency.units asks for {unit}, but {reason}") from None
+        raise UsageError(f"saliency.units asks for {unit}: {reason}") from None
     return unit
 
 
@@ -104,7 +105,7 @@ def _location(context: Context, layer: str) -> tuple[Location | None, Finding]:
             found = methods.after_activation(context.network, image, layer)
     except ValueError as reason:
         if layer != "auto":
-            raise UsageError(f"saliency.cam_layer is {layer!r}, but {reason}") from None
+            raise UsageError(f"saliency.cam_layer is {layer!r}: {reason}") from None
         return None, Finding("saliency.layer", Verdict.SKIP, f"Grad-CAM was left out: {reason}")
     chosen = ": the last maps before the classifier" if layer == "auto" else ""
     return found, Finding("saliency.layer", Verdict.INFO, f"Grad-CAM looks at {found}{chosen}", subject=found.layer)
@@ -119,7 +120,7 @@ def _unit_rows(context: Context, unit: Unit, count: int) -> Iterator[Gallery | A
         sample = context.samples[place]
         found = methods.explain(context.network, images[place], unit)
         yield unit_row(context, sample, found, places[place])
-        yield Arrays({f"{sample.name}/{unit}/gradient": found.gradient[0, 0].cpu().numpy()})
+        yield Arrays({f"{sample.name}/{unit}/{name}": values for name, values in maps_of(found).items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +143,19 @@ def _measured(one: Explained) -> _Measured:
     answer = one.absolute[0]
     finite = bool(np.isfinite(answer).all())
     others = [one.absolute[-1], *one.distant]
-    correlations = [methods.rank_correlation(answer, other) for other in others if np.isfinite(other).all()]
+    correlations = [_alike(answer, other) for other in others if np.isfinite(other).all()]
     return _Measured(
         one.sample.name,
         float(answer.max()) if finite else math.nan,
         bool(one.sample.probabilities[one.sample.predicted] == 1),
         min(correlations, default=math.nan) if finite else math.nan,
     )
+
+
+def _alike(a: Maps, b: Maps) -> float:
+    """Correlate where either is not zero: a rectifier that is shut is shut for every class."""
+    open_ = (a != 0) | (b != 0)
+    return methods.rank_correlation(a[open_], b[open_]) if open_.any() else math.nan
 
 
 def _not_finite(measured: Sequence[_Measured]) -> Iterator[Finding]:
@@ -175,9 +182,9 @@ def _vanishing(measured: Sequence[_Measured], warn: float) -> Finding:
     return Finding(
         "saliency.vanishing",
         at_most(share, warn=warn),
-        f"the gradient vanishes on {len(names)} of {len(measured)} explained images"
+        f"the gradient vanishes or is no number on {len(names)} of {len(measured)} explained images"
         if names
-        else f"the score depends on the image on all {len(measured)} explained images",
+        else f"the score depends on the image on {len(measured)} of {len(measured)} explained images",
         subject=names[0] if share > warn else "",
         value=share,
         limit=warn,
@@ -218,10 +225,16 @@ def _blind(context: Context, measured: Sequence[_Measured], warn: float) -> Find
 
 def _coverage(met: Activations) -> Finding:
     others = sum(met.others.values())
-    if not met.rectifiers:
+    if met.hidden:
+        kind, message = (
+            Verdict.SKIP,
+            "TorchScript hides rectifiers, so that deconvnet and guided backprop can't reach them",
+        )
+    elif not met.rectifiers:
         kind, message = Verdict.SKIP, "deconvnet and guided backprop are defined for ReLU, and this network has none"
     elif not others:
-        kind, message = Verdict.INFO, "the rules of deconvnet and guided backprop acted on every activation function"
+        kind = Verdict.INFO
+        message = "the rules of deconvnet and guided backprop acted on all activation functions that were found"
     else:
         kind = Verdict.INFO
         message = "the rules of deconvnet and guided backprop acted on the rectifiers alone; the rest pass the gradient"

@@ -54,7 +54,7 @@ def integrated_gradients(
         return start[image] + shares[step, None, None, None] * (images[image] - start[image])
 
     mean = _mean_gradient(model, images, target, between, parts, batch_size)
-    return (mean * (images - start)[:, None]).flatten(0, 1)
+    return (mean * (images.detach() - start)[:, None]).flatten(0, 1)
 
 
 def smooth_grad(

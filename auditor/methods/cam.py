@@ -21,6 +21,7 @@ from auditor.methods.targets import Target, aim_at, layers_of
 
 _NO_FEATURES = (
     nn.Linear,  # queries, keys and values of an attention: half of a step
+    nn.Flatten,
     nn.modules.pooling._MaxPoolNd,
     nn.modules.pooling._AvgPoolNd,
     nn.modules.pooling._AdaptiveAvgPoolNd,
@@ -143,7 +144,7 @@ def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
     ]
     telling = _with_gradient(recording, stacks)
     if not telling:
-        raise ValueError("no layer gives maps on which the scores depend place by place; name one for Grad-CAM")
+        raise ValueError("no layer gives maps on which the scores depend place by place")
     names = ([names for names in telling if _is_of_features(recording, names[0])] or telling)[-1]
     rectifier = recording.rectifier_behind(recording.passages[names[0]])
     return Location(_outermost(names), rectifier is not None)
@@ -158,7 +159,8 @@ def after_activation(model: Model, images: Float[Tensor, "n c h w"], layer: str)
     """
     recording = record(model, images[:1], layers=(layer,))
     passage = recording.passages[layer]
-    recording.maps(passage.values)
+    if recording.maps(passage).shape[2:].numel() == 1:
+        raise ValueError(f"layer {layer!r} gives a single place, so that no map can be made of it")
     return Location(layer, recording.rectifier_behind(passage) is not None)
 
 
@@ -179,7 +181,7 @@ def passage_at(recording: Recording, location: Location) -> Passage:
 
 def weighted(recording: Recording, seen: Passage, arrived: Tensor) -> Float[Tensor, "n rows cols"]:
     """Return the sum over channels of maps times the mean gradient that arrived at each, signed."""
-    slopes, maps = recording.maps(arrived), recording.maps(seen.values)  # [n, c, rows, cols]
+    slopes, maps = recording.maps(seen, arrived), recording.maps(seen)  # [n, c, rows, cols]
     return (slopes.mean((2, 3), keepdim=True) * maps).sum(1)
 
 
@@ -189,17 +191,27 @@ def _place(passage: Passage) -> tuple[object, int]:
 
 def _is_stack_of_maps(recording: Recording, layer: str) -> bool:
     try:
-        maps = recording.maps(recording.passages[layer].values)
+        maps = recording.maps(recording.passages[layer])
     except ValueError:
         return False
     return maps.shape[1] > 1 and maps.shape[2] * maps.shape[3] > 1
 
 
 def _is_of_features(recording: Recording, layer: str) -> bool:
-    """Return whether these maps are neither those of the classes nor, say, those of attention heads."""
-    maps = recording.maps(recording.passages[layer].values)
+    """Return whether these maps are neither those of the classes nor those of attention heads."""
+    maps = recording.maps(recording.passages[layer])
     height, width = recording.images.shape[2:]
-    return maps.shape[1] != recording.scores.shape[1] and has_square_cells(maps, (height, width))
+    tokens = {p.values.shape[1] for p in recording.passages.values() if p.values.ndim == 3}
+    attention = maps.shape[2] == maps.shape[3] and maps.shape[2] in tokens
+    return not attention and not _are_of_classes(maps, recording.scores) and has_square_cells(maps, (height, width))
+
+
+def _are_of_classes(maps: Float[Tensor, "n c h w"], scores: Float[Tensor, "n k"]) -> bool:
+    """Return whether the scores are the means or the maxima of these maps, before or after a rectifier."""
+    if maps.shape[1] != scores.shape[1]:
+        return False
+    pooled = [pool for cut in (maps, maps.clamp(min=0)) for pool in (cut.mean((2, 3)), cut.amax((2, 3)))]
+    return any(torch.allclose(one.to(scores), scores, rtol=1e-3, atol=1e-5) for one in pooled)
 
 
 def _with_gradient(recording: Recording, stacks: list[list[str]]) -> list[list[str]]:
@@ -211,7 +223,7 @@ def _with_gradient(recording: Recording, stacks: list[list[str]]) -> list[list[s
     return [
         names
         for names, slope in zip(stacks, arrived, strict=True)
-        if slope is not None and bool(recording.maps(slope).any())
+        if slope is not None and bool(recording.maps(recording.passages[names[0]], slope).any())
     ]
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
-from auditor.methods.cam import Location, passage_at, weighted
+from auditor.methods.cam import Location, located, passage_at, weighted
 from auditor.methods.recording import Model, record
 from auditor.methods.rectifiers import Activations, Rule
 from auditor.methods.targets import Position, Target, aim_at, layers_of
@@ -43,8 +43,7 @@ def explain(
     images: Float[Tensor, "n c h w"],
     target: Target,
     *,
-    layer: str | Location | None = None,
-    rectifier_rules: bool = True,
+    layer: str | nn.Module | Location | None = None,
 ) -> Explanation:
     """Return the gradient, and what goes with it, for each class asked about.
 
@@ -54,12 +53,11 @@ def explain(
 
     Args:
         layer: Where Grad-CAM looks; None leaves it out.
-        rectifier_rules: Send deconvnet's and guided backprop's signals too.
 
     Raises:
         ValueError, IndexError: As `gradient` and `grad_cam`.
     """
-    location = Location(layer) if isinstance(layer, str) else layer
+    location = None if layer is None else located(model, images, layer)
     watched = (*layers_of(target), *([location.layer] if location else ()))
     recording = record(model, images, layers=watched)
     aim = aim_at(target, recording)
@@ -75,7 +73,7 @@ def explain(
         met = recording.activations(start)
 
     def by(rule: Rule) -> Tensor | None:
-        if not (met.rectifiers and rectifier_rules):
+        if not met.reached:
             return None
         signals = aim.signals(recording, activation=rule is Rule.DECONVNET)
         return torch.stack([recording.back(start, values, ends[:1], rule)[0] for start, values in signals], 1)

@@ -29,7 +29,8 @@ def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         gradient(model, images, torch.tensor([[281, 5], [7, 1]]))    # two of each: image by image, m = 4
         gradient(model, images, Unit("layer3.1", 17))      # one channel where it is most active
 
-    The score is the one before a softmax. Works on frozen networks and inside `torch.no_grad()`; no gradient of
+    The score is the one before a softmax or a log-softmax that ends the model; other endings are taken as they are.
+    Works on frozen networks and inside `torch.no_grad()`; no gradient of
     a parameter is computed. The images of a batch don't influence each other as long as the model, in eval mode,
     does not mix them.
 
@@ -58,14 +59,15 @@ def input_x_gradient(model: Model, images: Float[Tensor, "n c h w"], target: Tar
     Raises:
         ValueError, IndexError: As `gradient`.
     """
-    return images * gradient(model, images, target)
+    slopes = sent_back(model, images, target, Rule.GRADIENT)  # [n, k, c, h, w]
+    return (images.detach()[:, None] * slopes).flatten(0, 1)
 
 
 def deconvnet(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Float[Tensor, "m c h w"]:
     """Return what arrives at the images when each rectifier passes what is positive of the signal on its way back.
 
     Max-pooling sends the signal to where the maximum was. The signal begins as 1 at a class, and as the unit's
-    activation at a `Unit`, as in the paper; as the rule is linear for positive factors, that is a scale only.
+    activation at a `Unit`, as in the paper; a positive activation changes the scale only.
 
     Raises:
         NoRectifier: No rectifier lies between the images and the target.

@@ -15,12 +15,15 @@ _MOST_PREFIX_TOKENS = 8
 _CLOSE = 0.2  # how far the height and the width of a patch may differ, as a logarithm
 
 
-def as_maps(output: Tensor, *, images: int, size: tuple[int, int]) -> Float[Tensor, "n c h w"]:
+def as_maps(
+    output: Tensor, *, images: int, size: tuple[int, int], first: bool | None = None
+) -> Float[Tensor, "n c h w"]:
     """Return a view of a layer's output; one value a channel is a map of one pixel.
 
     Args:
         images: How many images it was computed from.
         size: Height and width of these images, which tell rows and columns from channels.
+        first: Whether channels come first, where that is known otherwise.
 
     Raises:
         ValueError: It is no stack of maps, and no row of tokens that fills a grid.
@@ -29,8 +32,9 @@ def as_maps(output: Tensor, *, images: int, size: tuple[int, int]) -> Float[Tens
         if output.ndim == 2:
             return output[:, :, None, None]
         if output.ndim == 4:
-            first, last = _stretch(output.shape[2:], size), _stretch(output.shape[1:3], size)
-            return output if first <= last else output.permute(0, 3, 1, 2)
+            if first is None:
+                first = _stretch(output.shape[2:], size) <= _stretch(output.shape[1:3], size)
+            return output if first else output.permute(0, 3, 1, 2)
         if output.ndim == 3 and (found := _grid(output.shape[1], size)):
             prefix, rows, cols = found
             grid: Tensor = output[:, prefix:].unflatten(1, (rows, cols))

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from auditor.errors import did_you_mean
+from auditor.errors import Skip, did_you_mean
+from auditor.methods.arrangement import arrangement, arrangement_behind
 from auditor.methods.grid import as_maps
+from auditor.methods.in_place import Aside
 from auditor.methods.rectifiers import (
     Activations,
     NoRectifier,
@@ -26,12 +28,23 @@ from auditor.methods.rectifiers import (
     activations_among,
     applied,
     is_rectifier,
-    nodes_behind,
+    nodes_between,
     operator,
     rectified,
 )
 
+if TYPE_CHECKING:
+    from torch.autograd.graph import Node
+else:
+    Node = Any  # some nodes made in C++ are no instances of it
+
 Model = Callable[[Tensor], Tensor]
+
+_POOLS = ("MaxPool2DWithIndices", "AdaptiveMaxPool2D")
+
+
+class NotDifferentiable(Skip, ValueError):
+    """No gradient leads from the scores to what is asked about."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,10 +54,12 @@ class Passage:
     Attributes:
         values: Its output, as it was before anything wrote over it.
         edge: Its place in the graph.
+        first: Whether channels come before places; None where neither the layer nor the graph tells.
     """
 
     values: Tensor
     edge: GradientEdge
+    first: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,37 +71,40 @@ class Recording:
         scores: `[n, k]`.
         scores_edge: The place in the graph of the scores before a softmax.
         passages: What the watched layers gave, by name.
+        scripted: Whether some of the network is TorchScript.
     """
 
     images: Tensor
     scores: Tensor
     scores_edge: GradientEdge
     passages: Mapping[str, Passage]
+    scripted: bool = False
     _behind: dict[Node, list[Node]] = field(default_factory=dict)
 
     def nodes(self, start: GradientEdge) -> list[Node]:
-        """Return every node that a signal from `start` may meet."""
+        """Return every node that a signal meets on its way from `start` to the images."""
         if start.node not in self._behind:
-            self._behind[start.node] = nodes_behind(start.node)
+            leaf = get_gradient_edge(self.images).node if self.images.requires_grad else None
+            self._behind[start.node] = nodes_between(start.node, leaf)
         return self._behind[start.node]
 
     def activations(self, start: GradientEdge) -> Activations:
-        return activations_among(self.nodes(start))
+        return activations_among(self.nodes(start), scripted=self.scripted)
 
     def back(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge], rule: Rule) -> list[Tensor]:
         """Send a signal back from `start` and return what arrives at each of `ends`.
 
         Raises:
             NoRectifier: The rule is about rectifiers, and the signal meets none.
-            ValueError: `start` does not depend on one of `ends`.
+            NotDifferentiable: `start` does not depend on one of `ends`.
         """
         rectifiers = [] if rule is Rule.GRADIENT else [node for node in self.nodes(start) if is_rectifier(node)]
-        if rule is not Rule.GRADIENT and not rectifiers:
-            raise NoRectifier(_no_rectifier(rule, self.activations(start)))
+        if rule is not Rule.GRADIENT and not (met := self.activations(start)).reached:
+            raise NoRectifier(_no_rectifier(rule, met))
         with applied(rule, rectifiers):
             arrived = self.reach(start, signal, ends)
         if any(one is None for one in arrived):
-            raise ValueError("the score does not depend on what it is asked about")
+            raise NotDifferentiable("the score does not depend on what it is asked about")
         return [one.detach() for one in arrived if one is not None]
 
     def reach(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge]) -> Sequence[Tensor | None]:
@@ -95,16 +113,26 @@ class Recording:
 
     def rectifier_behind(self, passage: Passage) -> Passage | None:
         """Return what the rectifier gave that alone took the layer's output, if there is one."""
-        place = (passage.edge.node, passage.edge.output_nr)
-        takers = [node for node in self.nodes(self.scores_edge) if place in node.next_functions]
-        if len(takers) != 1 or not is_rectifier(takers[0]):
+        taker = self._only_taker(passage.edge.node, passage.edge.output_nr)
+        while taker is not None and operator(taker) in _POOLS:  # the largest of what is cut off is the largest cut off
+            taker = self._only_taker(taker, 0)
+        if taker is None or not is_rectifier(taker) or operator(taker) == "Threshold":  # it may put anything there
             return None
-        return Passage(rectified(takers[0]), GradientEdge(takers[0], 0))
+        return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
 
-    def maps(self, output: Tensor) -> Float[Tensor, "n c h w"]:
-        """Return a watched layer's output, or what arrived at it, as maps."""
+    def maps(self, passage: Passage, values: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+        """Return a watched layer's output, or other values of its shape, as maps.
+
+        Raises:
+            ValueError: It is no stack of maps.
+        """
         height, width = self.images.shape[2:]
-        return as_maps(output, images=len(self.images), size=(height, width))
+        shown = passage.values if values is None else values
+        return as_maps(shown, images=len(self.images), size=(height, width), first=passage.first)
+
+    def _only_taker(self, node: Node, output_nr: int) -> Node | None:
+        takers = [taker for taker in self.nodes(self.scores_edge) if (node, output_nr) in taker.next_functions]
+        return takers[0] if len(takers) == 1 else None
 
 
 def record(
@@ -114,13 +142,17 @@ def record(
 
     Args:
         layers: Modules to watch; of one that runs several times the last run.
-        cut: One of them before which no graph is built: signals go back to it and no farther.
+        cut: One of them before which no graph is needed, and none is built where the layer itself tells how it
+            arranges its output: signals go back to it and no farther.
 
     Raises:
         ValueError: The images or the scores are not what a classifier takes and gives, a layer does not exist
             or gave no tensor, or the scores do not depend on the images by differentiable operations.
     """
-    return _run(model, images, layers, _watching(_submodules(model, layers), cut), cut)
+    modules = _submodules(model, layers)
+    if cut is not None and arrangement(modules[cut]) is None:
+        cut = None
+    return _run(model, images, layers, _watching(modules, cut), cut)
 
 
 def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
@@ -131,7 +163,11 @@ def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
     Raises:
         ValueError: As `record`, except that a layer may give what it likes.
     """
-    modules = {name: module for name, module in module_of(model).named_modules() if name}
+    modules = {
+        name: module
+        for name, module in module_of(model).named_modules()
+        if name and not isinstance(module, torch.jit.ScriptModule)
+    }
     return _run(model, images, (), _watching(modules, None, copy=False), None)
 
 
@@ -155,9 +191,13 @@ def _run(
     watching: AbstractContextManager[dict[str, Passage]],
     cut: str | None,
 ) -> Recording:
-    if images.ndim != 4 or not images.is_floating_point():
+    if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
-    with torch.inference_mode(False), torch.set_grad_enabled(cut is None), watching as passages:
+    settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), _buffers_kept(model), Aside()
+    with ExitStack() as around:
+        for setting in settings:
+            around.enter_context(setting)
+        passages = around.enter_context(watching)
         leaf = images.detach().clone().requires_grad_(cut is None)
         scores = model(leaf.clone())  # an in-place operator may come first
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
@@ -167,32 +207,30 @@ def _run(
         source = f"layer {cut!r}" if cut else "the images"
         raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on {source}")
     if not scores.requires_grad:
-        raise ValueError("the score does not depend on the images by differentiable operations")
-    return Recording(leaf, scores.detach(), _before_softmax(scores), passages)
+        raise NotDifferentiable("the score does not depend on the images by differentiable operations")
+    return Recording(leaf, scores.detach(), _before_softmax(scores), passages, scripted=_is_scripted(model))
 
 
 def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
     if not layers:
         return {}
-    known = dict(module_of(model).named_modules(remove_duplicate=False))
+    known = {name: part for name, part in module_of(model).named_modules(remove_duplicate=False) if name}
     for name in layers:
-        if name not in known or not name:
+        if name not in known:
             raise ValueError(f"the network has no layer {name!r}{did_you_mean(name, known)}")
+        if isinstance(known[name], torch.jit.ScriptModule):
+            raise ValueError(f"layer {name!r} is TorchScript, which does not show what it gives")
     return {name: known[name] for name in layers}
 
 
 @contextmanager
 def _watching(modules: Mapping[str, nn.Module], cut: str | None, *, copy: bool = True) -> Iterator[dict[str, Passage]]:
     passages: dict[str, Passage] = {}
-    handles = [
-        module.register_forward_hook(_watch(name, passages, cut=name == cut, copy=copy))
-        for name, module in modules.items()
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, module in modules.items():
+            hook = _watch(name, passages, cut=name == cut, copy=copy)
+            hooks.callback(module.register_forward_hook(hook).remove)
         yield passages
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _watch(
@@ -207,10 +245,32 @@ def _watch(
         if output.requires_grad:
             values = output.detach()
             passages.pop(name, None)  # of several runs the last counts, and is the latest
-            passages[name] = Passage(values.clone() if copy else values, get_gradient_edge(output))
+            edge, first = get_gradient_edge(output), arrangement(module)
+            first = arrangement_behind(edge.node) if first is None else first
+            passages[name] = Passage(values.clone() if copy else values, edge, first)
         return output if cut else None
 
     return watch
+
+
+@contextmanager
+def _buffers_kept(model: Model) -> Iterator[None]:
+    """Put back what running the model writes into its buffers: counters, or statistics in training mode."""
+    found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    buffers = list(found.buffers()) if isinstance(found, nn.Module) else []
+    kept = [buffer.detach().clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, values in zip(buffers, kept, strict=True):
+            if not torch.equal(buffer, values):
+                buffer.data.copy_(values)  # by way of `data`, so that the graph does not mind
+
+
+def _is_scripted(model: Model) -> bool:
+    found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    parts = found.modules() if isinstance(found, nn.Module) else ()
+    return any(isinstance(part, torch.jit.ScriptModule | torch.jit.ScriptFunction) for part in (found, *parts))
 
 
 def _before_softmax(scores: Tensor) -> GradientEdge:
@@ -230,4 +290,6 @@ def _before_softmax(scores: Tensor) -> GradientEdge:
 
 def _no_rectifier(rule: Rule, met: Activations) -> str:
     name = "guided backprop" if rule is Rule.GUIDED else "deconvnet"
-    return f"{name} is defined for ReLU, and this network has none ({str(met) or 'no activation function at all'})"
+    if met.hidden:
+        return f"{name} can't reach the rectifiers that TorchScript hides; use the network that it was made from"
+    return f"{name} is defined for ReLU, and this network has none ({str(met) or 'no known activation function'})"

@@ -18,13 +18,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node
 
 from auditor.errors import Skip
+
+if TYPE_CHECKING:
+    from torch.autograd.graph import Node
+else:
+    Node = Any  # some nodes made in C++ are no instances of it
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -38,7 +42,7 @@ class Rule(Enum):
 
 
 class NoRectifier(Skip, ValueError):
-    """The network has no rectifier, so that a rule for rectifiers is not defined."""
+    """The network has no rectifier that can be reached, so that a rule for rectifiers is not defined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +52,32 @@ class Activations:
     Attributes:
         rectifiers: How many calls cut off what is below zero.
         others: How often each other activation function was called, by name: the rules leave these alone.
+        hidden: How many parts of the graph don't tell what they compute.
     """
 
     rectifiers: int
     others: Mapping[str, int]
+    hidden: int = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether a rule for rectifiers has something to act on, and can act on all of it."""
+        return self.rectifiers > 0 and not self.hidden
 
     def __str__(self) -> str:
-        other = ", ".join(f"{name} {count}" for name, count in sorted(self.others.items()))
-        return ", ".join(part for part in (f"rectifiers {self.rectifiers}" if self.rectifiers else "", other) if part)
+        others = [f"{name} {count}" for name, count in sorted(self.others.items())]
+        rectifiers = [f"rectifiers {self.rectifiers}"] if self.rectifiers else []
+        hidden = [f"parts that TorchScript has joined {self.hidden}"] if self.hidden else []
+        return ", ".join([*rectifiers, *others, *hidden])
 
 
 _OTHERS = {
     "Celu": "CELU",
     "Elu": "ELU",
     "Gelu": "GELU",
+    "Glu": "GLU",
+    "Hardshrink": "hard shrink",
+    "Hardtanh": "hard tanh",
     "Hardsigmoid": "hard sigmoid",
     "Hardswish": "hard swish",
     "LeakyRelu": "leaky ReLU",
@@ -72,27 +88,47 @@ _OTHERS = {
     "Sigmoid": "sigmoid",
     "Silu": "SiLU",
     "Softplus": "softplus",
+    "Softshrink": "soft shrink",
     "Tanh": "tanh",
 }
 _LOWER = {
     "Clamp": "_saved_min",
     "ClampMin": "_saved_min",
     "Hardtanh": "_saved_min_val",
+    "Maximum": "_saved_other",
     "Threshold": "_saved_threshold",
 }
 _UPPER = {"Clamp": "_saved_max", "Hardtanh": "_saved_max_val"}
 _SUFFIX = re.compile(r"Backward\d*$")
 
 
-def nodes_behind(start: Node) -> list[Node]:
-    """Return every node of the graph from `start` down to the leaves, each once."""
-    seen, waiting = {start: None}, [start]
+def nodes_between(start: Node, end: Node | None) -> list[Node]:
+    """Return every node of the graph that lies on a way from `start` down to `end`, each once.
+
+    What is computed from parameters alone lies on none. Without an end, every node behind `start`.
+    """
+    takers: dict[Node, list[Node]] = {start: []}
+    waiting = [start]
     while waiting:
-        for node, _ in waiting.pop().next_functions:
-            if node is not None and node not in seen:
-                seen[node] = None
+        taker = waiting.pop()
+        for node, _ in taker.next_functions:
+            if node is None:
+                continue
+            if node not in takers:
+                takers[node] = []
                 waiting.append(node)
-    return list(seen)
+            takers[node].append(taker)
+    return list(takers) if end is None else _reached(end, takers)
+
+
+def _reached(end: Node, takers: Mapping[Node, Sequence[Node]]) -> list[Node]:
+    reached, waiting = dict.fromkeys([end]), [end]
+    while waiting:
+        for taker in takers.get(waiting.pop(), ()):
+            if taker not in reached:
+                reached[taker] = None
+                waiting.append(taker)
+    return list(reached)
 
 
 def operator(node: Node) -> str:
@@ -113,10 +149,16 @@ def rectified(node: Node) -> Tensor:
     return _saved(node, "_saved_self").detach().clamp(0, _upper(node))
 
 
-def activations_among(nodes: Sequence[Node]) -> Activations:
-    """Return how many of the nodes are rectifiers, and which other activation functions there are."""
+def activations_among(nodes: Sequence[Node], *, scripted: bool) -> Activations:
+    """Return how many of the nodes are rectifiers, and which other activation functions there are.
+
+    Args:
+        scripted: Some of the network is TorchScript, which may join operators, and write over views unseen.
+    """
     others = Counter(name for node in nodes if (name := _other(node)))
-    return Activations(sum(map(is_rectifier, nodes)), others)
+    hiding = ("DifferentiableGraph", "CopySlices") if scripted else ("DifferentiableGraph",)
+    hidden = sum(any(word in node.name() for word in hiding) for node in nodes)
+    return Activations(sum(map(is_rectifier, nodes)), others, hidden)
 
 
 @contextmanager
@@ -134,7 +176,7 @@ def _hooked(rule: Rule, node: Node) -> Iterator[Any]:
         yield node.register_hook(_positive_arriving)
     elif rule is Rule.GUIDED:
         yield node.register_prehook(_positive)
-        if operator(node) in ("Clamp", "ClampMin"):  # which lets a signal pass where it touched its limits
+        if operator(node) in ("Clamp", "ClampMin", "Maximum"):  # which lets a signal pass where it touched its limits
             yield node.register_hook(_open_inside(node))
 
 

@@ -40,7 +40,7 @@ class Classes:
 
     def at(self, images: Int64[Tensor, " m"]) -> Classes:
         """Return the same for the images at these places."""
-        return Classes(self.indices[images])
+        return Classes(self.indices[images.to(self.indices.device)])
 
     def signals(self, recording: Recording, *, activation: bool = False) -> Iterator[Signal]:
         """Return `k` signals, each 1 at the score of a class.
@@ -83,7 +83,8 @@ class Position:
         passage = recording.passages[self.layer]
         values = torch.zeros_like(passage.values)
         places = torch.arange(len(values), device=values.device), self.channel, self.rows, self.cols
-        recording.maps(values)[places] = recording.maps(passage.values)[places] if activation else 1.0
+        seed = recording.maps(passage)[places] if activation else 1.0
+        recording.maps(passage, values)[places] = seed
         yield Signal(passage.edge, values)
 
 
@@ -93,7 +94,10 @@ def classes_of(target: int | Sequence[int] | Tensor, *, images: int) -> Classes:
     Raises:
         ValueError: The target is none of these.
     """
-    asked = torch.as_tensor(target)
+    try:
+        asked = torch.as_tensor(target)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"target is {target!r}, but has to be classes, or a Unit") from None
     if asked.dtype.is_floating_point or asked.dtype.is_complex or asked.dtype == torch.bool:
         raise ValueError(f"target is {asked.dtype}, but has to be whole numbers: classes")
     if asked.ndim == 0:
@@ -126,7 +130,7 @@ def position_of(unit: Unit, recording: Recording) -> Position:
         IndexError: The layer has no such channel, row or column.
         ValueError: The layer's output is no stack of maps.
     """
-    maps = recording.maps(recording.passages[unit.layer].values)
+    maps = recording.maps(recording.passages[unit.layer])
     images, channels, height, width = maps.shape
     if unit.channel >= channels:
         raise IndexError(f"layer {unit.layer!r} has no channel {unit.channel}: it has {channels}, numbered from 0")

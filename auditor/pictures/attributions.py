@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from auditor.pictures.colours import heat_scale, signed_scale
+from auditor.pictures.encoding import lighter
 from auditor.pictures.maps import Map, Pixels, heat, overlay, signed
 from auditor.results import Item
 
@@ -33,20 +34,20 @@ def signed_item(values: Map, name: str, about: str, *, limit: float | None = Non
         limit: Where the colours end, for maps that share them.
     """
     end = limit_of([values]) if limit is None else limit
-    drawn = signed(_drawable(values), limit=end or 1.0)
+    drawn = lighter(signed(_drawable(values), limit=end or 1.0))
     return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=signed_scale(end) if end else None)
 
 
 def heat_item(values: Map, name: str, about: str, *, limit: float | None = None) -> Item:
     """Return a map that is nowhere below zero as a picture."""
     end = limit_of([values]) if limit is None else limit
-    drawn = heat(_drawable(values), low=0.0, high=end or 1.0)
+    drawn = lighter(heat(_drawable(values), low=0.0, high=end or 1.0))
     return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=heat_scale(0, end) if end else None)
 
 
 def overlay_item(pixels: Pixels, values: Map, name: str, about: str, *, limit: float | None = None) -> Item:
     """Return a map that is nowhere below zero over the photograph in grey; its colours end at its maximum."""
-    end = (float(np.nanmax(_drawable(values))) if limit is None else limit) or 0.0
+    end = float(values[np.isfinite(values)].max(initial=0.0)) if limit is None else limit
     drawn = overlay(pixels, _drawable(values), low=0.0, high=end or 1.0)
     return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=heat_scale(0, end) if end else None)
 
@@ -58,6 +59,8 @@ def _drawable(values: Map) -> Map:
 def _named(name: str, values: Map) -> str:
     if not np.isfinite(values).any():
         return f"{name}: no number anywhere"
+    if not np.isfinite(values).all():
+        return f"{name}: in part no number"
     return name if values.any() else f"{name}: zero everywhere"
 
 

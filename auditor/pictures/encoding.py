@@ -28,6 +28,13 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def lighter(drawn: bytes) -> bytes:
+    """Return a picture as JPEG where that takes less than half as many bytes: a map as fine as noise does."""
+    with Image.open(io.BytesIO(drawn)) as opened:
+        photo = jpeg(opened)
+    return photo if 2 * len(photo) < len(drawn) else drawn
+
+
 def palette(
     indices: UInt8[NDArray[np.uint8], "rows cols"], colours: UInt8[NDArray[np.uint8], "count 3"]
 ) -> Image.Image:

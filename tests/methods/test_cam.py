@@ -210,3 +210,64 @@ def test_the_score_of_a_unit_before_the_layer_does_not_depend_on_it():
 
     with pytest.raises(ValueError, match="layer 'conv' gave no tensor that depends on layer 'second'"):
         grad_cam(Two(), torch.randn(1, 3, 8, 8, dtype=torch.float64), Unit("conv", 0), "second")
+
+
+def test_rows_and_columns_of_unequal_strides_are_not_taken_for_channels():
+    class Uneven(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.head = nn.Conv2d(3, 16, 3, stride=(2, 1), padding=1), nn.Linear(16, 3)
+
+        def forward(self, images):
+            return self.head(self.conv(images).relu().mean((2, 3)))
+
+    model, images = Uneven(), torch.randn(2, 3, 32, 32)
+    assert grad_cam(model, images, 0).shape == (2, 16, 32)
+    with pytest.raises(IndexError, match="no channel 20: it has 16"):
+        gradient(model, images, Unit("conv", 20))
+
+
+def test_a_rectifier_behind_a_pooling_is_the_one_that_follows():
+    class Digits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.head = nn.Conv2d(1, 6, 5), nn.Linear(6 * 36, 3)
+
+        def forward(self, images):
+            return self.head(F.relu(F.max_pool2d(self.conv(images), 2)).flatten(1))
+
+    model, images = Digits(), torch.randn(1, 1, 16, 16)
+    assert last_maps(model, images) == Location("conv", rectified=True)
+    maps = F.max_pool2d(model.conv(images), 2).relu().detach()
+    slope = model.head.weight[1].view(6, 6, 6).detach()
+    expected = (slope.mean((1, 2))[None, :, None, None] * maps).sum(1)
+    torch.testing.assert_close(grad_cam(model, images, 1, signed=True), expected)
+
+
+def test_maps_of_attention_are_no_features():
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.patches, self.norm, self.qk = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8), nn.Linear(8, 16)
+            self.attend, self.head = nn.Softmax(-1), nn.Linear(8, 3)
+            self.token = nn.Parameter(torch.randn(1, 1, 8))
+
+        def forward(self, images):
+            rows = self.patches(images).flatten(2).transpose(1, 2)
+            rows = self.norm(torch.cat([self.token.expand(len(rows), -1, -1), rows], 1))
+            queries, keys = self.qk(rows).chunk(2, -1)
+            weights = self.attend((queries @ keys.transpose(1, 2))[:, None])  # one head: [n, 1, t, t]
+            return self.head((torch.cat([weights, weights], 1).mean(1) @ rows)[:, 0])
+
+    assert str(last_maps(Attending(), torch.randn(1, 3, 32, 32))) == "norm"
+
+
+def test_maps_of_as_many_channels_as_classes_may_be_features_all_the_same():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(432, 3))
+    classes = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert str(last_maps(plain, torch.randn(1, 3, 16, 16))) == "3"
+    assert str(last_maps(classes, torch.randn(1, 3, 16, 16))) == "1"

@@ -262,6 +262,32 @@ def test_leaves_the_network_as_it_was_when_it_breaks(method):
     assert before.changes() == []
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_part_that_can_not_be_watched_leaves_no_hook_on_the_others():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), torch.jit.script(nn.Conv2d(4, 4, 3)), nn.Flatten(), nn.Linear(100, 3))
+    images = torch.randn(1, 3, 9, 9)
+    assert grad_cam(model, images, 0).shape == (1, 7, 7)
+    with pytest.raises(ValueError, match="layer '1' is TorchScript"):
+        grad_cam(model, images, 0, "1")
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_network_in_training_mode_keeps_its_statistics():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(196, 3)).train()
+    before = Snapshot(model)
+    guided_grad_cam(model, torch.randn(4, 3, 9, 9), 0)
+    assert before.changes() == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_classes_of_several_images(method):
+    model, images = Deep(), torch.randn(2, 3, 9, 9, dtype=torch.float64, requires_grad=True)
+    found = method(model, images, torch.tensor([[1, 2], [0, 3]]))
+    assert len(found) == 4
+    assert not found.requires_grad
+    torch.testing.assert_close(found[3], method(model, images[1:], 3)[0], rtol=1e-9, atol=1e-14)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_do_not_depend_on_the_batch(method):
     model, images = Deep(), torch.randn(5, 3, 9, 9, dtype=torch.float64)

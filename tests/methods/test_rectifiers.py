@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rewriting import plain_gradient, rewritten
+from rewriting import Rectifier, plain_gradient, rewritten
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -42,6 +42,7 @@ UPPER = {
     "clamp": (lambda x: x.clamp(min=0), float("inf")),
     "clamp in place": (lambda x: x.clamp_(min=0), float("inf")),
     "clamp_min": (lambda x: x.clamp_min(0), float("inf")),
+    "maximum": (lambda x: torch.maximum(x, torch.zeros((), dtype=x.dtype)), float("inf")),
     "clamp to a tensor": (lambda x: x.clamp(min=torch.zeros((), dtype=x.dtype)), float("inf")),
     "threshold": (lambda x: F.threshold(x, 0.0, 0.0), float("inf")),
     "aten": (lambda x: torch.ops.aten.relu(x), float("inf")),
@@ -187,7 +188,7 @@ def test_guided_lets_through_no_more_than_either_gate(seed):
 
 @pytest.mark.parametrize(("activation", "word"), [
     (nn.GELU(), "GELU 1"), (nn.SiLU(), "SiLU 1"), (nn.LeakyReLU(0.1), "leaky ReLU 1"), (nn.ELU(), "ELU 1"),
-    (nn.Identity(), "no activation function at all"), (lambda x: x.clamp(min=-1), "no activation"),
+    (nn.Identity(), "no known activation function"), (lambda x: x.clamp(min=-1), "no known activation"),
 ])  # fmt: skip
 @pytest.mark.parametrize("method", [deconvnet, guided_backprop])
 def test_refuses_networks_without_rectifier_and_names_what_they_have(method, activation, word):
@@ -217,3 +218,77 @@ def test_an_activation_function_of_ones_own_is_named():
 
     met = explain(Zoo(Swish.apply), torch.randn(1, 3, 7, 7, dtype=torch.float64), 0).activations
     assert (met.rectifiers, met.others) == (0, {"Swish": 1})
+
+
+class Views(nn.Module):
+    """Rectifiers in place on views: behind a linear layer on tokens, on a slice, and on another shape."""
+
+    def __init__(self, rectify):
+        super().__init__()
+        torch.manual_seed(6)
+        self.conv, self.tokens, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5), nn.Linear(5, 3)
+        self.rectify = rectify
+        self.double()
+
+    def forward(self, images):
+        maps = self.conv(images)
+        self.rectify(maps[:, :, :-1, 1:])
+        rows = self.rectify(self.tokens(maps.flatten(2).transpose(1, 2).contiguous()))
+        return self.head(rows).mean(1)
+
+
+@pytest.mark.parametrize("rectify", [
+    nn.ReLU(inplace=True), lambda x: F.relu(x, inplace=True), lambda x: F.relu(x, True), torch.relu_,
+    lambda x: x.clamp_(min=0), lambda x: x.clamp_(0), lambda x: F.threshold(x, 0, 0, True),
+])  # fmt: skip
+@pytest.mark.parametrize("rule", METHODS)
+def test_the_rule_acts_where_a_rectifier_writes_over_a_part_of_another_tensor(rule, rectify):
+    class Oracle(Views):
+        def forward(self, images):
+            maps = self.conv(images)
+            maps = torch.cat(
+                [maps[:, :, :, :1], torch.cat([self.rectify(maps[:, :, :-1, 1:]), maps[:, :, -1:, 1:]], 2)], 3
+            )
+            rows = self.rectify(self.tokens(maps.flatten(2).transpose(1, 2)))
+            return self.head(rows).mean(1)
+
+    images = torch.randn(2, 3, 7, 7, dtype=torch.float64)
+    model, oracle = Views(rectify), Oracle(Rectifier(rule))
+    torch.testing.assert_close(model(images), oracle(images))
+    expected = plain_gradient(oracle, images, torch.tensor([1, 2]))
+    torch.testing.assert_close(METHODS[rule](model, images, [1, 2]), expected, rtol=1e-12, atol=1e-14)
+    assert explain(model, images, 0).activations.rectifiers == 2
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_refuses_torchscript_that_has_joined_its_rectifiers_with_others():
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 1)
+
+        def forward(self, images):
+            x = F.relu(self.first(images))
+            return (F.relu(self.second(x) * 2 + 1) + x).mean((2, 3))
+
+    torch.manual_seed(0)
+    plain = Joined().double()
+    script, images = torch.jit.script(plain), torch.randn(1, 3, 7, 7, dtype=torch.float64)
+    expected, refused = guided_backprop(plain, images, 0), 0
+    for _ in range(5):
+        try:
+            torch.testing.assert_close(guided_backprop(script, images, 0), expected)
+        except NoRectifier as reason:
+            refused += "TorchScript hides" in str(reason)
+            assert explain(script, images, 0).guided_backprop is None
+    assert refused
+    torch.testing.assert_close(gradient(script, images, 0), gradient(plain, images, 0))
+
+
+def test_what_is_computed_from_parameters_alone_does_not_count():
+    class Scaled(Zoo):
+        def forward(self, images):
+            return super().forward(images) * F.relu(self.second.bias).sum()
+
+    met = explain(Scaled(nn.GELU()), torch.randn(1, 3, 7, 7, dtype=torch.float64), 0).activations
+    assert (met.rectifiers, met.others) == (0, {"GELU": 1})
