@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from auditor.methods.explanation import Explanation, explain
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.kernels import chance_pairs, dead, duplicates
+    from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
+    from auditor.methods.occluder import How, Occluder
     from auditor.methods.proportion import wilson
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.targets import locate
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Activations",
     "Explanation",
+    "Feature",
+    "How",
     "Location",
     "NoRectifier",
+    "Occluder",
+    "OcclusionMap",
     "Unit",
     "after_activation",
     "calibration_of",
@@ -44,6 +50,8 @@ __all__ = [
     "integrated_gradients",
     "last_maps",
     "locate",
+    "occlude",
+    "occlusion",
     "rank_correlation",
     "saliency",
     "smooth_grad",
@@ -58,6 +66,8 @@ _HOMES = {
     "methods.explanation": ("Explanation", "explain"),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.kernels": ("chance_pairs", "dead", "duplicates"),
+    "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
+    "methods.occluder": ("How", "Occluder"),
     "methods.proportion": ("wilson",),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.targets": ("locate",),

@@ -1,0 +1,159 @@
+"""A network made ready to be asked about many windows of many images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auditor.methods.incremental.direct import Direct
+from auditor.methods.incremental.export import NotExportable
+from auditor.methods.incremental.features import last_features
+from auditor.methods.incremental.graph import Graph
+from auditor.methods.incremental.inference import Incremental, Passed, Whole
+from auditor.methods.incremental.plan import NothingToSave, planned
+from auditor.methods.incremental.room import Room
+from auditor.methods.incremental.trial import Trial
+from auditor.methods.recording import Model
+from auditor.methods.windows import Windows
+
+
+@dataclass(frozen=True)
+class How:
+    """How the scores of many windows came about.
+
+    Attributes:
+        dense: Why each image is computed in whole; empty where only what a window changes is.
+        saving: The multiplications of computing each image in whole over those that are done.
+        share: How much of the network is computed on rectangles, by the multiplications that it takes.
+        batch: How many images go together where they are computed in whole.
+        windows: How many windows have been computed.
+        seconds: How long that took.
+    """
+
+    dense: str
+    saving: float = 1.0
+    share: float = 0.0
+    batch: int = 1
+    windows: int = 0
+    seconds: float = 0.0
+
+    @property
+    def windows_per_second(self) -> float:
+        return self.windows / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        speed = f", {self.windows_per_second:.0f} windows a second" if self.windows else ""
+        if self.dense:
+            return f"dense: {self.dense}{speed}"
+        return f"incremental: {self.share:.0%} of the network, {self.saving:.1f} times fewer multiplications{speed}"
+
+
+class Occluder:
+    """Gives the scores of images with each window of a grid filled.
+
+        occluder = Occluder(model, images, window=32, stride=16)
+        for some in occluder(images[:1], fill):
+            some.numbers, some.scores
+
+    Making one takes seconds, most of them for exporting the network's graph; it then serves all images of this size.
+    The network is not changed. It is run in inference mode, on the device of its parameters.
+
+    Attributes:
+        windows: The grid.
+        layer: The layer of the last maps of features, whose totals come out beside the scores; empty where they
+            are not known.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        example: Float[Tensor, "n c h w"],
+        *,
+        window: int | Sequence[int],
+        stride: int | Sequence[int],
+        incremental: bool = True,
+        memory: int = 2**30,
+    ) -> None:
+        """Prepare a network.
+
+        Args:
+            model: In eval mode.
+            example: Images of the size that will be asked about; the first is used to try things out.
+            window: Pixels: one number, or rows and columns.
+            stride: The same; one larger than the window leaves pixels between windows that none covers.
+            incremental: Compute only what a window changes, where that is possible and saves something.
+            memory: Bytes that may be used beside the network's parameters; an image that needs more by itself is
+                computed alone.
+
+        Raises:
+            ValueError: The window does not fit into the image, or the model gives no scores `[n, k]`.
+        """
+        height, width = example.shape[2:]
+        self.windows = Windows.of((height, width), window=window, stride=stride)
+        self.layer = ""
+        self.how = How("")
+        self._device = _device_of(model, example)
+        self._room = Room.on(self._device, memory)
+        with torch.inference_mode():
+            self._prepare(model, self._placed(example[:1]), incremental)
+
+    def clean(self, image: Float[Tensor, "1 c h w"]) -> Passed:
+        """Return what comes out for an image as it is."""
+        with torch.inference_mode():
+            return self._whole.clean(self._placed(image))
+
+    def __call__(self, image: Float[Tensor, "1 c h w"], fill: Float[Tensor, "1 c h w"]) -> Iterator[Passed]:
+        """Return what comes out for an image with each of the windows filled, some at a time, in any order.
+
+        Args:
+            fill: The image of which the windows are cut.
+        """
+        passed, begun = self._way(self._placed(image), self._placed(fill)), time.perf_counter()
+        while True:
+            with torch.inference_mode():  # not while the caller is busy with what it got
+                some = next(passed, None)
+            if some is None:
+                return
+            taken = time.perf_counter() - begun
+            self.how = replace(self.how, windows=self.how.windows + len(some.numbers), seconds=self.how.seconds + taken)
+            yield some
+            begun = time.perf_counter()
+
+    def _prepare(self, model: Model, image: Tensor, incremental: bool) -> None:
+        trial = Trial.of(model, image)
+        self._whole: Whole | Direct
+        self._way: Whole | Direct | Incremental
+        try:
+            if not incremental:
+                raise NotExportable("as asked")
+            self._prepare_graph(trial.graph(model))
+        except NotExportable as error:
+            self._whole = self._way = Direct(model, trial, self.windows, self._room)
+            self.how = How(str(error), batch=self._whole.batch)
+
+    def _prepare_graph(self, graph: Graph) -> None:
+        watched = last_features(graph, self.windows.image)
+        self.layer = (watched.layer or watched.name) if watched else ""
+        self._whole = self._way = Whole(graph, watched, self.windows, self._room)
+        try:
+            plan = planned(graph, self.windows, self._room, watched)
+        except NothingToSave as error:
+            self.how = How(str(error), batch=self._whole.batch)
+        else:
+            self._way = Incremental(plan, watched)
+            self.how = How("", plan.saving, plan.share, self._whole.batch)
+
+    def _placed(self, image: Tensor) -> Tensor:
+        return image.detach().to(self._device).contiguous(memory_format=torch.channels_last)
+
+
+def _device_of(model: Model, example: Tensor) -> torch.device:
+    module = getattr(model, "module", model)
+    parameters = module.parameters() if isinstance(module, torch.nn.Module) else iter(())
+    first = next(iter(parameters), None)
+    return example.device if first is None else first.device

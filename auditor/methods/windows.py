@@ -1,0 +1,90 @@
+"""Where a window is put on an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A grid of positions: 0, stride, 2 strides, ...; the last row and column end at the border of the image.
+
+    Attributes:
+        image: Height and width in pixels, as all others.
+    """
+
+    image: Pair
+    window: Pair
+    stride: Pair
+
+    @classmethod
+    def of(cls, image: Pair, *, window: int | Sequence[int], stride: int | Sequence[int]) -> Windows:
+        """Return the grid for a window and a stride, each one number or (rows, columns).
+
+        Raises:
+            ValueError: The window is empty or larger than the image, or the stride is below 1.
+        """
+        found = cls(image, _pair("window", window), _pair("stride", stride))
+        if found.window[0] > image[0] or found.window[1] > image[1]:
+            raise ValueError(f"the window is {_times(found.window)} pixels, but the image has only {_times(image)}")
+        return found
+
+    @cached_property
+    def rows(self) -> tuple[int, ...]:
+        """The first row of the windows of each row of the grid."""
+        return self._origins(0)
+
+    @cached_property
+    def cols(self) -> tuple[int, ...]:
+        """The first column of the windows of each column of the grid."""
+        return self._origins(1)
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.cols)
+
+    @property
+    def grid(self) -> Pair:
+        """How many rows and columns of windows there are."""
+        return len(self.rows), len(self.cols)
+
+    def inside(self, numbers: Int64[Tensor, " b"]) -> Bool[Tensor, "b h w"]:
+        """Return which pixels lie in the windows with these numbers, counted row by row."""
+        down, right = (cover.to(numbers.device) for cover in self._covers())
+        return down[numbers // len(self.cols), :, None] & right[numbers % len(self.cols), None, :]
+
+    def spread(self, values: Float[Tensor, "m rows cols"]) -> Float[Tensor, "m h w"]:
+        """Return for each pixel the mean of the values of the windows that cover it; 0 where none does."""
+        down, right = (cover.to(values) for cover in self._covers())
+        total = torch.einsum("mrc,rh,cw->mhw", values, down, right)
+        return total / torch.outer(down.sum(0), right.sum(0)).clamp(min=1)
+
+    def _covers(self) -> tuple[Bool[Tensor, "rows h"], Bool[Tensor, "cols w"]]:
+        return self._cover(0), self._cover(1)
+
+    def _cover(self, axis: int) -> Tensor:
+        origins = torch.tensor(self._origins(axis))[:, None]
+        pixels = torch.arange(self.image[axis])
+        return (pixels >= origins) & (pixels < origins + self.window[axis])
+
+    def _origins(self, axis: int) -> tuple[int, ...]:
+        last = self.image[axis] - self.window[axis]
+        return (*range(0, last, self.stride[axis]), last)
+
+
+def _pair(name: str, value: int | Sequence[int]) -> Pair:
+    numbers = (value, value) if isinstance(value, int) else tuple(value)
+    if len(numbers) != 2 or min(numbers) < 1:
+        raise ValueError(f"{name} is {value}, but has to be one whole number from 1, or two: rows and columns")
+    return numbers[0], numbers[1]
+
+
+def _times(pair: Pair) -> str:
+    return f"{pair[0]} x {pair[1]}"
