@@ -67,6 +67,8 @@ class Occluder:
         windows: The grid.
         layer: The layer of the last maps of features, whose totals come out beside the scores; empty where they
             are not known.
+        in_whole: The same with each image computed in whole, to compare with.
+        how: How the scores come about, and how fast so far.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Occluder:
     def clean(self, image: Float[Tensor, "1 c h w"]) -> Passed:
         """Return what comes out for an image as it is."""
         with torch.inference_mode():
-            return self._whole.clean(self._placed(image))
+            return self.in_whole.clean(self._placed(image))
 
     def __call__(self, image: Float[Tensor, "1 c h w"], fill: Float[Tensor, "1 c h w"]) -> Iterator[Passed]:
         """Return what comes out for an image with each of the windows filled, some at a time, in any order.
@@ -126,27 +128,27 @@ class Occluder:
 
     def _prepare(self, model: Model, image: Tensor, incremental: bool) -> None:
         trial = Trial.of(model, image)
-        self._whole: Whole | Direct
+        self.in_whole: Whole | Direct
         self._way: Whole | Direct | Incremental
         try:
             if not incremental:
                 raise NotExportable("as asked")
             self._prepare_graph(trial.graph(model))
         except NotExportable as error:
-            self._whole = self._way = Direct(model, trial, self.windows, self._room)
-            self.how = How(str(error), batch=self._whole.batch)
+            self.in_whole = self._way = Direct(model, trial, self.windows, self._room)
+            self.how = How(str(error), batch=self.in_whole.batch)
 
     def _prepare_graph(self, graph: Graph) -> None:
         watched = last_features(graph, self.windows.image)
         self.layer = (watched.layer or watched.name) if watched else ""
-        self._whole = self._way = Whole(graph, watched, self.windows, self._room)
+        self.in_whole = self._way = Whole(graph, watched, self.windows, self._room)
         try:
             plan = planned(graph, self.windows, self._room, watched)
         except NothingToSave as error:
-            self.how = How(str(error), batch=self._whole.batch)
+            self.how = How(str(error), batch=self.in_whole.batch)
         else:
             self._way = Incremental(plan, watched)
-            self.how = How("", plan.saving, plan.share, self._whole.batch)
+            self.how = How("", plan.saving, plan.share, self.in_whole.batch)
 
     def _placed(self, image: Tensor) -> Tensor:
         return image.detach().to(self._device).contiguous(memory_format=torch.channels_last)

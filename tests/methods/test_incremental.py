@@ -4,9 +4,11 @@ import pytest
 import torch
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from test_cam import family
 from torch import nn
 
 from auditor.methods import Occluder, occlusion
+from auditor.model.preserve import Snapshot
 
 
 class Residual(nn.Module):
@@ -112,15 +114,15 @@ def fits(net, images):
     return True
 
 
+@torch.inference_mode()
 def logits(occluder, image, fill):
     """Return the scores for all windows, `[windows, k]`."""
     passed = list(occluder(image, fill))
     return torch.cat([one.scores for one in passed])[torch.cat([one.numbers for one in passed]).argsort()]
 
 
-@settings(max_examples=40, deadline=None)
-@given(networks(), st.data())
-def test_random_networks(net, data):
+def check(net, data):
+    """Compare with a pass of the network for each window, on images, windows and strides of any size."""
     height, width = data.draw(st.integers(9, 30)), data.draw(st.integers(9, 30))
     images = torch.randn(2, 3, height, width, dtype=torch.float64)
     if not fits(net, images):
@@ -132,6 +134,67 @@ def test_random_networks(net, data):
     inside = occluder.windows.inside(torch.arange(len(occluder.windows)))[:, None]
     expected = net(torch.where(inside, images[1:], images[:1])).detach()
     torch.testing.assert_close(logits(occluder, images[:1], images[1:]), expected, atol=1e-9, rtol=1e-9)
+
+
+@settings(max_examples=10, deadline=None)
+@given(networks(), st.data())
+def test_random_networks(net, data):
+    check(net, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(networks(), st.data())
+def test_many_random_networks(net, data):
+    check(net, data)
+
+
+ON_RECTANGLES = ["resnet18", "vgg11_bn", "mobilenet_v2", "densenet121", "googlenet", "squeezenet1_1", "alexnet"]
+IN_WHOLE = ["efficientnet_b0", "convnext_tiny", "vit_b_32", "swin_t"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_RECTANGLES + IN_WHOLE)
+def test_families(name):
+    model, image = family(name).double(), torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    before = Snapshot(model)
+    occluder = Occluder(model, image, window=(48, 32), stride=(88, 96))
+    inside = occluder.windows.inside(torch.arange(len(occluder.windows)))[:, None]
+    with torch.no_grad():
+        expected = model(torch.where(inside, 0.0, image))
+    found = logits(occluder, image, torch.zeros_like(image))
+    assert (found - expected).abs().max() < 1e-5 * (expected - expected.mean(0)).abs().max()
+    assert before.changes() == []
+    assert bool(occluder.how.dense) == (name in IN_WHOLE)
+    if occluder.how.dense:
+        assert "a window changes nearly all" in occluder.how.dense
+    else:
+        assert occluder.how.share > 0.5
+        assert occluder.layer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_agrees_in_single_precision(name):
+    model, image = family(name), torch.randn(1, 3, 224, 224)
+    occluder = Occluder(model, image, window=32, stride=64)
+    found = logits(occluder, image, torch.ones_like(image))
+    in_whole = logits(occluder.in_whole, image, torch.ones_like(image))
+    torch.testing.assert_close(found, in_whole, atol=1e-4, rtol=0)
+
+
+def test_less_memory_makes_smaller_batches():
+    net, image = chain(), torch.randn(1, 3, 64, 64)
+    ways = [Occluder(net, image, window=8, stride=4, memory=memory) for memory in (2**22, 2**23, 2**25)]
+    batches = [max(len(group.numbers) for group in one._way.plan.groups) for one in ways]
+    assert batches == sorted(set(batches))
+    assert [one.how.batch for one in ways] == sorted(one.how.batch for one in ways)
+
+
+def chain():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5)).eval()
 
 
 class OneAtATime(nn.Module):

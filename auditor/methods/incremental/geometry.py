@@ -11,21 +11,25 @@ from auditor.methods.incremental.graph import Node
 from auditor.methods.incremental.operators import Sliding
 from auditor.methods.incremental.rectangles import Interval, Whole
 
-MOST_SIZES = 4  # along each axis: more save multiplications, fewer give larger batches and fewer shapes to compile for
-_CLOSE = 0.02
+_MOST_SIZES = 4  # along each axis: more would be more shapes than a library for convolutions keeps compiled
+_OVERHEAD = 1e7  # of a layer for a group, in multiplications that could be done in that time
 
 
-def alike(intervals: Mapping[Node, Interval], most: int = MOST_SIZES) -> list[Whole]:
+def alike(intervals: Mapping[Node, Interval], across: int) -> list[Whole]:
     """Return the positions along an axis in groups, for each of which rectangles of one size are enough.
 
-    Among all ways to cut the positions, ordered by how much they change, into at most `most` groups it is the one
-    that takes the fewest multiplications.
+    Among all ways to cut the positions, ordered by how much they change, into a few groups it is the one that
+    takes the least work.
+
+    Args:
+        across: How many positions there are along the other axis.
     """
     convolved = [node for node in intervals if node.weights] or list(intervals)
     lengths = np.stack([intervals[node].lengths for node in convolved], 1).clip(1).astype(float)  # positions nodes
     weights = np.array([max(node.weights, 1) for node in convolved], dtype=float)
     order = np.argsort((lengths**2) @ weights, kind="stable")
-    cuts = _cuts(_costs(lengths[order], weights), most)
+    overhead = _OVERHEAD * len(convolved) / across
+    cuts = _cuts(_costs(lengths[order], weights) + overhead)
     return [_by_phase(np.sort(group), intervals) for group in np.split(order, cuts)]
 
 
@@ -39,18 +43,17 @@ def _costs(lengths: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
     return costs
 
 
-def _cuts(costs: NDArray[np.float64], most: int) -> list[int]:
-    """Return where to cut; the fewest cuts that come within `_CLOSE` of the cheapest."""
+def _cuts(costs: NDArray[np.float64]) -> list[int]:
+    """Return where to cut so that the runs cost least together."""
     count = len(costs)
     best, starts = [costs[0]], [np.zeros(count, dtype=int)]  # of the positions up to each, in 1, 2, ... runs
-    for _ in range(min(most, count) - 1):
+    for _ in range(min(_MOST_SIZES, count) - 1):
         split = best[-1][:-1, None] + costs[1:]  # [last of the runs before, last]
         starts.append(split.argmin(0) + 1)
         best.append(split.min(0))
-    totals = np.array([one[-1] for one in best])
-    runs = int((totals <= totals.min() * (1 + _CLOSE)).argmax())
+    runs = int(np.argmin([one[-1] for one in best])) + 1
     cuts, end = [], count
-    for start in reversed(starts[1 : runs + 1]):
+    for start in reversed(starts[1:runs]):
         end = int(start[end - 1])
         cuts.append(end)
     return sorted(cuts)

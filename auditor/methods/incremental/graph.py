@@ -42,7 +42,8 @@ class Node:
         """Multiplications for one image."""
         if not self.weights or not self.shape:
             return 0.0
-        return 1.0 * self.weights * prod(self.grid if isinstance(self.operator, Convolution) and self.grid else self.shape)
+        by_place = isinstance(self.operator, Convolution) and self.grid is not None
+        return 1.0 * self.weights * prod(self.shape[1:] if by_place else self.shape)
 
 
 class Cell(NamedTuple):

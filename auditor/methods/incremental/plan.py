@@ -102,7 +102,7 @@ def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = N
     meeting = _meeting(graph, intervals, watched)
     end = graph.nodes.index(meeting) + 1
     drafts = list(_drafts(graph.nodes[:end], intervals))
-    kept = frozenset(put.kept for draft in drafts for step in draft.one for put in step.assemblies if put)
+    kept = frozenset(put.kept for draft in drafts for step in draft.steps for put in step.assemblies if put)
     left = _left(graph, kept, room)
     groups = [group for draft in drafts for group in draft.groups(windows, left)]
     tail = whole(graph.nodes[end:])
@@ -139,7 +139,7 @@ class _Draft:
     """Rows and columns of the grid whose windows have rectangles of the same sizes.
 
     Attributes:
-        one: The steps for a single window of them.
+        steps: For all of them together; they show what is needed of the clean image, and how large things are.
     """
 
     nodes: Sequence[Node]
@@ -149,13 +149,13 @@ class _Draft:
     cols: Whole
 
     @cached_property
-    def one(self) -> Sequence[Step]:
-        return recipe(self.nodes, self.intervals, self.shapes, self.rows[:1], self.cols[:1])
+    def steps(self) -> Sequence[Step]:
+        return recipe(self.nodes, self.intervals, self.shapes, self.rows, self.cols)
 
     def groups(self, windows: Windows, room: Room) -> Iterator[Group]:
         images = Cell(self.nodes[0], whole=False)
-        largest = max(max([step.size, *(put.size for put in step.assemblies if put)]) for step in self.one)
-        together = room.group(peak(self.one, {images: self.nodes[0].size}), largest)
+        largest = max(max([step.size, *(put.size for put in step.assemblies if put)]) for step in self.steps)
+        together = room.group(peak(self.steps, {images: self.nodes[0].size}), largest)
         for rows, cols in _chunks(self.rows, self.cols, together):
             numbers = rows[:, None] * windows.grid[1] + cols
             steps = recipe(self.nodes, self.intervals, self.shapes, rows, cols)
@@ -164,8 +164,9 @@ class _Draft:
 
 def _drafts(nodes: Sequence[Node], intervals: Intervals) -> Iterator[_Draft]:
     on_rows, on_cols = ({node: on[node] for node in nodes if node in on} for on in intervals)
-    for rows in alike(on_rows):
-        for cols in alike(on_cols):
+    high, wide = (len(on[nodes[0]].first) for on in intervals)
+    for rows in alike(on_rows, wide):
+        for cols in alike(on_cols, high):
             yield _Draft(nodes, intervals, Shapes.of(nodes, intervals, rows, cols, most=_MOST_COVERED), rows, cols)
 
 
