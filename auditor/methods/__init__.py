@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.methods.occluder import How, Occluder
     from auditor.methods.proportion import wilson
     from auditor.methods.rectifiers import Activations, NoRectifier
+    from auditor.methods.refined import RefinedMap, refined_occlusion
     from auditor.methods.targets import locate
     from auditor.unit import Unit
 
@@ -33,6 +34,7 @@ __all__ = [
     "NoRectifier",
     "Occluder",
     "OcclusionMap",
+    "RefinedMap",
     "Unit",
     "after_activation",
     "calibration_of",
@@ -53,6 +55,7 @@ __all__ = [
     "occlude",
     "occlusion",
     "rank_correlation",
+    "refined_occlusion",
     "saliency",
     "smooth_grad",
     "wilson",
@@ -71,6 +74,7 @@ _HOMES = {
     "methods.proportion": ("wilson",),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.targets": ("locate",),
+    "methods.refined": ("RefinedMap", "refined_occlusion"),
     "unit": ("Unit",),
 }
 

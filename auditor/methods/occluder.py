@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auditor.methods.incremental.direct import Direct
@@ -97,25 +98,44 @@ class Occluder:
         """
         height, width = example.shape[2:]
         self.windows = Windows.of((height, width), window=window, stride=stride)
-        self.layer = ""
         self.how = How("")
         self._device = _device_of(model, example)
         self._room = Room.on(self._device, memory)
         with torch.inference_mode():
-            self._prepare(model, self._placed(example[:1]), incremental)
+            self._model, self._trial = model, Trial.of(model, self._placed(example[:1]))
+            self._graph = self._exported() if incremental else "as asked"
+            self._prepare()
+
+    def at(self, *, window: int | Sequence[int], stride: int | Sequence[int]) -> Occluder:
+        """Return the same network made ready for other windows, without exporting it again.
+
+        Raises:
+            ValueError: The window does not fit into the image.
+        """
+        other = copy.copy(self)
+        other.windows = Windows.of(self.windows.image, window=window, stride=stride)
+        with torch.inference_mode():
+            other._prepare()
+        return other
 
     def clean(self, image: Float[Tensor, "1 c h w"]) -> Passed:
         """Return what comes out for an image as it is."""
         with torch.inference_mode():
             return self.in_whole.clean(self._placed(image))
 
-    def __call__(self, image: Float[Tensor, "1 c h w"], fill: Float[Tensor, "1 c h w"]) -> Iterator[Passed]:
+    def __call__(
+        self,
+        image: Float[Tensor, "1 c h w"],
+        fill: Float[Tensor, "1 c h w"],
+        wanted: Bool[Tensor, "rows cols"] | None = None,
+    ) -> Iterator[Passed]:
         """Return what comes out for an image with each of the windows filled, some at a time, in any order.
 
         Args:
             fill: The image of which the windows are cut.
+            wanted: Which windows; None for all.
         """
-        passed, begun = self._way(self._placed(image), self._placed(fill)), time.perf_counter()
+        passed, begun = self._way(self._placed(image), self._placed(fill), wanted), time.perf_counter()
         while True:
             with torch.inference_mode():  # not while the caller is busy with what it got
                 some = next(passed, None)
@@ -126,19 +146,24 @@ class Occluder:
             yield some
             begun = time.perf_counter()
 
-    def _prepare(self, model: Model, image: Tensor, incremental: bool) -> None:
-        trial = Trial.of(model, image)
+    def _exported(self) -> Graph | str:
+        """Return the network's graph, or why there is none."""
+        try:
+            return self._trial.graph(self._model)
+        except NotExportable as error:
+            return str(error)
+
+    def _prepare(self) -> None:
+        self.layer = ""
         self.in_whole: Whole | Direct
         self._way: Whole | Direct | Incremental
-        try:
-            if not incremental:
-                raise NotExportable("as asked")
-            self._prepare_graph(trial.graph(model))
-        except NotExportable as error:
-            self.in_whole = self._way = Direct(model, trial, self.windows, self._room)
-            self.how = How(str(error), batch=self.in_whole.batch)
+        if isinstance(self._graph, Graph):
+            self._plan(self._graph)
+        else:
+            self.in_whole = self._way = Direct(self._model, self._trial, self.windows, self._room)
+            self.how = How(self._graph, batch=self.in_whole.batch)
 
-    def _prepare_graph(self, graph: Graph) -> None:
+    def _plan(self, graph: Graph) -> None:
         watched = last_features(graph, self.windows.image)
         self.layer = (watched.layer or watched.name) if watched else ""
         self.in_whole = self._way = Whole(graph, watched, self.windows, self._room)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from auditor.methods.incremental.inference import Passed
@@ -46,8 +46,12 @@ def table(
     fill: Float[Tensor, "1 c h w"],
     classes: Int64[Tensor, " k"],
     seen: Callable[[int], None] | None,
+    wanted: Bool[Tensor, "rows cols"] | None = None,
 ) -> tuple[Table, int]:
-    """Ask about all windows of one image; return what came out and which feature map is the most active.
+    """Ask about windows of one image; return what came out and which feature map is the most active.
+
+    Args:
+        wanted: Which windows; None for all. Their rows come in the order of the grid.
 
     Raises:
         IndexError: A class does not exist.
@@ -55,7 +59,7 @@ def table(
     clean = occluder.clean(image)
     reader = _Reader(clean, classes)
     parts, numbers = [reader(clean)], [torch.tensor([-1], device=clean.scores.device)]
-    for some in occluder(image, fill):
+    for some in occluder(image, fill, wanted):
         parts.append(reader(some))
         numbers.append(some.numbers)
         if seen is not None:

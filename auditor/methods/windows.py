@@ -66,6 +66,11 @@ class Windows:
         total = torch.einsum("mrc,rh,cw->mhw", values, down, right)
         return total / torch.outer(down.sum(0), right.sum(0)).clamp(min=1)
 
+    def mean(self, maps: Float[Tensor, "m h w"]) -> Float[Tensor, "m rows cols"]:
+        """Return the mean of the pixels of each window."""
+        down, right = (cover.to(maps) for cover in self._covers())
+        return torch.einsum("mhw,rh,cw->mrc", maps, down, right) / (self.window[0] * self.window[1])
+
     def _covers(self) -> tuple[Bool[Tensor, "rows h"], Bool[Tensor, "cols w"]]:
         return self._cover(0), self._cover(1)
 

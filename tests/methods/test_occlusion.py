@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods import Occluder, occlude, occlusion
+from auditor.methods import Occluder, occlude, occlusion, rank_correlation, refined_occlusion
 from auditor.methods.windows import Windows
 from auditor.model.preserve import Snapshot
 from auditor.vision import torchvision  # noqa: F401 - before captum, which needs it
@@ -200,3 +200,25 @@ def test_refuses_what_does_not_fit(net, images, asked, message):
 def test_refuses_a_class_that_does_not_exist(net, images):
     with pytest.raises(IndexError, match="there is no class 4: the network has 4"):
         occlusion(net, images, 4, window=4, stride=4)
+
+
+def test_small_windows_only_where_large_ones_make_a_difference(net, images):
+    full = occlusion(net, images, [1, 3], window=2, stride=2, score="logit")
+    asked = {"window": 2, "stride": 2, "score": "logit"}
+    found = refined_occlusion(net, images, [1, 3], flat=0.5, **asked)
+    assert found.computed.any()
+    assert not found.computed.all()
+    torch.testing.assert_close(found.drop[found.computed], full.drop[found.computed])
+    assert rank_correlation(found.drop.numpy(), full.drop.numpy()) > 0.5
+    everything = refined_occlusion(net, images, torch.tensor([[1, 0], [3, 2]]), flat=0.0, **asked)
+    assert everything.computed.all()
+    torch.testing.assert_close(everything.drop[::2], full.drop)
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_only_the_windows_that_are_wanted(net, images, incremental):
+    occluder = Occluder(net, images, window=3, stride=2, incremental=incremental)
+    wanted = torch.zeros(occluder.windows.grid, dtype=torch.bool)
+    wanted[1:3, 2] = wanted[4, ::3] = True
+    numbers = torch.cat([some.numbers for some in occluder(images[:1], images[1:], wanted)])
+    assert torch.equal(numbers.sort().values, wanted.flatten().nonzero().flatten())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from auditor.methods.incremental.inference import Maps, Passed, occluded
+from auditor.methods.incremental.inference import Maps, Passed, Wanted, occluded
 from auditor.methods.incremental.room import Room
 from auditor.methods.incremental.trial import Trial
 from auditor.methods.recording import Model
@@ -31,9 +31,9 @@ class Direct:
         """Return the scores of the image itself, as those of window 0."""
         return self._passed(torch.zeros(1, dtype=torch.int64, device=image.device), image)
 
-    def __call__(self, image: Maps, fill: Maps) -> Iterator[Passed]:
-        """Return the scores of the image with each of the windows filled."""
-        for numbers, filled in occluded(image, fill, self._windows, self.batch):
+    def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
+        """Return the scores of the image with each of the wanted windows filled."""
+        for numbers, filled in occluded(image, fill, self._windows, self.batch, wanted):
             yield self._passed(numbers, filled)
 
     def _passed(self, numbers: Tensor, images: Tensor) -> Passed:

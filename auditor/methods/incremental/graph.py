@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -86,9 +86,3 @@ def needed(scores: Node, nodes: Iterable[Node]) -> Graph:
             wanted.update(node.inputs)
             kept.append(node)
     return Graph(tuple(reversed(kept)))
-
-
-def spent(steps: Sequence[Sequence[Cell]]) -> list[frozenset[Cell]]:
-    """Return, for the inputs of each step, those that no later step takes."""
-    last = {cell: i for i, cells in enumerate(steps) for cell in cells}
-    return [frozenset(cell for cell in cells if last[cell] == i) for i, cells in enumerate(steps)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from auditor.methods.incremental.assembly import Assembly, Kept
@@ -18,6 +18,7 @@ from auditor.methods.incremental.steps import Step, Values, peak, settled, whole
 from auditor.methods.windows import Windows
 
 Maps = Float[Tensor, "1 c h w"]
+Wanted = Bool[Tensor, "rows cols"] | None  # None: all windows of the grid
 _NO_BORDER = (0, 0, 0, 0)
 
 
@@ -42,11 +43,11 @@ class Incremental:
         self.plan = plan
         self._rest = _Rest(plan.meeting, plan.tail, watched)
 
-    def __call__(self, image: Maps, fill: Maps) -> Iterator[Passed]:
-        """Return the scores of the image with each of the windows filled, in any order."""
+    def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
+        """Return the scores of the image with each of the wanted windows filled, in any order."""
         clean = _kept(self.plan, image)
         waiting: list[tuple[Tensor, Tensor]] = []
-        for group in self.plan.groups:
+        for group in self.plan.groups if wanted is None else self.plan.groups_of(wanted.cpu().numpy()):
             waiting.append((torch.from_numpy(group.numbers).to(image.device), self._met(group, clean, fill)))
             if sum(len(numbers) for numbers, _ in waiting) >= self.plan.tail_batch:
                 yield from self._passed(waiting)
@@ -85,15 +86,16 @@ class Whole:
         """Return the scores of the image itself, as those of window 0."""
         return Passed(torch.zeros(1, dtype=torch.int64, device=image.device), *self._rest(image))
 
-    def __call__(self, image: Maps, fill: Maps) -> Iterator[Passed]:
-        """Return the scores of the image with each of the windows filled."""
-        for numbers, filled in occluded(image, fill, self._windows, self.batch):
+    def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
+        """Return the scores of the image with each of the wanted windows filled."""
+        for numbers, filled in occluded(image, fill, self._windows, self.batch, wanted):
             yield Passed(numbers, *self._rest(filled))
 
 
-def occluded(image: Maps, fill: Maps, windows: Windows, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def occluded(image: Maps, fill: Maps, windows: Windows, batch: int, wanted: Wanted) -> Iterator[tuple[Tensor, Tensor]]:
     """Return the numbers of some windows and the image with each of them filled, until all are through."""
-    for numbers in torch.arange(len(windows), device=image.device).split(batch):
+    asked = torch.arange(len(windows)) if wanted is None else wanted.flatten().nonzero().flatten()
+    for numbers in asked.to(image.device).split(batch):
         filled = torch.where(windows.inside(numbers)[:, None], fill, image)
         yield numbers, filled.contiguous(memory_format=torch.channels_last)
 

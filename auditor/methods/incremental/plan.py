@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.methods.incremental.assembly import Extent, Kept, Region
 from auditor.methods.incremental.geometry import alike
@@ -57,7 +58,8 @@ class Plan:
 
     Attributes:
         meeting: The node from which on windows are no longer computed in groups.
-        tail: The steps behind it.
+        drafts: Windows whose rectangles have the same sizes, and the room for a group of them.
+        tail: The steps behind the meeting.
         tail_batch: How many windows go through it together.
         kept: What is needed of the clean image.
     """
@@ -65,10 +67,20 @@ class Plan:
     graph: Graph
     windows: Windows
     meeting: Node
-    groups: Sequence[Group]
+    drafts: Sequence[Draft]
+    room: Room
     tail: Sequence[Step]
     tail_batch: int
     kept: frozenset[Kept]
+
+    @cached_property
+    def groups(self) -> Sequence[Group]:
+        """All windows in groups."""
+        return self.groups_of(np.ones(self.windows.grid, dtype=bool))
+
+    def groups_of(self, wanted: NDArray[np.bool_]) -> Sequence[Group]:
+        """Return the wanted windows, `[rows, cols]`, in groups."""
+        return [group for draft in self.drafts for group in draft.groups(self.windows, self.room, wanted)]
 
     @cached_property
     def saving(self) -> float:
@@ -104,9 +116,8 @@ def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = N
     drafts = list(_drafts(graph.nodes[:end], intervals))
     kept = frozenset(put.kept for draft in drafts for step in draft.steps for put in step.assemblies if put)
     left = _left(graph, kept, room)
-    groups = [group for draft in drafts for group in draft.groups(windows, left)]
     tail = whole(graph.nodes[end:])
-    plan = Plan(graph, windows, meeting, groups, tail, _tail_batch(meeting, tail, left), kept)
+    plan = Plan(graph, windows, meeting, drafts, left, tail, _tail_batch(meeting, tail, left), kept)
     if plan.saving < _LEAST_SAVING:
         raise NothingToSave(f"a window changes nearly all: only {plan.saving:.2f} times fewer multiplications")
     return plan
@@ -135,7 +146,7 @@ def _covered(node: Node, intervals: Intervals) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Draft:
+class Draft:
     """Rows and columns of the grid whose windows have rectangles of the same sizes.
 
     Attributes:
@@ -152,22 +163,32 @@ class _Draft:
     def steps(self) -> Sequence[Step]:
         return recipe(self.nodes, self.intervals, self.shapes, self.rows, self.cols)
 
-    def groups(self, windows: Windows, room: Room) -> Iterator[Group]:
+    def groups(self, windows: Windows, room: Room, wanted: NDArray[np.bool_]) -> Iterator[Group]:
+        """Return those of its windows that are wanted, as many in a group as there is room for."""
         images = Cell(self.nodes[0], whole=False)
         largest = max(max([step.size, *(put.size for put in step.assemblies if put)]) for step in self.steps)
         together = room.group(peak(self.steps, {images: self.nodes[0].size}), largest)
-        for rows, cols in _chunks(self.rows, self.cols, together):
-            numbers = rows[:, None] * windows.grid[1] + cols
-            steps = recipe(self.nodes, self.intervals, self.shapes, rows, cols)
-            yield Group(rows, cols, numbers.reshape(-1), steps)
+        for some_rows, some_cols in _blocks(self.rows, self.cols, wanted):
+            for rows, cols in _chunks(some_rows, some_cols, together):
+                numbers = rows[:, None] * windows.grid[1] + cols
+                steps = recipe(self.nodes, self.intervals, self.shapes, rows, cols)
+                yield Group(rows, cols, numbers.reshape(-1), steps)
 
 
-def _drafts(nodes: Sequence[Node], intervals: Intervals) -> Iterator[_Draft]:
+def _drafts(nodes: Sequence[Node], intervals: Intervals) -> Iterator[Draft]:
     on_rows, on_cols = ({node: on[node] for node in nodes if node in on} for on in intervals)
     high, wide = (len(on[nodes[0]].first) for on in intervals)
     for rows in alike(on_rows, wide):
         for cols in alike(on_cols, high):
-            yield _Draft(nodes, intervals, Shapes.of(nodes, intervals, rows, cols, most=_MOST_COVERED), rows, cols)
+            yield Draft(nodes, intervals, Shapes.of(nodes, intervals, rows, cols, most=_MOST_COVERED), rows, cols)
+
+
+def _blocks(rows: Whole, cols: Whole, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
+    """Return rows in which the same columns are wanted, and these columns."""
+    patterns, of_row = np.unique(wanted[np.ix_(rows, cols)], axis=0, return_inverse=True)
+    for i, pattern in enumerate(patterns):
+        if pattern.any():
+            yield rows[of_row.reshape(-1) == i], cols[pattern]
 
 
 def _chunks(rows: Whole, cols: Whole, most: int) -> Iterator[tuple[Whole, Whole]]:
