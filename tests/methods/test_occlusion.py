@@ -6,6 +6,7 @@ from torch import nn
 
 from auditor.methods import Occluder, occlude, occlusion, rank_correlation, refined_occlusion
 from auditor.methods.windows import Windows
+from auditor.model.network import Network
 from auditor.model.preserve import Snapshot
 from auditor.vision import torchvision  # noqa: F401 - before captum, which needs it
 
@@ -222,3 +223,20 @@ def test_only_the_windows_that_are_wanted(net, images, incremental):
     wanted[1:3, 2] = wanted[4, ::3] = True
     numbers = torch.cat([some.numbers for some in occluder(images[:1], images[1:], wanted)])
     assert torch.equal(numbers.sort().values, wanted.flatten().nonzero().flatten())
+
+
+@pytest.mark.parametrize("ending", [nn.Identity(), nn.Softmax(1), nn.LogSoftmax(1)])
+def test_of_an_audited_network_takes_what_feeds_the_softmax(net, images, ending):
+    images = images.float()
+    network = Network.of(nn.Sequential(net.float(), ending), (3, HEIGHT, WIDTH), torch.device("cpu"), amp=False)
+    found, plain = (occlusion(one, images, 1, window=4, stride=3) for one in (network, net))
+    assert found.how.dense == ""
+    torch.testing.assert_close(found.logit_drop, plain.logit_drop)
+    torch.testing.assert_close(found.drop, plain.drop)
+
+
+def test_of_a_single_score_is_shared_out_to_two_classes(images):
+    network = Network.of(Net(classes=1).float(), (3, HEIGHT, WIDTH), torch.device("cpu"), amp=False)
+    found = occlusion(network, images[:1].float(), [0, 1], window=4, stride=3)
+    assert found.how.dense == ""
+    torch.testing.assert_close(found.drop[0], -found.drop[1])
