@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from auditor.model.checkpoint import Checkpoint
     from auditor.model.layers import LayerTable
     from auditor.model.network import Network
+
+Progress = AbstractContextManager["Callable[[int], None]"]
+
+
+def unseen(total: int, unit: str) -> Progress:
+    """Show nobody how far a check is."""
+    return nullcontext(lambda done: None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +77,9 @@ class Context:
         named: Whether these names are known, and not just numbers.
         data_problem: Why the labels can't be used, or nothing.
         chosen: The images to explain, as places in the data set.
-        batch_size: Images a forward pass, where a check runs the network.
         unreadable: Files that were tried for that and can't be read, with the reason.
+        batch_size: Images a forward pass, where a check runs the network.
+        working: Shows how far a check is: `with context.working(total, "windows") as done: ... done(8)`.
     """
 
     network: Network
@@ -85,6 +94,7 @@ class Context:
     chosen: Sequence[int] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
     batch_size: int = 8
+    working: Callable[[int, str], Progress] = unseen
 
     @property
     def layers(self) -> LayerTable:

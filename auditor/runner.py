@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,10 @@ class Observer(Protocol):
 
     def checking(self, check: Check) -> None: ...
 
+    def working(self, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+        """Show how far the check is that has its turn."""
+        ...
+
     def checked(self, result: Result) -> None: ...
 
 
@@ -68,6 +72,9 @@ class Silent:
         return nullcontext(lambda done: None)
 
     def checking(self, check: Check) -> None: ...
+
+    def working(self, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+        return nullcontext(lambda done: None)
 
     def checked(self, result: Result) -> None: ...
 
@@ -103,6 +110,7 @@ def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     checks = selected(plugins.checks, settings)
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
+    context = replace(context, working=observer.working)
     observer.begun(provenance(context, settings, started), checks)
     turns = trials(checks, context, settings)
     course = _Course(context, settings, observer, turns, notes=_own_changes(turns[0].snapshot))

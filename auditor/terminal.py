@@ -7,12 +7,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from auditor.check import Check
@@ -59,6 +59,7 @@ class Terminal:
         self._err = _console(sys.stderr, color)
         self._begun = time.perf_counter()
         self._width = 12
+        self._check = ""
 
     def begun(self, about: Provenance, checks: Sequence[Check]) -> None:
         self._width = max([self._width, *(len(check.name) for check in checks)])
@@ -71,31 +72,36 @@ class Terminal:
 
     @contextmanager
     def sweeping(self, images: int) -> Iterator[Callable[[int], None]]:
+        begun = time.perf_counter()
+        with self._progress("sweep over the data", images, "images") as seen:
+            yield seen
+        self._swept(images, time.perf_counter() - begun)
+
+    def working(self, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+        return self._progress(self._check, total, unit)
+
+    @contextmanager
+    def _progress(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         if self._quiet or not self._err.is_terminal:
-            begun = time.perf_counter()
             yield lambda done: None
-            self._swept(images, time.perf_counter() - begun)
             return
-        with Progress(
-            TextColumn("[dim]sweep over the data[/]"),
+        columns = (
+            TextColumn("[dim]{task.description}[/]"),
             BarColumn(),
             MofNCompleteColumn(),
-            TaskProgressColumn(show_speed=True),
             TextColumn("[dim]{task.fields[rate]}, left[/]"),
             TimeRemainingColumn(),
-            console=self._err,
-            transient=True,
-        ) as progress:
+        )
+        with Progress(*columns, console=self._err, transient=True) as progress:
             begun = time.perf_counter()
-            task = progress.add_task("sweep", total=images, rate="")
+            task = progress.add_task(escape(what), total=total, rate="")
 
             def seen(done: int) -> None:
                 progress.advance(task, done)
                 rate = progress.tasks[0].completed / (time.perf_counter() - begun)
-                progress.update(task, rate=f"{rate:.0f} images/s")
+                progress.update(task, rate=f"{rate:.0f} {unit}/s")
 
             yield seen
-        self._swept(images, time.perf_counter() - begun)
 
     def _swept(self, images: int, seconds: float) -> None:
         if not self._quiet:
@@ -103,6 +109,7 @@ class Terminal:
             self._out.print(f"[dim]sweep over {images} images: {seconds:.1f} s, {rate:.0f} images/s[/]")
 
     def checking(self, check: Check) -> None:
+        self._check = check.name
         if self._err.is_terminal and not self._quiet:
             self._err.print(f"[dim]{check.name} ...[/]", end="\r")
 

@@ -2,4 +2,14 @@
 
 # Whether the file, the data and their preparation can be trusted comes before what rests on them.
 # A check that is not named here comes after these.
-READING_ORDER = ("checkpoint", "data", "preprocess", "predictions", "weights", "filters", "activations", "saliency")
+READING_ORDER = (
+    "checkpoint",
+    "data",
+    "preprocess",
+    "predictions",
+    "weights",
+    "filters",
+    "activations",
+    "saliency",
+    "occlusion",
+)

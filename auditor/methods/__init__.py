@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from auditor.methods.kernels import chance_pairs, dead, duplicates
     from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
     from auditor.methods.occluder import How, Occluder
-    from auditor.methods.proportion import wilson
+    from auditor.methods.proportion import holm, majority, wilson
     from auditor.methods.rectifiers import Activations, NoRectifier
-    from auditor.methods.refined import RefinedMap, refined_occlusion
+    from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
     from auditor.methods.targets import locate
     from auditor.unit import Unit
 
@@ -39,6 +39,7 @@ __all__ = [
     "after_activation",
     "calibration_of",
     "chance_pairs",
+    "coarser_than",
     "dead",
     "deconvnet",
     "duplicates",
@@ -48,13 +49,16 @@ __all__ = [
     "gradient",
     "guided_backprop",
     "guided_grad_cam",
+    "holm",
     "input_x_gradient",
     "integrated_gradients",
     "last_maps",
     "locate",
+    "majority",
     "occlude",
     "occlusion",
     "rank_correlation",
+    "refine",
     "refined_occlusion",
     "saliency",
     "smooth_grad",
@@ -71,10 +75,10 @@ _HOMES = {
     "methods.kernels": ("chance_pairs", "dead", "duplicates"),
     "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
     "methods.occluder": ("How", "Occluder"),
-    "methods.proportion": ("wilson",),
+    "methods.proportion": ("holm", "majority", "wilson"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.targets": ("locate",),
-    "methods.refined": ("RefinedMap", "refined_occlusion"),
+    "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "unit": ("Unit",),
 }
 

@@ -6,8 +6,33 @@ E. B. Wilson: Probable Inference, the Law of Succession, and Statistical Inferen
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _Z = 1.959963984540054  # two-sided 95 % of the normal distribution
+
+
+def majority(hits: int, n: int) -> float:
+    """Return how probable at least `hits` of `n` are where each is as likely as not: the sign test, 0 to 1.
+
+    Raises:
+        ValueError: `hits` is negative or more than `n`.
+    """
+    if not 0 <= hits <= n:
+        raise ValueError(f"{hits} hits of {n} are no count")
+    return float(sum(math.comb(n, k) for k in range(hits, n + 1)) / 2**n)
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Return probabilities of error that hold for all of several tests together, in their order.
+
+    S. Holm: A Simple Sequentially Rejective Multiple Test Procedure. 1979.
+    """
+    order = sorted(range(len(chances)), key=lambda i: chances[i])
+    adjusted, reached = [0.0] * len(chances), 0.0
+    for rank, i in enumerate(order):
+        reached = max(reached, min(1.0, (len(chances) - rank) * chances[i]))
+        adjusted[i] = reached
+    return adjusted
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -64,13 +64,40 @@ def refined_occlusion(
         ValueError: `coarser` is below 2 or `flat` is not from 0 to 1; otherwise as `occlusion`.
         IndexError: As `occlusion`.
     """
-    if coarser < 2 or not 0 <= flat <= 1:
-        raise ValueError(f"coarser is {coarser} and flat {flat}, but have to be at least 2, and from 0 to 1")
     fine = Occluder(model, images, window=window, stride=stride, memory=memory)
-    first = fine.at(
-        window=[min(coarser * size, most) for size, most in zip(fine.windows.window, images.shape[2:], strict=True)],
-        stride=[coarser * step for step in fine.windows.stride],
-    )
+    return refine(fine, coarser_than(fine, coarser), images, target, flat=flat, fill=fill, score=score, seen=seen)
+
+
+def coarser_than(fine: Occluder, factor: int) -> Occluder:
+    """Return the same network made ready for windows and strides `factor` times as large, cut to the image.
+
+    Raises:
+        ValueError: `factor` is below 2.
+    """
+    if factor < 2:
+        raise ValueError(f"coarser is {factor}, but has to be at least 2")
+    sizes = [min(factor * size, most) for size, most in zip(fine.windows.window, fine.windows.image, strict=True)]
+    return fine.at(window=sizes, stride=[factor * step for step in fine.windows.stride])
+
+
+def refine(
+    fine: Occluder,
+    first: Occluder,
+    images: Float[Tensor, "n c h w"],
+    target: int | Sequence[int] | Tensor,
+    *,
+    flat: float = 0.1,
+    fill: Fill = 0.0,
+    score: Score = "probability",
+    seen: Callable[[int], None] | None = None,
+) -> RefinedMap:
+    """Do what `refined_occlusion` does with a network that is ready for both passes.
+
+    Raises:
+        ValueError, IndexError: As `refined_occlusion`.
+    """
+    if not 0 <= flat <= 1:
+        raise ValueError(f"flat is {flat}, but has to be from 0 to 1")
     coarse = occlude(first, images, target, fill=fill, score=score, seen=seen)
     computed = _uneven(coarse.attribution, fine.windows, flat, len(images))
     drop = _estimate(coarse, fine.windows)

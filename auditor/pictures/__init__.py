@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.pictures.attributions import heat_item, limit_of, overlay_item, signed_item
+    from auditor.pictures.class_maps import categories
     from auditor.pictures.colours import heat_scale, signed_scale
     from auditor.pictures.maps import colour, heat, overlay, signed
     from auditor.pictures.photographs import photo, tiles
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bars",
+    "categories",
     "colour",
     "heat",
     "heat_item",
@@ -45,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     "attributions": ("heat_item", "limit_of", "overlay_item", "signed_item"),
+    "class_maps": ("categories",),
     "colours": ("heat_scale", "signed_scale"),
     "maps": ("colour", "heat", "overlay", "signed"),
     "photographs": ("photo", "tiles"),

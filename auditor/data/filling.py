@@ -1,0 +1,54 @@
+"""What a window of an image is filled with, told in pixels and given in the network's own values."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auditor.data.preprocessing import Preprocess
+from auditor.vision import torchvision
+
+Filling = Literal["grey", "black", "mean", "blur", "noise"]
+
+
+def filling(
+    kind: Filling, images: Float[Tensor, "n c h w"], preprocess: Preprocess, *, blur: float, random: torch.Generator
+) -> Float[Tensor, "n c h w"]:
+    """Return, for each image, the image of which windows are cut.
+
+    Args:
+        kind: Half of full intensity, none, the image's own mean colour, the image out of focus, or the same even
+            noise over all intensities for every image.
+        blur: The standard deviation of the focus in pixels.
+
+    Raises:
+        ValueError: There is no such kind.
+    """
+    match kind:
+        case "grey":
+            return _levels(torch.full_like(images, 0.5), preprocess)
+        case "black":
+            return _levels(torch.zeros_like(images), preprocess)
+        case "mean":
+            return images.mean((2, 3), keepdim=True).expand_as(images)
+        case "blur":
+            return _blurred(images, blur)
+        case "noise":
+            drawn = torch.rand(images.shape[1:], generator=random)
+            return _levels(drawn.to(images).expand_as(images), preprocess)
+    raise ValueError(f"there is no filling {kind!r}; there are: {', '.join(get_args(Filling))}")
+
+
+def _levels(shares: Float[Tensor, "n c h w"], preprocess: Preprocess) -> Float[Tensor, "n c h w"]:
+    """Return what the network is given for these shares of full intensity."""
+    mean, std = (torch.tensor(values).to(shares)[:, None, None] for values in (preprocess.mean, preprocess.std))
+    return (shares * preprocess.scale - mean) / std
+
+
+def _blurred(images: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
+    reach = min(round(3 * sigma), min(images.shape[2:]) - 1)
+    out_of_focus: Tensor = torchvision.transforms.functional.gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)
+    return out_of_focus

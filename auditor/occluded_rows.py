@@ -1,0 +1,65 @@
+"""One row of pictures for one image whose parts were covered: what is left, what answers, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor import pictures
+from auditor.explained_rows import class_of, photo
+from auditor.results import Gallery, Item
+
+if TYPE_CHECKING:
+    from auditor.context import Context, Sample
+    from auditor.methods import OcclusionMap, RefinedMap
+
+
+def row(
+    context: Context,
+    sample: Sample,
+    classes: Sequence[int],
+    found: OcclusionMap,
+    finest: OcclusionMap | RefinedMap,
+) -> Gallery:
+    """Show the three maps by position for the first class, and over the image what each class needs.
+
+    Args:
+        finest: The drop of the scores with the smallest windows, which may be approximate; else the same.
+    """
+    predicted = found.predicted[0].cpu().numpy()
+    drawn, named = pictures.categories(predicted)
+    shares = [f"{context.classes[c]} at {(predicted == c).mean():.0%} of the positions" for c in named]
+    digits = [share if place == 1 else f"{place} {share}" for place, share in enumerate(shares, start=1)]
+    height, width = finest.windows.window
+    items = (
+        photo(context, sample),
+        *_by_position(context, sample, classes[0], found, finest),
+        Item(drawn, "most probable class", alt=f"Most probable class on {sample.name}: {', '.join(shares)}."),
+        *_over_the_image(context, sample, classes, finest),
+    )
+    return Gallery(
+        f"{sample.name}: {class_of(context, sample, classes[0])}",
+        f"A window of {height} x {width} pixels. Most probable class: {', '.join(digits)}.",
+        items,
+    )
+
+
+def _by_position(
+    context: Context, sample: Sample, target: int, found: OcclusionMap, finest: OcclusionMap | RefinedMap
+) -> Iterator[Item]:
+    left = (found.clean[0] - finest.drop[0]).cpu().numpy()
+    yield pictures.heat_item(np.maximum(left, 0), f"probability left for {context.classes[target]}", sample.name)
+    if found.feature is not None:
+        channel = int(found.feature.channels[0])
+        response = np.maximum(found.feature.responses[0].cpu().numpy(), 0)
+        yield pictures.heat_item(response, f"{found.feature.layer}, channel {channel}: activation left", sample.name)
+
+
+def _over_the_image(
+    context: Context, sample: Sample, classes: Sequence[int], finest: OcclusionMap | RefinedMap
+) -> Iterator[Item]:
+    for target, values in zip(classes, finest.attribution.cpu().numpy(), strict=True):
+        name = f"what {context.classes[target]} needs"
+        yield pictures.overlay_item(sample.pixels, np.maximum(values, 0), name, sample.name)
