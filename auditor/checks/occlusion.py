@@ -79,7 +79,7 @@ def occlusion(
             10 % of the images a warning.
         occlusion.fill: how alike the maps with another fill are, by rank correlation (information).
         occlusion.refined: how alike the approximate map is to the full one, on one image (information).
-        occlusion.inference: how the scores were computed, and how fast (information).
+        occlusion.inference: how the scores were computed (information).
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Incremental inference:
         Nakandala, Kumar, Papakonstantinou, SIGMOD 2019. Shortcuts: Lapuschkin et al., Nature Communications 2019.
@@ -109,7 +109,7 @@ def occlusion(
     yield _other_fill(context, ready, images[:_FEW], fill, drops[:_FEW])
     if first is not None:
         yield _approximation(ready, first, images[:1], samples[0].predicted, covered[:1])
-    yield Finding("occlusion.inference", Verdict.INFO, f"the scores were computed {ready.how}")
+    yield Finding("occlusion.inference", Verdict.INFO, f"how the scores were computed: {ready.how}")
 
 
 def _sizes(images: Tensor, window: int | str | Sequence[int], stride: int | str | Sequence[int]) -> tuple[Pair, Pair]:

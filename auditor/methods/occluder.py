@@ -48,10 +48,9 @@ class How:
         return self.windows / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
-        speed = f", {self.windows_per_second:.0f} windows a second" if self.windows else ""
         if self.dense:
-            return f"dense: {self.dense}{speed}"
-        return f"incremental: {self.share:.0%} of the network, {self.saving:.1f} times fewer multiplications{speed}"
+            return f"dense: {self.dense}"
+        return f"incremental: {self.share:.0%} of the network, {self.saving:.1f} times fewer multiplications"
 
 
 class Occluder:

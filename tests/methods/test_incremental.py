@@ -143,7 +143,7 @@ def test_random_networks(net, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(networks(), st.data())
 def test_many_random_networks(net, data):
     check(net, data)
