@@ -94,7 +94,7 @@ def sent_back(
     model: Model, images: Float[Tensor, "n c h w"], target: Target | Aim, rule: Rule
 ) -> Float[Tensor, "n k c h w"]:
     """Return what arrives at the images from each of the `k` things that are asked about."""
-    recording = record(model, images, layers=layers_of(target))
+    recording = record(model, images, layers=layers_of(target), rules=rule is not Rule.GRADIENT)
     leaf = get_gradient_edge(recording.images)
     seed = rule is Rule.DECONVNET and isinstance(target, Unit)
     signals = aim_at(target, recording).signals(recording, activation=seed)

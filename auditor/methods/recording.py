@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +136,12 @@ class Recording:
 
 
 def record(
-    model: Model, images: Float[Tensor, "n c h w"], *, layers: Sequence[str] = (), cut: str | None = None
+    model: Model,
+    images: Float[Tensor, "n c h w"],
+    *,
+    layers: Sequence[str] = (),
+    cut: str | None = None,
+    rules: bool = True,
 ) -> Recording:
     """Run the model, and keep the graph of it and what the named layers gave.
 
@@ -144,6 +149,7 @@ def record(
         layers: Modules to watch; of one that runs several times the last run.
         cut: One of them before which no graph is needed, and none is built where the layer itself tells how it
             arranges its output: signals go back to it and no farther.
+        rules: Rectifiers are going to be looked for, so that those that autograd hides are brought into the open.
 
     Raises:
         ValueError: The images or the scores are not what a classifier takes and gives, a layer does not exist
@@ -152,7 +158,7 @@ def record(
     modules = _submodules(model, layers)
     if cut is not None and arrangement(modules[cut]) is None:
         cut = None
-    return _run(model, images, layers, _watching(modules, cut), cut)
+    return _run(model, images, layers, _watching(modules, cut), cut, Aside() if rules else nullcontext())
 
 
 def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
@@ -168,7 +174,7 @@ def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
         for name, module in module_of(model).named_modules()
         if name and not isinstance(module, torch.jit.ScriptModule)
     }
-    return _run(model, images, (), _watching(modules, None, copy=False), None)
+    return _run(model, images, (), _watching(modules, None, copy=False), None, Aside())
 
 
 def module_of(model: Model) -> nn.Module:
@@ -190,10 +196,11 @@ def _run(
     layers: Sequence[str],
     watching: AbstractContextManager[dict[str, Passage]],
     cut: str | None,
+    mode: AbstractContextManager[object],
 ) -> Recording:
     if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
-    settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), _buffers_kept(model), Aside()
+    settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), _buffers_kept(model), mode
     with ExitStack() as around:
         for setting in settings:
             around.enter_context(setting)
@@ -257,7 +264,12 @@ def _watch(
 def _buffers_kept(model: Model) -> Iterator[None]:
     """Put back what running the model writes into its buffers: counters, or statistics in training mode."""
     found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
-    buffers = list(found.buffers()) if isinstance(found, nn.Module) else []
+    buffers = [
+        buffer
+        for part in (found.modules() if isinstance(found, nn.Module) else ())
+        if not isinstance(part, nn.modules.batchnorm._BatchNorm) or part.training  # in eval mode it writes nothing
+        for buffer in part.buffers(recurse=False)
+    ]
     kept = [buffer.detach().clone() for buffer in buffers]
     try:
         yield
