@@ -63,7 +63,7 @@ def _caption(one: Explained, place: int) -> str:
         said.append("No pixel changes this score: it does not depend on the image.")
     elif "grad_cam" in one.maps:
         said.append(_against(one.maps["grad_cam"][place]))
-    return " ".join([*said, _REMARK] if "guided_backprop" in one.maps else said)
+    return " ".join(filter(None, [*said, _REMARK if "guided_backprop" in one.maps else ""]))
 
 
 def _against(cam: Maps) -> str:
@@ -75,6 +75,8 @@ def _against(cam: Maps) -> str:
     against = np.abs(cam[cam < 0]).sum() / mass
     if against >= 1:
         return "Grad-CAM is zero everywhere: all that the layer shows speaks against this class."
+    if against < 0.005:
+        return ""
     return f"Of Grad-CAM, {against:.0%} speaks against this class and is not shown."
 
 

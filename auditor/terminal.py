@@ -111,7 +111,7 @@ class Terminal:
     def checking(self, check: Check) -> None:
         self._check = check.name
         if self._err.is_terminal and not self._quiet:
-            self._err.print(f"[dim]{check.name} ...[/]", end="\r")
+            self._err.print(f"[dim]{f'{check.name} ...':<{self._width + 4}}[/]", end="\r")
 
     def checked(self, result: Result) -> None:
         if self._quiet:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from torch import nn
 
-from auditor.methods.rectifiers import is_rectifier, operator
-
-if TYPE_CHECKING:
-    from torch.autograd.graph import Node
-else:
-    Node = Any  # some nodes made in C++ are no instances of it
+from auditor.methods.rectifiers import Node, is_rectifier, operator
 
 _GIVE_CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.MaxPool2d)
 _CHANNELS_FIRST = (

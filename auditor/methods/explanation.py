@@ -22,7 +22,7 @@ class Explanation:
     Attributes:
         scores: All the network's scores, `[n, classes]`.
         gradient: `[n, k, c, h, w]`.
-        deconvnet, guided_backprop: The same, or None where the network has no rectifier.
+        deconvnet, guided_backprop: The same, or None where the network has no rectifier, or hides one.
         grad_cam: Signed and at the layer's own resolution, `[n, k, rows, cols]`, or None where no layer was named.
         activations: The activation functions between the images and the target.
         position: Where the unit lies, and how active it is.
@@ -70,7 +70,7 @@ def explain(
         gradients.append(arrived[0])
         if seen:
             cams.append(weighted(recording, seen, arrived[1]))
-        met = recording.activations(start)
+        met = recording.way(start).activations
 
     def by(rule: Rule) -> Tensor | None:
         if not met.reached:

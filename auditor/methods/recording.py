@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from auditor.methods.grid import as_maps
 from auditor.methods.in_place import Aside
 from auditor.methods.rectifiers import (
     Activations,
+    Node,
     NoRectifier,
     Rule,
     activations_among,
@@ -32,11 +33,7 @@ from auditor.methods.rectifiers import (
     operator,
     rectified,
 )
-
-if TYPE_CHECKING:
-    from torch.autograd.graph import Node
-else:
-    Node = Any  # some nodes made in C++ are no instances of it
+from auditor.probabilities import are_probabilities
 
 Model = Callable[[Tensor], Tensor]
 
@@ -62,6 +59,15 @@ class Passage:
     first: bool | None = None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Way:
+    """The nodes of the graph between two places, and what is known of them."""
+
+    nodes: Sequence[Node]
+    rectifiers: Sequence[Node]
+    activations: Activations
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """One forward pass.
@@ -79,17 +85,16 @@ class Recording:
     scores_edge: GradientEdge
     passages: Mapping[str, Passage]
     scripted: bool = False
-    _behind: dict[Node, list[Node]] = field(default_factory=dict)
+    _ways: dict[Node, Way] = field(default_factory=dict)
 
-    def nodes(self, start: GradientEdge) -> list[Node]:
-        """Return every node that a signal meets on its way from `start` to the images."""
-        if start.node not in self._behind:
+    def way(self, start: GradientEdge) -> Way:
+        """Return what a signal meets on its way from `start` to the images."""
+        if start.node not in self._ways:
             leaf = get_gradient_edge(self.images).node if self.images.requires_grad else None
-            self._behind[start.node] = nodes_between(start.node, leaf)
-        return self._behind[start.node]
-
-    def activations(self, start: GradientEdge) -> Activations:
-        return activations_among(self.nodes(start), scripted=self.scripted)
+            nodes = nodes_between(start.node, leaf)
+            met = activations_among(nodes, scripted=self.scripted)
+            self._ways[start.node] = Way(nodes, [node for node in nodes if is_rectifier(node)], met)
+        return self._ways[start.node]
 
     def back(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge], rule: Rule) -> list[Tensor]:
         """Send a signal back from `start` and return what arrives at each of `ends`.
@@ -98,11 +103,14 @@ class Recording:
             NoRectifier: The rule is about rectifiers, and the signal meets none.
             NotDifferentiable: `start` does not depend on one of `ends`.
         """
-        rectifiers = [] if rule is Rule.GRADIENT else [node for node in self.nodes(start) if is_rectifier(node)]
-        if rule is not Rule.GRADIENT and not (met := self.activations(start)).reached:
-            raise NoRectifier(_no_rectifier(rule, met))
-        with applied(rule, rectifiers):
+        if rule is Rule.GRADIENT:
             arrived = self.reach(start, signal, ends)
+        else:
+            way = self.way(start)
+            if not way.activations.reached:
+                raise NoRectifier(_no_rectifier(rule, way.activations))
+            with applied(rule, way.rectifiers):
+                arrived = self.reach(start, signal, ends)
         if any(one is None for one in arrived):
             raise NotDifferentiable("the score does not depend on what it is asked about")
         return [one.detach() for one in arrived if one is not None]
@@ -131,7 +139,7 @@ class Recording:
         return as_maps(shown, images=len(self.images), size=(height, width), first=passage.first)
 
     def _only_taker(self, node: Node, output_nr: int) -> Node | None:
-        takers = [taker for taker in self.nodes(self.scores_edge) if (node, output_nr) in taker.next_functions]
+        takers = [taker for taker in self.way(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]
         return takers[0] if len(takers) == 1 else None
 
 
@@ -290,8 +298,7 @@ def _before_softmax(scores: Tensor) -> GradientEdge:
     if operator(edge.node) in ("Softmax", "LogSoftmax"):
         node, output_nr = edge.node.next_functions[0]
         return edge if node is None else GradientEdge(node, output_nr)
-    rows = scores.detach()
-    if rows.shape[1] > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-4).all()):
+    if are_probabilities(scores.detach()):
         warnings.warn(
             "the scores are probabilities, and what made them is hidden: gradients are those of the probability, "
             "not of the score before softmax",

@@ -2,8 +2,8 @@
 
 A rectifier cuts off what is below zero: ReLU, ReLU6, a clamp or a threshold at zero. Here it is a node of
 the autograd graph of a forward pass that has run. So it counts however the network writes it: a module in
-place or not, one module used many times, a function, a tensor's method, TorchScript, and nothing of the
-network is exchanged.
+place or not, one module used many times, a function, a tensor's method, traced code, and nothing of the
+network is exchanged. Where TorchScript has joined operators, what they were is hidden: that is counted, too.
 
 M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. ECCV 2014.
 J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller: Striving for Simplicity: The All Convolutional
@@ -26,7 +26,7 @@ from torch import Tensor
 from auditor.errors import Skip
 
 if TYPE_CHECKING:
-    from torch.autograd.graph import Node
+    from torch.autograd.graph import Node as Node
 else:
     Node = Any  # some nodes made in C++ are no instances of it
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from auditor.methods.incremental.inference import Passed
 from auditor.methods.occluder import Occluder
+from auditor.methods.targets import refuse_unknown
+from auditor.probabilities import are_probabilities
 
 
 class Table(NamedTuple):
@@ -72,9 +74,7 @@ class _Reader:
     """Reads scores as it has to be done for one image."""
 
     def __init__(self, clean: Passed, classes: Tensor) -> None:
-        count = clean.scores.shape[1]
-        if len(outside := classes[(classes < 0) | (classes >= count)]):
-            raise IndexError(f"there is no class {int(outside[0])}: the network has {count}, numbered from 0")
+        refuse_unknown(classes, clean.scores.shape[1])
         self._classes = classes.to(clean.scores.device)
         self._are_probabilities = are_probabilities(clean.scores)
         self.channel = int(clean.totals.argmax()) if clean.totals.shape[1] else 0
@@ -91,8 +91,3 @@ class _Reader:
 def probabilities_of(scores: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
     """Return the softmax of scores; of a single one the sigmoid."""
     return scores.softmax(1) if scores.shape[1] > 1 else scores.sigmoid()
-
-
-def are_probabilities(rows: Float[Tensor, "b k"]) -> bool:
-    """Return whether the rows are what a softmax gives."""
-    return rows.shape[1] > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-4).all())

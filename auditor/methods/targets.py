@@ -48,11 +48,8 @@ class Classes:
         Raises:
             IndexError: A class does not exist.
         """
-        count = recording.scores.shape[1]
-        indices = self.indices.to(recording.scores.device)
-        if len(outside := indices[(indices < 0) | (indices >= count)]):
-            raise IndexError(f"there is no class {int(outside[0])}: the network has {count}, numbered from 0")
-        for column in indices.unbind(1):
+        refuse_unknown(self.indices, recording.scores.shape[1])
+        for column in self.indices.to(recording.scores.device).unbind(1):
             yield Signal(recording.scores_edge, torch.zeros_like(recording.scores).scatter_(1, column[:, None], 1.0))
 
 
@@ -86,6 +83,16 @@ class Position:
         seed = recording.maps(passage)[places] if activation else 1.0
         recording.maps(passage, values)[places] = seed
         yield Signal(passage.edge, values)
+
+
+def refuse_unknown(classes: Int64[Tensor, "..."], count: int) -> None:
+    """Refuse classes that a network of `count` does not have.
+
+    Raises:
+        IndexError: A class is negative, or too large.
+    """
+    if len(outside := classes[(classes < 0) | (classes >= count)]):
+        raise IndexError(f"there is no class {int(outside[0])}: the network has {count}, numbered from 0")
 
 
 def classes_of(target: int | Sequence[int] | Tensor, *, images: int) -> Classes:

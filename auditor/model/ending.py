@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from auditor.probabilities import are_probabilities
+
 _aten = torch.ops.aten
 
 
@@ -71,7 +73,7 @@ def ending(module: nn.Module, example: Tensor, scores_in: Callable[[Any], Tensor
     found = watch.feeding(last)
     if found:
         return last, found[0]
-    return last, Ending.PROBABILITIES if _are_probabilities(last) else Ending.SCORES
+    return last, Ending.PROBABILITIES if are_probabilities(last) else Ending.SCORES
 
 
 def before(kind: Ending, module: nn.Module, images: Tensor, scores_in: Callable[[Any], Tensor]) -> Tensor:
@@ -95,7 +97,3 @@ def _logarithms(kind: Ending, last: Tensor) -> Tensor:
     if kind is Ending.SIGMOID:
         return last.clamp(smallest, 1 - torch.finfo(last.dtype).eps).logit()
     return last.clamp_min(smallest).log()
-
-
-def _are_probabilities(rows: Tensor) -> bool:
-    return rows.shape[1] > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-4).all())

@@ -220,7 +220,8 @@ def test_an_image_is_explained_the_same_whatever_stands_beside_it(small, photogr
     few, many = (result(small, photographs, samples=n) for n in (1, 9))
     alone = [piece for piece in few.evidence if isinstance(piece, Gallery)]
     beside = {piece.title: piece for piece in many.evidence if isinstance(piece, Gallery)}
-    for gallery in alone:
-        if gallery.title in beside:
-            for a, b in zip(gallery.items[1:], beside[gallery.title].items[1:], strict=True):
-                assert a.scale.high == pytest.approx(b.scale.high, rel=1e-5)
+    shared = [gallery for gallery in alone if gallery.title in beside]
+    assert shared
+    for gallery in shared:
+        for a, b in zip(gallery.items[1:], beside[gallery.title].items[1:], strict=True):
+            assert a.scale.high == pytest.approx(b.scale.high, rel=1e-5)

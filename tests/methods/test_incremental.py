@@ -1,5 +1,7 @@
 """Computing only what a window changes gives what computing everything gives, whatever the network."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import event, given, settings
@@ -143,7 +145,7 @@ def test_random_networks(net, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(networks(), st.data())
 def test_many_random_networks(net, data):
     check(net, data)
@@ -181,6 +183,18 @@ def test_agrees_in_single_precision(name):
     found = logits(occluder, image, torch.ones_like(image))
     in_whole = logits(occluder.in_whole, image, torch.ones_like(image))
     torch.testing.assert_close(found, in_whole, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("rate", "in_whole"), [(1e-3, True), (1e9, False)])
+def test_the_faster_of_two_ways_is_taken_and_gives_the_same(rate, in_whole):
+    """As on a GPU, where the first image tells how fast windows are."""
+    net, image = chain(), torch.randn(1, 3, 64, 64)
+    occluder = Occluder(net, image, window=8, stride=8)
+    before = logits(occluder, image, torch.zeros_like(image))
+    occluder.how = replace(occluder.how, windows=1, seconds=1 / rate)
+    occluder._choose(image, torch.zeros_like(image))
+    assert bool(occluder.how.dense) is in_whole
+    torch.testing.assert_close(logits(occluder, image, torch.zeros_like(image)), before, atol=1e-4, rtol=0)
 
 
 def test_less_memory_makes_smaller_batches():
