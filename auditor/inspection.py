@@ -1,4 +1,4 @@
-"""What `auditor inspect` shows: the layers of a network with output shapes and parameters."""
+"""What `auditor inspect` shows: the layers of a network with output shapes, parameters and receptive fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from auditor.results import LayerFacts, Provenance
+from auditor.results import FieldFacts, LayerFacts, Provenance
 
 
 def show(about: Provenance, *, plain: bool = False) -> None:
@@ -30,9 +30,17 @@ def _table(layers: tuple[LayerFacts, ...], *, ruled: bool) -> Table:
     table.add_column("type")
     table.add_column("output")
     table.add_column("parameters", justify="right")
+    table.add_column("receptive field")
     for layer in layers:
-        table.add_row(layer.name, layer.type, _shape(layer.output), f"{layer.parameters:,}" if layer.parameters else "")
+        own = f"{layer.parameters:,}" if layer.parameters else ""
+        table.add_row(layer.name, layer.type, _shape(layer.output), own, _sight(layer.receptive_field))
     return table
+
+
+def _sight(field: FieldFacts | None) -> str:
+    if field is None:
+        return ""
+    return "whole image" if field.global_ else _shape(field.size)
 
 
 def _shape(output: tuple[int, ...]) -> str:

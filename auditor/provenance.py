@@ -11,7 +11,8 @@ import torch
 
 from auditor.config import Settings
 from auditor.context import Context
-from auditor.results import ArchitectureFacts, CheckpointFacts, DataFacts, Provenance
+from auditor.model.network import Network
+from auditor.results import ArchitectureFacts, CheckpointFacts, DataFacts, LayerFacts, Provenance
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "weasyprint")
 
@@ -39,7 +40,7 @@ def provenance(
         context.architecture.name,
         context.architecture.source,
         network.parameters,
-        tuple(layer.facts() for layer in network.layers),
+        _layers(network),
     )
     return Provenance(
         checkpoint,
@@ -53,6 +54,11 @@ def provenance(
         started,
         tuple(dict.fromkeys(notes)),
     )
+
+
+def _layers(network: Network) -> tuple[LayerFacts, ...]:
+    fields = network.receptive_fields
+    return tuple(layer.facts(fields[layer.name].facts() if layer.name in fields else None) for layer in network.layers)
 
 
 def _data(context: Context, settings: Settings, unreadable: Sequence[tuple[str, str]]) -> DataFacts:

@@ -323,7 +323,7 @@ def test_fails_where_the_folders_do_not_fit_the_network_s_classes(auditor, tiny,
 def test_inspects_the_layers(tiny, capsys):
     assert main(["inspect", *tiny]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["features.0", "Conv2d", "8", "x", "30", "x", "30", "608"] in rows
+    assert ["features.0", "Conv2d", "8", "x", "30", "x", "30", "608", "5", "x", "5"] in rows
     assert ["head", "Linear", "4", "36"] in rows
     assert "preprocessing resize 64, crop 64 64, mean 0.5 0.5 0.5" in "\n".join(" ".join(row) for row in rows)
 

@@ -7,21 +7,32 @@ ReLU is seen like any other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.errors import UsageError, did_you_mean
-from auditor.results import LayerFacts
+from auditor.results import FieldFacts, LayerFacts
 
 _aten = torch.ops.aten
 _RELU = {_aten.relu.default, _aten.relu_.default}
-_CLAMPS = {_aten.clamp.default, _aten.clamp_.default, _aten.clamp_min.default, _aten.clamp_min_.default}
-_HARDTANHS = {_aten.hardtanh.default, _aten.hardtanh_.default}
+_CLAMP = (("min", None), ("max", None))
+_HARDTANH = (("min_val", -1), ("max_val", 1))
+_BOUNDS = {
+    _aten.clamp.default: _CLAMP,
+    _aten.clamp_.default: _CLAMP,
+    _aten.clamp_min.default: _CLAMP,
+    _aten.clamp_min_.default: _CLAMP,
+    _aten.hardtanh.default: _HARDTANH,
+    _aten.hardtanh_.default: _HARDTANH,
+}
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -42,6 +53,7 @@ class Layer:
             follows it directly, if there is one, else the layer itself.
         rectified: A ReLU, ReLU6 or clamp at zero follows the tap, or ends it. A channel is silent
             where the tap's output is not above zero.
+        ceiling: Where that rectifier cuts off what is above: 6 for a ReLU6.
     """
 
     name: str
@@ -50,14 +62,19 @@ class Layer:
     parameters: int
     tap: str
     rectified: bool = False
+    ceiling: float = math.inf
+
+    def rectify(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs of the tap as the rectifier hands them on, if one follows; what is not finite stays so."""
+        return np.where(np.isfinite(values), values.clip(0, self.ceiling), values) if self.rectified else values
 
     @property
     def spatial(self) -> bool:
         """Whether the output is a stack of maps, `[c, h, w]`, and not a single pixel."""
         return "Conv" in self.type and len(self.output) == 3 and self.output[1] * self.output[2] > 1
 
-    def facts(self) -> LayerFacts:
-        return LayerFacts(self.name, self.type, self.output, self.parameters)
+    def facts(self, field: FieldFacts | None = None) -> LayerFacts:
+        return LayerFacts(self.name, self.type, self.output, self.parameters, field)
 
 
 class LayerTable(Sequence[Layer]):
@@ -155,7 +172,7 @@ class _Tracer(TorchDispatchMode):
         super().__init__()
         self.layers: dict[str, Layer] = {}
         self._maker: dict[_Moment, str] = {}  # the layer behind a tensor
-        self._rectified: set[_Moment] = set()
+        self._ceilings: dict[_Moment, float] = {}  # of tensors that come out of a rectifier
         self._alive: list[Tensor] = []  # an id is only unique while its object lives
 
     def observing(self, name: str) -> Any:
@@ -177,31 +194,37 @@ class _Tracer(TorchDispatchMode):
             maker = self._maker[_moment(inputs[0])]
             self.layers[maker] = replace(self.layers[maker], tap=name)
         self._maker[_moment(output)] = maker
-        if _moment(output) in self._rectified:
-            self._mark(maker)
+        if _moment(output) in self._ceilings:
+            self._mark(maker, self._ceilings[_moment(output)])
 
-    def _mark(self, name: str) -> None:
-        self.layers[name] = replace(self.layers[name], rectified=True)
+    def _mark(self, name: str, ceiling: float) -> None:
+        self.layers[name] = replace(self.layers[name], rectified=True, ceiling=ceiling)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if not rectifies(func, args, kwargs):
+        if (ceiling := ceiling_of(func, args, kwargs)) is None:
             return func(*args, **kwargs)
         taken = _moment(args[0])
         output = func(*args, **kwargs)
         self._alive.append(output)
         # The version of a tensor written in place is counted up only after this returns.
-        self._rectified.add((taken[0], taken[1] + 1) if output is args[0] else _moment(output))
+        self._ceilings[(taken[0], taken[1] + 1) if output is args[0] else _moment(output)] = ceiling
         if taken in self._maker:
-            self._mark(self._maker[taken])
+            self._mark(self._maker[taken], ceiling)
         return output
 
 
-def rectifies(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Return whether this ATen call cuts off what is below zero."""
+def ceiling_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float | None:
+    """Return where an ATen call that cuts off what is below zero cuts off what is above; None for any other call."""
     if func in _RELU:
-        return True
-    if func in _CLAMPS:
-        low = args[1] if len(args) > 1 else kwargs.get("min")
-        return isinstance(low, int | float) and low == 0
-    return func in _HARDTANHS and (args[1] if len(args) > 1 else kwargs.get("min_val", -1)) == 0
+        return math.inf
+    bounds = _BOUNDS.get(func)
+    if bounds is None:
+        return None
+    low, high = (
+        args[place] if len(args) > place else kwargs.get(name, usual)
+        for place, (name, usual) in enumerate(bounds, start=1)
+    )
+    if not isinstance(low, int | float) or low != 0:
+        return None
+    return float(high) if isinstance(high, int | float) else math.inf

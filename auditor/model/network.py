@@ -16,6 +16,7 @@ from auditor.errors import ArchitectureError, UsageError
 from auditor.model.ending import Ending, before, ending
 from auditor.model.layers import LayerTable, trace
 from auditor.model.preserve import Snapshot
+from auditor.model.receptive_fields import ReceptiveField, receptive_fields, traced_fields
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,25 @@ class Network:
     @cached_property
     def parameters(self) -> int:
         return sum(p.numel() for p in self.module.parameters())
+
+    @cached_property
+    def receptive_fields(self) -> Mapping[str, ReceptiveField]:
+        """What the units of each module see, where that can be traced, for one more forward pass."""
+        return traced_fields(self.module, self._blank())
+
+    def receptive_field(self, layer: str) -> ReceptiveField | None:
+        """Return what the units of a module see, None if it gives no maps.
+
+        Where that can't be traced the network is probed, once, with an image for each row and each column.
+        """
+        return self.receptive_fields.get(layer) or self._probed.get(layer)
+
+    @cached_property
+    def _probed(self) -> Mapping[str, ReceptiveField]:
+        return receptive_fields(self.module, self._blank())
+
+    def _blank(self) -> Float[Tensor, "1 c h w"]:
+        return torch.zeros(1, *self.input_shape, device=self.device).contiguous(memory_format=self.layout)
 
     def scores(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the scores before any softmax or sigmoid, in float32; differentiable."""
