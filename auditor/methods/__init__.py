@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
     from auditor.methods.targets import locate
+    from auditor.methods.top import Top, top_activations
     from auditor.unit import Unit
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Occluder",
     "OcclusionMap",
     "RefinedMap",
+    "Top",
     "Unit",
     "after_activation",
     "calibration_of",
@@ -62,6 +64,7 @@ __all__ = [
     "refined_occlusion",
     "saliency",
     "smooth_grad",
+    "top_activations",
     "wilson",
 ]
 
@@ -77,8 +80,9 @@ _HOMES = {
     "methods.occluder": ("How", "Occluder"),
     "methods.proportion": ("holm", "majority", "wilson"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
-    "methods.targets": ("locate",),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
+    "methods.targets": ("locate",),
+    "methods.top": ("Top", "top_activations"),
     "unit": ("Unit",),
 }
 
