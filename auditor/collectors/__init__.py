@@ -4,5 +4,6 @@ from auditor.collectors.channels import ChannelStatistics
 from auditor.collectors.collector import Batch, Collector, State
 from auditor.collectors.predictions import Predictions
 from auditor.collectors.readability import Readability
+from auditor.collectors.top import TopActivations
 
-__all__ = ["Batch", "ChannelStatistics", "Collector", "Predictions", "Readability", "State"]
+__all__ = ["Batch", "ChannelStatistics", "Collector", "Predictions", "Readability", "State", "TopActivations"]

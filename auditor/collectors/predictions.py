@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
+from auditor.collectors.sums import Sums, added, exact
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _BINS = 4096
+_COUNTS = ("predicted", "confusion", "top5")
 _WIDEST = 16.0  # log-odds at which the first and the last confidence bin end
 
 
@@ -42,8 +44,6 @@ class Predictions:
         predicted: How often each class was the answer, `[k]`.
         confusion: True class by answer, `[k, k]`, over the labelled images.
         top5: Of the labelled images of each class, how many have it among the best five, `[k]`.
-        bins: Over the labelled images: count, sum of confidence, number right, `[3, bins]`.
-        confidences: Over all images: count and sum of confidence, `[2, bins]`.
     """
 
     taps: tuple[str, ...] = ()
@@ -55,13 +55,23 @@ class Predictions:
         self.predicted = np.zeros(0, np.int64)
         self.confusion = np.zeros((0, 0), np.int64)
         self.top5 = np.zeros(0, np.int64)
-        self.bins = np.zeros((3, _BINS))
-        self.confidences = np.zeros((2, _BINS))
+        self._bins = np.zeros((2, 3, _BINS))
+        self._confidences = np.zeros((2, 2, _BINS))
         self._mistakes: list[Mistake] = []
 
     @property
     def key(self) -> tuple[Any, ...]:
         return ("predictions", self.kept)
+
+    @property
+    def bins(self) -> NDArray[np.float64]:
+        """Over the labelled images: count, sum of confidence, number right, `[3, bins]`."""
+        return np.asarray(self._bins[0])
+
+    @property
+    def confidences(self) -> NDArray[np.float64]:
+        """Over all images: count and sum of confidence, `[2, bins]`."""
+        return np.asarray(self._confidences[0])
 
     @property
     def labelled(self) -> int:
@@ -94,7 +104,7 @@ class Predictions:
         self.images += len(answers)
         np.add.at(self.predicted, answers, 1)
         place = _bin(confidence)
-        self.confidences += _counted(place, np.ones_like(confidence), confidence)
+        self._confidences = added(self._confidences, _counted(place, np.ones_like(confidence), confidence))
         self._take_labelled(batch, answers, confidence, place)
 
     def _take_labelled(
@@ -108,7 +118,8 @@ class Predictions:
         before = np.arange(scores.shape[1]) < labels[:, None]  # of equal scores the lower index comes first
         rank = ((scores > own) | ((scores == own) & before)).sum(1)
         np.add.at(self.top5, labels, (rank < 5).astype(np.int64))
-        self.bins += _counted(place[known], np.ones_like(confidence), confidence, right.astype(np.float64))
+        counted = _counted(place[known], np.ones_like(confidence), confidence, right.astype(np.float64))
+        self._bins = added(self._bins, counted)
         wrong = zip(confidence[~right], batch.indices[known][~right], labels[~right], answers[~right], strict=True)
         self._keep([Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in wrong])
 
@@ -127,20 +138,23 @@ class Predictions:
             return
         self._allocate(len(other.predicted))
         self.images += other.images
-        for name in ("predicted", "confusion", "top5", "bins", "confidences"):
+        for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._bins = added(self._bins, other._bins)
+        self._confidences = added(self._confidences, other._confidences)
         self._keep(other._mistakes)
 
     def state(self) -> State:
         mistakes = np.array([astuple(m) for m in self.mistakes], np.float64).reshape(-1, 4)
-        arrays = {name: getattr(self, name) for name in ("predicted", "confusion", "top5", "bins", "confidences")}
+        sums = {"bins": self._bins, "confidences": self._confidences}
         counts = {"images": np.array(self.images), "unanswered": np.array(self.unanswered)}
-        return {**counts, "mistakes": mistakes, **arrays}
+        return {**counts, "mistakes": mistakes, **sums, **{name: getattr(self, name) for name in _COUNTS}}
 
     def load(self, state: State) -> None:
         self.images, self.unanswered = int(state["images"]), int(state["unanswered"])
-        for name in ("predicted", "confusion", "top5", "bins", "confidences"):
+        for name in _COUNTS:
             setattr(self, name, state[name])
+        self._bins, self._confidences = state["bins"], state["confidences"]
         self._mistakes = [Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in state["mistakes"]]
 
 
@@ -150,9 +164,9 @@ def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(shifted / shifted.sum(1, keepdims=True))
 
 
-def _counted(place: NDArray[np.int64], *weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sums of each weight by bin, `[weights, bins]`."""
-    return np.stack([np.bincount(place, weights=w, minlength=_BINS) for w in weights])
+def _counted(place: NDArray[np.int64], *weights: NDArray[np.float64]) -> Sums:
+    """Return the sums of each weight by bin, `[2, weights, bins]`."""
+    return exact(np.stack([np.bincount(place, weights=w, minlength=_BINS) for w in weights]))
 
 
 def _bin(confidence: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -6,13 +6,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.collectors import Batch, ChannelStatistics, Predictions, Readability
+from auditor.collectors import Batch, ChannelStatistics, Predictions, Readability, TopActivations
+from auditor.collectors.top import BINS, edges
 from auditor.model.layers import Layer
 
 CLASSES = 4
-LAYER = Layer("conv", "Conv2d", (3, 2, 2), 0, "conv", rectified=True)
+LAYER = Layer("conv", "Conv2d", (3, 2, 2), 0, "conv", rectified=True, ceiling=1.0)
 
-COLLECTORS = [Readability, lambda: Predictions(kept=3), lambda: ChannelStatistics([LAYER])]
+COLLECTORS = [
+    Readability,
+    lambda: Predictions(kept=3),
+    lambda: ChannelStatistics([LAYER]),
+    lambda: TopActivations([LAYER], 4),
+    lambda: TopActivations([LAYER], 7, each=3, leave_out=frozenset([1, 102])),
+]
 
 
 def made(seed, count):
@@ -34,12 +41,15 @@ def fed(new, batches):
 
 
 def assert_same(one, other):
+    """The same to the last bit; of sums, what is missing from them may differ in its own last bits."""
     assert one.state().keys() == other.state().keys()
     for name, values in one.state().items():
-        if values.dtype.kind == "U":
-            assert values.tolist() == other.state()[name].tolist()
+        if name.partition("/")[0] in ("sums", "bins", "confidences"):
+            np.testing.assert_allclose(values[1], other.state()[name][1], atol=1e-25)
+            values, others = values[0], other.state()[name][0]
         else:
-            np.testing.assert_allclose(values, other.state()[name], rtol=1e-12, atol=1e-12)
+            others = other.state()[name]
+        np.testing.assert_array_equal(values, others)
 
 
 @pytest.mark.parametrize("new", COLLECTORS)
@@ -104,7 +114,9 @@ def test_channel_statistics_are_those_of_all_values_together():
     seen = fed(lambda: ChannelStatistics([LAYER]), outputs)
     every = np.concatenate([o.numpy() for _, o in outputs]).transpose(1, 0, 2, 3).reshape(3, -1)
     np.testing.assert_allclose(seen.mean(LAYER), every.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(seen.variance(LAYER), every.var(1), rtol=1e-5)
     np.testing.assert_allclose(seen.active(LAYER), (every > 0).mean(1))
+    np.testing.assert_allclose(seen.saturated(LAYER), (every >= 1).mean(1))
     np.testing.assert_allclose(seen.highest(LAYER), every.max(1), rtol=1e-6)
     assert seen.not_finite(LAYER).tolist() == [0, 0, 0]
 
@@ -131,3 +143,85 @@ def test_scores_that_are_no_number_are_no_answer():
     seen = fed(Predictions, [(batch, None)])
     assert (seen.images, seen.unanswered) == (4, 2)
     assert seen.predicted.sum() == 4
+
+
+def maxima(outputs):
+    """Each channel's largest output for each image, by a loop: `(value, image, row, column)`, `[channels][images]`."""
+    found = [[] for _ in range(3)]
+    for batch, output in outputs:
+        for image, maps in zip(batch.indices, output.numpy(), strict=True):
+            for channel in range(3):
+                place = int(maps[channel].argmax())
+                found[channel].append((np.float32(maps[channel].flat[place]), int(image), *divmod(place, 2)))
+    return found
+
+
+def test_the_best_images_are_those_that_sorting_everything_finds():
+    outputs = [made(seed, 7) for seed in range(5)]
+    seen = fed(lambda: TopActivations([LAYER], 4), outputs).best(LAYER)
+    for channel, every in enumerate(maxima(outputs)):
+        every.sort(key=lambda one: (-one[0], one[1]))
+        assert seen.images[channel].tolist() == [image for _, image, _, _ in every[:4]]
+        assert seen.rows[channel].tolist() == [row for _, _, row, _ in every[:4]]
+        assert seen.cols[channel].tolist() == [col for _, _, _, col in every[:4]]
+        assert seen.values[channel].tolist() == [float(np.clip(value, 0, 1)) for value, _, _, _ in every[:4]]
+
+
+def test_images_left_out_are_not_among_the_best_and_not_counted():
+    outputs = [made(0, 6)]
+    every = fed(lambda: TopActivations([LAYER], 6), outputs)
+    some = fed(lambda: TopActivations([LAYER], 6, leave_out=frozenset([2])), outputs)
+    assert every.images == 6
+    assert some.images == 5
+    assert 2 not in some.best(LAYER).images
+    assert (some.best(LAYER).images[:, -1] == -1).all()
+    assert np.isneginf(some.best(LAYER).values[:, -1]).all()
+
+
+def test_an_image_may_have_several_places_where_that_is_asked_for():
+    batch, output = made(0, 2)
+    seen = fed(lambda: TopActivations([LAYER], 8, each=4), [(batch, output)]).best(LAYER)
+    for channel in range(3):
+        values = output[:, channel].float().flatten().sort(descending=True).values
+        np.testing.assert_array_equal(seen.values[channel], values.clip(0, 1))
+
+
+def test_equal_outputs_are_told_apart_by_image_and_then_by_place():
+    output = torch.zeros(5, 3, 2, 2)
+    output[1:, :, 1, 0] = 2.0
+    output[2:, :, 1, 1] = 2.0
+    batch = Batch(np.array([9, 8, 7, 6, 5]), np.full(5, -1), np.zeros((5, 2), np.float32))
+    one, several = (fed(lambda each=e: TopActivations([LAYER], 3, each=each), [(batch, output)]) for e in (1, 2))
+    assert one.best(LAYER).images.tolist() == [[5, 6, 7]] * 3
+    assert one.best(LAYER).cols.tolist() == [[0, 0, 0]] * 3
+    assert several.best(LAYER).images.tolist() == [[5, 5, 6]] * 3
+    assert several.best(LAYER).cols.tolist() == [[0, 1, 0]] * 3
+
+
+def test_outputs_that_are_no_number_are_never_among_the_best():
+    batch, output = made(0, 3)
+    output[0, 0, 0, 0], output[1, 0], output[2, 1, 1, 1] = float("nan"), float("nan"), float("inf")
+    seen = fed(lambda: TopActivations([LAYER], 3), [(batch, output)]).best(LAYER)
+    assert sorted(seen.images[0].tolist()) == [-1, 0, 2]
+    assert seen.images[1, 2] != -1
+    assert np.isfinite(seen.values[1]).all()
+
+
+def test_the_histogram_counts_the_maxima_after_the_rectifier():
+    outputs = [made(seed, 40) for seed in range(3)]
+    seen = fed(lambda: TopActivations([LAYER], 4), outputs)
+    assert len(edges()) == BINS
+    for channel, every in enumerate(maxima(outputs)):
+        values = np.array([value for value, _, _, _ in every])
+        counted = np.histogram(values.clip(1e-30), np.append(edges(), np.inf))[0]
+        counted[1] += counted[0] - (values <= 0).sum()
+        counted[0] = (values <= 0).sum()
+        np.testing.assert_array_equal(seen.histogram(LAYER)[channel], counted)
+
+
+def test_a_channel_that_fires_on_one_image_is_as_sparse_as_can_be():
+    output = torch.zeros(10, 3, 2, 2)
+    output[:, 0], output[4, 1] = 3.0, 5.0
+    batch = Batch(np.arange(10), np.full(10, -1), np.zeros((10, 2), np.float32))
+    seen = fed(lambda: TopActivations([LAYER], 4), [(batch, output)])
+    np.testing.assert_allclose(seen.sparseness(LAYER), [0, 1, np.nan], atol=1e-12)
