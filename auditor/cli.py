@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,9 @@ from auditor.plugins import Plugins
 from auditor.report.folder import staged
 from auditor.results import Exit
 from auditor.selection import selected
+
+if TYPE_CHECKING:
+    from auditor.processes import Processes
 
 _QUICK = ("html", "json", "junit")  # what is still written when somebody does not want to wait for the PDF
 
@@ -153,13 +156,25 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     selected(found.checks, settings)
     _refuse_report_among_images(settings)
     _refuse_unwritable(settings.folder)
+    from auditor import runner
+    from auditor.processes import joined
+
+    with joined() as processes:
+        settings = replace(settings, device=processes.device(settings.device))
+        if processes.first:
+            return _audit_and_report(settings, found, given, processes)
+        runner.assist(settings, found, processes)
+        return Exit.OK
+
+
+def _audit_and_report(settings: Settings, found: Plugins, given: Mapping[str, Any], processes: Processes) -> int:
     templates = _templates(settings, found)
     from auditor import report, runner
     from auditor.terminal import Terminal
 
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
-    done = runner.run(settings, found, terminal)
+    done = runner.run(settings, found, terminal, processes)
     write = partial(
         report.write,
         folder=settings.folder,

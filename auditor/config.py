@@ -46,6 +46,7 @@ class Settings:
         options: Chosen options by check, coerced.
         levels: A verdict by rule, in place of the rule's own `warn` or `fail`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
+        cache: Keep the place in the sweep, so that a run that was killed goes on there.
         durations: How many of the slowest checks the terminal lists.
     """
 
@@ -70,6 +71,7 @@ class Settings:
     out: Path | None = None
     formats: tuple[str, ...] = FORMATS
     save_arrays: bool = False
+    cache: bool = True
     strict: bool = False
     trust_checkpoint: bool = False
     plugins: tuple[str, ...] = ()

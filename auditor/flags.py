@@ -74,6 +74,7 @@ COMPUTING = (
     click.option("--threads", metavar="N", help="Threads that compute on a CPU."),
     click.option("--samples", metavar="N", help="How many images are explained."),
     click.option("--seed", metavar="N", help="Where all random numbers start."),
+    _switch("cache", "Go on where a run of the same audit was killed in its pass over the data."),
 )
 RENDERING = (
     click.option("--format", metavar="NAMES", help="Some of html,pdf,json,junit, or a plugin's, with commas between."),

@@ -19,22 +19,24 @@ import torch
 
 from auditor import config
 from auditor.assembly import assemble
+from auditor.bookmark import Bookmark
 from auditor.check import Check
+from auditor.collection import Collection, Job, Loading, told
 from auditor.collectors import Collector, Readability
 from auditor.config import Settings
 from auditor.context import Context
-from auditor.data.dataset import loader
 from auditor.errors import DataError
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
+from auditor.processes import Processes
 from auditor.provenance import provenance
 from auditor.results import Audit, Provenance, Result, Verdict
 from auditor.selection import selected
-from auditor.surroundings import surroundings
-from auditor.sweep import sweep
 from auditor.trial import Trial
 
 Key = tuple[Any, ...]
+
+_ALONE = Processes()
 
 
 class Observer(Protocol):
@@ -100,8 +102,11 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     return run(config.load(Path(checkpoint), asked, checks=plugins.checks), plugins, Silent()).audit
 
 
-def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
+def run(settings: Settings, plugins: Plugins, observer: Observer, processes: Processes = _ALONE) -> Run:
     """Audit a checkpoint.
+
+    Args:
+        processes: Those that help with the pass over the data; each of them has to `assist`.
 
     Raises:
         AuditorError: The input can't be used, or no check is selected. A check that fails, breaks
@@ -113,11 +118,27 @@ def run(settings: Settings, plugins: Plugins, observer: Observer) -> Run:
     context = replace(context, working=observer.working)
     observer.begun(provenance(context, settings, started), checks)
     turns = trials(checks, context, settings)
-    course = _Course(context, settings, observer, turns, notes=_own_changes(turns[0].snapshot))
+    course = _Course(context, settings, observer, turns, processes, notes=_own_changes(turns[0].snapshot))
     course.run()
     about = provenance(context, settings, started, unreadable=course.readability.unreadable, notes=course.notes)
     found = Audit(about, course.results, course.interrupted, course.not_run)
     return Run(found, {t.check.name: t.arrays for t in course.trials if t.arrays})
+
+
+def assist(settings: Settings, plugins: Plugins, processes: Processes) -> None:
+    """Do this process's share of the pass over the data of an audit that the first process runs.
+
+    Raises:
+        AuditorError: The input can't be used.
+    """
+    context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
+    job = processes.shared(None)
+    if job is None:  # nothing is to be collected
+        return
+    collection = Collection(context, job, loading(settings, context.network.device), processes)
+    collection.collect()
+    if collection.bookmark:
+        collection.bookmark.remove()
 
 
 def trials(checks: Sequence[Check], context: Context, settings: Settings) -> list[Trial]:
@@ -151,12 +172,16 @@ class _Course:
     settings: Settings
     observer: Observer
     trials: Sequence[Trial]
+    processes: Processes = _ALONE
     ended: dict[str, Result] = field(default_factory=dict)
     readability: Readability = field(default_factory=Readability)
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
+    _shared: bool = False
+    _bookmark: Bookmark | None = None
 
     def run(self) -> None:
+        """Let all have their turn; what was kept of the sweep is needed no more once they had it."""
         try:
             for trial in self.trials:
                 self._turn(trial, trial.begin)
@@ -168,6 +193,11 @@ class _Course:
             pass
         except KeyboardInterrupt:
             self.interrupted = True
+        finally:
+            if not self._shared:
+                self.processes.shared(None)
+        if self._bookmark and not self.interrupted:
+            self._bookmark.remove()
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -202,20 +232,28 @@ class _Course:
         """Fill what is waited for, once for each key; what could not be filled is the exception."""
         if not waiting:
             return {}
-        data, network = self.context.data, self.context.network
         collectors: dict[Key, Collector] = {c.key: c for trial in waiting for c in trial.wanted}
         self.readability = collectors.setdefault(Readability.key, self.readability)  # type: ignore[assignment]
-        batches = loader(data, **loading(self.settings, network.device))
         try:
-            with self.observer.sweeping(len(data)) as seen, surroundings(self.context.seed, "sweep", network.device):
-                broken = sweep(network, batches, list(collectors.values()), seen=seen, note=self.notes.append)
+            broken = self._collect(list(collectors.values()))
         except Exception as error:
             return dict.fromkeys(collectors, error)
         finally:
             self._put_back_after_sweep()
         if not self.readability.read:
-            raise DataError(f"none of the {len(data)} files in {self.settings.data} is a readable image")
+            raise DataError(f"none of the {len(self.context.data)} files in {self.settings.data} is a readable image")
         return collectors | broken
+
+    def _collect(self, collectors: Sequence[Collector]) -> dict[Key, Exception]:
+        context, ways = self.context, loading(self.settings, self.context.network.device)
+        job = Job(collectors, told(context, collectors, ways) if self.settings.cache else None)
+        self.processes.shared(job)
+        self._shared = True
+        with self.observer.sweeping(len(context.data)) as seen:
+            collection = Collection(context, job, ways, self.processes, seen, self.notes)
+            broken = collection.collect()
+        self._bookmark = collection.bookmark
+        return broken
 
     def _put_back_after_sweep(self) -> None:
         snapshot = self.trials[0].snapshot
@@ -224,9 +262,9 @@ class _Course:
             self.notes.append(f"the network changed during the sweep and was put back: {changes[0]}")
 
 
-def loading(settings: Settings, device: torch.device) -> dict[str, Any]:
+def loading(settings: Settings, device: torch.device) -> Loading:
     """Return how images are loaded, by default as suits the device."""
     on_cpu = device.type == "cpu"
     batch_size = settings.batch_size or (16 if on_cpu else 64)
     workers = settings.workers if settings.workers is not None else (0 if on_cpu else min(8, os.cpu_count() or 1))
-    return {"batch_size": batch_size, "workers": workers, "pin": device.type == "cuda"}
+    return Loading(batch_size, workers, pin=device.type == "cuda")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from auditor.collectors import Batch, Collector
 from auditor.data.dataset import Loaded
 from auditor.model.network import Network
+from auditor.surroundings import surroundings
 
 Key = tuple[Any, ...]
 
@@ -26,6 +28,9 @@ def sweep(
     *,
     seen: Callable[[int], None],
     note: Callable[[str], None],
+    settled: Callable[[], None] = lambda: None,
+    numbers: Iterable[int] = (),
+    seed: int = 0,
 ) -> dict[Key, Exception]:
     """Run every image once through the network and let every collector look.
 
@@ -36,15 +41,21 @@ def sweep(
     Args:
         seen: Called after each batch with the number of files that are done.
         note: Called with a sentence when something had to be done otherwise.
+        settled: Called after each batch that is in all collectors whole.
+        numbers: Which of all batches each one is, if these are not all: a network that draws random numbers
+            draws the same for a batch, whoever runs it.
 
     Returns:
         What broke, by the key of the collector.
     """
     lookouts = [_Lookout(collector) for collector in collectors]
     with _Watch(network.module, lookouts), torch.inference_mode():
-        for loaded in batches:
-            _step(network, loaded, lookouts, note)
+        for number, loaded in zip(numbers or itertools.count(), batches, strict=False):
+            with surroundings(seed, f"batch {number}", network.device):
+                _step(network, loaded, lookouts, note)
             seen(len(loaded.indices) + len(loaded.unreadable))
+            if not any(lookout.error for lookout in lookouts):
+                settled()
     return {lookout.collector.key: lookout.error for lookout in lookouts if lookout.error}
 
 

@@ -1,6 +1,7 @@
 """Real files that many tests need: photographs in folders, and a small network with its checkpoint."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,6 +94,15 @@ def train(net: torch.nn.Module, photographs: Path) -> None:
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(net(batch.images), batch.labels).backward()
         optimizer.step()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory) -> Iterator[Path]:
+    """A place for what killed runs leave that no other run of the tests sees."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture

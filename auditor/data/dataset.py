@@ -103,6 +103,8 @@ def loader(
     workers: int = 0,
     pin: bool = False,
     indices: Sequence[int] | None = None,
+    first: int = 0,
+    every: int = 1,
 ) -> Iterable[Loaded]:
     """Return the batches, in the order of the listing or of `indices`.
 
@@ -112,11 +114,13 @@ def loader(
             `if __name__ == "__main__":`.
         pin: Put batches into memory that a GPU can fetch by itself.
         indices: Only these images.
+        first, every: Of all batches only this one and every so many after it.
     """
+    chosen: Sequence[int] = range(len(data)) if indices is None else list(indices)
+    starts = range(first * batch_size, len(chosen), every * batch_size)
     return DataLoader(
         data,
-        batch_size=batch_size,
-        sampler=range(len(data)) if indices is None else list(indices),
+        batch_sampler=[list(chosen[start : start + batch_size]) for start in starts],
         num_workers=workers,
         pin_memory=pin,
         collate_fn=data.collate,

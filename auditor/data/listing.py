@@ -46,9 +46,19 @@ class Listing:
     def fingerprint(self) -> str:
         """SHA-256 over the names, the labels and the contents of all files."""
         total = hashlib.sha256(json.dumps(self.folders).encode())
-        for entry in zip(self.names, self.labels, _digests(self.files), strict=True):
+        for entry in zip(self.names, self.labels, self._digests, strict=True):
             total.update(json.dumps(entry).encode() + b"\n")
         return total.hexdigest()
+
+    @cached_property
+    def duplicates(self) -> frozenset[int]:
+        """Files, as places in the listing, with the contents of one that comes before."""
+        first: dict[str, int] = {}
+        return frozenset(i for i, digest in enumerate(self._digests) if digest and first.setdefault(digest, i) != i)
+
+    @cached_property
+    def _digests(self) -> tuple[str, ...]:
+        return tuple(_digests(self.files))
 
 
 def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> Listing:

