@@ -10,6 +10,7 @@ READING_ORDER = (
     "weights",
     "filters",
     "activations",
+    "patches",
     "saliency",
     "occlusion",
 )

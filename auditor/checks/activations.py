@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Maps = NDArray[np.float32]
 
+_ALWAYS = 0.95  # of all places
+_BARS = 40
+
 
 @Check
 def activations(
@@ -31,6 +35,7 @@ def activations(
     channels: Count = 3,
     dead_warn: Share = 0.1,
     dead_fail: Share = 0.5,
+    saturated_warn: Share = 0.1,
     few: Count = 20,
 ) -> Steps:
     """What do the feature maps respond to, and which of them never respond?
@@ -40,28 +45,33 @@ def activations(
     all maps of a layer share one scale. A channel that stays silent on all images adds nothing to any answer.
 
     Args:
-        layers: names of layers, or "spread" for a few from the first to the last, or "all".
+        layers: names of layers, or "all", or "spread": all are judged, and of a few from the first to the last
+            the maps are shown.
         images: how many of the explained images are shown.
         channels: how many of the strongest channels are shown for each image.
         dead_warn: share of silent channels of a layer over which the audit warns.
         dead_fail: share of silent channels of a layer over which the audit fails.
-        few: images under which nothing is said about silent channels.
+        saturated_warn: share of saturated channels of a layer over which the audit warns.
+        few: images under which nothing is said about silent and saturated channels.
     Rules:
         activations.dead: channels whose output after the rectifier is zero on all images; over 10 % of a
             layer a warning, over 50 % a failure. On N images a silent channel fires on less than 3/N of
             such images, with 95 % confidence.
+        activations.saturated: channels that a rectifier with a ceiling, as ReLU6, cuts off there at over 95 % of
+            all places; over 10 % of a layer a warning (heuristic).
         activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014.
     """
-    chosen = context.layers.select(layers)
-    if not chosen:
+    shown = context.layers.select(layers)
+    if not shown:
         raise Skip("the network has no convolution whose maps could be shown")
-    seen = yield ChannelStatistics(chosen)
+    seen = yield ChannelStatistics(context.layers.maps if layers == "spread" else shown)
     yield from _not_finite(seen)
     yield from _dead(seen, dead_warn, dead_fail, few)
+    yield from _saturated(seen, saturated_warn, few)
     yield _table(seen)
-    yield from _galleries(context, chosen, images, channels)
+    yield from _galleries(context, shown, images, channels)
 
 
 def _not_finite(seen: ChannelStatistics) -> Iterator[Finding]:
@@ -97,15 +107,24 @@ def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterat
         rectified.remove(layer)
     if not rectified:
         return
-    shares = [len(silent(seen, layer)) / len(seen.highest(layer)) for layer in rectified]
-    for layer, share in zip(rectified, shares, strict=True):
-        yield _dead_in(layer, silent(seen, layer), share, seen, warn, fail)
-    worst = rectified[int(np.argmax(shares))].name
-    yield Figure(
+    found = {layer: silent(seen, layer) for layer in rectified}
+    shares = {layer: len(channels) / len(seen.highest(layer)) for layer, channels in found.items()}
+    for layer in [layer for layer in rectified if shares[layer] > warn] or [max(rectified, key=shares.__getitem__)]:
+        yield _dead_in(layer, found[layer], shares[layer], seen, warn, fail)
+    yield _figure(shares, seen.images, warn)
+
+
+def _figure(shares: Mapping[Layer, float], images: int, warn: float) -> Figure:
+    """Show the shares of the layers; of very many those with the largest, in the order of the network."""
+    largest = sorted(shares.values(), reverse=True)[:_BARS][-1]
+    shown = [layer for layer in shares if shares[layer] >= largest][:_BARS]
+    worst = max(shares, key=shares.__getitem__)
+    which = f"Of {len(shares)} layers those {len(shown)} with most. " if len(shown) < len(shares) else ""
+    return Figure(
         "Silent channels",
-        f"Share of each layer's channels that stay silent on all {seen.images} images.",
-        pictures.bars([layer.name for layer in rectified], shares, xlabel="share of channels", limit=warn),
-        alt=f"Silent channels by layer: at most {max(shares):.1%}, in {worst}.",
+        f"{which}Share of each layer's channels that stay silent on all {images} images.",
+        pictures.bars([x.name for x in shown], [shares[x] for x in shown], xlabel="share of channels", limit=warn),
+        alt=f"Silent channels by layer: at most {shares[worst]:.1%}, in {worst.name}.",
     )
 
 
@@ -118,13 +137,43 @@ def _dead_in(
     return Finding(
         "activations.dead",
         verdict,
-        f"{len(channels) or 'none'} of {total} channels stay silent on all {seen.images} images",
+        f"{_counted(len(channels), verdict)} of {total} channels stay silent on all {seen.images} images",
         subject=layer.name,
         value=share,
         limit=fail if verdict is Verdict.FAIL else warn,
         n=seen.images,
         detail=f"{advice}Channels: {some(channels)}" if len(channels) and verdict > Verdict.PASS else "",
     )
+
+
+def _saturated(seen: ChannelStatistics, warn: float, few: int) -> Iterator[Finding]:
+    found = {
+        layer: np.flatnonzero(seen.saturated(layer) > _ALWAYS) for layer in seen.layers if math.isfinite(layer.ceiling)
+    }
+    if not found or seen.images < few:  # without a ceiling there is nothing to say
+        return
+    shares = {layer: len(channels) / len(seen.highest(layer)) for layer, channels in found.items()}
+    for layer in [layer for layer in found if shares[layer] > warn] or [max(found, key=shares.__getitem__)]:
+        verdict, channels = at_most(shares[layer], warn=warn), found[layer]
+        yield Finding(
+            "activations.saturated",
+            verdict,
+            f"{_counted(len(channels), verdict)} of {len(seen.highest(layer))} channels are cut off at "
+            f"{layer.ceiling:g} nearly everywhere",
+            subject=layer.name,
+            value=shares[layer],
+            limit=warn,
+            n=seen.images,
+            detail=f"They say the same of every image: look at the scale of the layer's input and of its weights. "
+            f"Channels: {some(channels)}"
+            if verdict > Verdict.PASS
+            else "",
+        )
+
+
+def _counted(count: int, verdict: Verdict) -> str:
+    """Return a number in words; where all is well it is that of the worst layer."""
+    return f"at most {count}" if count and verdict <= Verdict.PASS else str(count or "none")
 
 
 def silent(seen: ChannelStatistics, layer: Layer) -> NDArray[np.int64]:
@@ -136,14 +185,17 @@ def _table(seen: ChannelStatistics) -> Table:
     return Table(
         "Observed layers",
         f"Over {seen.images} images: how many channels a layer has, how many stay silent, the share of outputs above "
-        "zero, and the highest output. What is observed is the output before the rectifier.",
-        ("layer", "maps", "silent", "above zero", "highest"),
+        "zero, the mean and the standard deviation of a channel's outputs (averaged over the channels), and the "
+        "highest output. What is observed is the output before the rectifier.",
+        ("layer", "maps", "silent", "above zero", "mean", "deviation", "highest"),
         tuple(
             (
                 layer.name,
                 " x ".join(str(s) for s in layer.output),
                 len(silent(seen, layer)) if layer.rectified else "no rectifier",
                 f"{float(seen.active(layer).mean()):.1%}",
+                float(seen.mean(layer).mean()),
+                float(np.sqrt(seen.variance(layer)).mean()),
                 float(seen.highest(layer).max()),
             )
             for layer in seen.layers

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from auditor.pictures.class_maps import categories
     from auditor.pictures.colours import heat_scale, signed_scale
     from auditor.pictures.maps import colour, heat, overlay, signed
+    from auditor.pictures.patches import outlined, part, sheet, signal, stacked
     from auditor.pictures.photographs import photo, tiles
-    from auditor.pictures.plots import bars, histogram, lines, matrix, reliability
+    from auditor.pictures.plots import bars, distribution, histogram, lines, matrix, reliability
 
 __all__ = [
     "bars",
     "categories",
     "colour",
+    "distribution",
     "heat",
     "heat_item",
     "heat_scale",
@@ -35,13 +37,18 @@ __all__ = [
     "limit_of",
     "lines",
     "matrix",
+    "outlined",
     "overlay",
     "overlay_item",
+    "part",
     "photo",
     "reliability",
+    "sheet",
+    "signal",
     "signed",
     "signed_item",
     "signed_scale",
+    "stacked",
     "tiles",
 ]
 
@@ -50,8 +57,9 @@ _HOMES = {
     "class_maps": ("categories",),
     "colours": ("heat_scale", "signed_scale"),
     "maps": ("colour", "heat", "overlay", "signed"),
+    "patches": ("outlined", "part", "sheet", "signal", "stacked"),
     "photographs": ("photo", "tiles"),
-    "plots": ("bars", "histogram", "lines", "matrix", "reliability"),
+    "plots": ("bars", "distribution", "histogram", "lines", "matrix", "reliability"),
 }
 
 

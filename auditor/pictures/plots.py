@@ -143,6 +143,27 @@ def histogram(
     return _png(figure)
 
 
+def distribution(counts: Sequence[int], edges: Sequence[float], *, xlabel: str, ylabel: str) -> bytes:
+    """Draw counts in bins that grow wider, as one small square: each bin as wide as the next.
+
+    Args:
+        edges: Where each bin begins; the first one holds what is not above zero.
+    """
+    held = [place for place in np.flatnonzero(counts).tolist() if place]
+    first, last = (held[0], held[-1]) if held else (1, 1)
+    figure = Figure(figsize=(2.1, 2.1), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    _style(axes)
+    axes.bar([first - 2, *range(first, last + 1)], [counts[0], *counts[first : last + 1]], width=0.9, color=_BAR)
+    ends = sorted({first, last})
+    axes.set_xticks([first - 2, *ends], ["0", *(f"{edges[place]:.2g}" for place in ends)])
+    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes.set_xlabel(xlabel, fontsize=_TEXT - 1, color=_INK)
+    axes.set_ylabel(ylabel, fontsize=_TEXT - 1, color=_INK)
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    return _png(figure)
+
+
 def _figure(*, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     axes = figure.subplots()

@@ -118,3 +118,12 @@ def _compact(image: Image.Image, mode: str) -> bytes:
     image.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG")
     drawn = buffer.getvalue()
     return drawn if len(drawn) < 2 * len(photo) else photo  # a map as fine as noise is better off as a photograph
+
+
+def is_strip(image: bytes) -> bool:
+    """Return whether a picture is several, one above the other: more than one and a half times as high as wide."""
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            return opened.height > 1.5 * opened.width
+    except (OSError, SyntaxError, ValueError):
+        return False

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.report import wording
-from auditor.report.album import Album, Picture, strip
+from auditor.report.album import Album, Picture, is_strip, strip
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _NUMBER = re.compile(r"[-−+]?[0-9][0-9,.]*(e[-−+]?[0-9]+)? ?%?")
 _LONGEST_ADVICE = 400
+_STRIPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Blocks:
         return FigureBlock(figure.title, figure.caption, picture, self._bar(figure.scale))
 
     def _gallery(self, gallery: Gallery) -> GalleryBlock:
-        columns = _columns(len(gallery.items))
+        columns = _columns(gallery.items)
         told = {item.file for item in gallery.items if item.file in gallery.title}
         items = tuple(self._item(item, told, pixels=1340 // columns) for item in gallery.items)
         rows = tuple(items[start : start + columns] for start in range(0, len(items), columns))
@@ -243,8 +244,11 @@ def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell
     return tuple(Column(*column) for column in zip(names, aligns, wanted, widths, strict=True))
 
 
-def _columns(count: int) -> int:
-    """Return how many pictures stand side by side in print, the last row as full as can be."""
+def _columns(items: Sequence[Item]) -> int:
+    """Return how many pictures stand side by side in print, the last row as full as can be; strips stand closer."""
+    count = len(items)
+    if 7 < count <= _STRIPS and is_strip(items[-1].image):
+        return count
     if count <= 7:
         return {0: 1, 1: 2}.get(count, count)
     return min((6, 5, 4), key=lambda columns: -count % columns)

@@ -1,0 +1,281 @@
+"""The patches of the data that excite each channel most."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor import methods
+from auditor.check import Check, Count, Layers, Share, Steps
+from auditor.collectors import TopActivations
+from auditor.errors import Skip, UsageError
+from auditor.options import Range
+from auditor.patch_rows import channel_row, channel_sheets, patches_of
+from auditor.results import Arrays, Finding, Gallery, Verdict, at_most
+from auditor.wording import some
+
+if TYPE_CHECKING:
+    from auditor.context import Context
+    from auditor.model.layers import Layer
+    from auditor.model.receptive_fields import ReceptiveField
+
+Channels = Literal["notable", "all"] | tuple[Annotated[int, Range(0)], ...]
+Places = NDArray[np.int64]
+
+_ERROR = 0.05
+_SMALLEST_MAP = 5  # rows or columns: of a smaller map most places lie on the border
+
+
+@Check
+def patches(
+    context: Context,
+    *,
+    layers: Layers = "spread",
+    channels: Channels = "notable",
+    top: Count = 9,
+    each: Count = 1,
+    dead_warn: Share = 0.1,
+    dead_fail: Share = 0.5,
+    duplicate_warn: Share = 0.05,
+    corner_warn: Share = 0.5,
+    few: Count = 20,
+) -> Steps:
+    """Which patches of the data excite each feature map most?
+
+    Each column is one image of the data set: the part of it that the most active unit of the channel sees, in the
+    file's own resolution; below it what guided backprop sends from that unit to the same pixels (grey is zero, one
+    scale a row); below that the whole image with the part outlined. What the patches have in common is what the
+    channel responds to: edges and colours in the first layers, parts of objects in the last.
+
+    Args:
+        layers: names of layers, or "spread" for a few from the first to the last, or "all".
+        channels: numbers of channels; or "notable" for the one with the highest, the median and the most selective
+            response of each layer; or "all" for a sheet of patches of every channel.
+        top: how many patches are shown of each channel.
+        each: how many of them may lie in the same image.
+        dead_warn: share of channels of a layer that never fire, over which the audit warns.
+        dead_fail: share of channels of a layer that never fire, over which the audit fails.
+        duplicate_warn: share of channels of a layer that repeat another one, over which the audit warns.
+        corner_warn: share of channels of a layer that respond at the border alone, over which the audit warns.
+        few: images under which nothing is said about all the data.
+    Rules:
+        patches.dead: channels whose output after the rectifier is zero on all images; over 10 % of a layer a
+            warning, over 50 % a failure. On N images such a channel fires on less than 3/N, with 95 % confidence.
+        patches.duplicate: channels whose best patches are the same places of the same images as another channel's;
+            over 5 % of a layer a warning (heuristic).
+        patches.corner: channels whose best patches all lie in the outermost ring of the map, as chance would not
+            put them there (corrected for the number of channels by Holm, 5 %): padding, a frame or a watermark.
+            Over half of a layer a warning (heuristic): some such channels are usual where maps are padded.
+        patches.class-pure: how many channels have the best patches from images of a single class (information).
+    Source:
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Selective: lifetime
+        sparseness, Vinje, Gallant, Science 2000.
+    """
+    chosen = context.layers.select(layers)
+    if not chosen:
+        raise Skip("the network has no convolution whose maps could be shown")
+    _refuse_unknown(chosen, channels)
+    seen = yield TopActivations(chosen, top, each=each, leave_out=context.data.listing.duplicates)
+    yield from _dead(seen, dead_warn, dead_fail, few)
+    yield from _duplicate(seen, duplicate_warn, few)
+    yield from _corner(seen, corner_warn, few)
+    yield _class_pure(context, seen)
+    for layer in chosen:
+        yield from _shown(context, seen, layer, channels)
+        yield Arrays({f"{layer.name}/{name}": values for name, values in seen.best(layer)._asdict().items()})
+
+
+def _refuse_unknown(layers: Sequence[Layer], channels: Channels) -> None:
+    if isinstance(channels, str):
+        return
+    for channel in channels:
+        for layer in layers:
+            if channel >= layer.output[0]:
+                raise UsageError(
+                    f"patches.channels asks for channel {channel}, but layer {layer.name!r} has {layer.output[0]}, "
+                    "numbered from 0; name a layer with patches.layers"
+                )
+
+
+def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[Finding]:
+    rectified = [layer for layer in seen.layers if layer.rectified]
+    if not rectified:
+        yield Finding("patches.dead", Verdict.SKIP, "no rectifier follows the layers, so that no channel can be silent")
+        return
+    silent = {layer: np.flatnonzero(~(seen.best(layer).values[:, 0] > 0)) for layer in rectified}
+    yield from _judged(
+        "patches.dead",
+        seen,
+        silent,
+        few,
+        warn=warn,
+        fail=fail,
+        message="never fire on any image",
+        detail="They add nothing: a lower learning rate, another initialisation or a leaky rectifier keeps them alive.",
+    )
+
+
+def _duplicate(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
+    yield from _judged(
+        "patches.duplicate",
+        seen,
+        {layer: repeating(seen, layer) for layer in seen.layers},
+        few,
+        warn=warn,
+        message="are excited most by the same places of the same images as another channel",
+        detail="They cost time and add nothing: compare filters.duplicate, and prune them or train with more decay.",
+    )
+
+
+def repeating(seen: TopActivations, layer: Layer) -> Places:
+    """Return the channels whose best places are those of a channel before them, in whatever order."""
+    best = seen.best(layer)
+    first: dict[frozenset[tuple[int, int, int]], int] = {}
+    found = []
+    for channel in range(len(best.images)):
+        if not best.values[channel, -1] > 0:
+            continue  # silent, or with fewer places than there might be
+        places = frozenset(zip(*(part[channel].tolist() for part in (best.images, best.rows, best.cols)), strict=True))
+        if first.setdefault(places, channel) != channel:
+            found.append(channel)
+    return np.array(found, dtype=np.int64)
+
+
+def _corner(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
+    large = {layer: at_border(seen, layer) for layer in seen.layers if min(layer.output[1:]) >= _SMALLEST_MAP}
+    if not large:
+        yield Finding("patches.corner", Verdict.SKIP, f"no map has {_SMALLEST_MAP} rows and columns or more")
+        return
+    yield from _judged(
+        "patches.corner",
+        seen,
+        large,
+        few,
+        warn=warn,
+        message="respond most at the border of the image throughout",
+        detail="Look for a frame, a time stamp or a watermark in the images, and at padding with zeros, which such "
+        "channels take for an edge.",
+    )
+
+
+def at_border(seen: TopActivations, layer: Layer) -> Places:
+    """Return the channels whose best places all lie in the outermost ring of the map, against chance."""
+    best, (_, height, width) = seen.best(layer), layer.output
+    fires = best.values > 0
+    ring = (best.rows == 0) | (best.rows == height - 1) | (best.cols == 0) | (best.cols == width - 1)
+    share = 1 - (height - 2) * (width - 2) / (height * width)
+    throughout = (ring | ~fires).all(1) & fires.any(1)
+    chance = np.where(throughout, share ** fires.sum(1), 1.0)
+    return np.flatnonzero(np.array(methods.holm(chance.tolist())) < _ERROR)
+
+
+def _judged(
+    rule: str,
+    seen: TopActivations,
+    found: Mapping[Layer, Places],
+    few: int,
+    *,
+    warn: float,
+    fail: float | None = None,
+    message: str,
+    detail: str,
+) -> Iterator[Finding]:
+    """Say of each layer that has too many such channels how many, and where there is none, of the worst."""
+    if seen.images < few:
+        reason = f"{seen.images} images are too few (under {few}) to say that channels {message}"
+        yield Finding(rule, Verdict.SKIP, reason)
+        return
+    shares = {layer: len(places) / layer.output[0] for layer, places in found.items()}
+    wrong = [layer for layer in found if shares[layer] > warn] or [max(found, key=lambda layer: shares[layer])]
+    for layer in wrong:
+        verdict = at_most(shares[layer], warn=warn, fail=fail)
+        count = len(found[layer])
+        told = f"at most {count}" if count and verdict <= Verdict.PASS else count or "none"
+        yield Finding(
+            rule,
+            verdict,
+            f"{told} of the {layer.output[0]} channels {message}",
+            subject=layer.name,
+            value=shares[layer],
+            limit=fail if verdict is Verdict.FAIL else warn,
+            n=seen.images,
+            detail=f"{detail} Channels: {some(found[layer].tolist())}" if verdict > Verdict.PASS else "",
+        )
+
+
+def _class_pure(context: Context, seen: TopActivations) -> Finding:
+    labels = context.data.labels.indices
+    counts = Counter(label for label in labels if label is not None)
+    if len(counts) < 2:
+        return Finding("patches.class-pure", Verdict.SKIP, "the images don't have classes")
+    pure: defaultdict[str, list[str]] = defaultdict(list)
+    judged = 0
+    for layer in seen.layers:
+        best = seen.best(layer)
+        for channel in np.flatnonzero(best.values[:, -1] > 0):
+            found = {labels[image] for image in best.images[channel]}
+            judged += 1
+            if len(found) == 1 and (label := found.pop()) is not None:
+                pure[context.classes[label]].append(f"{layer.name}:{channel}")
+    number = sum(len(channels) for channels in pure.values())
+    chance = judged * sum(math.prod((n - i) / (len(labels) - i) for i in range(seen.count)) for n in counts.values())
+    return Finding(
+        "patches.class-pure",
+        Verdict.INFO,
+        f"{number or 'none'} of {judged} channels have all {seen.count} best patches from images of one class; "
+        f"chance would give {chance:.2g}",
+        value=number,
+        unit="channels",
+        n=seen.images,
+        detail="; ".join(f"{name}: {some(channels, 4)}" for name, channels in pure.items()),
+    )
+
+
+def _shown(context: Context, seen: TopActivations, layer: Layer, channels: Channels) -> Iterator[Gallery]:
+    best, field = seen.best(layer), context.network.receptive_field(layer.name)
+    size = context.network.input_shape[1:]
+    told = _field_told(field, size)
+    if channels == "all":
+        every = {channel: patches_of(best, channel, field, size) for channel in range(layer.output[0])}
+        if fires := {channel: own for channel, own in every.items() if own}:
+            items = tuple(channel_sheets(context, layer, fires))
+            yield Gallery(f"{layer.name}: all channels", f"The {seen.count} best patches of each. {told}", items)
+        return
+    roles = notable(seen, layer) if channels == "notable" else dict.fromkeys(channels, "")
+    for channel, role in roles.items():
+        if own := patches_of(best, channel, field, size):
+            yield channel_row(context, seen, layer, channel, own, role=role, told=told)
+
+
+def _field_told(field: ReceptiveField | None, size: tuple[int, int]) -> str:
+    if field is None:
+        return "What a unit sees could not be found, so that whole images are shown."
+    pixels = " x ".join(str(side) for side in field.size)
+    if field.local:
+        return (
+            f"A unit sees the whole image, through an operation such as squeeze-excite; shown are the {pixels} pixels "
+            "that it sees by the local path."
+        )
+    larger = ", more than the image has" if field.size[0] >= size[0] and field.size[1] >= size[1] else ""
+    return f"A unit sees {pixels} pixels{larger}."
+
+
+def notable(seen: TopActivations, layer: Layer) -> dict[int, str]:
+    """Return the channels with the highest, the median and the most selective response, and why each is chosen."""
+    highest, sparseness = seen.best(layer).inputs[:, 0], seen.sparseness(layer)
+    fires = np.flatnonzero(highest > 0)
+    if not len(fires):
+        return {}
+    ranked = fires[np.argsort(-highest[fires], kind="stable")]
+    often = [channel for channel in fires if seen.best(layer).values[channel, -1] > 0] or list(fires)
+    selective = max(often, key=lambda channel: sparseness[channel])
+    roles: defaultdict[int, list[str]] = defaultdict(list)
+    roles[int(ranked[0])].append("the highest response")
+    roles[int(ranked[len(ranked) // 2])].append("the median response")
+    roles[int(selective)].append(f"the most selective (sparseness {sparseness[selective]:.2f})")
+    return {channel: " and ".join(why) for channel, why in roles.items()}

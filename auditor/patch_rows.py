@@ -1,0 +1,185 @@
+"""Rows of pictures for one channel: the patches that excite it most, where they lie, and what in them counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor import pictures
+from auditor.collectors.top import Best, TopActivations, edges
+from auditor.data.image import decode
+from auditor.errors import DataError
+from auditor.results import Gallery, Item
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from auditor.context import Context
+    from auditor.model.layers import Layer
+    from auditor.model.receptive_fields import ReceptiveField
+
+Box = tuple[float, float, float, float]
+
+_SIDE = 176  # pixels of a picture
+_SMALL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One of the places that excite a channel most.
+
+    Attributes:
+        image: Its place in the data set.
+        box: The receptive field in the network's input: left, top, right, bottom, as edges.
+    """
+
+    image: int
+    value: float
+    row: int
+    col: int
+    box: Box
+
+
+def patches_of(best: Best, channel: int, field: ReceptiveField | None, size: tuple[int, int]) -> list[Patch]:
+    """Return a channel's best places, without those that do not excite it.
+
+    Args:
+        field: What a unit of the layer sees; None where that is not known, and the whole image is shown.
+        size: Rows and columns of the network's input.
+    """
+    whole = (0.0, 0.0, float(size[1]), float(size[0]))
+    found = zip(best.images[channel], best.values[channel], best.rows[channel], best.cols[channel], strict=True)
+    return [
+        Patch(int(image), float(value), int(row), int(col), _box(field, int(row), int(col)) or whole)
+        for image, value, row, col in found
+        if image >= 0 and value > 0
+    ]
+
+
+def _box(field: ReceptiveField | None, row: int, col: int) -> Box | None:
+    """Return what a unit sees; None where that is not known, or padding only."""
+    left, top, right, bottom = field.box(row, col) if field else (0, 0, 0, 0)
+    return (float(left), float(top), float(right), float(bottom)) if right > left and bottom > top else None
+
+
+def channel_row(
+    context: Context,
+    seen: TopActivations,
+    layer: Layer,
+    channel: int,
+    patches: Sequence[Patch],
+    *,
+    role: str,
+    told: str,
+) -> Gallery:
+    """Show a channel: how its maxima are spread over the data, then its best patches.
+
+    Args:
+        role: Why it is shown.
+        told: A sentence about its receptive field.
+    """
+    counts = seen.histogram(layer)[channel]
+    title = f"{layer.name}, channel {channel}" + (f": {role}" if role else "")
+    silent = int(counts[0])
+    caption = f"Fires on {seen.images - silent} of {seen.images} images, at most {patches[0].value:.3g}. {told}"
+    about = f"channel {channel} of {layer.name}"
+    items = _items(context, patches, projected(context, layer, channel, patches), about)
+    return Gallery(title, caption, (_spread(counts, about), *items))
+
+
+def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[Patch]]) -> Iterator[Item]:
+    """Show the best patches of each channel as one picture; every file is read once."""
+    wanted = defaultdict(list)
+    for channel, patches in found.items():
+        for number, patch in enumerate(patches):
+            wanted[patch.image].append((channel, number, patch))
+    parts: dict[tuple[int, int], Image] = {}
+    for index, places in wanted.items():
+        image = _original(context, index)
+        for channel, number, patch in places:
+            parts[channel, number] = pictures.part(image, _in_original(context, image, patch), _SMALL)
+    for channel, patches in found.items():
+        names = ", ".join(context.data.listing.names[patch.image] for patch in patches[:3])
+        alt = f"The {len(patches)} best patches of channel {channel} of {layer.name}, from {names}."
+        drawn = pictures.sheet([parts[channel, number] for number in range(len(patches))], 3, _SMALL)
+        yield Item(drawn, f"channel {channel}", patches[0].value, alt=alt)
+
+
+def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Patch]) -> NDArray[np.float32] | None:
+    """Return what guided backprop sends from each patch's unit to the pixels, `[n, c, h, w]`; None without a ReLU."""
+    import torch
+
+    from auditor.methods.gradients import sent_back
+    from auditor.methods.rectifiers import NoRectifier, Rule
+    from auditor.methods.targets import Position
+
+    network, arrived = context.network, []
+    for start in range(0, len(patches), context.batch_size):
+        some = patches[start : start + context.batch_size]
+        images = torch.stack([_tensor(context, patch.image) for patch in some]).to(network.device)
+        rows, cols, values = (
+            torch.tensor([getattr(patch, part) for patch in some], device=network.device)
+            for part in ("row", "col", "value")
+        )
+        try:
+            found = sent_back(network, images, Position(layer.tap, channel, rows, cols, values), Rule.GUIDED)
+        except NoRectifier:
+            return None
+        arrived.append(found[:, 0].cpu().numpy())
+    return np.concatenate(arrived)
+
+
+def _items(
+    context: Context, patches: Sequence[Patch], projections: NDArray[np.float32] | None, about: str
+) -> Iterator[Item]:
+    limit = _limit(projections, patches) if projections is not None else 0.0
+    for number, patch in enumerate(patches):
+        image = _original(context, patch.image)
+        box = _in_original(context, image, patch)
+        shown = [pictures.part(image, box, _SIDE)]
+        if projections is not None:
+            signal = pictures.signal(projections[number], limit)
+            shown.append(pictures.part(signal, patch.box, _SIDE))
+        shown.append(pictures.outlined(image, box, _SIDE))
+        name, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
+        truth = context.classes[label] if label is not None else "no class"
+        alt = f"Patch {number + 1} of {about}, in {name}: unit at row {patch.row} and column {patch.col} of its map."
+        yield Item(pictures.stacked(shown, _SIDE), truth, patch.value, name, alt)
+
+
+def _limit(projections: NDArray[np.float32], patches: Sequence[Patch]) -> float:
+    """Return where the colours of a row end: 1 % of what lies in the patches is stronger."""
+    inside = []
+    for signal, patch in zip(projections, patches, strict=True):
+        left, top, right, bottom = map(int, patch.box)
+        inside.append(np.abs(signal[:, top:bottom, left:right]).ravel())
+    every = np.concatenate(inside)
+    every = every[np.isfinite(every)]
+    return float(np.quantile(every, 0.99) or every.max()) if every.size else 0.0
+
+
+def _spread(counts: NDArray[np.int64], about: str) -> Item:
+    drawn = pictures.distribution(counts.tolist(), edges().tolist(), xlabel="maximum in an image", ylabel="images")
+    alt = f"Distribution of the maxima of {about} over {counts.sum()} images, on {counts[0]} of which it is silent."
+    return Item(drawn, "over the data", alt=alt)
+
+
+def _tensor(context: Context, index: int) -> Tensor:
+    tensor = context.data[index].tensor
+    if tensor is None:  # it could be read during the sweep
+        raise DataError(f"{context.data.listing.names[index]} can't be read any more")
+    return tensor
+
+
+def _in_original(context: Context, image: Image, patch: Patch) -> Box:
+    return context.preprocess.box_in_original(image.size, patch.box)
+
+
+def _original(context: Context, index: int) -> Image:
+    return decode(context.data.listing.files[index])

@@ -1,0 +1,68 @@
+"""A part of a photograph, where it lies, and what of it counts, one above the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from auditor.pictures.encoding import fitted, jpeg
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom: edges, not pixel centres."""
+
+_FEW = 48  # pixels: a smaller part shows its pixels as squares
+_LINE, _HALO = "#ff9f1c", "#1f2933"
+
+
+def part(image: Image.Image, box: Box, size: int) -> Image.Image:
+    """Return a part of an image with its longer side `size` pixels long; what lies outside the image is left out."""
+    left, top = max(0.0, box[0]), max(0.0, box[1])
+    right, bottom = min(float(image.width), box[2]), min(float(image.height), box[3])
+    across, down = max(right - left, 1e-3), max(bottom - top, 1e-3)
+    way = Image.Resampling.NEAREST if max(across, down) < _FEW else Image.Resampling.BICUBIC
+    return image.resize(_sides(across, down, size), way, box=(left, top, left + across, top + down))
+
+
+def outlined(image: Image.Image, box: Box, size: int) -> Image.Image:
+    """Return an image with its longer side `size` pixels long and a line around a part of it."""
+    small = fitted(image.convert("RGB"), size)
+    factor = small.width / image.width, small.height / image.height
+    left, top = max(0, round(box[0] * factor[0])), max(0, round(box[1] * factor[1]))
+    right = min(small.width, max(left + 3, round(box[2] * factor[0]))) - 1
+    bottom = min(small.height, max(top + 3, round(box[3] * factor[1]))) - 1
+    draw = ImageDraw.Draw(small)
+    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO, width=4)
+    draw.rectangle((left, top, right, bottom), outline=_LINE, width=2)
+    return small
+
+
+def signal(values: Float[NDArray[np.floating], "c h w"], limit: float) -> Image.Image:
+    """Return a signal at the pixels in its own colours: grey is zero, and `limit` full intensity either way."""
+    shares = np.clip(np.nan_to_num(values) / (limit or 1.0), -1, 1)
+    levels = np.round((shares + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3))))
+
+
+def stacked(images: Sequence[Image.Image], width: int, gap: int = 4) -> bytes:
+    """Encode images, one above the other, each in the middle of a square of `width` pixels, as JPEG."""
+    return sheet(images, 1, width, gap)
+
+
+def sheet(images: Sequence[Image.Image], columns: int, side: int, gap: int = 2) -> bytes:
+    """Encode images on a sheet, row by row, each in a square of `side` pixels, as JPEG."""
+    rows = -(-len(images) // columns)
+    whole = Image.new("RGB", (columns * (side + gap) - gap, rows * (side + gap) - gap), "white")
+    for number, image in enumerate(images):
+        left, top = number % columns * (side + gap), number // columns * (side + gap)
+        small = fitted(image, side)
+        whole.paste(small, (left + (side - small.width) // 2, top + (side - small.height) // 2))
+    return jpeg(whole)
+
+
+def _sides(across: float, down: float, size: int) -> tuple[int, int]:
+    factor = size / max(across, down)
+    return max(1, round(across * factor)), max(1, round(down * factor))
