@@ -1,72 +1,100 @@
-"""The sweep with the collectors of all checks, against a bare forward loop over the same images.
+"""The sweep over the data against a bare forward pass over the same batches.
 
-python benchmarks/sweep.py [--images 500] [--rounds 3]
+python benchmarks/sweep.py [--networks resnet18,vgg16,efficientnet_lite0] [--images 256] [--rounds 3]
+python benchmarks/sweep.py --memory
 
-Both read the same files through the same loader, in batches of the same size, on a ResNet-18 in
-channels_last. Aim: at most 1.25.
+"bare" runs the network in channels_last over batches that lie in memory already, so that no decoding hides what the
+sweep costs. "top-9" keeps the nine best images of every channel of every convolution, "everything" the statistics of
+all these channels and the predictions besides. Aims: at most 1.05 and 1.15 times bare.
+`--memory` sweeps 500 and then 50,000 images of a synthetic data set and prints the memory that the process holds.
 """
 
 import argparse
-import tempfile
-from pathlib import Path
+import resource
+import sys
 
 import torch
+from gradients import network as made
 from measuring import interleaved, load
+from torch import nn
 
-from auditor import plugins
-from auditor.assembly import assemble
-from auditor.config import Settings
-from auditor.data.dataset import loader
-from auditor.demo import prepare
-from auditor.runner import loading, trials
+from auditor.collectors import ChannelStatistics, Predictions, TopActivations
+from auditor.data.dataset import Loaded
+from auditor.model.network import Network
 from auditor.sweep import sweep
-from auditor.vision import torchvision
+
+NETWORKS = "resnet18,vgg16,efficientnet_lite0"
 
 
-def manifest(folder: Path, count: int) -> Path:
-    """List the demo's photographs again and again, until there are `count`."""
-    demo = prepare(folder / "demo")
-    photos = sorted(p.resolve() for p in demo.data.rglob("*") if p.suffix in (".jpg", ".png"))
-    lines = [f'"{photos[i % len(photos)]}",{i % 10}' for i in range(count)]
-    path = folder / "images.csv"
-    path.write_text("path,label\n" + "\n".join(lines) + "\n")
-    return path
+def quiet(*_: object) -> None:
+    """Take no notice."""
+
+
+def batches(images: torch.Tensor, size: int, count: int):
+    """Yield batches of the images, again and again, until there were `count` images."""
+    for start in range(0, count, size):
+        rows = torch.arange(start, min(start + size, count))
+        yield Loaded(rows, images[rows % len(images)], rows % 10, [])
+
+
+def measured(name: str, count: int, rounds: int) -> str:
+    images = torch.randn(64, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    network = Network.of(made(name), (3, 224, 224), torch.device("cpu"), amp=False)
+    layers = [layer for layer in network.layers if "Conv" in layer.type]
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for loaded in batches(images, 16, count):
+                network.module(loaded.images.contiguous(memory_format=torch.channels_last))
+
+    def swept(*collectors: object) -> None:
+        broken = sweep(network, batches(images, 16, count), collectors, seen=quiet, note=quiet)
+        assert not broken, broken
+
+    seconds = interleaved(
+        {
+            "bare": bare,
+            "top-9": lambda: swept(TopActivations(layers, 9)),
+            "everything": lambda: swept(TopActivations(layers, 9), ChannelStatistics(layers), Predictions()),
+        },
+        rounds=rounds,
+    )
+    channels = sum(layer.output[0] for layer in layers)
+    return (
+        f"{name:19} {channels:6} channels of {len(layers)} convolutions: bare {1000 * seconds['bare'] / count:6.1f} ms "
+        f"an image, top-9 {seconds['top-9'] / seconds['bare']:.3f}x, everything "
+        f"{seconds['everything'] / seconds['bare']:.3f}x"
+    )
+
+
+def memory() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 128, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    network = Network.of(module.eval(), (3, 16, 16), torch.device("cpu"), amp=False)
+    images, layers = torch.randn(64, 3, 16, 16), list(network.layers.maps)
+    for count in (500, 50_000):
+        collectors = [TopActivations(layers, 9), ChannelStatistics(layers), Predictions()]
+        sweep(network, batches(images, 50, count), collectors, seen=quiet, note=quiet)
+        held = sum(values.nbytes for collector in collectors for values in collector.state().values())
+        highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        print(f"{count:6} images: {held / 2**20:.1f} MiB in the collectors, at most {highest / 2**20:.0f} MiB in all")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--networks", default=NETWORKS)
+    parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", action="store_true")
     asked = parser.parse_args()
     print(load())
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        torch.manual_seed(0)
-        torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), folder / "resnet18.pt")
-        settings = Settings(folder / "resnet18.pt", str(manifest(folder, asked.images)))
-        context = assemble(settings, architectures={}, sources={})
-        network, data = context.network, context.data
-
-        def batches():
-            return loader(data, **loading(settings, network.device))
-
-        def bare():
-            with torch.inference_mode():
-                for loaded in batches():
-                    network.module(loaded.images.to(memory_format=torch.channels_last))
-
-        def swept():
-            sweep(network, batches(), wanted, seen=lambda done: None, note=print)
-
-        every = trials(list(plugins.load().checks.values()), context, settings)
-        for trial in every:
-            trial.begin()
-        wanted = list({c.key: c for trial in every for c in trial.wanted}.values())
-        seconds = interleaved({"bare": bare, "sweep": swept}, rounds=asked.rounds)
-    each = {name: 1000 * taken / asked.images for name, taken in seconds.items()}
-    print(f"bare forward over the loader {each['bare']:6.1f} ms an image")
-    print(f"sweep with all collectors    {each['sweep']:6.1f} ms an image")
-    print(f"ratio {seconds['sweep'] / seconds['bare']:.3f} (aim: at most 1.25)")
+    if asked.memory:
+        memory()
+        return
+    for name in asked.networks.split(","):
+        print(measured(name, asked.images if name != "vgg16" else asked.images // 4, asked.rounds), flush=True)
 
 
 if __name__ == "__main__":
