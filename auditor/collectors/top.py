@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
-from auditor.collectors.sums import added, exact
+from auditor.collectors.sums import Sums, added, exact
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from auditor.methods.top import Peaks, Ranking
     from auditor.model.layers import Layer
 
-_OCTAVES = 12
-_LOWEST = (127 - _OCTAVES) * 4  # the exponent of 2^-12, and two bits of the fraction, as a float32 holds them
+_OCTAVES = 8
+_LOWEST = (127 - _OCTAVES) * 4  # the exponent of 2^-8, and two bits of the fraction, as a float32 holds them
+_TOGETHER = 64  # images whose maxima are counted at once
 BINS = 2 + 2 * _OCTAVES * 4
 
 
@@ -61,8 +63,9 @@ class TopActivations:
         self.images = 0
         self._leave_out = np.array(sorted(leave_out), np.int64)
         self._rankings: dict[str, Ranking] = {}
+        self._waiting: dict[str, list[NDArray[np.float32]]] = defaultdict(list)  # maxima that are not counted yet
         self._histograms: dict[str, NDArray[np.int64]] = {}  # [c, bins]
-        self._sums: dict[str, NDArray[np.float64]] = {}  # [2, 2, c]: maxima and their squares
+        self._sums: dict[str, Sums] = {}  # [2, 2, c]: maxima and their squares
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -80,6 +83,7 @@ class TopActivations:
 
     def histogram(self, layer: Layer) -> NDArray[np.int64]:
         """Return how many images have their maximum in each bin of `edges`, `[c, bins]`."""
+        self._count()
         return self._histograms[layer.tap]
 
     def sparseness(self, layer: Layer) -> NDArray[np.float64]:
@@ -110,26 +114,39 @@ class TopActivations:
         for tap, tops, where in zip(self.taps, values, places, strict=True):
             self._ranking(tap).add(tops[kept], where[kept], batch.indices[kept])
             maxima = np.where(np.isfinite(tops[kept, :, 0]), tops[kept, :, 0], 0).clip(0)
-            sums = np.stack([maxima.sum(0, np.float64), np.square(maxima, dtype=np.float64).sum(0)])
-            self._add(tap, _counted(maxima), exact(sums))
+            self._waiting[tap].append(maxima)
+            wide = maxima.astype(np.float64)
+            self._add(tap, exact(np.stack([wide.sum(0), (wide * wide).sum(0)])))
+        if sum(map(len, self._waiting[self.taps[0]])) >= _TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        """Take the maxima that wait into the histograms."""
+        for tap, waiting in self._waiting.items():
+            counted = _counted(np.concatenate(waiting))
+            self._histograms[tap] = self._histograms[tap] + counted if tap in self._histograms else counted
+        self._waiting.clear()
+
+    def _add(self, tap: str, sums: Sums) -> None:
+        self._sums[tap] = added(self._sums[tap], sums) if tap in self._sums else sums
 
     def merge(self, other: Self) -> None:
+        self._count()
+        other._count()
         self.images += other.images
         for tap, ranking in other._rankings.items():
             self._ranking(tap).merge(ranking)
-            self._add(tap, other._histograms[tap], other._sums[tap])
+            self._add(tap, other._sums[tap])
+            counted = other._histograms[tap]
+            self._histograms[tap] = self._histograms[tap] + counted if tap in self._histograms else counted
 
     def _ranking(self, tap: str) -> Ranking:
         from auditor.methods.top import Ranking
 
         return self._rankings.setdefault(tap, Ranking(self.count, self.each))
 
-    def _add(self, tap: str, histogram: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        if tap in self._sums:
-            histogram, sums = self._histograms[tap] + histogram, added(self._sums[tap], sums)
-        self._histograms[tap], self._sums[tap] = histogram, sums
-
     def state(self) -> State:
+        self._count()
         kept = {"images": np.array(self.images)}
         for tap, ranking in self._rankings.items():
             own = {**ranking.state(), "histogram": self._histograms[tap], "sums": self._sums[tap]}
@@ -139,6 +156,7 @@ class TopActivations:
     def load(self, state: State) -> None:
         self.images = int(state["images"])
         self._rankings, self._histograms, self._sums = {}, {}, {}
+        self._waiting.clear()
         for tap in [name.removeprefix("sums/") for name in state if name.startswith("sums/")]:
             self._ranking(tap).load({name: state[f"{name}/{tap}"] for name in ("keys", "places")})
             self._histograms[tap], self._sums[tap] = state[f"histogram/{tap}"], state[f"sums/{tap}"]

@@ -124,7 +124,7 @@ def peaks(output: Tensor, each: int = 1) -> Peaks:
         raise ValueError(f"a layer gives {list(output.shape)}, but has to give [images, channels, rows, columns]")
     maps = output if output.ndim == 4 else output[:, :, None, None]
     found = _several(maps, each) if each > 1 else _largest(maps)
-    if bool(found.values.isfinite().all()):
+    if bool(found.values.sum().isfinite()):
         return found
     cleaned = maps.masked_fill(~maps.isfinite(), -torch.inf)
     return _several(cleaned, each) if each > 1 else _largest(cleaned)
