@@ -112,7 +112,10 @@ def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[
 
 
 def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Patch]) -> NDArray[np.float32] | None:
-    """Return what guided backprop sends from each patch's unit to the pixels, `[n, c, h, w]`; None without a ReLU."""
+    """Return what guided backprop sends from each patch's unit to the pixels, `[n, c, h, w]`.
+
+    None where activation functions lie before the layer that are no ReLU, for which alone it is defined.
+    """
     import torch
 
     from auditor.methods.gradients import sent_back
@@ -127,10 +130,13 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
             torch.tensor([getattr(patch, part) for patch in some], device=network.device)
             for part in ("row", "col", "value")
         )
+        unit = Position(layer.tap, channel, rows, cols, values)
         try:
-            found = sent_back(network, images, Position(layer.tap, channel, rows, cols, values), Rule.GUIDED)
-        except NoRectifier:
-            return None
+            found = sent_back(network, images, unit, Rule.GUIDED)
+        except NoRectifier as reason:
+            if not reason.linear:
+                return None
+            found = sent_back(network, images, unit, Rule.GRADIENT)  # the same, where there is nothing to guide
         arrived.append(found[:, 0].cpu().numpy())
     return np.concatenate(arrived)
 

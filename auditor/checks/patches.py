@@ -210,9 +210,11 @@ def _judged(
 
 def _class_pure(context: Context, seen: TopActivations) -> Finding:
     labels = context.data.labels.indices
-    counts = Counter(label for label in labels if label is not None)
-    if len(counts) < 2:
-        return Finding("patches.class-pure", Verdict.SKIP, "the images don't have classes")
+    distinct = [label for i, label in enumerate(labels) if i not in context.data.listing.duplicates]
+    counts = Counter(label for label in distinct if label is not None)
+    if len(counts) < 2 or seen.each > 1 or len(distinct) < seen.count:
+        reason = f"this needs one place an image, {seen.count} images or more, and at least two classes"
+        return Finding("patches.class-pure", Verdict.SKIP, reason)
     pure: defaultdict[str, list[str]] = defaultdict(list)
     judged = 0
     for layer in seen.layers:
@@ -223,7 +225,8 @@ def _class_pure(context: Context, seen: TopActivations) -> Finding:
             if len(found) == 1 and (label := found.pop()) is not None:
                 pure[context.classes[label]].append(f"{layer.name}:{channel}")
     number = sum(len(channels) for channels in pure.values())
-    chance = judged * sum(math.prod((n - i) / (len(labels) - i) for i in range(seen.count)) for n in counts.values())
+    ways = sum(math.comb(n, seen.count) for n in counts.values())
+    chance = judged * ways / math.comb(len(distinct), seen.count)
     return Finding(
         "patches.class-pure",
         Verdict.INFO,

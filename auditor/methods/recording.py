@@ -108,7 +108,7 @@ class Recording:
         else:
             way = self.way(start)
             if not way.activations.reached:
-                raise NoRectifier(_no_rectifier(rule, way.activations))
+                raise NoRectifier(_no_rectifier(rule, way.activations), linear=not str(way.activations))
             with applied(rule, way.rectifiers):
                 arrived = self.reach(start, signal, ends)
         if any(one is None for one in arrived):
@@ -208,7 +208,7 @@ def _run(
 ) -> Recording:
     if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
-    settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), _buffers_kept(model), mode
+    settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), buffers_kept(model), mode
     with ExitStack() as around:
         for setting in settings:
             around.enter_context(setting)
@@ -269,7 +269,7 @@ def _watch(
 
 
 @contextmanager
-def _buffers_kept(model: Model) -> Iterator[None]:
+def buffers_kept(model: Model) -> Iterator[None]:
     """Put back what running the model writes into its buffers: counters, or statistics in training mode."""
     found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     buffers = [

@@ -42,7 +42,15 @@ class Rule(Enum):
 
 
 class NoRectifier(Skip, ValueError):
-    """The network has no rectifier that can be reached, so that a rule for rectifiers is not defined."""
+    """The network has no rectifier that can be reached, so that a rule for rectifiers is not defined.
+
+    Attributes:
+        linear: No activation function at all lies on the way: a rule for rectifiers has nothing to change.
+    """
+
+    def __init__(self, message: str, *, linear: bool = False) -> None:
+        super().__init__(message)
+        self.linear = linear
 
 
 @dataclass(frozen=True, slots=True)
