@@ -15,6 +15,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom: edges, not pixel centres."""
 
 _FEW = 48  # pixels: a smaller part shows its pixels as squares
+_SEEN = 12  # pixels
 _LINE, _HALO = "#ff9f1c", "#1f2933"
 
 
@@ -30,14 +31,18 @@ def part(image: Image.Image, box: Box, size: int) -> Image.Image:
 def outlined(image: Image.Image, box: Box, size: int) -> Image.Image:
     """Return an image with its longer side `size` pixels long and a line around a part of it."""
     small = fitted(image.convert("RGB"), size)
-    factor = small.width / image.width, small.height / image.height
-    left, top = max(0, round(box[0] * factor[0])), max(0, round(box[1] * factor[1]))
-    right = min(small.width, max(left + 3, round(box[2] * factor[0]))) - 1
-    bottom = min(small.height, max(top + 3, round(box[3] * factor[1]))) - 1
+    left, right = _ends(box[0] * small.width / image.width, box[2] * small.width / image.width, small.width)
+    top, bottom = _ends(box[1] * small.height / image.height, box[3] * small.height / image.height, small.height)
     draw = ImageDraw.Draw(small)
     draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO, width=4)
     draw.rectangle((left, top, right, bottom), outline=_LINE, width=2)
     return small
+
+
+def _ends(first: float, last: float, length: int) -> tuple[int, int]:
+    """Return where a line begins and ends that can be seen, however short the part is."""
+    short = max(0.0, _SEEN - (last - first)) / 2
+    return max(0, round(first - short)), min(length, round(last + short)) - 1
 
 
 def signal(values: Float[NDArray[np.floating], "c h w"], limit: float) -> Image.Image:
