@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -62,10 +61,11 @@ class TopActivations:
         self.each = each
         self.images = 0
         self._leave_out = np.array(sorted(leave_out), np.int64)
-        self._rankings: dict[str, Ranking] = {}
-        self._waiting: dict[str, list[NDArray[np.float32]]] = defaultdict(list)  # maxima that are not counted yet
-        self._histograms: dict[str, NDArray[np.int64]] = {}  # [c, bins]
-        self._sums: dict[str, Sums] = {}  # [2, 2, c]: maxima and their squares
+        self._channels = np.zeros(0, np.int64)  # of each tap; all that follows holds those of all taps in a row
+        self._ranking: Ranking | None = None
+        self._waiting: list[NDArray[np.float32]] = []  # maxima that are in no histogram yet, [n, c]
+        self._histogram = np.zeros((0, BINS), np.int64)
+        self._sums: Sums = np.zeros((2, 2, 0))  # of the maxima and of their squares
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -77,14 +77,16 @@ class TopActivations:
 
     def best(self, layer: Layer) -> Best:
         """Return the images that excite each channel most."""
-        values, images, places = self._rankings[layer.tap].best()
+        own = self._of(layer)
+        values, images, places = self._required().best()
+        values, images, places = values[own], images[own], places[own]
         columns = layer.output[2] if len(layer.output) == 3 else 1
         return Best(layer.rectify(values), values, images, places // columns, places % columns)
 
     def histogram(self, layer: Layer) -> NDArray[np.int64]:
         """Return how many images have their maximum in each bin of `edges`, `[c, bins]`."""
         self._count()
-        return self._histograms[layer.tap]
+        return self._histogram[self._of(layer)]
 
     def sparseness(self, layer: Layer) -> NDArray[np.float64]:
         """Return how selective each channel is over the images, `[c]`.
@@ -95,7 +97,7 @@ class TopActivations:
         1991. W. E. Vinje, J. L. Gallant: Sparse coding and decorrelation in primary visual cortex during natural
         vision. Science 287, 2000.
         """
-        total, squares = self._sums[layer.tap][0]
+        total, squares = self._sums[0][:, self._of(layer)]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray((1 - total**2 / (self.images * squares)) / (1 - 1 / self.images))
 
@@ -110,56 +112,62 @@ class TopActivations:
             return
         self.images += int(kept.sum())
         last = [reduced[tap][-1] for tap in self.taps]
-        values, places = (_fetched([getattr(one, part) for one in last]) for part in ("values", "places"))
-        for tap, tops, where in zip(self.taps, values, places, strict=True):
-            self._ranking(tap).add(tops[kept], where[kept], batch.indices[kept])
-            maxima = np.where(np.isfinite(tops[kept, :, 0]), tops[kept, :, 0], 0).clip(0)
-            self._waiting[tap].append(maxima)
-            wide = maxima.astype(np.float64)
-            self._add(tap, exact(np.stack([wide.sum(0), (wide * wide).sum(0)])))
-        if sum(map(len, self._waiting[self.taps[0]])) >= _TOGETHER:
+        self._channels = np.array([one.values.shape[1] for one in last])
+        values = _joined([one.values for one in last], self.each, -np.inf)
+        places = _joined([one.places.int() for one in last], self.each, 0)
+        self._required().add(values[kept], places[kept], batch.indices[kept])
+        maxima = np.where(np.isfinite(values[kept, :, 0]), values[kept, :, 0], 0).clip(0)
+        wide = maxima.astype(np.float64)
+        self._add(exact(np.stack([wide.sum(0), (wide * wide).sum(0)])))
+        self._waiting.append(maxima)
+        if sum(map(len, self._waiting)) >= _TOGETHER:
             self._count()
 
-    def _count(self) -> None:
-        """Take the maxima that wait into the histograms."""
-        for tap, waiting in self._waiting.items():
-            counted = _counted(np.concatenate(waiting))
-            self._histograms[tap] = self._histograms[tap] + counted if tap in self._histograms else counted
-        self._waiting.clear()
-
-    def _add(self, tap: str, sums: Sums) -> None:
-        self._sums[tap] = added(self._sums[tap], sums) if tap in self._sums else sums
-
     def merge(self, other: Self) -> None:
-        self._count()
+        if other._ranking is None:
+            return
         other._count()
         self.images += other.images
-        for tap, ranking in other._rankings.items():
-            self._ranking(tap).merge(ranking)
-            self._add(tap, other._sums[tap])
-            counted = other._histograms[tap]
-            self._histograms[tap] = self._histograms[tap] + counted if tap in self._histograms else counted
-
-    def _ranking(self, tap: str) -> Ranking:
-        from auditor.methods.top import Ranking
-
-        return self._rankings.setdefault(tap, Ranking(self.count, self.each))
+        self._channels = other._channels
+        self._required().merge(other._ranking)
+        self._add(other._sums)
+        self._count(other._histogram)
 
     def state(self) -> State:
         self._count()
-        kept = {"images": np.array(self.images)}
-        for tap, ranking in self._rankings.items():
-            own = {**ranking.state(), "histogram": self._histograms[tap], "sums": self._sums[tap]}
-            kept |= {f"{name}/{tap}": values for name, values in own.items()}
-        return kept
+        kept = {} if self._ranking is None else self._ranking.state()
+        sums = {"histogram": self._histogram, "sums": self._sums}
+        return {"images": np.array(self.images), "channels": self._channels, **kept, **sums}
 
     def load(self, state: State) -> None:
-        self.images = int(state["images"])
-        self._rankings, self._histograms, self._sums = {}, {}, {}
-        self._waiting.clear()
-        for tap in [name.removeprefix("sums/") for name in state if name.startswith("sums/")]:
-            self._ranking(tap).load({name: state[f"{name}/{tap}"] for name in ("keys", "places")})
-            self._histograms[tap], self._sums[tap] = state[f"histogram/{tap}"], state[f"sums/{tap}"]
+        self._ranking, self._waiting = None, []
+        self.images, self._channels = int(state["images"]), state["channels"]
+        self._histogram, self._sums = state["histogram"], state["sums"]
+        if "keys" in state:
+            self._required().load({name: state[name] for name in ("keys", "places")})
+
+    def _required(self) -> Ranking:
+        from auditor.methods.top import Ranking
+
+        if self._ranking is None:
+            self._ranking = Ranking(self.count, self.each)
+        return self._ranking
+
+    def _of(self, layer: Layer) -> slice:
+        """Return where the channels of a layer stand in the row of all."""
+        place = self.taps.index(layer.tap)
+        end = int(self._channels[: place + 1].sum())
+        return slice(end - int(self._channels[place]), end)
+
+    def _add(self, sums: Sums) -> None:
+        self._sums = added(self._sums, sums) if self._sums.shape == sums.shape else sums
+
+    def _count(self, more: NDArray[np.int64] | None = None) -> None:
+        """Take the maxima that wait, and a further histogram, into the histogram."""
+        waiting = [_counted(np.concatenate(self._waiting))] if self._waiting else []
+        self._waiting = []
+        for one in [*waiting, *([] if more is None else [more])]:
+            self._histogram = self._histogram + one if len(self._histogram) else one
 
 
 def edges() -> NDArray[np.float64]:
@@ -180,10 +188,14 @@ def _counted(maxima: NDArray[np.float32]) -> NDArray[np.int64]:
     return counts.reshape(channels, BINS)
 
 
-def _fetched(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
-    """Return tensors as arrays, fetched from their device in one piece."""
-    import torch
+def _joined(tensors: Sequence[Tensor], each: int, lacking: float) -> NDArray[Any]:
+    """Return the channels of all layers in a row, `[n, c, each]`, fetched from their device in one piece.
 
-    together = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
-    pieces = np.split(together, np.cumsum([tensor.numel() for tensor in tensors])[:-1])
-    return [piece.reshape(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
+    Args:
+        lacking: Stands for the places that a map with fewer than `each` does not have.
+    """
+    import torch
+    from torch.nn import functional
+
+    filled = [functional.pad(tensor, (0, each - tensor.shape[2]), value=lacking) for tensor in tensors]
+    return np.asarray(torch.cat(filled, 1).cpu().numpy())
