@@ -4,7 +4,7 @@ python benchmarks/occlusion.py [--networks resnet18,vgg16] [--windows 32/16,16/8
 
 captum runs at the best of several `perturbations_per_eval`, which is searched first. "whole" is our own loop: graph
 exported, batch norm folded, channels_last, inference mode, a batch that fits the caches. "plan" is how many times
-fewer multiplications the plan takes: what the incremental way could save if nothing else cost time. Making an
+less work the plan takes, by multiplications and bytes written: an estimate of the saving. Making an
 `Occluder` ready is told apart, for it is done once for all images. The difference is the largest of all scores, over
 the largest score where that is above 1.
 Aims, captum's time over ours: VGG-16 8 at 32/16 and 12 at 16/8, ResNet-18 3.7, ResNet-50 3.2, MobileNetV2 2.8,

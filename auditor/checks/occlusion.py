@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,7 +17,7 @@ from auditor.errors import UsageError
 from auditor.explained import tensors
 from auditor.occluded_rows import row
 from auditor.options import Range
-from auditor.results import Arrays, Finding, Verdict, at_most
+from auditor.results import Arrays, Finding, Verdict, at_least, at_most
 from auditor.wording import some
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _FRAME = 0.1  # share of the height and of the width that the frame takes on eac
 _STILL = 0.01
 _ERROR = 0.05
 _FEW = 3
+_ESTIMATED = "The maps are approximate: where large windows made no difference, small ones are estimated."
 
 
 @Check
@@ -51,6 +52,7 @@ def occlusion(
     concentrated_share: Share = 0.5,
     border_share: Share = 0.5,
     insensitive_warn: Share = 0.1,
+    fill_warn: Share = 0.1,
 ) -> Steps:
     """Which part of the image does the answer need?
 
@@ -61,7 +63,8 @@ def occlusion(
     the image in grey. This asks the network itself and not its gradient; what it answers depends on the fill, too.
 
     Args:
-        window: height and width of the window in pixels, one number or two; auto is under 2 % of the area.
+        window: height and width of the window in pixels, one number or two; auto is a ninth of the shorter side, under
+            2 % of the area of images of 8 pixels and more.
         stride: pixels from one position to the next; auto is two thirds of the window.
         fill: what covers the image: grey (half of full intensity), black, mean (of the image), blur or noise.
         refine: cover the image with windows twice as large first, and with small ones only where that made a
@@ -70,14 +73,16 @@ def occlusion(
         concentrated_share: share of the probability that one small window may take away.
         border_share: share of all that is taken away which may come from the frame, the outer tenth on each side.
         insensitive_warn: share of images on which no window changes the score, over which the audit warns.
+        fill_warn: rank correlation of the maps with two fills, under which the audit warns.
     Rules:
         occlusion.concentrated: one window of under 2 % of the area takes away more than half of the probability in
             most images of a class (sign test, corrected for the number of classes by Holm, 5 %): perhaps a shortcut.
         occlusion.border: more than half of what is taken away comes from the frame in most images of a class (the
-            same test).
+            same test; images on which no window changes the score by 1 % of the spread of all scores are left out).
         occlusion.insensitive: images on which no window changes the score by 1 % of the spread of all scores; over
             10 % of the images a warning.
-        occlusion.fill: how alike the maps with another fill are, by rank correlation (information).
+        occlusion.fill: how alike the maps with another fill are, by rank correlation, on the first images; a median
+            under 0.1 is a warning: where the evidence lies is then a matter of what covers it.
         occlusion.refined: how alike the approximate map is to the full one, on one image (information).
         occlusion.inference: how the scores were computed (information).
     Source:
@@ -103,10 +108,11 @@ def occlusion(
             yield Arrays(_arrays(sample, classes, found, finest))
     sound = [one for one in measured if one.finite]
     area = math.prod(ready.windows.window) / math.prod(ready.windows.image)
-    yield from _concentrated(context, sound, area, concentrated_share)
-    yield from _border(context, sound, border_share)
-    yield _insensitive(context, sound, insensitive_warn)
-    yield _other_fill(context, ready, images[:_FEW], fill, drops[:_FEW])
+    estimated = _ESTIMATED if first is not None else ""
+    yield from _concentrated(context, sound, area, concentrated_share, estimated)
+    yield from _border(context, sound, border_share, estimated)
+    yield _insensitive(sound, insensitive_warn)
+    yield _other_fill(context, ready, first, images[:_FEW], fill, drops[:_FEW], fill_warn)
     if first is not None:
         yield _approximation(ready, first, images[:1], samples[0].predicted, covered[:1])
     yield Finding("occlusion.inference", Verdict.INFO, f"how the scores were computed: {ready.how}")
@@ -224,33 +230,40 @@ def _frame(taken: NDArray[np.float32]) -> float:
     return 1 - float(taken[rows:-rows, cols:-cols].sum()) / total if total > 0 else math.nan
 
 
-def _concentrated(context: Context, sound: Sequence[_Measured], area: float, share: float) -> Iterator[Finding]:
+def _concentrated(
+    context: Context, sound: Sequence[_Measured], area: float, share: float, estimated: str
+) -> Iterator[Finding]:
     if area >= _SMALL:
         reason = f"the window covers {area:.1%} of the image, and only one of under {_SMALL:.0%} is judged"
         yield Finding("occlusion.concentrated", Verdict.SKIP, reason)
         return
     hits = {one.name: one.taken > share for one in sound}
     about = f"one window of {area:.1%} of the area takes away more than {share:.0%} of the probability"
-    yield from _by_class("occlusion.concentrated", context, sound, hits, about)
+    yield from _by_class("occlusion.concentrated", context, sound, hits, about, estimated)
 
 
-def _border(context: Context, sound: Sequence[_Measured], share: float) -> Iterator[Finding]:
-    told = [one for one in sound if not math.isnan(one.frame)]
+def _border(context: Context, sound: Sequence[_Measured], share: float, estimated: str) -> Iterator[Finding]:
+    told = [one for one in sound if one.change >= _STILL and not math.isnan(one.frame)]
     hits = {one.name: one.frame > share for one in told}
     about = f"more than {share:.0%} of what covering takes away comes from the frame"
-    yield from _by_class("occlusion.border", context, told, hits, about)
+    yield from _by_class("occlusion.border", context, told, hits, about, estimated)
 
 
 def _by_class(
-    rule: str, context: Context, images: Sequence[_Measured], hits: Mapping[str, bool], about: str
+    rule: str, context: Context, images: Sequence[_Measured], hits: Mapping[str, bool], about: str, estimated: str
 ) -> Iterator[Finding]:
-    """Warn of each class for most of whose images something holds, beyond chance."""
+    """Warn of each class for most of whose images something holds, beyond chance.
+
+    Args:
+        estimated: Says that it rests on estimates, where it does.
+    """
     classes = sorted({one.answer for one in images})
     groups = [[one for one in images if one.answer == c] for c in classes]
     judged = [group for group in groups if methods.majority(len(group), len(group)) <= _ERROR / len(groups)]
     if not judged:
-        most = max(map(len, groups), default=0)
-        reason = f"no class has enough explained images (the most is {most}) to say what holds for most of them"
+        most, enough = max(map(len, groups), default=0), _enough(max(1, len(groups)))
+        reason = f"no class has enough explained images to say what holds for most of them: the most is {most} of "
+        reason += f"{enough} that are needed with so many classes"
         detail = "Explain more images of fewer classes, with --samples."
         yield Finding(rule, Verdict.SKIP, reason, detail=detail)
         return
@@ -258,14 +271,21 @@ def _by_class(
     chances = methods.holm([methods.majority(c, len(group)) for c, group in zip(counts, judged, strict=True)])
     guilty = [place for place, chance in enumerate(chances) if chance <= _ERROR]
     for place in guilty:
-        yield _accused(rule, context, judged[place], counts[place], about)
+        yield _accused(rule, context, judged[place], counts[place], about, estimated)
     if not guilty:
         total, n = sum(counts), sum(map(len, judged))
         message = f"in most images of no class {about}: in {total} of {n} over {len(judged)} classes"
-        yield Finding(rule, Verdict.PASS, message, value=total / n, limit=0.5, n=n)
+        yield Finding(rule, Verdict.PASS, message, value=total / n, limit=0.5, n=n, detail=estimated)
 
 
-def _accused(rule: str, context: Context, group: Sequence[_Measured], count: int, about: str) -> Finding:
+def _enough(classes: int) -> int:
+    """Return how many images a class needs so that all of them can be more than chance."""
+    return next(n for n in itertools.count(1) if methods.majority(n, n) <= _ERROR / classes)
+
+
+def _accused(
+    rule: str, context: Context, group: Sequence[_Measured], count: int, about: str, estimated: str
+) -> Finding:
     n, name = len(group), context.classes[group[0].answer]
     rows, cols = np.array([one.place for one in group]).T
     where = (
@@ -282,23 +302,21 @@ def _accused(rule: str, context: Context, group: Sequence[_Measured], count: int
         n=n,
         interval=methods.wilson(count, n),
         detail=f"{where} Look there in images of this class: a mark, a text, a background? Then cover or remove it in "
-        "the training images, and see whether the accuracy stays.",
+        f"the training images, and see whether the accuracy stays. {estimated}".rstrip(),
     )
 
 
-def _insensitive(context: Context, sound: Sequence[_Measured], warn: float) -> Finding:
+def _insensitive(sound: Sequence[_Measured], warn: float) -> Finding:
     if not sound:
         return Finding("occlusion.insensitive", Verdict.SKIP, "no score is a number, so that none can change")
     still = [one for one in sound if one.change < _STILL]
     share = len(still) / len(sound)
-    subject = context.classes[Counter(one.answer for one in still).most_common(1)[0][0]] if share > warn else ""
     return Finding(
         "occlusion.insensitive",
         at_most(share, warn=warn),
         f"no window changes the score on {len(still)} of {len(sound)} explained images"
         if still
         else f"covering a part of the image changes the score on all {len(sound)} explained images",
-        subject=subject,
         value=share,
         limit=warn,
         n=len(sound),
@@ -310,21 +328,39 @@ def _insensitive(context: Context, sound: Sequence[_Measured], warn: float) -> F
 
 
 def _other_fill(
-    context: Context, ready: Occluder, images: Tensor, fill: Filling, drops: Sequence[NDArray[np.float32]]
+    context: Context,
+    ready: Occluder,
+    first: Occluder | None,
+    images: Tensor,
+    fill: Filling,
+    drops: Sequence[NDArray[np.float32]],
+    warn: float,
 ) -> Finding:
-    """Say how much the map depends on what covers the image, on a few images."""
+    """Judge how much the map depends on what covers the image, on a few images."""
     other: Filling = "grey" if fill == "mean" else "mean"
     answers = [sample.predicted for sample in context.samples[: len(images)]]
     cover = _cover(context, images, other, ready.windows.window)
-    others = methods.occlude(ready, images, answers, fill=cover).drop.cpu().numpy()
+    found: OcclusionMap | RefinedMap
+    if first is None:
+        found = methods.occlude(ready, images, answers, fill=cover)
+    else:
+        found = methods.refine(ready, first, images, answers, fill=cover)
+    others = found.drop.cpu().numpy()
     alike = [methods.rank_correlation(a, b) for a, b in zip(drops, others, strict=True)]
     told = [one for one in alike if not math.isnan(one)]
     if not told:
         return Finding("occlusion.fill", Verdict.SKIP, "no map can be compared: covering changes nothing")
     value = float(np.median(told))
-    detail = "The two put the evidence at different places: trust only what both show." if value < 0.5 else ""
-    message = f"filled with {fill} or with {other}, the maps have a rank correlation of {value:.2f}"
-    return Finding("occlusion.fill", Verdict.INFO, message, value=value, unit="ρ", n=len(told), detail=detail)
+    return Finding(
+        "occlusion.fill",
+        at_least(value, warn=warn),
+        f"filled with {fill} or with {other}, the maps have a rank correlation of {value:.2f}",
+        value=value,
+        unit="ρ",
+        limit=warn,
+        n=len(told),
+        detail="The two put the evidence at different places: trust only what both show." if value < 0.5 else "",
+    )
 
 
 def _approximation(ready: Occluder, first: Occluder, image: Tensor, target: int, cover: Tensor) -> Finding:

@@ -5,6 +5,7 @@ M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. E
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,11 +14,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from auditor.methods.occluder import How, Occluder
+from auditor.methods.occluder import How, Occluder, refuse_no_images
 from auditor.methods.recording import Model
 from auditor.methods.table import Table, table
 from auditor.methods.targets import classes_of
-from auditor.methods.windows import Windows
+from auditor.methods.windows import Size, Windows
 
 Fill = float | Sequence[float] | Tensor
 Score = Literal["probability", "logit"]
@@ -44,11 +45,12 @@ class OcclusionMap:
 
     Attributes:
         drop: The score of the clean image less that with the window filled.
-        logit_drop: The same for the score before softmax.
+        logit_drop: The same for the score before softmax; where the model gives probabilities and what made them
+            is hidden, for the logarithm of the probability.
         predicted: The most probable class with the window filled.
         attribution: For each pixel the mean drop over the windows that cover it; 0 where none does.
         clean: The score of the clean image.
-        clean_logit: The same before softmax.
+        clean_logit: The same before softmax, or the logarithm of the probability, as above.
         feature: The most active feature map by position; None where the network's graph is not known.
         windows: Where the windows lie.
         how: How the scores were computed.
@@ -75,8 +77,8 @@ def occlusion(
     images: Float[Tensor, "n c h w"],
     target: int | Sequence[int] | Tensor,
     *,
-    window: int | Sequence[int],
-    stride: int | Sequence[int],
+    window: Size,
+    stride: Size,
     fill: Fill = 0.0,
     score: Score = "probability",
     incremental: bool = True,
@@ -90,7 +92,8 @@ def occlusion(
         occlusion(model, images[:1], [281, 5], window=(40, 20), stride=8, fill=grey)    # two maps
 
     Positions are 0, stride, 2 strides, ...; the last row and column of windows end at the border. A further class
-    costs no further passes. Rows of scores that are probabilities already are taken as such.
+    costs no further passes. Scores that are probabilities already are taken as such, and logits are then what feeds
+    the softmax; where that can't be found they are logarithms of the probabilities, which a warning tells.
 
     Args:
         target: A class for all images, one or several for each (`[n]`, `[n, k]`), or several for a single image.
@@ -98,14 +101,14 @@ def occlusion(
         stride: The same; one larger than the window leaves pixels between windows that none covers.
         fill: In the images' own values: a number, one number a channel, or an image of which the windows are cut
             (`[c, h, w]` for all, or `[n, c, h, w]`).
-        score: What `drop`, `clean` and `attribution` are about.
+        score: What `drop`, `clean` and `attribution` are about; the logit is the score before softmax.
         incremental: Compute only what a window changes, where that is possible and saves something.
         memory: Bytes that may be used beside the network's parameters.
         seen: Is told how many windows are done since it was last called.
 
     Raises:
-        ValueError: The window, stride or fill does not fit the images, the target fits neither the images nor
-            the network, or the model gives no scores `[n, k]`.
+        ValueError: The images are no images, the window, stride or fill does not fit them, the target fits neither
+            the images nor the network, there is no memory, or the model gives no scores `[n, k]`.
         IndexError: A class does not exist.
     """
     occluder = Occluder(model, images, window=window, stride=stride, incremental=incremental, memory=memory)
@@ -128,6 +131,10 @@ def occlude(
     """
     if score not in ("probability", "logit"):
         raise ValueError(f"score is {score!r}, but has to be 'probability' or 'logit'")
+    refuse_no_images(images)
+    if score == "logit" and occluder.gives_probabilities:
+        message = "the scores are probabilities, and what made them is hidden: logits are the logarithms of these"
+        warnings.warn(message, stacklevel=2)
     if tuple(images.shape[2:]) != occluder.windows.image:
         raise ValueError(f"the images are {list(images.shape)}, but this was made for {occluder.windows.image}")
     asked, filling = classes_of(target, images=len(images)).indices, filling_of(fill, images)
@@ -145,7 +152,10 @@ def filling_of(fill: Fill, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n
     Raises:
         ValueError: `fill` is neither a number, nor one a channel, nor an image, nor one for each image.
     """
-    values = torch.as_tensor(fill, dtype=images.dtype, device=images.device).detach()
+    try:
+        values = torch.as_tensor(fill, dtype=images.dtype, device=images.device).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"fill is {fill!r}, but has to be numbers: one, one a channel, or an image") from None
     channels = values[:, None, None] if values.ndim == 1 else values
     if values.ndim == 2 or channels.ndim > 4 or (values.ndim == 1 and len(values) != images.shape[1]):
         raise ValueError(_unfit(values, images))
@@ -170,6 +180,7 @@ def _map(occluder: Occluder, clean: Table, filled: Table, channels: list[int], s
     values, others = (clean.probability, filled.probability) if score == "probability" else (clean.logit, filled.logit)
     drop = dropped(values, others)
     responses = filled.response.unflatten(1, (rows, cols))
+    most_active = torch.tensor(channels, device=responses.device)
     return OcclusionMap(
         drop=drop,
         logit_drop=dropped(clean.logit, filled.logit),
@@ -177,7 +188,7 @@ def _map(occluder: Occluder, clean: Table, filled: Table, channels: list[int], s
         attribution=occluder.windows.spread(drop),
         clean=values.flatten(),
         clean_logit=clean.logit.flatten(),
-        feature=Feature(occluder.layer, torch.tensor(channels), clean.response, responses) if occluder.layer else None,
+        feature=Feature(occluder.layer, most_active, clean.response, responses) if occluder.layer else None,
         windows=occluder.windows,
         how=occluder.how,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,15 +12,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auditor.methods.incremental.direct import Direct
-from auditor.methods.incremental.export import NotExportable
+from auditor.methods.incremental.export import NotExportable, said
 from auditor.methods.incremental.features import last_features
 from auditor.methods.incremental.graph import Graph
-from auditor.methods.incremental.inference import Incremental, Passed, Whole
+from auditor.methods.incremental.inference import Incremental, Maps, Passed, Wanted, Whole
 from auditor.methods.incremental.plan import NothingToSave, planned
 from auditor.methods.incremental.room import Room
-from auditor.methods.incremental.trial import Trial
+from auditor.methods.incremental.trial import Trial, alike
 from auditor.methods.recording import Model
-from auditor.methods.windows import Windows
+from auditor.methods.windows import Size, Windows
+from auditor.probabilities import are_probabilities
+
+Way = Callable[[Maps, Maps, Wanted], Iterator[Passed]]
+
+_TRIED = 3  # windows, to see whether a plan gives the right scores
+_TIMED = 2  # batches in whole, to see how fast that is
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,9 @@ class How:
 
     Attributes:
         dense: Why each image is computed in whole; empty where only what a window changes is.
-        saving: The multiplications of computing each image in whole over those that are done.
+        saving: The work of computing each image in whole over what is done, in multiplications and bytes written.
         share: How much of the network is computed on rectangles, by the multiplications that it takes.
+        stop: Which operator without a rule made the rest whole; empty if none did.
         batch: How many images go together where they are computed in whole.
         windows: How many windows have been computed.
         seconds: How long that took.
@@ -39,6 +46,7 @@ class How:
     dense: str
     saving: float = 1.0
     share: float = 0.0
+    stop: str = ""
     batch: int = 1
     windows: int = 0
     seconds: float = 0.0
@@ -50,7 +58,8 @@ class How:
     def __str__(self) -> str:
         if self.dense:
             return f"dense: {self.dense}"
-        return f"incremental: {self.share:.0%} of the network, {self.saving:.1f} times fewer multiplications"
+        stop = f"; {self.stop}" if self.stop and self.share < 0.5 else ""
+        return f"incremental: {self.share:.0%} of the network, about {self.saving:.1f} times less work{stop}"
 
 
 class Occluder:
@@ -61,7 +70,8 @@ class Occluder:
             some.numbers, some.scores
 
     Making one takes seconds, most of them for exporting the network's graph; it then serves all images of this size.
-    The network is not changed. It is run in inference mode, on the device of its parameters.
+    The network is not changed, nor what it keeps in buffers. It is run without gradients, on the device of its
+    parameters.
 
     Attributes:
         windows: The grid.
@@ -69,6 +79,7 @@ class Occluder:
             are not known.
         in_whole: The same with each image computed in whole, to compare with.
         how: How the scores come about, and how fast so far.
+        gives_probabilities: Whether scores are probabilities, as what feeds the softmax can't be had.
     """
 
     def __init__(
@@ -76,8 +87,8 @@ class Occluder:
         model: Model,
         example: Float[Tensor, "n c h w"],
         *,
-        window: int | Sequence[int],
-        stride: int | Sequence[int],
+        window: Size,
+        stride: Size,
         incremental: bool = True,
         memory: int = 2**30,
     ) -> None:
@@ -94,8 +105,12 @@ class Occluder:
                 computed alone.
 
         Raises:
-            ValueError: The window does not fit into the image, or the model gives no scores `[n, k]`.
+            ValueError: The images are no images, the window does not fit into them, there is no memory, or the
+                model gives no scores `[n, k]`.
         """
+        refuse_no_images(example)
+        if memory <= 0:
+            raise ValueError(f"memory is {memory} bytes, but something is needed to compute with")
         height, width = example.shape[2:]
         self.windows = Windows.of((height, width), window=window, stride=stride)
         self.how = How("")
@@ -106,7 +121,7 @@ class Occluder:
             self._incremental, self._graph = incremental, self._exported()
             self._prepare()
 
-    def at(self, *, window: int | Sequence[int], stride: int | Sequence[int]) -> Occluder:
+    def at(self, *, window: Size, stride: Size) -> Occluder:
         """Return the same network made ready for other windows, without exporting it again.
 
         Raises:
@@ -135,9 +150,10 @@ class Occluder:
             fill: The image of which the windows are cut.
             wanted: Which windows; None for all.
         """
-        if self._device.type == "cuda" and self.how.windows:
+        image, fill = self._placed(image), self._placed(fill)
+        if self._device.type == "cuda" and self.how.windows and not self._chosen:
             self._choose(image, fill)  # not on a CPU, so that two runs give the same numbers to the last bit
-        passed, begun = self._way(self._placed(image), self._placed(fill), wanted), time.perf_counter()
+        passed, begun = self._way(image, fill, wanted), time.perf_counter()
         while True:
             with torch.inference_mode():  # not while the caller is busy with what it got
                 some = next(passed, None)
@@ -148,22 +164,30 @@ class Occluder:
             yield some
             begun = time.perf_counter()
 
-    def _exported(self) -> Graph | str:
+    def _exported(self) -> Graph | NotExportable:
         """Return the network's graph, or why there is none."""
         try:
-            return self._trial.graph(self._model)
+            graph, scores = self._trial.graph(self._model)
         except NotExportable as error:
-            return str(error)
+            self.gives_probabilities = are_probabilities(self._trial.scores)
+            return error
+        self.gives_probabilities = are_probabilities(scores)
+        return graph
 
     def _prepare(self) -> None:
-        self.layer = ""
+        self.layer, self._chosen = "", False
         self.in_whole: Whole | Direct
         self._way: Whole | Direct | Incremental
         if isinstance(self._graph, Graph):
             self._plan(self._graph)
         else:
-            self.in_whole = self._way = Direct(self._model, self._trial, self.windows, self._room)
-            self.how = How(self._graph, batch=self.in_whole.batch)
+            self._do_without(self._graph)
+
+    def _do_without(self, reason: NotExportable) -> None:
+        direct = Direct(self._model, self._trial, self.windows, self._room, alone=reason.alone)
+        mixes = "; one image at a time, since together they have other scores" if direct.mixes else ""
+        self.in_whole = self._way = direct
+        self.how = How(f"{reason}{mixes}", batch=direct.batch)
 
     def _plan(self, graph: Graph) -> None:
         watched = last_features(graph, self.windows.image)
@@ -173,31 +197,72 @@ class Occluder:
             if not self._incremental:
                 raise NothingToSave("as asked")
             plan = planned(graph, self.windows, self._room, watched)
+            way = Incremental(plan, watched)
+            self._try(way)
         except NothingToSave as error:
             self.how = How(str(error), batch=self.in_whole.batch)
         else:
-            self._way = Incremental(plan, watched)
-            self.how = How("", plan.saving, plan.share, self.in_whole.batch)
+            self._way = way
+            self.how = How("", plan.saving, plan.share, plan.stop, self.in_whole.batch)
 
-    def _choose(self, image: Tensor, fill: Tensor) -> None:
-        """Go on with each image in whole if that is faster than the first images were, on some of the windows."""
-        if not isinstance(self._way, Incremental):
+    def _try(self, way: Incremental) -> None:
+        """Compute a few windows, and compare with computing each in whole.
+
+        Raises:
+            NothingToSave: The scores are others.
+        """
+        asked = (*self._trial.images.split(1), self.windows.some(_TRIED))
+        whole = _in_order(self.in_whole(*asked))
+        try:
+            same = alike(_in_order(way(*asked)), whole)
+        except Exception as error:  # an operator of thousands whose rectangles are not what its rule says
+            raise NothingToSave(f"what a window changes can't be computed alone: {said(error)}") from error
+        if not same:
+            raise NothingToSave("computing only what a window changes gives other scores")
+
+    def _choose(self, image: Maps, fill: Maps) -> None:
+        """Go on with each image in whole if that is faster."""
+        self._chosen = True
+        if self._way is self.in_whole:
             return
-        wanted = torch.zeros(self.windows.grid, dtype=torch.bool)
-        wanted.view(-1)[: 2 * self.in_whole.batch] = True
-        with torch.inference_mode():
-            for _ in range(2):  # the first time warms up
-                begun = time.perf_counter()
-                done = sum(
-                    len(some.scores.cpu()) for some in self.in_whole(self._placed(image), self._placed(fill), wanted)
-                )
-                rate = done / (time.perf_counter() - begun)
-        if rate > self.how.windows_per_second:
+        some = self.windows.some(_TIMED * self.in_whole.batch)
+        self._rate(self.in_whole, image, fill, some)  # warms up, as the first image did the other
+        rate = self._rate(self.in_whole, image, fill, some)
+        if rate > self._rate(self._way, image, fill, None):
             self._way = self.in_whole
-            self.how = replace(self.how, dense=f"{rate:.0f} windows a second are more than incrementally here")
+            self.how = replace(self.how, dense="computing each image in whole is faster here")
+
+    def _rate(self, way: Way, image: Maps, fill: Maps, wanted: Wanted) -> float:
+        """Return how many windows a second are computed."""
+        begun = self._clock()
+        with torch.inference_mode():
+            done = sum(len(some.numbers) for some in way(image, fill, wanted))
+        return done / (self._clock() - begun)
+
+    def _clock(self) -> float:
+        """Return the time in seconds once the device has done all that it was told."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
 
     def _placed(self, image: Tensor) -> Tensor:
         return image.detach().to(self._device).contiguous(memory_format=torch.channels_last)
+
+
+def refuse_no_images(images: Tensor) -> None:
+    """Refuse what is no batch of images.
+
+    Raises:
+        ValueError: It has other than four dimensions, no image, or whole numbers.
+    """
+    if images.ndim != 4 or not images.is_floating_point() or not len(images):
+        raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w], n > 0")
+
+
+def _in_order(passed: Iterator[Passed]) -> Tensor:
+    """Return the scores in the order of the windows."""
+    found = list(passed)
+    return torch.cat([one.scores for one in found])[torch.cat([one.numbers for one in found]).argsort()]
 
 
 def _device_of(model: Model, example: Tensor) -> torch.device:

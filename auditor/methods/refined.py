@@ -13,7 +13,7 @@ from auditor.methods.occluder import How, Occluder
 from auditor.methods.recording import Model
 from auditor.methods.table import table
 from auditor.methods.targets import classes_of
-from auditor.methods.windows import Windows
+from auditor.methods.windows import Size, Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ def refined_occlusion(
     images: Float[Tensor, "n c h w"],
     target: int | Sequence[int] | Tensor,
     *,
-    window: int | Sequence[int],
-    stride: int | Sequence[int],
+    window: Size,
+    stride: Size,
     coarser: int = 2,
     flat: float = 0.1,
     fill: Fill = 0.0,
@@ -57,8 +57,8 @@ def refined_occlusion(
     How well this orders the windows is told by `rank_correlation` with the full map.
 
     Args:
-        coarser: How many times as large the windows and strides of the first pass are; what does not fit into the
-            image is cut to it.
+        coarser: How many times as large the windows and strides of the first pass are; windows are cut to the
+            image, and strides to the windows, so that there is no pixel that the first pass does not cover.
 
     Raises:
         ValueError: `coarser` is below 2 or `flat` is not from 0 to 1; otherwise as `occlusion`.
@@ -69,7 +69,9 @@ def refined_occlusion(
 
 
 def coarser_than(fine: Occluder, factor: int) -> Occluder:
-    """Return the same network made ready for windows and strides `factor` times as large, cut to the image.
+    """Return the same network made ready for windows and strides `factor` times as large, as far as they go.
+
+    Windows are cut to the image, and strides to the windows, so that they leave no pixel between them.
 
     Raises:
         ValueError: `factor` is below 2.
@@ -77,7 +79,8 @@ def coarser_than(fine: Occluder, factor: int) -> Occluder:
     if factor < 2:
         raise ValueError(f"coarser is {factor}, but has to be at least 2")
     sizes = [min(factor * size, most) for size, most in zip(fine.windows.window, fine.windows.image, strict=True)]
-    return fine.at(window=sizes, stride=[factor * step for step in fine.windows.stride])
+    steps = [min(factor * step, size) for step, size in zip(fine.windows.stride, sizes, strict=True)]
+    return fine.at(window=sizes, stride=steps)
 
 
 def refine(

@@ -12,7 +12,6 @@ from torch import Tensor
 from auditor.methods.incremental.inference import Passed
 from auditor.methods.occluder import Occluder
 from auditor.methods.targets import refuse_unknown
-from auditor.probabilities import are_probabilities
 
 
 class Table(NamedTuple):
@@ -59,7 +58,7 @@ def table(
         IndexError: A class does not exist.
     """
     clean = occluder.clean(image)
-    reader = _Reader(clean, classes)
+    reader = _Reader(clean, classes, occluder.gives_probabilities)
     parts, numbers = [reader(clean)], [torch.tensor([-1], device=clean.scores.device)]
     for some in occluder(image, fill, wanted):
         parts.append(reader(some))
@@ -73,10 +72,10 @@ def table(
 class _Reader:
     """Reads scores as it has to be done for one image."""
 
-    def __init__(self, clean: Passed, classes: Tensor) -> None:
+    def __init__(self, clean: Passed, classes: Tensor, are_probabilities: bool) -> None:
         refuse_unknown(classes, clean.scores.shape[1])
         self._classes = classes.to(clean.scores.device)
-        self._are_probabilities = are_probabilities(clean.scores)
+        self._are_probabilities = are_probabilities
         self.channel = int(clean.totals.argmax()) if clean.totals.shape[1] else 0
 
     def __call__(self, passed: Passed) -> Table:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 Pair = tuple[int, int]
+Size = SupportsIndex | Sequence[SupportsIndex]  # one whole number, or rows and columns
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,11 @@ class Windows:
     stride: Pair
 
     @classmethod
-    def of(cls, image: Pair, *, window: int | Sequence[int], stride: int | Sequence[int]) -> Windows:
+    def of(cls, image: Pair, *, window: Size, stride: Size) -> Windows:
         """Return the grid for a window and a stride, each one number or (rows, columns).
 
         Raises:
-            ValueError: The window is empty or larger than the image, or the stride is below 1.
+            ValueError: The window is larger than the image, or one of the two is not made of whole numbers from 1.
         """
         found = cls(image, _pair("window", window), _pair("stride", stride))
         if found.window[0] > image[0] or found.window[1] > image[1]:
@@ -54,6 +56,12 @@ class Windows:
     def grid(self) -> Pair:
         """How many rows and columns of windows there are."""
         return len(self.rows), len(self.cols)
+
+    def some(self, count: int) -> Bool[Tensor, "rows cols"]:
+        """Return which windows are among so many, spread evenly over the grid."""
+        chosen = torch.zeros(self.grid, dtype=torch.bool)
+        chosen.view(-1)[torch.linspace(0, len(self) - 1, min(count, len(self))).round().long()] = True
+        return chosen
 
     def inside(self, numbers: Int64[Tensor, " b"]) -> Bool[Tensor, "b h w"]:
         """Return which pixels lie in the windows with these numbers, counted row by row."""
@@ -84,11 +92,15 @@ class Windows:
         return (*range(0, last, self.stride[axis]), last)
 
 
-def _pair(name: str, value: int | Sequence[int]) -> Pair:
-    numbers = (value, value) if isinstance(value, int) else tuple(value)
-    if len(numbers) != 2 or min(numbers) < 1:
-        raise ValueError(f"{name} is {value}, but has to be one whole number from 1, or two: rows and columns")
-    return numbers[0], numbers[1]
+def _pair(name: str, value: Size) -> Pair:
+    numbers = tuple(value) if isinstance(value, Iterable) else (value, value)
+    if len(numbers) != 2 or not all(map(_counts, numbers)):
+        raise ValueError(f"{name} is {value!r}, but has to be one whole number from 1, or two: rows and columns")
+    return int(numbers[0]), int(numbers[1])
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, SupportsIndex) and not isinstance(value, bool) and value.__index__() >= 1
 
 
 def _times(pair: Pair) -> str:

@@ -1,10 +1,15 @@
 """The maps that occlusion gives: positions, drops, attributions, against the definition and against captum."""
 
+from inspect import unwrap
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from auditor.methods import Occluder, occlude, occlusion, rank_correlation, refined_occlusion
+from auditor.methods import Occluder, occlude, occlusion, rank_correlation, refined_occlusion, windows
+from auditor.methods.occluded import filling_of
+from auditor.methods.occluder import refuse_no_images
 from auditor.methods.windows import Windows
 from auditor.model.network import Network
 from auditor.model.preserve import Snapshot
@@ -119,6 +124,41 @@ def test_a_network_that_ends_in_softmax_gives_the_same_probabilities(net, images
     torch.testing.assert_close(scores.drop, softmax.drop)
 
 
+@pytest.mark.parametrize("ending", [nn.Softmax(1), nn.LogSoftmax(1)])
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16])
+def test_the_logit_is_what_feeds_the_softmax(net, images, ending, kind):
+    net, images = net.to(kind), images.to(kind)
+    plain, ended = (
+        occlusion(one, images, 2, window=4, stride=4, score="logit") for one in (net, nn.Sequential(net, ending))
+    )
+    assert torch.equal(plain.drop, ended.drop)
+    assert torch.equal(plain.clean, ended.clean)
+    assert ended.how.dense == ""
+
+
+def test_says_when_what_feeds_the_softmax_is_hidden(net, images):
+    def hidden(some):
+        return net(some).softmax(1)
+
+    with pytest.warns(UserWarning, match="logits are the logarithms"):
+        found = occlusion(hidden, images, 2, window=4, stride=4, score="logit")
+    torch.testing.assert_close(found.clean, hidden(images)[:, 2].log().detach())
+
+
+def test_whether_scores_are_probabilities_is_one_for_all_images():
+    images = torch.zeros(2, 3, 8, 8)
+    images[0, 0], images[1, 0] = 1, 2  # the means are [1, 0] and [2, 0]
+
+    class Means(nn.Module):
+        def forward(self, some):
+            return some.mean((2, 3))[:, :2]
+
+    expected = torch.tensor([[1.0, 0.0], [2.0, 0.0]]).softmax(1)[:, 0]
+    for order in ([0, 1], [1, 0]):
+        found = occlusion(Means(), images[order], 0, window=4, stride=4)
+        torch.testing.assert_close(found.clean, expected[order])
+
+
 def test_several_classes_of_each_image_come_image_by_image(net, images):
     together = occlusion(net, images, torch.tensor([[0, 3], [2, 1]]), window=4, stride=3)
     apart = [occlusion(net, images[i : i + 1], kinds, window=4, stride=3) for i, kinds in enumerate([[0, 3], [2, 1]])]
@@ -169,10 +209,11 @@ def test_tells_how_far_it_is(net, images):
 def test_leaves_the_network_as_it_was(net, images, around):
     before = Snapshot(net)
     with around():
+        enabled = torch.is_grad_enabled()
         found = occlusion(net, images, 1, window=4, stride=3)
+        assert torch.is_grad_enabled() is enabled
     assert not found.drop.requires_grad
     assert before.changes() == []
-    assert torch.is_grad_enabled()
 
 
 def test_does_not_depend_on_the_memory(net, images):
@@ -191,11 +232,40 @@ def test_does_not_depend_on_the_memory(net, images):
         ({"fill": [1.0, 2.0]}, r"fill has the shape \[2\], but has to be a number, 3 numbers, one a channel"),
         ({"fill": torch.zeros(3, 5, 5)}, "fill has the shape"),
         ({"target": [1, 2, 3]}, "target has the shape"),
+        ({"images": torch.zeros(0, 3, 9, 9)}, r"images are torch.float32 \[0, 3, 9, 9\], but have to be floats"),
+        ({"window": True}, "window is True, but has to be one whole number"),
+        ({"stride": (2, True)}, "stride is .2, True., but has to be one whole number"),
+        ({"memory": 0}, "memory is 0 bytes, but something is needed"),
     ],
 )
 def test_refuses_what_does_not_fit(net, images, asked, message):
     with pytest.raises(ValueError, match=message):
-        occlusion(net, images, **{"target": 1, "window": 4, "stride": 4, **asked})
+        occlusion(net, **{"images": images, "target": 1, "window": 4, "stride": 4, **asked})
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 9), (1, 1, 3, 9, 9)])
+def test_refuses_what_is_no_batch_of_images(shape):
+    with pytest.raises(ValueError, match="but have to be floats"):
+        refuse_no_images(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"images are torch\.uint8"):
+        refuse_no_images(torch.zeros(1, 3, 9, 9, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("size", [4.0, "auto", (2, 3.0), (1, 2, 3)])
+def test_refuses_windows_of_other_than_whole_numbers(size):
+    with pytest.raises(ValueError, match="has to be one whole number from 1, or two"):
+        unwrap(windows._pair)("window", size)
+
+
+@pytest.mark.parametrize("fill", [None, "grey", [0.0, "x", 1.0]])
+def test_refuses_fills_that_are_no_numbers(fill):
+    with pytest.raises(ValueError, match="but has to be numbers: one, one a channel, or an image"):
+        unwrap(filling_of)(fill, torch.zeros(1, 3, 4, 4))
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(net, images):
+    found = occlusion(net, images, 1, window=np.int64(4), stride=(np.int32(3), 2))
+    assert (found.windows.window, found.windows.stride) == ((4, 4), (3, 2))
 
 
 def test_refuses_a_class_that_does_not_exist(net, images):
@@ -214,6 +284,18 @@ def test_small_windows_only_where_large_ones_make_a_difference(net, images):
     everything = refined_occlusion(net, images, torch.tensor([[1, 0], [3, 2]]), flat=0.0, **asked)
     assert everything.computed.all()
     torch.testing.assert_close(everything.drop[::2], full.drop)
+
+
+def test_small_windows_with_gaps_between_them_are_not_missed():
+    class Corner(nn.Module):
+        def forward(self, some):
+            return torch.stack([5 * some[:, 0, 5, 5], 0 * some[:, 0, 0, 0]], 1)
+
+    full, found = (
+        way(Corner(), torch.ones(1, 1, 24, 24), 0, window=1, stride=5) for way in (occlusion, refined_occlusion)
+    )
+    torch.testing.assert_close(found.drop, full.drop)
+    assert found.coarse.windows.stride == (2, 2)
 
 
 @pytest.mark.parametrize("incremental", [True, False])

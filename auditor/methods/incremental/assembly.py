@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -73,6 +73,7 @@ class Assembly:
     kept: Kept
     wanted: Region
     runs: tuple[Sequence[Run], Sequence[Run]]
+    _moved: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def of(cls, kept: Kept, wanted: Region, known: Region | None = None) -> Assembly:
@@ -88,10 +89,20 @@ class Assembly:
 
     def __call__(self, clean: Mapping[Kept, Tensor], computed: Tensor | None = None) -> Tensor:
         """Return the rectangles, `[positions of rows times those of columns, c, h, w]`, in channels_last."""
-        crops = _crops(clean[self.kept], *self.wanted)
+        maps = clean[self.kept]
+        crops = _crops(maps, self._starts(maps.device), (self.wanted[0].length, self.wanted[1].length))
         if computed is not None:
             self._paste(computed.permute(0, 2, 3, 1).unflatten(0, crops.shape[:2]), crops)
         return crops.flatten(0, 1).permute(0, 3, 1, 2)
+
+    def _starts(self, device: torch.device) -> Sequence[Tensor]:
+        """Return where the rectangles' rows and columns start; what has been moved to a GPU stays there."""
+        starts = [torch.from_numpy(extent.starts) for extent in self.wanted]
+        if device.type == "cpu":
+            return starts
+        if not self._moved:
+            self._moved.extend(one.to(device) for one in starts)
+        return self._moved
 
     def _paste(self, computed: Tensor, crops: Tensor) -> None:
         for rows in self.runs[0]:
@@ -100,17 +111,16 @@ class Assembly:
                 crops[rows.positions, cols.positions, rows.destination, cols.destination] = part
 
 
-def _crops(maps: Tensor, rows: Extent, cols: Extent) -> Tensor:
+def _crops(maps: Tensor, starts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     """Return the rectangles of maps `[rows, cols, c]` as `[positions, positions, h, w, c]`.
 
     A row of a rectangle is one stretch of memory, so stretches are gathered rather than places.
     """
-    width, channels = maps.shape[1:]
-    tops = rows.starts[:, None] + np.arange(rows.length)  # positions h
-    begins = (tops * width)[:, None, :] + cols.starts[None, :, None]  # positions positions h
-    stretches = maps.as_strided((maps.shape[0] * width - cols.length + 1, cols.length * channels), (channels, 1))
-    picked = stretches.index_select(0, torch.from_numpy(begins.reshape(-1)).to(maps.device))
-    return picked.view(len(rows.starts), len(cols.starts), rows.length, cols.length, channels)
+    (across, channels), (rows, cols), (height, width) = maps.shape[1:], starts, size
+    tops = rows[:, None] + torch.arange(height, device=maps.device)  # positions h
+    begins = (tops * across)[:, None, :] + cols[None, :, None]  # positions positions h
+    stretches = maps.as_strided((maps.shape[0] * across - width + 1, width * channels), (channels, 1))
+    return stretches.index_select(0, begins.flatten()).view(len(rows), len(cols), height, width, channels)
 
 
 def _overlaps(known: Extent, wanted: Extent) -> Iterator[Run]:

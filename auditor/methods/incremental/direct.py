@@ -11,21 +11,35 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.methods.incremental.inference import Maps, Passed, Wanted, occluded
 from auditor.methods.incremental.room import Room
-from auditor.methods.incremental.trial import Trial
+from auditor.methods.incremental.trial import Trial, alike, scores_of
 from auditor.methods.recording import Model
 from auditor.methods.windows import Windows
 
 _ALIVE = 4  # times the largest value is about what a network holds at once
+_COMPARED = 16  # images of a batch
 
 
 class Direct:
-    """Runs the network, of whose graph nothing is known, on each image in whole."""
+    """Runs the network, of whose graph nothing is known, on each image in whole.
 
-    def __init__(self, model: Model, trial: Trial, windows: Windows, room: Room) -> None:
+    Attributes:
+        batch: How many images go together.
+        mixes: Whether images turned out to have other scores in a batch than alone, so that none goes with another.
+    """
+
+    def __init__(self, model: Model, trial: Trial, windows: Windows, room: Room, *, alone: bool) -> None:
+        """Try the network out.
+
+        Args:
+            alone: Put only one image into a batch.
+        """
         self._model, self._windows = model, windows
         with _Largest() as seen:  # type: ignore[no-untyped-call]
-            model(trial.images[:1])
-        self.batch = 1 if trial.mixes else room.whole(_ALIVE * seen.size, seen.size)
+            scores_of(model, trial.images[:1])
+        self.batch = 1 if alone else min(len(windows), room.whole(_ALIVE * seen.size, seen.size))
+        self.mixes = self.batch > 1 and not self._as_alone(trial)
+        if self.mixes:
+            self.batch = 1
 
     def clean(self, image: Maps) -> Passed:
         """Return the scores of the image itself, as those of window 0."""
@@ -37,7 +51,20 @@ class Direct:
             yield self._passed(numbers, filled)
 
     def _passed(self, numbers: Tensor, images: Tensor) -> Passed:
-        return Passed(numbers, self._model(images), images.new_zeros(len(images), 0))
+        return Passed(numbers, scores_of(self._model, images), images.new_zeros(len(images), 0))
+
+    def _as_alone(self, trial: Trial) -> bool:
+        """Return whether a batch of windows from all over the image has the scores that each has alone."""
+        wanted = self._windows.some(self.batch)
+        image, fill = trial.images.split(1)
+        _, filled = next(occluded(image, fill, self._windows, self.batch, wanted))
+        try:
+            together = scores_of(self._model, filled)
+        except Exception:  # one that does not take so many images may fail in any way
+            return False
+        step = -(-len(filled) // _COMPARED)
+        apart = [scores_of(self._model, one) for one in filled[::step].split(1)]
+        return alike(together[::step], torch.cat(apart))
 
 
 class _Largest(TorchDispatchMode):

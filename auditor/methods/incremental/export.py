@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import logging
 import operator
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from auditor.methods.incremental.folding import folded
 from auditor.methods.incremental.graph import Graph, Node, needed
@@ -24,13 +30,32 @@ _ENDINGS = ("softmax", "log_softmax", "sigmoid")
 
 
 class NotExportable(Exception):
-    """The network's graph can't be had; the text says why."""
+    """The network's graph can't be had; the text says why.
+
+    Attributes:
+        alone: Whether images had better be computed one by one, as others in their batch may matter.
+    """
+
+    def __init__(self, reason: str, *, alone: bool = False) -> None:
+        super().__init__(reason)
+        self.alone = alone
 
 
-def graphs_of(module: nn.Module, images: Float[Tensor, "n c h w"]) -> list[Graph]:
-    """Return the graphs of what may be the module's scores: each of its outputs, and what feeds a softmax there.
+class End(NamedTuple):
+    """What may be the module's scores.
 
-    The module is not changed, and the graphs share its parameters.
+    Attributes:
+        behind: The softmax or sigmoid that takes them, by its name; else empty.
+    """
+
+    graph: Graph
+    behind: str
+
+
+def ends_of(module: nn.Module, images: Float[Tensor, "n c h w"]) -> list[End]:
+    """Return what may be the module's scores: what feeds a softmax at one of its outputs, and the outputs.
+
+    The module is not changed, its hooks are left out, and the graphs share its parameters.
 
     Raises:
         NotExportable: It does what `torch.export` can't follow, works for one number of images only, or changes
@@ -41,37 +66,72 @@ def graphs_of(module: nn.Module, images: Float[Tensor, "n c h w"]) -> list[Graph
         raise NotExportable("the network changes its own buffers")
     reader = _Reader(program)
     ends = [one for out in program.graph.output_node().args[0] for one in _ends(out)]
-    found = [reader.known[end] for end in ends if isinstance(reader.known.get(end), Node)]
-    return [folded(needed(node, reader.nodes)) for node in found if node.shape and len(node.shape) == 1]
+    found = [(reader.known[end], behind) for end, behind in ends if isinstance(reader.known.get(end), Node)]
+    scores = [(node, behind) for node, behind in found if node.shape and len(node.shape) == 1]
+    return [End(folded(needed(node, reader.nodes)), behind) for node, behind in scores]
 
 
 @torch.inference_mode(False)
 @torch.no_grad()
 def _exported(module: nn.Module, images: Tensor) -> ExportedProgram:
-    shapes = ({0: Dim("images", min=1, max=_MOST_IMAGES)},)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silence("torch"), redirect_stderr(StringIO()):
         warnings.simplefilter("ignore")
         try:
+            shapes = _shapes(module)
             program: ExportedProgram = torch.export.export(_double(module), (images.clone(),), dynamic_shapes=shapes)
             program = program.run_decompositions({})
+        except GuardOnDataDependentSymNode as error:
+            raise NotExportable("what the network does depends on the values in its images", alone=True) from error
         except Exception as error:  # there are as many ways to fail as there are to write a `forward`
-            reason = str(error).strip().partition("\n")[0]
-            raise NotExportable(f"torch.export: {type(error).__name__}: {reason}"[:200]) from error
+            if "Constraints violated" in str(error):
+                reason = "what the network does depends on how many images there are"
+                raise NotExportable(reason, alone=True) from error
+            raise NotExportable(f"torch.export can't follow the network: {said(error)}") from error
     return program
 
 
+def said(error: Exception) -> str:
+    """Return in short what an error says, without advice that only helps who wrote the code that raised it."""
+    first = str(error).strip().partition("\n")[0].partition(". ")[0].partition("! ")[0]
+    return f"{type(error).__name__}: {first}"[:120]
+
+
+@contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Keep a logger and those below it from telling of what is told by an exception."""
+    known = {key: one for key, one in logging.root.manager.loggerDict.items() if isinstance(one, logging.Logger)}
+    loud = [one for key, one in known.items() if f"{key}.".startswith(f"{name}.") and not one.disabled]
+    for logger in loud:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger in loud:
+            logger.disabled = False
+
+
+def _shapes(module: nn.Module) -> tuple[Any, ...]:
+    """Return what `torch.export` is told of the images: there may be any number of them."""
+    images = {0: Dim("images", min=1, max=_MOST_IMAGES)}
+    first = next(iter(inspect.signature(module.forward).parameters.values()))
+    return ((images,),) if first.kind is first.VAR_POSITIONAL else (images,)
+
+
 def _double(module: nn.Module) -> nn.Module:
-    """Return a copy with the same tensors: exporting exchanges other attributes of what it is given."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    """Return a copy with the same tensors and without hooks: exporting exchanges attributes and calls hooks."""
+    same: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    for part in module.modules():
+        same.update({id(hooks): OrderedDict() for hooks in (part._forward_hooks, part._forward_pre_hooks)})
+    return copy.deepcopy(module, same)
 
 
-def _ends(output: Any) -> list[fx.Node]:
-    """Return an output of the program, and what feeds its softmax or sigmoid."""
+def _ends(output: Any) -> list[tuple[fx.Node, str]]:
+    """Return what feeds the softmax or sigmoid at an output of the program, with its name, and the output."""
     if not isinstance(output, fx.Node):
         return []
     packet = getattr(getattr(output.target, "overloadpacket", None), "__name__", "")
-    return [output, output.args[0]] if packet in _ENDINGS and isinstance(output.args[0], fx.Node) else [output]
+    fed = [(output.args[0], packet)] if packet in _ENDINGS and isinstance(output.args[0], fx.Node) else []
+    return [*fed, (output, "")]
 
 
 class _Reader:
@@ -96,7 +156,7 @@ class _Reader:
 
     def _images(self, node: fx.Node) -> Node:
         self._images_symbol = node.meta["val"].shape[0]
-        return self._added(node, Source(), ())
+        return self._added(node, Source(), (), node.meta["val"])
 
     def _called(self, node: fx.Node) -> Any:
         if isinstance(node.meta.get("val"), torch.SymInt):
@@ -109,7 +169,8 @@ class _Reader:
         found = operator_of(node, arguments)
         if isinstance(found, Node):  # it gives what it takes
             return found
-        return self._added(node, found or _opaque(node, arguments), tuple(arguments.nodes), arguments.weights)
+        value = node.meta["val"][0] if isinstance(found, Affine) else node.meta.get("val")
+        return self._added(node, found or _opaque(node, arguments), tuple(arguments.nodes), value, arguments.weights)
 
     def _value(self, argument: Any) -> Any:
         if isinstance(argument, torch.SymInt):
@@ -120,16 +181,14 @@ class _Reader:
         expression, symbol = value.node.expr, self._images_symbol.node.expr
         return Number(lambda count: int(expression.subs({symbol: count})))
 
-    def _added(self, node: fx.Node, computes: Any, inputs: tuple[Node, ...], weights: int = 0) -> Node:
-        value = node.meta.get("val")
+    def _added(self, node: fx.Node, computes: Any, inputs: tuple[Node, ...], value: Any, weights: int = 0) -> Node:
         layer = list((node.meta.get("nn_module_stack") or {"": ("",)}).values())[-1][0]
         made = Node(node.name, computes, inputs, self._shape(value), _size(value), weights, layer)
         self.nodes.append(made)
         return made
 
     def _shape(self, value: Any) -> tuple[int, ...] | None:
-        """Return the shape for one image of what has the images first; of several values that of the first."""
-        value = value[0] if isinstance(value, list | tuple) and value else value
+        """Return the shape for one image of what has the images first; None for several values."""
         if not isinstance(value, Tensor) or not value.ndim or not value.is_floating_point():
             return None
         images, *rest = value.shape

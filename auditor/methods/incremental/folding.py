@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from auditor.methods.incremental.graph import Graph, Node, needed
-from auditor.methods.incremental.operators import Affine, Convolution, Operator
+from auditor.methods.incremental.operators import Affine, Convolution, Operator, exact
 
 
 def folded(graph: Graph) -> Graph:
@@ -28,11 +28,11 @@ def folded(graph: Graph) -> Graph:
 
 
 def _scaled(convolution: Convolution, affine: Affine) -> Convolution:
-    factor, offset = (values.flatten().double() for values in (affine.factor, affine.offset))
-    weight = convolution.weight.double() * factor.view(-1, 1, 1, 1)
-    bias = offset if convolution.bias is None else convolution.bias.double() * factor + offset
-    kind = convolution.weight.dtype
-    return replace(convolution, weight=_channels_last(weight.to(kind)), bias=bias.to(kind))
+    factor, offset = (exact(values.flatten()) for values in (affine.factor, affine.offset))
+    weight = exact(convolution.weight) * factor.view(-1, 1, 1, 1)
+    bias = offset if convolution.bias is None else exact(convolution.bias) * factor + offset
+    like = convolution.weight
+    return replace(convolution, weight=_channels_last(weight.to(like)), bias=bias.to(like))
 
 
 def _laid(computes: Operator) -> Operator:

@@ -47,7 +47,7 @@ class Incremental:
         """Return the scores of the image with each of the wanted windows filled, in any order."""
         clean = _kept(self.plan, image)
         waiting: list[tuple[Tensor, Tensor]] = []
-        for group in self.plan.groups if wanted is None else self.plan.groups_of(wanted.cpu().numpy()):
+        for group in self.plan.groups(None if wanted is None else wanted.cpu().numpy()):
             waiting.append((torch.from_numpy(group.numbers).to(image.device), self._met(group, clean, fill)))
             if sum(len(numbers) for numbers, _ in waiting) >= self.plan.tail_batch:
                 yield from self._passed(waiting)

@@ -53,17 +53,24 @@ class Sliding:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Convolution(Sliding):
+    """A convolution.
+
+    Attributes:
+        around: The padding as PyTorch takes it, on all four sides.
+    """
+
     weight: Tensor
     bias: Tensor | None
     groups: int
+    around: Pair | str
 
     def __call__(self, inputs: Sequence[Tensor], count: int) -> Tensor:
-        return self._convolved(inputs[0], self.padding)
+        return self._convolved(inputs[0], self.around)
 
     def valid(self, inputs: Sequence[Tensor], count: int) -> Tensor:
         return self._convolved(inputs[0], (0, 0))
 
-    def _convolved(self, maps: Tensor, padding: Pair) -> Tensor:
+    def _convolved(self, maps: Tensor, padding: Pair | str) -> Tensor:
         return functional.conv2d(maps, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -124,10 +131,16 @@ class Affine:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Concatenation:
-    """Channels behind channels."""
+    """Channels behind channels.
+
+    Attributes:
+        places: Of the inputs, one of which may come several times.
+    """
+
+    places: Sequence[int]
 
     def __call__(self, inputs: Sequence[Tensor], count: int) -> Tensor:
-        return torch.cat(list(inputs), 1)
+        return torch.cat([inputs[place] for place in self.places], 1)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -176,6 +189,11 @@ class Opaque:
 
         options = {name: filled(argument) for name, argument in self.options.items()}
         return self.target(*map(filled, self.arguments), **options)
+
+
+def exact(values: Tensor) -> Tensor:
+    """Return numbers of a network in double precision, on the CPU, since not every device has it."""
+    return values.cpu().double()
 
 
 def owns_its_output(operator: Operator) -> bool:

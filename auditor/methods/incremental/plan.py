@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from auditor.methods.incremental.assembly import Extent, Kept, Region
 from auditor.methods.incremental.geometry import alike
 from auditor.methods.incremental.graph import Cell, Graph, Node
+from auditor.methods.incremental.operators import Opaque
 from auditor.methods.incremental.recipe import Intervals, Shapes, recipe
 from auditor.methods.incremental.rectangles import Interval, Whole, changed
 from auditor.methods.incremental.room import Room
@@ -20,6 +23,9 @@ from auditor.methods.windows import Windows
 
 _MOST_COVERED = 0.9  # a rectangle that covers more of a map is not worth being cut out
 _LEAST_SAVING = 1.1
+_BYTE = 8  # that is written takes as long as so many multiplications
+_STEP = 4_000  # bytes of a step of a group, once made
+_HELD = 16  # the part of the memory that groups may take from one image to the next
 _NEARLY_COVERED = 0.93  # on an axis, on average: from here on all windows go on together
 
 
@@ -46,11 +52,6 @@ class Group:
         (high, wide), (rows, cols) = windows.window, (np.array(windows.rows), np.array(windows.cols))
         return Extent(rows[self.rows], high), Extent(cols[self.cols], wide)
 
-    @cached_property
-    def work(self) -> float:
-        """Multiplications for all of its windows."""
-        return sum(step.work for step in self.steps) * len(self.numbers)
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -62,6 +63,8 @@ class Plan:
         tail: The steps behind the meeting.
         tail_batch: How many windows go through it together.
         kept: What is needed of the clean image.
+        held: How many groups are kept from one image to the next; others are made again.
+        stop: Which operator without a rule made windows meet; empty if none did.
     """
 
     graph: Graph
@@ -72,33 +75,49 @@ class Plan:
     tail: Sequence[Step]
     tail_batch: int
     kept: frozenset[Kept]
+    held: int
+    stop: str
 
-    @cached_property
-    def groups(self) -> Sequence[Group]:
-        """All windows in groups."""
-        return self.groups_of(np.ones(self.windows.grid, dtype=bool))
+    def groups(self, wanted: NDArray[np.bool_] | None = None) -> Iterator[Group]:
+        """Return windows in groups, one group after the other.
 
-    def groups_of(self, wanted: NDArray[np.bool_]) -> Sequence[Group]:
-        """Return the wanted windows, `[rows, cols]`, in groups."""
-        return [group for draft in self.drafts for group in draft.groups(self.windows, self.room, wanted)]
+        Args:
+            wanted: Which, `[rows, cols]`; None for all.
+        """
+        if wanted is not None:
+            return self._made(wanted)
+        return self._all()
 
     @cached_property
     def saving(self) -> float:
-        """The multiplications of all windows, each in whole, over those of the plan."""
-        tail = sum(step.work for step in self.tail) * len(self.windows)
-        all_whole = sum(node.work for node in self.graph.nodes) * len(self.windows)
-        return all_whole / max(tail + sum(group.work for group in self.groups), 1)
+        """How many times as much work it is to compute all windows in whole: multiplications, and bytes written."""
+        all_whole = sum(_work(node.work, node.size) for node in self.graph.nodes)
+        tail = sum(_work(step.work, step.size) for step in self.tail)
+        rectangles = sum(_work(draft.demand.work, draft.demand.written) * len(draft) for draft in self.drafts)
+        return all_whole * len(self.windows) / max(tail * len(self.windows) + rectangles, 1)
 
     @cached_property
     def share(self) -> float:
         """How much of the network, by the multiplications that it takes in whole, is computed on rectangles."""
-        partial = sum(
-            step.makes.node.work * len(group.numbers)
-            for group in self.groups
-            for step in group.steps
-            if not step.makes.whole
-        )
+        partial = sum(draft.demand.partial * len(draft) for draft in self.drafts)
         return partial / max(sum(node.work for node in self.graph.nodes) * len(self.windows), 1)
+
+    def _all(self) -> Iterator[Group]:
+        yield from self._held
+        yield from self._made(self._everything, behind=self.held)
+
+    @cached_property
+    def _held(self) -> Sequence[Group]:
+        return list(islice(self._made(self._everything), self.held))
+
+    @property
+    def _everything(self) -> NDArray[np.bool_]:
+        return np.ones(self.windows.grid, dtype=bool)
+
+    def _made(self, wanted: NDArray[np.bool_], behind: int = 0) -> Iterator[Group]:
+        places = ((draft, *place) for draft in self.drafts for place in draft.places(self.room, wanted))
+        for draft, rows, cols in islice(places, behind, None):
+            yield draft.group(rows, cols, self.windows)
 
 
 def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = None) -> Plan:
@@ -114,12 +133,14 @@ def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = N
     meeting = _meeting(graph, intervals, watched)
     end = graph.nodes.index(meeting) + 1
     drafts = list(_drafts(graph.nodes[:end], intervals))
-    kept = frozenset(put.kept for draft in drafts for step in draft.steps for put in step.assemblies if put)
+    kept = frozenset(one for draft in drafts for one in draft.demand.kept)
     left = _left(graph, kept, room)
     tail = whole(graph.nodes[end:])
-    plan = Plan(graph, windows, meeting, drafts, left, tail, _tail_batch(meeting, tail, left), kept)
+    held = room.memory // _HELD // (_STEP * end)
+    batch, stop = _tail_batch(meeting, tail, left), _stop(graph, intervals, meeting)
+    plan = Plan(graph, windows, meeting, drafts, left, tail, batch, kept, held, stop)
     if plan.saving < _LEAST_SAVING:
-        raise NothingToSave(f"a window changes nearly all: only {plan.saving:.2f} times fewer multiplications")
+        raise NothingToSave(f"{stop or 'a window changes nearly all'}: only {plan.saving:.2f} times less work")
     return plan
 
 
@@ -139,19 +160,62 @@ def _meeting(graph: Graph, intervals: Intervals, watched: Node | None) -> Node:
     return graph.scores
 
 
+def _stop(graph: Graph, intervals: Intervals, meeting: Node) -> str:
+    """Return which operator without a rule lies before the meeting, or is it; empty if none does."""
+    if all(meeting in on for on in intervals):
+        return ""
+    first = next(node for node in graph.nodes if not all(node in on for on in intervals))
+    name = first.operator.target if isinstance(first.operator, Opaque) else first.name
+    where = f" in {first.layer}" if first.layer else ""
+    return f"{name}{where} has no rule for rectangles"
+
+
+def _work(multiplications: float, written: int) -> float:
+    """Return work in multiplications."""
+    return multiplications + _BYTE * written
+
+
 def _covered(node: Node, intervals: Intervals) -> float:
     """Return which share of a map's rows, or of its columns if that is less, changes on average."""
     grid = node.grid or (1, 1)
     return float(min(on[node].lengths.mean() / places for on, places in zip(intervals, grid, strict=True)))
 
 
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """Rows and columns of the grid whose windows have rectangles of the same sizes.
+class Demand(NamedTuple):
+    """What a window needs.
 
     Attributes:
-        steps: For all of them together; they show what is needed of the clean image, and how large things are.
+        kept: Of the clean image.
+        alive: Bytes at once.
+        largest: Bytes of the largest value.
+        work: Multiplications.
+        partial: What those steps that are done on rectangles would take in whole.
+        written: Bytes.
     """
+
+    kept: frozenset[Kept]
+    alive: int
+    largest: int
+    work: float
+    partial: float
+    written: int
+
+    @classmethod
+    def of(cls, steps: Sequence[Step], images: Node) -> Demand:
+        puts = [put for step in steps for put in step.assemblies if put]
+        return cls(
+            frozenset(put.kept for put in puts),
+            peak(steps, {Cell(images, whole=False): images.size}),
+            max([step.size for step in steps] + [put.size for put in puts]),
+            sum(step.work for step in steps),
+            sum(step.makes.node.work for step in steps if not step.makes.whole),
+            sum(step.size for step in steps) + sum(put.size for put in puts),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Rows and columns of the grid whose windows have rectangles of the same sizes."""
 
     nodes: Sequence[Node]
     intervals: Intervals
@@ -159,20 +223,23 @@ class Draft:
     rows: Whole
     cols: Whole
 
-    @cached_property
-    def steps(self) -> Sequence[Step]:
-        return recipe(self.nodes, self.intervals, self.shapes, self.rows, self.cols)
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.cols)
 
-    def groups(self, windows: Windows, room: Room, wanted: NDArray[np.bool_]) -> Iterator[Group]:
-        """Return those of its windows that are wanted, as many in a group as there is room for."""
-        images = Cell(self.nodes[0], whole=False)
-        largest = max(max([step.size, *(put.size for put in step.assemblies if put)]) for step in self.steps)
-        together = room.group(peak(self.steps, {images: self.nodes[0].size}), largest)
-        for some_rows, some_cols in _blocks(self.rows, self.cols, wanted):
-            for rows, cols in _chunks(some_rows, some_cols, together):
-                numbers = rows[:, None] * windows.grid[1] + cols
-                steps = recipe(self.nodes, self.intervals, self.shapes, rows, cols)
-                yield Group(rows, cols, numbers.reshape(-1), steps)
+    @cached_property
+    def demand(self) -> Demand:
+        return Demand.of(recipe(self.nodes, self.intervals, self.shapes, self.rows, self.cols), self.nodes[0])
+
+    def places(self, room: Room, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
+        """Return the rows and columns of those of its windows that are wanted, as many at once as there is room for."""
+        together = room.group(self.demand.alive, self.demand.largest)
+        for rows, cols in _blocks(self.rows, self.cols, wanted):
+            yield from _chunks(rows, cols, together)
+
+    def group(self, rows: Whole, cols: Whole, windows: Windows) -> Group:
+        """Return the windows at these rows and columns as a group."""
+        numbers = rows[:, None] * windows.grid[1] + cols
+        return Group(rows, cols, numbers.reshape(-1), recipe(self.nodes, self.intervals, self.shapes, rows, cols))
 
 
 def _drafts(nodes: Sequence[Node], intervals: Intervals) -> Iterator[Draft]:
@@ -201,15 +268,16 @@ def _chunks(rows: Whole, cols: Whole, most: int) -> Iterator[tuple[Whole, Whole]
 
 
 def _left(graph: Graph, kept: frozenset[Kept], room: Room) -> Room:
-    """Return the room beside what is kept of the clean image.
+    """Return the room beside what is kept: of the clean image, and the steps of groups.
 
     Raises:
         NothingToSave: There is none.
     """
     size, once = sum(one.size for one in kept), peak(whole(graph.nodes[1:]), {Cell(graph.images): graph.images.size})
-    if size + 2 * once > room.memory:
+    if room.memory // _HELD + size + 2 * once > room.memory:
         raise NothingToSave(f"keeping the clean image's maps takes {size + 2 * once >> 20} of {room.memory >> 20} MiB")
-    return replace(room, memory=(room.memory - size) // 2)  # a half for groups, a half for what waits for the tail
+    left = room.memory - room.memory // _HELD - size
+    return replace(room, memory=left // 2)  # a half for groups, a half for what waits for the tail
 
 
 def _tail_batch(meeting: Node, tail: Sequence[Step], room: Room) -> int:

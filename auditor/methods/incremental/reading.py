@@ -22,9 +22,11 @@ from auditor.methods.incremental.operators import (
     Padding,
     Pair,
     Placewise,
+    exact,
 )
 
 _aten = torch.ops.aten
+_CONVOLUTIONS = (_aten.conv2d.default, _aten.conv2d.padding)
 _SAME = (_aten.clone.default, _aten.alias.default, _aten.detach.default, _aten.contiguous.default)
 _UNTAGGED = (_aten.hardswish.default, _aten.log_sigmoid.default)  # pointwise, though not tagged so
 _ANY_STRIDE = {_aten.view.default: _aten.reshape.default, _aten._unsafe_view.default: _aten.reshape.default}
@@ -72,7 +74,7 @@ class Arguments:
     @property
     def weights(self) -> int:
         """How many multiplications one place of the output takes."""
-        weight = self.by_name().get("weight") if self.target in (_aten.conv2d.default, _aten.linear.default) else None
+        weight = self.by_name().get("weight") if self.target in (*_CONVOLUTIONS, _aten.linear.default) else None
         if not isinstance(weight, Tensor):
             return 0
         return weight.numel() if weight.ndim == 4 else weight.shape[1]
@@ -90,7 +92,7 @@ def operator_of(node: fx.Node, arguments: Arguments) -> Operator | Node | None:
     if target in _SAME:
         return arguments.nodes[0]
     if target in _UNTAGGED or torch.Tag.pointwise in getattr(target, "tags", ()):
-        return _placewise(arguments, node.meta["val"])
+        return _placewise(node, arguments)
     return None
 
 
@@ -98,9 +100,13 @@ def _convolution(by: Mapping[str, Any], output: Tensor) -> Operator | None:
     weight, bias = by["weight"], by["bias"]
     if not isinstance(weight, Tensor) or not isinstance(by["input"], Node) or isinstance(bias, Node):
         return None
-    stride, padding, dilation = (_pair(by[name]) for name in ("stride", "padding", "dilation"))
     height, width = weight.shape[2:]
-    return Convolution((height, width), stride, padding, dilation, 0.0, weight, bias, by["groups"])
+    stride, dilation, around = _pair(by["stride"]), _pair(by["dilation"]), by["padding"]
+    if around == "same":  # an odd rest comes behind
+        padding = dilation[0] * (height - 1) // 2, dilation[1] * (width - 1) // 2
+    else:
+        padding = around = (0, 0) if around == "valid" else _pair(around)
+    return Convolution((height, width), stride, padding, dilation, 0.0, weight, bias, by["groups"], around)
 
 
 def _max_pool(by: Mapping[str, Any], output: Tensor) -> Operator:
@@ -144,29 +150,40 @@ def _dropout(by: Mapping[str, Any], output: Tensor) -> Node | None:
 
 
 def _concatenation(by: Mapping[str, Any], output: Tensor) -> Operator | None:
-    maps = all(isinstance(one, Node) and one.grid for one in by["tensors"])
-    return Concatenation() if maps and by["dim"] in (1, -3) else None
+    parts = by["tensors"]
+    if by["dim"] not in (1, -3) or not all(isinstance(one, Node) and one.grid for one in parts):
+        return None
+    nodes = list(dict.fromkeys(parts))
+    return Concatenation(tuple(nodes.index(one) for one in parts))
 
 
 def _batch_norm(by: Mapping[str, Any], output: Any) -> Operator | None:
     if output[0].ndim != 4 or not isinstance(by["running_mean"], Tensor):
         return None
-    mean, deviation = by["running_mean"].double(), (by["running_var"].double() + by["eps"]).sqrt()
-    factor = (1.0 if by["weight"] is None else by["weight"].double()) / deviation
-    offset = (0.0 if by["bias"] is None else by["bias"].double()) - mean * factor
-    kind = output[0].dtype
-    return Affine(factor.to(kind).view(1, -1, 1, 1), offset.to(kind).view(1, -1, 1, 1))
+    mean, deviation = exact(by["running_mean"]), (exact(by["running_var"]) + by["eps"]).sqrt()
+    factor = (1.0 if by["weight"] is None else exact(by["weight"])) / deviation
+    offset = (0.0 if by["bias"] is None else exact(by["bias"])) - mean * factor
+    place = {"device": by["running_mean"].device, "dtype": output[0].dtype}
+    return Affine(factor.to(**place).view(1, -1, 1, 1), offset.to(**place).view(1, -1, 1, 1))
 
 
-def _placewise(arguments: Arguments, output: Any) -> Placewise | None:
+def _placewise(node: fx.Node, arguments: Arguments) -> Placewise | None:
     """Return an activation, or a sum or product of maps with maps of the same size or with numbers."""
-    nodes = arguments.nodes
+    nodes, output = arguments.nodes, node.meta["val"]
     if not isinstance(output, Tensor) or output.ndim != 4:
         return None
     held = [value for value in arguments._flat() if isinstance(value, Tensor)]
-    if any(node.shape != tuple(output.shape[1:]) for node in nodes) or not all(map(_has_no_places, held)):
+    if any(one.shape != tuple(output.shape[1:]) for one in nodes) or not all(map(_has_no_places, held)):
         return None
-    return Placewise(_bound(arguments.target, arguments, nodes), _in_place(arguments, nodes))
+    over = _in_place(arguments, nodes) if _keeps_type(node) else None
+    return Placewise(_bound(arguments.target, arguments, nodes), over)
+
+
+def _keeps_type(node: fx.Node) -> bool:
+    """Return whether the output would fit into the memory of the first input."""
+    first = node.args[0] if node.args else None
+    value = first.meta.get("val") if isinstance(first, fx.Node) else None
+    return isinstance(value, Tensor) and value.dtype == node.meta["val"].dtype
 
 
 def _has_no_places(held: Tensor) -> bool:
@@ -200,7 +217,7 @@ def _pair(value: int | Sequence[int]) -> Pair:
 
 
 _READERS: dict[Any, Callable[[Mapping[str, Any], Any], Operator | Node | None]] = {
-    _aten.conv2d.default: _convolution,
+    **dict.fromkeys(_CONVOLUTIONS, _convolution),
     _aten.max_pool2d.default: _max_pool,
     _aten.avg_pool2d.default: _average_pool,
     _aten.adaptive_avg_pool2d.default: _adaptive_pool,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from auditor.methods.incremental.export import NotExportable, graphs_of
+from auditor.methods.incremental.export import End, NotExportable, ends_of, said
 from auditor.methods.incremental.graph import Cell, Graph, Node
 from auditor.methods.incremental.operators import Opaque, Slot
 from auditor.methods.incremental.steps import Values, whole
-from auditor.methods.recording import Model, module_of
+from auditor.methods.recording import Model, buffers_kept
 
 _CLOSE = {torch.float64: 1e-9, torch.float32: 1e-4}
+_NORMALISED = ("softmax", "log_softmax")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +25,13 @@ class Trial:
     """Two images, and the scores that the model gives for each by itself.
 
     Attributes:
-        mixes: Whether their scores are others when they come together.
+        random: Whether the scores of an image are others when it comes again.
+        mixes: Whether the scores are others when both images come together.
     """
 
     images: Float[Tensor, "2 c h w"]
     scores: Float[Tensor, "2 k"]
+    random: bool
     mixes: bool
 
     @classmethod
@@ -36,56 +41,118 @@ class Trial:
         Raises:
             ValueError: It gives no scores `[n, k]`.
         """
-        images = torch.cat([image, image.flip(3) + 1])
-        scores = torch.cat([_scores(model, one) for one in images.split(1)])
-        try:
-            mixes = not alike(_scores(model, images), scores)
-        except Exception:  # one that takes a single image only may fail in any way with two
-            mixes = True
-        return cls(images, scores, mixes)
+        image = _finite(image)
+        first = scores_of(model, image)
+        random = not alike(scores_of(model, image), first)
+        other, second = _other(model, image) or (image, first)
+        images, scores = torch.cat([image, other]), torch.cat([first, second])
+        return cls(images, scores, random, not _together(model, images, scores))
 
-    def graph(self, model: Model) -> Graph:
-        """Return the exported graph that gives the same scores.
+    @property
+    def alone(self) -> bool:
+        """Whether the images of a batch can't be told to be computed each by itself."""
+        return self.random or self.mixes
+
+    def graph(self, model: Model) -> tuple[Graph, Tensor]:
+        """Return the exported graph of the scores, before a softmax if there is one, and what it gives.
 
         Raises:
-            NotExportable: There is none.
+            NotExportable: There is none that gives the scores of the model.
         """
+        if self.random:
+            reason = "the network gives other scores each time: does it draw random numbers, or is dropout on?"
+            raise NotExportable(reason, alone=True)
         if self.mixes:
-            raise NotExportable("the network does not compute the images of a batch each by itself")
+            raise NotExportable("the network does not compute the images of a batch each by itself", alone=True)
+        module = _exportable(model)
         try:
-            module = module_of(model)
-        except ValueError as error:
-            raise NotExportable(str(error)) from None
-        for found in graphs_of(module, self.images[:1]):
-            graph = _two_classes(found) if found.scores.shape == (1,) and self.scores.shape[1] == 2 else found
-            if alike(_computed(graph, self.images), self.scores):
-                return graph
-        raise NotExportable("its exported graph does not give the scores of the model")
+            for end in ends_of(module, self.images[:1]):
+                graph, scores = self._computed(end.graph)
+                if self._are_given(scores, end):
+                    return graph, scores
+        except NotExportable:
+            raise
+        except Exception as error:  # an operator of thousands that is called in an unforeseen way
+            raise NotExportable(f"its exported graph can't be computed: {said(error)}") from error
+        hooked = any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+        hooks = " (without its hooks)" if hooked else ""
+        raise NotExportable(f"its exported graph{hooks} does not give the scores of the model")
+
+    def _computed(self, graph: Graph) -> tuple[Graph, Tensor]:
+        if graph.scores.shape == (1,) and self.scores.shape[1] == 2:
+            graph = _two_classes(graph)
+        values: Values = {Cell(graph.images): self.images}
+        for step in whole(graph.nodes[1:]):
+            step(values, {}, len(self.images))
+        return graph, values[Cell(graph.scores)]
+
+    def _are_given(self, scores: Tensor, end: End) -> bool:
+        """Return whether the model gives these scores, or makes its own of them by a softmax."""
+        made = getattr(scores, end.behind)(1) if end.behind in _NORMALISED else scores
+        return alike(scores, self.scores) or alike(made, self.scores)
 
 
-def alike(some: Tensor, others: Tensor) -> bool:
-    """Return whether scores differ by no more than rounding."""
-    if some.shape != others.shape or some.dtype != others.dtype:
-        return False
-    rough = some.is_cuda and torch.backends.cudnn.allow_tf32
-    close = 1e-2 if rough else _CLOSE.get(some.dtype, 1e-2)
-    return bool((some - others).abs().max() <= close * others.abs().max().clamp(min=1))
+def scores_of(model: Model, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    """Run the model, and leave the images and its buffers as they are.
 
-
-def _scores(model: Model, images: Tensor) -> Tensor:
-    scores = model(images)
+    Raises:
+        ValueError: It gives no scores `[n, k]`.
+    """
+    with torch.inference_mode(False), torch.no_grad(), buffers_kept(model):  # what it keeps may get a gradient later
+        scores = model(images.clone())  # an in-place operator may come first
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
         shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
     return scores
 
 
-def _computed(graph: Graph, images: Tensor) -> Tensor:
-    values: Values = {Cell(graph.images): images}
-    for step in whole(graph.nodes[1:]):
-        step(values, {}, len(images))
-    scores: Tensor = values[Cell(graph.scores)]
-    return scores
+def alike(some: Tensor, others: Tensor) -> bool:
+    """Return whether scores differ by no more than rounding; what is no number has to be none in both."""
+    if some.shape != others.shape or some.dtype != others.dtype:
+        return False
+    finite = others.isfinite()
+    rough = some.is_cuda and torch.backends.cudnn.allow_tf32
+    close = 1e-2 if rough else _CLOSE.get(some.dtype, 1e-2)
+    largest = others[finite].abs().amax().clamp(min=1).item() if finite.any() else 1.0
+    return torch.allclose(some, others, rtol=0, atol=close * largest, equal_nan=True)
+
+
+def _finite(image: Tensor) -> Tensor:
+    """Return the image with a value of its own wherever there is no number."""
+    finite = image.isfinite()
+    return image if finite.all() or not finite.any() else image.where(finite, image[finite].min())
+
+
+def _other(model: Model, image: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return another image that the model takes, of values between those of the first, and its scores."""
+    for other in ((image.flip(3) + image.min()) / 2, image.flip(3)):
+        with suppress(Exception):  # one that is particular about its images may refuse it in any way
+            return other, scores_of(model, other)
+    return None
+
+
+def _together(model: Model, images: Tensor, scores: Tensor) -> bool:
+    """Return whether images have the same scores in a batch as each by itself."""
+    try:
+        return alike(scores_of(model, images), scores)
+    except Exception:  # one that takes a single image only may fail in any way with two
+        return False
+
+
+def _exportable(model: Model) -> nn.Module:
+    """Return the network itself, without what has been put around it.
+
+    Raises:
+        NotExportable: It is none that `torch.export` takes.
+    """
+    module: Any = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(module, "_orig_mod"):
+        module = module._orig_mod if hasattr(module, "_orig_mod") else module.module  # of torch.compile
+    if isinstance(module, torch.jit.ScriptModule):
+        raise NotExportable("TorchScript does not show its graph; use the network that it was made from")
+    if not isinstance(module, nn.Module):
+        raise NotExportable(f"only an nn.Module shows its graph, and this is a {type(module or model).__name__}")
+    return module
 
 
 def _two_classes(graph: Graph) -> Graph:
