@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,9 +59,9 @@ class Bookmark:
         Raises:
             Damaged: The file can't be read; the collectors are as they were.
         """
-        if not self.path.exists():
-            return Place()
         try:
+            if not self.path.exists():
+                return Place()
             place, states = _read(self.path, len(collectors))
             for collector, state in zip(collectors, states, strict=True):
                 copy.deepcopy(collector).load(state)
@@ -74,7 +75,7 @@ class Bookmark:
         """Write down what the collectors hold.
 
         Raises:
-            OSError: It can't be written.
+            Exception: It can't be written, or a collector does not tell its state.
         """
         arrays: dict[str, NDArray[Any]] = {
             "place": np.array([place.batches, place.files]),
@@ -93,9 +94,10 @@ class Bookmark:
             raise
 
     def remove(self) -> None:
-        """Throw it away, with what a killed run has left unfinished."""
-        for file in [self.path, *self.path.parent.glob(f"{self.path.stem}.*.new")]:
-            file.unlink(missing_ok=True)
+        """Throw it away, with what a killed run has left unfinished; where that can't be done it stays."""
+        with suppress(OSError):
+            for file in [self.path, *self.path.parent.glob(f"{self.path.stem}.*.new")]:
+                file.unlink(missing_ok=True)
 
 
 def _read(path: Path, count: int) -> tuple[Place, list[dict[str, NDArray[Any]]]]:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
+import pickle
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import platformdirs
 import torch
+from torch import nn
 
 from auditor import __version__
 from auditor.bookmark import Bookmark, Damaged, Place
 from auditor.collectors import Collector, State
 from auditor.context import Context
 from auditor.data.dataset import loader
-from auditor.model.network import Network
 from auditor.processes import Processes
 from auditor.surroundings import surroundings
 from auditor.sweep import sweep
@@ -89,17 +92,18 @@ class Collection:
             What broke, by the key of the collector.
 
         Raises:
-            PartMissing: Another process failed.
+            PartMissing: Another process failed. The others are silent: what they could not do the first one tells.
         """
-        blank = copy.deepcopy(self.job.collectors)
+        alone = self.processes.count == 1
+        blank = () if alone else copy.deepcopy(self.job.collectors)
         broken, failure = dict[Key, Exception](), None
         try:
             broken = self._own_share()
         except Exception as error:
             failure = error
-        if self.processes.count > 1:
+        if not alone:
             broken = self._put_together(blank, broken, failure)
-        if failure:
+        if failure and self.processes.first:
             raise failure
         return broken
 
@@ -144,8 +148,17 @@ class Collection:
         self, blank: Sequence[Collector], broken: Mapping[Key, Exception], failure: Exception | None
     ) -> dict[Key, Exception]:
         collectors = self.job.collectors
+        states: list[State] = []
+        for collector in collectors:
+            states.append({})
+            if not failure and collector.key not in broken:
+                try:
+                    pickle.dumps(state := collector.state())
+                    states[-1] = state
+                except Exception as error:  # what can't be pickled may say so in any way
+                    broken = {**broken, collector.key: error}
         own = _Part(
-            [{} if failure or c.key in broken else c.state() for c in collectors],
+            states,
             {n: _described(broken[c.key]) for n, c in enumerate(collectors) if c.key in broken},
             self.notes,
             _described(failure) if failure else "",
@@ -159,10 +172,28 @@ class Collection:
                 if place in part.broken:
                     every.setdefault(collector.key, PartMissing(f"in process {number}: {part.broken[place]}"))
                 elif collector.key not in every and not failure:
-                    other = copy.deepcopy(new)
-                    other.load(part.states[place])
-                    collector.merge(other)
+                    try:
+                        _take_in(collector, copy.deepcopy(new), part.states[place])
+                    except Exception as error:
+                        every[collector.key] = error
         return every
+
+
+def _take_in(collector: Collector, other: Collector, state: State) -> None:
+    other.load(state)
+    collector.merge(other)
+
+
+def sendable(collectors: Sequence[Collector]) -> tuple[list[Collector], dict[Key, Exception]]:
+    """Return the collectors that other processes can be sent, and why the others can't."""
+    fit, refused = list[Collector](), dict[Key, Exception]()
+    for collector in collectors:
+        try:
+            pickle.dumps(collector)
+            fit.append(collector)
+        except Exception as error:  # what can't be pickled may say so in any way
+            refused[collector.key] = PartMissing(f"can't be sent to another process: {_described(error)}")
+    return fit, refused
 
 
 class _Keeper:
@@ -182,8 +213,7 @@ class _Keeper:
             return self._bookmark.open(self._collectors)
         except Damaged as damage:
             self._notes.append(f"what an earlier run had kept of the sweep was damaged and thrown away: {damage}")
-            with suppress(OSError):
-                self._bookmark.remove()
+            self._bookmark.remove()
             return Place()
 
     def settled(self) -> None:
@@ -195,7 +225,7 @@ class _Keeper:
         self._kept, self._last = self._batches, time.monotonic()
         try:
             self._bookmark.keep(self._collectors, Place(self._batches, self.files, tuple(self._notes)))
-        except OSError as error:
+        except Exception as error:  # a full disk, or a plugin's collector that does not tell its state
             self._notes.append(f"the sweep's place can't be kept, so that a killed run would begin anew: {error}")
             self._bookmark = None
 
@@ -203,33 +233,58 @@ class _Keeper:
 def told(context: Context, collectors: Sequence[Collector], loading: Loading) -> dict[str, Any]:
     """Return all that shapes what is collected, so that nothing is gone on with that would come out otherwise."""
     data, network = context.data, context.network
+    kinds = [type(collector) for collector in collectors] + [type(module) for module in network.module.modules()]
     return {
-        "versions": [__version__, torch.__version__],
+        "versions": [__version__, *(metadata.version(name) for name in ("torch", "torchvision", "numpy", "pillow"))],
         "checkpoint": context.checkpoint.sha256,
-        "network": _behaviour(network, context.seed),
+        "code": _code(kinds),
+        "behaviour": _behaviour(context, collectors),
         "data": data.listing.fingerprint,
         "labels": _digest(repr((context.classes, data.labels.indices))),
         "preprocess": context.preprocess.settings(),
         "computing": [context.seed, network.amp, str(network.device), torch.get_num_threads(), loading.batch_size],
-        "collectors": [[_digest(repr(c.key)), _source(type(c))] for c in collectors],
+        "collectors": [_digest(repr(c.key)) for c in collectors],
     }
 
 
-def _behaviour(network: Network, seed: int) -> str:
-    """Return a digest of what the network makes of noise: it tells apart what the same weights do in other code."""
-    noise = torch.randn(2, *network.input_shape, generator=torch.Generator().manual_seed(0))
-    try:
-        with torch.inference_mode(), surroundings(seed, "behaviour", network.device):
-            return _digest(network.scores(noise).cpu().numpy().tobytes())
-    except Exception as error:
-        return _described(error)
+def _code(kinds: Iterable[type]) -> str:
+    """Return a digest of this package, of the source of some classes, and of what was imported from beside that."""
+    sources = {Path(file) for kind in set(kinds) if (file := _file(kind))}
+    folders = {source.parent for source in sources}
+    loaded = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    beside = {path for path in loaded if path.parent in folders}
+    files = sorted({*Path(__file__).parent.rglob("*.py"), *sources, *beside})
+    return _digest("".join(_digest(path.read_bytes()) for path in files if path.is_file()))
 
 
-def _source(kind: type) -> str:
+def _file(kind: type) -> str | None:
     try:
-        return _digest(inspect.getsource(inspect.getmodule(kind) or kind))
+        return inspect.getsourcefile(kind)
     except (OSError, TypeError):
-        return ""
+        return None
+
+
+def _behaviour(context: Context, collectors: Sequence[Collector]) -> str:
+    """Return a digest of what the network makes of noise and of some images, at its end and where it is observed."""
+    network, told = context.network, list[str]()
+
+    def tell(module: nn.Module, inputs: Any, output: Any) -> None:
+        told.extend(_digest(one.float().cpu().numpy().tobytes()) for one in [output] if isinstance(one, torch.Tensor))
+
+    taps = dict.fromkeys(tap for collector in collectors for tap in collector.taps)
+    handles = []
+    noise = torch.randn(network.input_shape, generator=torch.Generator().manual_seed(0))
+    shown = [sample.tensor for index in context.chosen[:3] if (sample := context.data[index]).tensor is not None]
+    try:
+        handles += [network.module.get_submodule(tap).register_forward_hook(tell) for tap in taps]
+        with torch.inference_mode(), surroundings(context.seed, "behaviour", network.device):
+            told.append(_digest(network.scores(torch.stack([noise, *shown])).cpu().numpy().tobytes()))
+    except Exception as error:
+        told.append(_described(error))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return _digest("".join(told))
 
 
 def _digest(text: str | bytes) -> str:

@@ -56,16 +56,15 @@ def patches_of(best: Best, channel: int, field: ReceptiveField | None, size: tup
     whole = (0.0, 0.0, float(size[1]), float(size[0]))
     found = zip(best.images[channel], best.values[channel], best.rows[channel], best.cols[channel], strict=True)
     return [
-        Patch(int(image), float(value), int(row), int(col), _box(field, int(row), int(col)) or whole)
+        Patch(int(image), float(value), int(row), int(col), _box(field, int(row), int(col)) if field else whole)
         for image, value, row, col in found
         if image >= 0 and value > 0
     ]
 
 
-def _box(field: ReceptiveField | None, row: int, col: int) -> Box | None:
-    """Return what a unit sees; None where that is not known, or padding only."""
-    left, top, right, bottom = field.box(row, col) if field else (0, 0, 0, 0)
-    return (float(left), float(top), float(right), float(bottom)) if right > left and bottom > top else None
+def _box(field: ReceptiveField, row: int, col: int) -> Box:
+    left, top, right, bottom = field.box(row, col)
+    return float(left), float(top), float(right), float(bottom)
 
 
 def channel_row(

@@ -21,7 +21,7 @@ from auditor import config
 from auditor.assembly import assemble
 from auditor.bookmark import Bookmark
 from auditor.check import Check
-from auditor.collection import Collection, Job, Loading, told
+from auditor.collection import Collection, Job, Loading, sendable, told
 from auditor.collectors import Collector, Readability
 from auditor.config import Settings
 from auditor.context import Context
@@ -237,6 +237,7 @@ class _Course:
         try:
             broken = self._collect(list(collectors.values()))
         except Exception as error:
+            self.readability = Readability()  # what it holds is not the whole
             return dict.fromkeys(collectors, error)
         finally:
             self._put_back_after_sweep()
@@ -246,6 +247,9 @@ class _Course:
 
     def _collect(self, collectors: Sequence[Collector]) -> dict[Key, Exception]:
         context, ways = self.context, loading(self.settings, self.context.network.device)
+        refused: dict[Key, Exception] = {}
+        if self.processes.count > 1:
+            collectors, refused = sendable(collectors)
         job = Job(collectors, told(context, collectors, ways) if self.settings.cache else None)
         self.processes.shared(job)
         self._shared = True
@@ -253,7 +257,7 @@ class _Course:
             collection = Collection(context, job, ways, self.processes, seen, self.notes)
             broken = collection.collect()
         self._bookmark = collection.bookmark
-        return broken
+        return broken | refused
 
     def _put_back_after_sweep(self) -> None:
         snapshot = self.trials[0].snapshot

@@ -114,10 +114,12 @@ class _Lookout:
             return
         try:
             act()
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, KeyboardInterrupt):
             raise
         except Exception as error:
             self.error = error
+        except BaseException as error:  # a plugin may call sys.exit
+            self.error = RuntimeError(f"{type(error).__name__}: {error}")
 
 
 class _Watch:

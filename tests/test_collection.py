@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,3 +146,55 @@ def test_a_damaged_place_is_thrown_away_with_a_note(command, alone, cache, tmp_p
 def test_without_a_cache_nothing_is_kept(command, cache, tmp_path):
     assert run(["-c", KILLED], [*command, "--no-cache"], tmp_path / "out", BATCHES=40) == -signal.SIGKILL
     assert not places(cache)
+
+
+@pytest.mark.slow
+def test_a_network_whose_code_has_changed_begins_anew(small, digits, cache, tmp_path):
+    code = tmp_path / "changing.py"
+    code.write_text(Path(small.arch.rpartition(":")[0]).read_text())
+    command = [
+        "run", str(small.checkpoint), "--arch", f"{code}:Net", "--preprocess", str(small.preprocess_file),
+        "--data", str(digits), "--check", "predictions", *OPTIONS[:6],
+    ]  # fmt: skip
+    assert run(["-c", KILLED], command, tmp_path / "out", BATCHES=40) == -signal.SIGKILL
+    code.write_text(code.read_text().replace("x = F.relu(self.conv2(x))", "x = F.relu(self.conv2(x)).clamp(0, 2)"))
+    run(["-m", "auditor"], command, tmp_path / "out")
+    run(["-m", "auditor"], [*command, "--no-cache"], tmp_path / "anew")
+    assert record(tmp_path / "out") == record(tmp_path / "anew")
+    for place in places(cache):
+        place.unlink()
+
+
+@pytest.mark.slow
+def test_a_cache_that_is_no_folder_costs_nothing_but_a_note(command, alone, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    run(["-m", "auditor"], command, tmp_path / "out", XDG_CACHE_HOME=tmp_path / "file")
+    found, expected = record(tmp_path / "out"), record(alone)
+    assert any(
+        "damaged and thrown away" in note or "can't be kept" in note for note in found["provenance"].pop("notes")
+    )
+    expected["provenance"].pop("notes", None)
+    assert found == expected
+
+
+@pytest.mark.slow
+def test_a_share_that_fails_is_told_in_the_report(small, digits, tmp_path):
+    """Under several processes: the first one has a report to write even so."""
+    code = tmp_path / "raising.py"
+    code.write_text(
+        Path(small.arch.rpartition(":")[0]).read_text().replace(
+            "    def forward(self, x):\n",
+            "    def forward(self, x):\n        if os.environ['RANK'] == '1' and len(x) == 4:\n"
+            "            raise ValueError('planted')\n",
+        ).replace("import torch\n", "import os\n\nimport torch\n", 1)
+    )  # fmt: skip
+    command = [
+        "run", str(small.checkpoint), "--arch", f"{code}:Net", "--preprocess", str(small.preprocess_file),
+        "--data", str(digits), "--check", "predictions", "--check", "weights", *OPTIONS[:6],
+    ]  # fmt: skip
+    start = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "auditor"]
+    run(start, command, tmp_path / "out")
+    results = {result["check"]: result for result in record(tmp_path / "out")["results"]}
+    assert results["weights"]["verdict"] == "pass"
+    assert results["predictions"]["verdict"] == "error"
+    assert "process 1 of 2 failed: ValueError: planted" in results["predictions"]["evidence"][0]["message"]

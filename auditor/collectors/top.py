@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
 from auditor.collectors.sums import Sums, added, exact
+from auditor.errors import Skip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,11 +78,12 @@ class TopActivations:
 
     def best(self, layer: Layer) -> Best:
         """Return the images that excite each channel most."""
+        from auditor.methods.top import place_of
+
         own = self._of(layer)
         values, images, places = self._required().best()
         values, images, places = values[own], images[own], places[own]
-        columns = layer.output[2] if len(layer.output) == 3 else 1
-        return Best(layer.rectify(values), values, images, places // columns, places % columns)
+        return Best(layer.rectify(values), values, images, *place_of(places))
 
     def histogram(self, layer: Layer) -> NDArray[np.int64]:
         """Return how many images have their maximum in each bin of `edges`, `[c, bins]`."""
@@ -111,7 +113,7 @@ class TopActivations:
         if not kept.any():
             return
         self.images += int(kept.sum())
-        last = [reduced[tap][-1] for tap in self.taps]
+        last = [_last(reduced, tap, len(batch.indices)) for tap in self.taps]
         self._channels = np.array([one.values.shape[1] for one in last])
         values = _joined([one.values for one in last], self.each, -np.inf)
         places = _joined([one.places.int() for one in last], self.each, 0)
@@ -186,6 +188,18 @@ def _counted(maxima: NDArray[np.float32]) -> NDArray[np.int64]:
     channels = maxima.shape[1]
     counts = np.bincount((np.arange(channels) * BINS + bins).ravel(), minlength=channels * BINS)
     return counts.reshape(channels, BINS)
+
+
+def _last(reduced: Mapping[str, Sequence[Peaks]], tap: str, count: int) -> Peaks:
+    """Return what a layer showed when it ran last.
+
+    Raises:
+        Skip: It did not run once for each image.
+    """
+    found = reduced.get(tap, ())
+    if not found or len(found[-1].values) != count:
+        raise Skip(f"layer {tap!r} does not run once for each image; choose others")
+    return found[-1]
 
 
 def _joined(tensors: Sequence[Tensor], each: int, lacking: float) -> NDArray[Any]:

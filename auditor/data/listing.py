@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+
 from auditor.data import image, manifest
 from auditor.data.manifest import Label
 from auditor.errors import DataError, did_you_mean
@@ -155,7 +157,7 @@ def _entries(source: str, scheme: Scheme, rest: str) -> list[tuple[Path, Label]]
         DataError: It broke, or lists something else than paths with labels.
     """
     try:
-        return [(Path(path), label) for path, label in scheme(rest)]
+        return [(Path(path), label.item() if isinstance(label, np.generic) else label) for path, label in scheme(rest)]
     except (Exception, SystemExit) as error:  # foreign code may raise anything
         raise DataError(
             f"data source {source} broke: {type(error).__name__}: {' '.join(str(error).split())}; "

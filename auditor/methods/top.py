@@ -9,7 +9,7 @@ M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. E
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+Places = NDArray[np.int32]
+
 _NONE = np.iinfo(np.int64).min
 _LAST_IMAGE = 0xFFFFFFFF
+_WIDEST = 2**15  # columns of a map
 _TOGETHER = 64  # images that are ranked at once: sorting in few takes as long
 
 
@@ -30,7 +33,7 @@ class Peaks(NamedTuple):
 
     Attributes:
         values: `[n, c, m]`, float32; minus infinity where no output is finite.
-        places: `[n, c, m]`, `row * columns + column`; of equal outputs the first.
+        places: `[n, c, m]`, as `place_of` reads them; of equal outputs the first in reading order.
     """
 
     values: Tensor
@@ -68,35 +71,59 @@ def top_activations(
         layers: Names of modules that give `[b, channels, rows, columns]` or `[b, channels]`.
         n: How many images are kept for each channel.
 
+    The model runs in eval mode, and is handed back as it was.
+
     Raises:
         AttributeError: The model has no module of that name.
-        ValueError: A layer was not run, or there were no images.
+        ValueError: A layer was not run for every batch, gives no maps of every image, or there were no images.
     """
-    rankings, columns, seen = {name: Ranking(n) for name in layers}, dict.fromkeys(layers, 0), 0
-    with torch.inference_mode(), _observed(model, layers) as found:
+    if n < 1:
+        raise ValueError(f"n is {n}, but at least one image has to be kept")
+    rankings, seen = {name: Ranking(n) for name in layers}, 0
+    with torch.inference_mode(), _evaluating(model), _observed(model, layers) as found:
         for batch in batches:
             images = batch if isinstance(batch, Tensor) else batch[0]
             model(images)
-            for name, (shown, width) in found.items():
-                columns[name] = width
-                rankings[name].add(shown.values.cpu().numpy(), shown.places.cpu().numpy(), seen)
+            for name, ranking in rankings.items():
+                shown = _of_every_image(found, name, len(images))
+                ranking.add(shown.values.cpu().numpy(), shown.places.cpu().numpy(), seen)
             found.clear()
             seen += len(images)
     if not seen:
         raise ValueError("there are no images")
-    if silent := [name for name, width in columns.items() if not width]:
-        raise ValueError(f"the layer {silent[0]!r} was not run")
-    return {name: _top(ranking, columns[name]) for name, ranking in rankings.items()}
+    return {name: _top(ranking) for name, ranking in rankings.items()}
+
+
+def _of_every_image(found: Mapping[str, Peaks], name: str, count: int) -> Peaks:
+    if name not in found:
+        raise ValueError(f"the layer {name!r} was not run for every batch")
+    if len(found[name].values) != count:
+        raise ValueError(f"the layer {name!r} gives {len(found[name].values)} maps of {count} images")
+    return found[name]
 
 
 @contextmanager
-def _observed(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, tuple[Peaks, int]]]:
-    """Hand out what is filled, in each forward pass, with the layers' peaks and the columns of their maps."""
-    found: dict[str, tuple[Peaks, int]] = {}
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
-    def looking(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def look(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            found[name] = peaks(output), output.shape[3] if output.ndim == 4 else 1
+
+@contextmanager
+def _observed(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Peaks]]:
+    """Hand out what is filled, in each forward pass, with the layers' peaks."""
+    found: dict[str, Peaks] = {}
+
+    def looking(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not isinstance(output, Tensor):
+                raise ValueError(f"the layer {name!r} gives {type(output).__name__}, but has to give a tensor")
+            found[name] = peaks(output)
 
         return look
 
@@ -108,10 +135,15 @@ def _observed(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, tup
             handle.remove()
 
 
-def _top(ranking: Ranking, columns: int) -> Top:
-    values, images, places = (torch.from_numpy(part.T.copy()) for part in ranking.best())
-    rows = places.div(columns, rounding_mode="floor")
-    return Top(values, images, torch.stack([rows, places % columns], -1).long())
+def _top(ranking: Ranking) -> Top:
+    values, images, places = ranking.best()
+    positions = np.stack(place_of(places.T), -1).astype(np.int64)
+    return Top(torch.from_numpy(values.T.copy()), torch.from_numpy(images.T.copy()), torch.from_numpy(positions))
+
+
+def place_of(places: Places) -> tuple[Places, Places]:
+    """Return the rows and the columns of places."""
+    return places // _WIDEST, places % _WIDEST
 
 
 def peaks(output: Tensor, each: int = 1) -> Peaks:
@@ -133,12 +165,19 @@ def peaks(output: Tensor, each: int = 1) -> Peaks:
 def _largest(maps: Tensor) -> Peaks:
     """One pass over the maps gives value and place: `max` of a flattened map takes several times as long."""
     values, places = functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
-    return Peaks(values.flatten(2).float(), places.flatten(2))
+    return Peaks(values.flatten(2).float(), _packed(places.flatten(2), maps.shape[3]))
 
 
 def _several(maps: Tensor, each: int) -> Peaks:
     values, places = maps.flatten(2).sort(dim=2, descending=True, stable=True)
-    return Peaks(values[:, :, :each].float(), places[:, :, :each])
+    return Peaks(values[:, :, :each].float(), _packed(places[:, :, :each], maps.shape[3]))
+
+
+def _packed(places: Tensor, columns: int) -> Tensor:
+    """Return places in reading order as numbers that do not depend on how wide a map is."""
+    if columns > _WIDEST:
+        raise ValueError(f"a map has {columns} columns, but may have {_WIDEST}")
+    return places + (places // columns) * (_WIDEST - columns)
 
 
 class Ranking:

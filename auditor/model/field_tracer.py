@@ -24,7 +24,7 @@ def fields_of(module: nn.Module, image: Tensor, names: Sequence[str]) -> dict[st
     """Run the network once on `image` (`[1, c, h, w]`); return the field and shape of what each named module gives.
 
     A module that gives no tensor, or one that does not depend on the image, is left out; the field is None where it
-    can't be traced. Of a module that runs several times the first one counts.
+    can't be traced. Of a module that runs several times the last one counts.
     """
     if not names:
         return {}
@@ -58,7 +58,7 @@ class _Tracer(TorchDispatchMode):
 
     def observing(self, name: str) -> Callable[..., None]:
         def observe(module: nn.Module, inputs: Any, output: Any) -> None:
-            if name not in self.found and isinstance(output, Tensor):
+            if isinstance(output, Tensor):
                 field = self._of(output)
                 if field is not None:
                     self.found[name] = (field if isinstance(field, Field) else None, output.shape)

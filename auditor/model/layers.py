@@ -47,7 +47,7 @@ class Layer:
     """One layer.
 
     Attributes:
-        output: The shape of its first output, without the batch dimension.
+        output: The shape of its output, without the batch dimension; where it runs several times, of the last one.
         parameters: How many of the parameters are its own.
         tap: The module to observe in order to see what the layer hands on: the normalisation that
             follows it directly, if there is one, else the layer itself.
@@ -186,7 +186,7 @@ class _Tracer(TorchDispatchMode):
         self._alive.append(output)
         own = sum(p.numel() for p in module.parameters(recurse=False))
         new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name)
-        self.layers.setdefault(name, new)
+        self.layers[name] = replace(self.layers.get(name, new), output=new.output)
         maker = name
         if inputs and isinstance(inputs[0], Tensor) and inputs[0] is output:  # an identity, or dropout in eval
             maker = self._maker.get(_moment(output), name)

@@ -108,12 +108,15 @@ class Network:
                 self.scores(images)
 
     def observe(self, images: Float[Tensor, "n c h w"], taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return what the named modules give for some images, as it was before anything wrote over it."""
+        """Return what the named modules give for some images, as it was before anything wrote over it.
+
+        Of a module that runs several times it is what the last run gave.
+        """
         seen: dict[str, Tensor] = {}
 
         def keeping(tap: str) -> Callable[[nn.Module, Any, Tensor], None]:
             def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-                seen.setdefault(tap, output.detach().clone())
+                seen[tap] = output.detach().clone()
 
             return keep
 

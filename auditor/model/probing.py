@@ -36,7 +36,7 @@ def probe(module: nn.Module, image: Float[Tensor, "1 c h w"], names: Sequence[st
     """Run the network with NaN in each row and each column of an image, and return where it arrived.
 
     It takes as many images as there are rows and columns, in batches, on the image's device. Modules that give no
-    maps are left out; of a module that runs several times the first one counts.
+    maps are left out; of a module that runs several times the last one counts.
     """
     rows = _arrivals(module, image, names, 2)
     cols = _arrivals(module, image, names, 3)
@@ -70,7 +70,7 @@ def _watching(
 
     def observing(name: str) -> Callable[..., None]:
         def observe(module: nn.Module, inputs: Any, output: Any) -> None:
-            if name not in arrived and isinstance(output, Tensor) and output.ndim == 4 and len(output) == count:
+            if isinstance(output, Tensor) and output.ndim == 4 and len(output) == count:
                 axis = map_axes(output.shape, image)[dim - 2]
                 others = [d for d in (1, 2, 3) if d != axis]
                 arrived[name] = output.isnan().any(others[1]).any(others[0])

@@ -75,7 +75,7 @@ def receptive_field(model: nn.Module, layer: str, input_size: Sequence[int]) -> 
     ```
 
     Args:
-        layer: A module's name; of one that runs several times the first one counts.
+        layer: A module's name; of one that runs several times the last one counts.
         input_size: Channels, rows and columns of the image; for three channels rows and columns are enough.
 
     Raises:

@@ -20,17 +20,25 @@ _LINE, _HALO = "#ff9f1c", "#1f2933"
 
 
 def part(image: Image.Image, box: Box, size: int) -> Image.Image:
-    """Return a part of an image with its longer side `size` pixels long; what lies outside the image is left out."""
+    """Return a part of an image with its longer side `size` pixels long.
+
+    What lies outside the image is left out; of a part that lies outside in whole there is a black square, as of the
+    padding that a network sees there.
+    """
     left, top = max(0.0, box[0]), max(0.0, box[1])
     right, bottom = min(float(image.width), box[2]), min(float(image.height), box[3])
-    across, down = max(right - left, 1e-3), max(bottom - top, 1e-3)
+    across, down = right - left, bottom - top
+    if across <= 0 or down <= 0:
+        return Image.new("RGB", (size, size))
     way = Image.Resampling.NEAREST if max(across, down) < _FEW else Image.Resampling.BICUBIC
     return image.resize(_sides(across, down, size), way, box=(left, top, left + across, top + down))
 
 
 def outlined(image: Image.Image, box: Box, size: int) -> Image.Image:
-    """Return an image with its longer side `size` pixels long and a line around a part of it."""
+    """Return an image with its longer side `size` pixels long and a line around a part of it, if it has one."""
     small = fitted(image.convert("RGB"), size)
+    if box[2] <= box[0] or box[3] <= box[1]:
+        return small
     left, right = _ends(box[0] * small.width / image.width, box[2] * small.width / image.width, small.width)
     top, bottom = _ends(box[1] * small.height / image.height, box[3] * small.height / image.height, small.height)
     draw = ImageDraw.Draw(small)
@@ -41,6 +49,7 @@ def outlined(image: Image.Image, box: Box, size: int) -> Image.Image:
 
 def _ends(first: float, last: float, length: int) -> tuple[int, int]:
     """Return where a line begins and ends that can be seen, however short the part is."""
+    first, last = min(max(first, 0.0), float(length)), min(max(last, 0.0), float(length))
     short = max(0.0, _SEEN - (last - first)) / 2
     return max(0, round(first - short)), min(length, round(last + short)) - 1
 

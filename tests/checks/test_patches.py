@@ -134,7 +134,7 @@ def test_several_patches_of_an_image_where_that_is_asked_for(net, images):
 
 def test_shows_the_highest_the_median_and_the_most_selective_channel(net, images):
     shown = galleries(result(net(), images, layers=("0",)))
-    assert [gallery.title.partition(": ")[0] for gallery in shown]
+    assert shown[0].title.startswith("0, channel ")
     told = " ".join(gallery.title for gallery in shown)
     for role in ("the highest response", "the median response", "the most selective"):
         assert role in told
@@ -181,6 +181,37 @@ def test_a_class_that_has_all_the_best_patches_of_a_channel_is_told(net, images,
     assert told.verdict is Verdict.INFO
     assert "0:2, 0:3" in told.detail.partition("red: ")[2]
     assert "chance would give" in told.message
+
+
+def test_images_smaller_than_the_crop_may_excite_a_channel_in_their_padding(net, tmp_path):
+    for i in range(6):
+        (tmp_path / "data" / "one").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((10, 12, 3), 200 + i, np.uint8)).save(tmp_path / "data" / "one" / f"{i}.png")
+    (dark,) = galleries(result(net(), tmp_path / "data", layers=("0",), channels=(1,)))
+    with Image.open(io.BytesIO(dark.items[1].image)) as drawn:
+        assert np.asarray(drawn.convert("RGB"))[:150].max() < 10
+
+
+def test_channels_that_are_no_number_are_not_called_silent(net, images):
+    def broken(tensors):
+        tensors["0.weight"][:4] = float("nan")
+
+    (told,) = rules(result(net(change=broken), images, layers=("0",)), "dead")
+    assert told.detail.endswith("Channels: 4")
+
+
+def test_a_layer_that_runs_twice_is_shown_as_it_runs_last(net, images, tmp_path):
+    folder = net()
+    (folder / "net.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.c, self.head = nn.Conv2d(3, 3, 3), nn.Linear(3, 2)\n\n    def forward(self, x):\n"
+        "        x = self.c(self.c(x).relu()).relu()\n        return self.head(x.amax((2, 3)))\n"
+    )
+    torch.manual_seed(1)
+    state = {"c.weight": torch.rand(3, 3, 3, 3), "c.bias": torch.zeros(3)}
+    torch.save(state | {"head.weight": torch.randn(2, 3), "head.bias": torch.zeros(2)}, folder / "net.pt")
+    (row,) = galleries(result(folder, images, layers=("c",), channels=(0,)))
+    assert "A unit sees 5 x 5 pixels" in row.caption
 
 
 def test_too_few_images_are_skipped_and_not_passed(net, images, tmp_path):

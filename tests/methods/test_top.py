@@ -67,7 +67,7 @@ def test_names_a_layer_that_is_not_there_or_not_run():
     net.forward = lambda images: net[0](images)
     with pytest.raises(AttributeError, match="nothing"):
         top_activations(net, [torch.zeros(1, 3, 8, 8)], ["nothing"])
-    with pytest.raises(ValueError, match="'spare' was not run"):
+    with pytest.raises(ValueError, match="'spare' was not run for every batch"):
         top_activations(net, [torch.zeros(1, 3, 8, 8)], ["0", "spare"])
     with pytest.raises(ValueError, match="no images"):
         top_activations(net, [], ["0"])
@@ -75,10 +75,11 @@ def test_names_a_layer_that_is_not_there_or_not_run():
 
 
 def test_leaves_a_network_in_training_as_it_was():
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).train()
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).train()
+    net[2].eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     top_activations(net, [torch.randn(2, 3, 8, 8)], ["0"])
-    assert net.training
+    assert [module.training for module in net.modules()] == [True, True, True, False]
     assert not net[0]._forward_hooks
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
@@ -108,3 +109,35 @@ def test_a_half_precision_output_is_ranked_too():
     found = peaks(output)
     assert found.values.dtype == torch.float32
     torch.testing.assert_close(found.values[:, :, 0], output.float().amax((2, 3)))
+
+
+def test_maps_may_differ_in_size_from_batch_to_batch():
+    small, large = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 10)
+    large[0, 0, 2, 7], small[0, 0, 3, 1] = 5.0, 3.0
+    found = top_activations(nn.Sequential(nn.Identity()), [large, small], ["0"], 2)["0"]
+    assert found.positions[:, 0].tolist() == [[2, 7], [3, 1]]
+
+
+class Sometimes(nn.Module):
+    """Runs a layer on dark images only, or on more maps than there are images."""
+
+    def __init__(self, twice=False):
+        super().__init__()
+        self.a, self.twice = nn.Conv2d(1, 1, 1), twice
+
+    def forward(self, images):
+        if self.twice:
+            return self.a(torch.cat([images, images]))
+        return images if images.mean() > 0 else self.a(images)
+
+
+def test_a_layer_that_does_not_run_once_for_each_image_is_refused():
+    batches = [torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)]
+    with pytest.raises(ValueError, match="'a' was not run for every batch"):
+        top_activations(Sometimes(), batches, ["a"])
+    with pytest.raises(ValueError, match="'a' gives 4 maps of 2 images"):
+        top_activations(Sometimes(twice=True), batches, ["a"])
+    with pytest.raises(ValueError, match="n is 0"):
+        top_activations(Sometimes(), batches, ["a"], n=0)
+    with pytest.raises(ValueError, match="'0' gives tuple"):
+        top_activations(nn.Sequential(nn.LSTM(3, 2)), [torch.zeros(1, 4, 3)], ["0"])
