@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from auditor.methods.correlation import rank_correlation
     from auditor.methods.explanation import Explanation, explain
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
-    from auditor.methods.kernels import chance_pairs, dead, duplicates
+    from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
+    from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
     from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
     from auditor.methods.occluder import How, Occluder
     from auditor.methods.proportion import holm, majority, wilson
@@ -30,6 +31,7 @@ __all__ = [
     "Activations",
     "Explanation",
     "Feature",
+    "Freshness",
     "How",
     "Location",
     "NoRectifier",
@@ -39,14 +41,17 @@ __all__ = [
     "Top",
     "Unit",
     "after_activation",
+    "by_similarity",
     "calibration_of",
     "chance_pairs",
     "coarser_than",
+    "confirmed",
     "dead",
     "deconvnet",
     "duplicates",
     "enlarged",
     "explain",
+    "freshness",
     "grad_cam",
     "gradient",
     "guided_backprop",
@@ -57,14 +62,17 @@ __all__ = [
     "last_maps",
     "locate",
     "majority",
+    "norms",
     "occlude",
     "occlusion",
+    "published_limit",
     "rank_correlation",
     "refine",
     "refined_occlusion",
     "saliency",
     "smooth_grad",
     "top_activations",
+    "variance_entropy",
     "wilson",
 ]
 
@@ -75,7 +83,8 @@ _HOMES = {
     "methods.correlation": ("rank_correlation",),
     "methods.explanation": ("Explanation", "explain"),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
-    "methods.kernels": ("chance_pairs", "dead", "duplicates"),
+    "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
+    "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
     "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
     "methods.occluder": ("How", "Occluder"),
     "methods.proportion": ("holm", "majority", "wilson"),

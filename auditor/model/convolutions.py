@@ -1,18 +1,23 @@
-"""The convolutions of a network and their kernels."""
+"""The convolutions of a network and their kernels, in the form in which they act."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from auditor.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from auditor.model.layers import Layer
+
+_OTHERS = ("Conv1d", "Conv3d", "ConvTranspose1d", "ConvTranspose3d")
+_PARTS = ("weight_v", "weight_g", "weight_orig", "weight_mask")  # of what `_composed` puts together
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,35 +25,110 @@ class Convolution:
     """One convolution in two dimensions.
 
     Attributes:
-        kernels: `[k, c, h, w]`.
+        kernels: `[k, c, h, w]`, one for each output channel, also where the convolution is transposed.
+        groups: Into how many groups the inputs are split; `c` is the size of one.
         depthwise: Each kernel has an input channel of its own.
         before_depthwise: The next convolution is depthwise, so that each output has a kernel of its own there.
     """
 
     name: str
     kernels: NDArray[np.float32]
+    groups: int
     depthwise: bool
     before_depthwise: bool
 
 
 def convolutions(module: nn.Module, layers: Sequence[Layer]) -> list[Convolution]:
     """Return the convolutions of more than one kernel: in the order of `layers`, then of registration."""
-    found = {
-        name.rpartition(".")[0]: parameter
-        for name, parameter in module.named_parameters()
-        if parameter.ndim == 4 and parameter.shape[0] > 1
-    }
-    ran = [layer.name for layer in layers if layer.name in found]
-    names = ran + [name for name in found if name not in ran]
-    owners = dict(module.named_modules())
-    depthwise = [_depthwise(owners[name], found[name]) for name in names]
+    found = {name: (owner, weight) for name, owner in module.named_modules() for weight in _weights(name, owner)}
+    kernels = {name: _by_output(owner, weight) for name, (owner, weight) in found.items()}
+    kernels = {name: tensor for name, tensor in kernels.items() if tensor.shape[0] > 1}
+    ran = [layer.name for layer in layers if layer.name in kernels]
+    names = ran + [name for name in kernels if name not in ran]
+    groups = {name: _groups(found[name][0], kernels[name]) for name in names}
+    depthwise = [kernels[name].shape[1] == 1 and groups[name] > 1 for name in names]
     return [
-        Convolution(name, found[name].detach().float().cpu().numpy(), own, following)
+        Convolution(name, kernels[name].detach().float().cpu().numpy(), groups[name], own, following)
         for name, own, following in zip(names, depthwise, [*depthwise, False][1:], strict=True)
     ]
 
 
-def _depthwise(owner: nn.Module, kernels: Tensor) -> bool:
-    """Return whether the inputs are split into single channels; TorchScript does not say, so its kernels do."""
-    groups = int(getattr(owner, "groups", kernels.shape[0]))
-    return kernels.shape[1] == 1 and groups > 1
+def select(found: Sequence[Convolution], chosen: str | Sequence[str], *, count: int = 5) -> list[Convolution]:
+    """Return the convolutions asked for, in their order.
+
+    Args:
+        chosen: `"spread"` takes `count` of kernels larger than a pixel, from the first to the last, and the middle
+            one of the others; where there are no larger ones `count` of those. `"all"` takes every one; else names.
+
+    Raises:
+        UsageError: A name is none of theirs.
+    """
+    names = [layer.name for layer in found]
+    if chosen == "all":
+        return list(found)
+    if chosen == "spread":
+        pixels = [layer.name for layer in found if layer.kernels[0, 0].size == 1]
+        larger = [name for name in names if name not in pixels]
+        taken = _spread(larger, count) + (pixels[len(pixels) // 2 :][:1] if larger else _spread(pixels, count))
+    else:
+        taken = [chosen] if isinstance(chosen, str) else list(chosen)
+    for name in taken:
+        if name not in names:
+            raise UsageError(f"the network has no convolution {name!r}{did_you_mean(name, names)}")
+    return [layer for layer in found if layer.name in taken]
+
+
+def _spread(names: Sequence[str], count: int) -> list[str]:
+    return [names[round(i)] for i in np.linspace(0, len(names) - 1, min(len(names), count))]
+
+
+def in_other_dimensions(module: nn.Module) -> list[str]:
+    """Return the names of the convolutions in one or three dimensions, which `convolutions` leaves out."""
+    return [name for name, owner in module.named_modules() if _kind(owner) in _OTHERS]
+
+
+def _weights(name: str, owner: nn.Module) -> Iterator[Tensor]:
+    """Give the tensor of four dimensions that a module multiplies by, if it has one."""
+    if "parametrizations" in name.split("."):  # its owner hands on what it makes
+        return
+    composed = _composed(owner)
+    own = [parameter for part, parameter in owner.named_parameters(recurse=False) if part not in _PARTS]
+    tensors = [tensor for tensor in (composed, *own) if tensor is not None and tensor.ndim == 4]
+    yield from tensors[-1:]
+
+
+def _composed(owner: Any) -> Tensor | None:
+    """Return a weight that is made of several tensors.
+
+    The attribute `weight` of the older ways holds what the last pass made of them, before the checkpoint was read.
+    """
+    weight: Tensor | None = None
+    if hasattr(owner, "parametrizations"):
+        weight = owner.weight if "weight" in owner.parametrizations else None
+    elif hasattr(owner, "weight_v") and hasattr(owner, "weight_g"):
+        direction, length = owner.weight_v, owner.weight_g
+        summed = [axis for axis, size in enumerate(length.shape) if size == 1]
+        weight = direction * (length / direction.square().sum(summed, keepdim=True).sqrt())
+    elif hasattr(owner, "weight_orig"):  # pruned, or of spectral norm, which only divides it by a number
+        weight = owner.weight_orig * getattr(owner, "weight_mask", 1)
+    return weight
+
+
+def _by_output(owner: Any, weight: Tensor) -> Tensor:
+    """Return `[k, c, h, w]`; a transposed convolution holds `[c * groups, k / groups, h, w]`."""
+    if not _kind(owner).startswith("ConvTranspose"):
+        return weight
+    groups = int(getattr(owner, "groups", 1))
+    apart = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])  # [groups, c, k / groups, h, w]
+    return apart.transpose(1, 2).flatten(0, 1)
+
+
+def _groups(owner: Any, kernels: Tensor) -> int:
+    """Return into how many groups the inputs are split; a program does not always say so, then its kernels do."""
+    unsaid = kernels.shape[0] if kernels.shape[1] == 1 else 1
+    return int(getattr(owner, "groups", unsaid))
+
+
+def _kind(owner: Any) -> str:
+    """Return the name of a module's class; TorchScript and parametrizations keep that of the class that they wrap."""
+    return str(getattr(owner, "original_name", type(owner).__name__)).removeprefix("Parametrized")

@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from auditor.pictures.attributions import heat_item, limit_of, overlay_item, signed_item
     from auditor.pictures.class_maps import categories
     from auditor.pictures.colours import heat_scale, signed_scale
+    from auditor.pictures.kernels import channel_grid, coloured, numbered, weighted
     from auditor.pictures.maps import colour, heat, overlay, signed
     from auditor.pictures.patches import outlined, part, sheet, signal, stacked
     from auditor.pictures.photographs import photo, tiles
-    from auditor.pictures.plots import bars, distribution, histogram, lines, matrix, reliability
+    from auditor.pictures.plots import bars, distribution, histogram, lines, matrix, ranked, reliability
 
 __all__ = [
     "bars",
     "categories",
+    "channel_grid",
     "colour",
+    "coloured",
     "distribution",
     "heat",
     "heat_item",
@@ -37,11 +40,13 @@ __all__ = [
     "limit_of",
     "lines",
     "matrix",
+    "numbered",
     "outlined",
     "overlay",
     "overlay_item",
     "part",
     "photo",
+    "ranked",
     "reliability",
     "sheet",
     "signal",
@@ -50,16 +55,18 @@ __all__ = [
     "signed_scale",
     "stacked",
     "tiles",
+    "weighted",
 ]
 
 _HOMES = {
     "attributions": ("heat_item", "limit_of", "overlay_item", "signed_item"),
     "class_maps": ("categories",),
     "colours": ("heat_scale", "signed_scale"),
+    "kernels": ("channel_grid", "coloured", "numbered", "weighted"),
     "maps": ("colour", "heat", "overlay", "signed"),
     "patches": ("outlined", "part", "sheet", "signal", "stacked"),
     "photographs": ("photo", "tiles"),
-    "plots": ("bars", "distribution", "histogram", "lines", "matrix", "reliability"),
+    "plots": ("bars", "distribution", "histogram", "lines", "matrix", "ranked", "reliability"),
 }
 
 

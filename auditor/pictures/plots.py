@@ -1,4 +1,4 @@
-"""Line art: bars, lines, matrices, reliability diagrams and histograms, as PNG with few colours.
+"""Line art: bars, ranks, lines, matrices, reliability diagrams and histograms, as PNG with few colours.
 
 Figures are matplotlib objects of their own; neither pyplot nor the global settings are touched.
 Names from the data are printed as they are, never read as formulae.
@@ -28,6 +28,7 @@ _INK, _MUTED, _GRID, _BAR, _LIMIT = "#1f2933", "#52606d", "#e4e7eb", "#4a7ba6", 
 _WIDTH, _DPI, _TEXT = 6.4, 190, 9.0
 _LONGEST_LABEL = 28
 _MOST_CELLS_WITH_NUMBERS = 12
+_MOST_BARS = 64
 
 
 def bars(
@@ -162,6 +163,45 @@ def distribution(counts: Sequence[int], edges: Sequence[float], *, xlabel: str, 
     axes.set_ylabel(ylabel, fontsize=_TEXT - 1, color=_INK)
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
     return _png(figure)
+
+
+def ranked(
+    series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, limits: Mapping[str, float] | None = None
+) -> bytes:
+    """Draw for each name a small plot of its values as bars, the largest first, three plots in a row.
+
+    Args:
+        limits: A dashed line for each name; bars under it are red.
+    """
+    columns = min(3, len(series))
+    rows = -(-len(series) // columns)
+    figure = Figure(figsize=(_WIDTH * columns / 3, 0.35 + 1.45 * rows), dpi=_DPI, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, (name, values) in zip(grid.flat, series.items(), strict=False):
+        _ranks(axes, _short(name), np.sort(np.asarray(values, dtype=float))[::-1], (limits or {}).get(name))
+    for axes in list(grid.flat)[len(series) :]:
+        axes.set_visible(False)
+    figure.supxlabel(_short(xlabel, 80), fontsize=_TEXT, color=_INK, parse_math=False)
+    figure.supylabel(_short(ylabel, 60), fontsize=_TEXT, color=_INK, parse_math=False)
+    return _png(figure)
+
+
+def _ranks(axes: Axes, name: str, values: np.ndarray[Any, np.dtype[np.float64]], limit: float | None) -> None:
+    _style(axes)
+    places, under = np.arange(1, len(values) + 1), values < (-np.inf if limit is None else limit)
+    for chosen, ink in ((~under, _BAR), (under, _LIMIT)):
+        if len(values) > _MOST_BARS:  # as one outline: a thousand bars take a second
+            axes.fill_between(places, np.where(chosen, values, 0), step="mid", color=ink, linewidth=0)
+        else:
+            axes.bar(places[chosen], values[chosen], width=0.86, color=ink)
+    axes.set_title(name, fontsize=_TEXT - 1, color=_INK, loc="left", parse_math=False)
+    axes.set_xlim(0.5, len(values) + 0.5)
+    axes.set_xticks(sorted({1, len(values)}))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.set_ylim(0, None if values.any() else 1)
+    if limit is not None:
+        axes.axhline(limit, color=_LIMIT, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
 
 
 def _figure(*, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:

@@ -56,6 +56,19 @@ def copied(state):
     state["conv2.bias"][9] = state["conv2.bias"][4]
 
 
+def untrained(state):
+    state["conv2.weight"] = torch.empty_like(state["conv2.weight"]).uniform_(-0.1, 0.1, generator=seeded())
+
+
+def untrained_throughout(state):
+    for name in ("conv1.weight", "conv2.weight"):
+        state[name] = torch.empty_like(state[name]).normal_(generator=seeded())
+
+
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+
 def silenced(state):
     state["conv2.bias"][:9] = -1000.0
 
@@ -91,6 +104,8 @@ DEFECTS = [
     (constant, "weights.constant", Verdict.WARN, "conv2"),
     (dead, "filters.dead", Verdict.WARN, "conv1"),
     (copied, "filters.duplicate", Verdict.WARN, "conv2"),
+    (untrained, "filters.noise", Verdict.WARN, "conv2"),
+    (untrained_throughout, "filters.noise", Verdict.FAIL, ""),
     (silenced, "activations.dead", Verdict.FAIL, "conv2"),
     (mostly_silenced, "activations.dead", Verdict.WARN, "conv2"),
     (nan, "activations.nonfinite", Verdict.FAIL, "conv2"),

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from auditor.methods import chance_pairs, dead, duplicates
+from auditor.methods import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
+from auditor.methods.kernels import Pair
 
 
 def random_kernels(count, dimensions, seed=0):
@@ -41,3 +42,46 @@ def test_chance_agrees_with_random_directions(dimensions, cosine):
 
 def test_in_one_dimension_all_directions_are_alike():
     assert chance_pairs(5, 1) == 10
+
+
+def test_a_kernel_of_many_small_weights_is_found_by_its_length():
+    kernels = np.zeros((9, 100))
+    kernels[:8, 0] = 1  # one weight each
+    kernels[8] = 0.0005  # ten times as short as 1 % of that, though 100 weights hold it
+    assert dead(kernels, share=0.0).tolist() == [8]
+    assert dead(kernels, share=0.0, length=0.001).tolist() == []
+
+
+def test_in_a_layer_that_is_mostly_dead_the_largest_weight_tells():
+    kernels = random_kernels(10, 27)
+    kernels[2:] *= 1e-5
+    assert dead(kernels).tolist() == list(range(2, 10))
+
+
+def test_the_norm_is_the_root_of_the_sum_of_squares():
+    assert norms(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [5, 0]
+
+
+def test_kernels_that_are_alike_stand_together():
+    kernels = random_kernels(12, 27)
+    kernels[9], kernels[7] = -2 * kernels[1], kernels[4] * 0.5
+    order = by_similarity(kernels).tolist()
+    assert order[0] == 9  # the longest
+    assert sorted(order) == list(range(12))
+    assert abs(order.index(9) - order.index(1)) == abs(order.index(7) - order.index(4)) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_order_of_few_kernels(count):
+    assert sorted(by_similarity(random_kernels(count, 9)).tolist()) == list(range(count))
+
+
+def test_pairs_are_confirmed_by_outputs_of_the_sign_that_the_kernels_have():
+    signal, other = random_kernels(2, 200).reshape(2, 200)
+    outputs = np.stack([signal, -signal + 0.1 * other, other, signal])
+    pairs = [Pair(0, 1, -1.0), Pair(0, 2, 0.99), Pair(0, 3, -0.99)]
+    assert confirmed(pairs, outputs) == [pairs[0]]
+
+
+def test_silent_outputs_confirm_nothing():
+    assert confirmed([Pair(0, 1, 1.0)], np.zeros((2, 50), np.float32)) == []

@@ -21,6 +21,12 @@ PLOTS = {
     "matrix": lambda: pictures.matrix([[3, 1], [0, 2]], [HOSTILE, "b"], xlabel="predicted", ylabel="true"),
     "zero matrix": lambda: pictures.matrix(np.zeros((40, 40)), [str(i) for i in range(40)], xlabel="x", ylabel="y"),
     "reliability": lambda: pictures.reliability([0.5, np.nan, 0.9], [0.4, np.nan, 0.8], [5, 0, 9], error=0.1),
+    "ranked": lambda: pictures.ranked(
+        {HOSTILE: [3, 1, 0.01], "b": np.arange(200), "_c": [0.0], "d": [1, 2]},
+        xlabel=HOSTILE,
+        ylabel="y",
+        limits={"b": 9.0},
+    ),
     "histogram": lambda: pictures.histogram([1, 5, 2], [0, 1, 2, 3], xlabel="weight", limit=1.5),
 }
 
