@@ -11,8 +11,13 @@ import skimage.data
 import torch
 from PIL import Image
 
+from auditor import plugins
+from auditor.config import Settings
 from auditor.data import dataset
 from auditor.data.preprocessing import Preprocess
+from auditor.plugins import Plugins
+from auditor.results import Result
+from auditor.runner import Silent, run
 
 NETWORK = '''
 import torch
@@ -105,6 +110,22 @@ def cache(tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_workflow() -> Iterator[None]:
+    """Let no test speak to the GitHub workflow that the tests themselves may run in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GITHUB_ACTIONS", raising=False)
+        patch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+        yield
+
+
 @pytest.fixture
 def random() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def result_of(check: str, checkpoint: Path, data: Path, options: dict[str, Any], **settings: Any) -> Result:
+    """Run one check and return what it found."""
+    asked = Settings(checkpoint, str(data), options={check: options}, checks=(check,), **settings)
+    (found,) = run(asked, Plugins(checks={check: plugins.load().checks[check]}), Silent()).audit.results
+    return found

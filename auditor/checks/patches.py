@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -14,9 +14,10 @@ from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import TopActivations
 from auditor.errors import Skip, UsageError
+from auditor.layer_findings import by_layer
 from auditor.options import Range
 from auditor.patch_rows import channel_row, channel_sheets, patches_of
-from auditor.results import Arrays, Finding, Gallery, Verdict, at_most
+from auditor.results import Arrays, Finding, Gallery, Verdict
 from auditor.wording import some
 
 if TYPE_CHECKING:
@@ -108,11 +109,11 @@ def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[
         yield Finding("patches.dead", Verdict.SKIP, "no rectifier follows the layers, so that no channel can be silent")
         return
     silent = {layer: never_firing(seen, layer) for layer in rectified}
-    yield from _judged(
+    yield from by_layer(
         "patches.dead",
-        seen,
         silent,
-        few,
+        images=seen.images,
+        few=few,
         warn=warn,
         fail=fail,
         message="stay silent on all images",
@@ -127,11 +128,11 @@ def never_firing(seen: TopActivations, layer: Layer) -> Places:
 
 
 def _duplicate(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
-    yield from _judged(
+    yield from by_layer(
         "patches.duplicate",
-        seen,
         {layer: repeating(seen, layer) for layer in seen.layers},
-        max(few, seen.count),
+        images=seen.images,
+        few=max(few, seen.count),
         warn=warn,
         message="are excited most by the same places of the same images as another channel",
         detail="They cost time and add nothing: compare filters.duplicate, and prune them or train with more decay.",
@@ -157,11 +158,11 @@ def _corner(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
     if not large:
         yield Finding("patches.corner", Verdict.SKIP, f"no map has {_SMALLEST_MAP} rows and columns or more")
         return
-    yield from _judged(
+    yield from by_layer(
         "patches.corner",
-        seen,
         large,
-        few,
+        images=seen.images,
+        few=few,
         warn=warn,
         message="respond most at the border of the image throughout",
         detail="Look for a frame, a time stamp or a watermark in the images, and at padding with zeros, which such "
@@ -178,40 +179,6 @@ def at_border(seen: TopActivations, layer: Layer) -> Places:
     throughout = (ring | ~fires).all(1) & fires.any(1)
     chance = np.where(throughout, share ** fires.sum(1), 1.0)
     return np.flatnonzero(np.array(methods.holm(chance.tolist())) < _ERROR)
-
-
-def _judged(
-    rule: str,
-    seen: TopActivations,
-    found: Mapping[Layer, Places],
-    few: int,
-    *,
-    warn: float,
-    fail: float | None = None,
-    message: str,
-    detail: str,
-) -> Iterator[Finding]:
-    """Say of each layer that has too many such channels how many, and where there is none, of the worst."""
-    if seen.images < few:
-        reason = f"{seen.images} images are too few (under {few}) to say that channels {message}"
-        yield Finding(rule, Verdict.SKIP, reason)
-        return
-    shares = {layer: len(places) / layer.output[0] for layer, places in found.items()}
-    wrong = [layer for layer in found if shares[layer] > warn] or [max(found, key=lambda layer: shares[layer])]
-    for layer in wrong:
-        verdict = at_most(shares[layer], warn=warn, fail=fail)
-        count = len(found[layer])
-        told = f"at most {count}" if count and verdict <= Verdict.PASS else count or "none"
-        yield Finding(
-            rule,
-            verdict,
-            f"{told} of the {layer.output[0]} channels {message}",
-            subject=layer.name,
-            value=shares[layer],
-            limit=fail if verdict is Verdict.FAIL else warn,
-            n=seen.images,
-            detail=f"{detail} Channels: {some(found[layer].tolist())}" if verdict > Verdict.PASS else "",
-        )
 
 
 def _class_pure(context: Context, seen: TopActivations) -> Finding:

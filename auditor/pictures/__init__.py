@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from auditor.pictures.maps import colour, heat, overlay, signed
     from auditor.pictures.patches import outlined, part, sheet, signal, stacked
     from auditor.pictures.photographs import photo, tiles
-    from auditor.pictures.plots import bars, distribution, histogram, lines, matrix, ranked, reliability
+    from auditor.pictures.plots import bars, courses, distribution, histogram, lines, matrix, ranked, reliability
+    from auditor.pictures.stages import answers, profile, stage_item, written
 
 __all__ = [
+    "answers",
     "bars",
     "categories",
     "channel_grid",
     "colour",
     "coloured",
+    "courses",
     "distribution",
     "heat",
     "heat_item",
@@ -46,6 +49,7 @@ __all__ = [
     "overlay_item",
     "part",
     "photo",
+    "profile",
     "ranked",
     "reliability",
     "sheet",
@@ -54,8 +58,10 @@ __all__ = [
     "signed_item",
     "signed_scale",
     "stacked",
+    "stage_item",
     "tiles",
     "weighted",
+    "written",
 ]
 
 _HOMES = {
@@ -66,7 +72,8 @@ _HOMES = {
     "maps": ("colour", "heat", "overlay", "signed"),
     "patches": ("outlined", "part", "sheet", "signal", "stacked"),
     "photographs": ("photo", "tiles"),
-    "plots": ("bars", "distribution", "histogram", "lines", "matrix", "ranked", "reliability"),
+    "plots": ("bars", "courses", "distribution", "histogram", "lines", "matrix", "ranked", "reliability"),
+    "stages": ("answers", "profile", "stage_item", "written"),
 }
 
 

@@ -45,11 +45,17 @@ def heat_item(values: Map, name: str, about: str, *, limit: float | None = None)
     return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=heat_scale(0, end) if end else None)
 
 
-def overlay_item(pixels: Pixels, values: Map, name: str, about: str, *, limit: float | None = None) -> Item:
-    """Return a map that is nowhere below zero over the photograph in grey; its colours end at its maximum."""
+def overlay_item(
+    pixels: Pixels, values: Map, name: str, about: str, *, limit: float | None = None, low: float = 0.0
+) -> Item:
+    """Return a map that is nowhere below zero over the photograph in grey; its colours end at its maximum.
+
+    Args:
+        low: Where the colours begin.
+    """
     end = float(values[np.isfinite(values)].max(initial=0.0)) if limit is None else limit
-    drawn = overlay(pixels, _drawable(values), low=0.0, high=end or 1.0)
-    return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=heat_scale(0, end) if end else None)
+    drawn = overlay(pixels, _drawable(values), low=low, high=end or 1.0)
+    return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=heat_scale(low, end) if end else None)
 
 
 def _drawable(values: Map) -> Map:

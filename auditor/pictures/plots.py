@@ -165,6 +165,27 @@ def distribution(counts: Sequence[int], edges: Sequence[float], *, xlabel: str, 
     return _png(figure)
 
 
+def courses(series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str) -> bytes:
+    """Draw one line a series, from its first value to its last, as one small square."""
+    figure = Figure(figsize=(2.1, 2.1), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    _style(axes)
+    for index, (name, values) in enumerate(series.items()):
+        axes.plot(
+            np.asarray(values, dtype=float), color=_SERIES[index % len(_SERIES)], linewidth=1.4, label=_short(name)
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.set_xlabel(xlabel, fontsize=_TEXT - 1, color=_INK)
+    axes.set_ylabel(ylabel, fontsize=_TEXT - 1, color=_INK)
+    axes.grid(color=_GRID, linewidth=0.8)
+    if len(series) > 1:
+        legend = axes.legend(fontsize=_TEXT - 2, frameon=False, loc="lower right", handlelength=1.2)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return _png(figure)
+
+
 def ranked(
     series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, limits: Mapping[str, float] | None = None
 ) -> bytes:

@@ -14,6 +14,7 @@ from auditor.report.evidence import kind
 
 _MIME = {"png": "image/png", "jpg": "image/jpeg"}
 _JPEG_QUALITY = 85
+_TALLER = 1.6  # than wide a picture may be and still keep all the pixels of its column
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Album:
         self._uses: dict[str, int] = {}
 
     def picture(self, image: bytes, alt: str, *, pixels: int) -> Picture:
-        """Return the picture, at most `pixels` wide and high where the album shrinks."""
+        """Return the picture, where the album shrinks at most `pixels` wide, and not much higher."""
         name = "picture-" + hashlib.sha256(image).hexdigest()[:16]
         key = name, pixels if self._shrink else 0
         self._uses[name] = self._uses.get(name, 0) + 1
@@ -92,11 +93,11 @@ def _measured(image: bytes) -> tuple[int, int]:
 def _for_print(image: bytes, pixels: int) -> tuple[int, int, bytes]:
     width, height = _measured(image)
     with Image.open(io.BytesIO(image)) as opened:
-        small = max(width, height) <= pixels
+        small = width <= pixels and height <= _TALLER * pixels
         if small and (opened.format == "JPEG" or opened.mode in ("P", "L", "1")):
             return width, height, image
         drawn = _flat(opened)
-    drawn.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
+    drawn.thumbnail((pixels, round(_TALLER * pixels)), Image.Resampling.LANCZOS)
     return *drawn.size, _compact(drawn, opened.mode)
 
 

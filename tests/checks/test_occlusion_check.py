@@ -3,17 +3,13 @@ import re
 import numpy as np
 import pytest
 import torch
+from conftest import result_of
 from PIL import Image
 from torch import nn
 
-from auditor import plugins
-from auditor.config import Settings
 from auditor.errors import UsageError
-from auditor.plugins import Plugins
 from auditor.results import Gallery, Verdict
-from auditor.runner import Silent, run
 
-OCCLUSION = Plugins(checks={"occlusion": plugins.load().checks["occlusion"]})
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
 NETWORK = """
@@ -75,16 +71,8 @@ def marked(tmp_path_factory):
 
 
 def result(folder, data, samples=16, **options):
-    settings = Settings(
-        folder / "net.pt",
-        str(data),
-        arch=f"{folder / 'net.py'}:Net",
-        preprocess=PREPROCESS,
-        samples=samples,
-        options={"occlusion": options},
-    )
-    (found,) = run(settings, OCCLUSION, Silent()).audit.results
-    return found
+    arch = f"{folder / 'net.py'}:Net"
+    return result_of("occlusion", folder / "net.pt", data, options, arch=arch, preprocess=PREPROCESS, samples=samples)
 
 
 def rules(found, name):

@@ -5,16 +5,12 @@ import io
 import numpy as np
 import pytest
 import torch
+from conftest import result_of
 from PIL import Image
 
-from auditor import plugins
-from auditor.config import Settings
 from auditor.errors import UsageError
-from auditor.plugins import Plugins
 from auditor.results import Gallery, Verdict
-from auditor.runner import Silent, run
 
-PATCHES = Plugins(checks={name: plugins.load().checks[name] for name in ("patches", "activations")})
 PREPROCESS = {"resize": "none", "crop": [24, 32], "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 NETWORK = """
 from torch import nn
@@ -73,17 +69,9 @@ def images(tmp_path_factory):
     return folder
 
 
-def result(folder, data, check="patches", samples=2, **options):
-    settings = Settings(
-        folder / "net.pt",
-        str(data),
-        arch=f"{folder / 'net.py'}:Net",
-        preprocess=PREPROCESS,
-        samples=samples,
-        options={check: options},
-        checks=(check,),
-    )
-    (found,) = run(settings, PATCHES, Silent()).audit.results
+def result(folder, data, samples=2, **options):
+    arch = f"{folder / 'net.py'}:Net"
+    found = result_of("patches", folder / "net.pt", data, options, arch=arch, preprocess=PREPROCESS, samples=samples)
     assert not [f for f in found.findings if f.verdict is Verdict.ERROR], found.findings
     return found
 
@@ -92,8 +80,8 @@ def galleries(found):
     return [piece for piece in found.evidence if isinstance(piece, Gallery)]
 
 
-def rules(found, rule, check="patches"):
-    return [finding for finding in found.findings if finding.rule == f"{check}.{rule}"]
+def rules(found, rule):
+    return [finding for finding in found.findings if finding.rule == f"patches.{rule}"]
 
 
 def test_the_best_patches_are_the_reddest_spots_where_they_lie(net, images):
@@ -237,15 +225,3 @@ def test_a_channel_that_is_not_there_is_refused(net, images):
     settings = {"layers": ("0",), "channels": (6,)}
     with pytest.raises(UsageError, match=r"asks for channel 6, but layer '0' has 6, numbered from 0"):
         result(net(), images, **settings)
-
-
-def test_a_channel_that_is_cut_off_everywhere_is_found(net, images):
-    def loud(tensors):
-        tensors["0.bias"][1] = 20.0
-
-    found = result(net("ReLU6", loud), images, check="activations")
-    (told,) = rules(found, "saturated", "activations")
-    assert (told.verdict, told.subject, told.value) == (Verdict.WARN, "0", 1 / 6)
-    assert told.detail.endswith("Channels: 1")
-    (fine,) = rules(result(net("ReLU6"), images, check="activations"), "saturated", "activations")
-    assert fine.verdict is Verdict.PASS

@@ -4,18 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import result_of
 from PIL import Image
 from safetensors.numpy import load_file
 
-from auditor import plugins
 from auditor.cli import main
-from auditor.config import Settings
 from auditor.errors import UsageError
-from auditor.plugins import Plugins
 from auditor.results import Gallery, Verdict
-from auditor.runner import Silent, run
-
-SALIENCY = Plugins(checks={"saliency": plugins.load().checks["saliency"]})
 
 FACTORY = """
 import torch
@@ -42,16 +37,8 @@ class Net(nn.Module):
 
 
 def result(small, photographs, path=None, arch=None, samples=3, **options):
-    settings = Settings(
-        path or small.checkpoint,
-        str(photographs),
-        arch=arch or small.arch,
-        preprocess=small.preprocess,
-        samples=samples,
-        options={"saliency": options},
-    )
-    (found,) = run(settings, SALIENCY, Silent()).audit.results
-    return found
+    settings = {"arch": arch or small.arch, "preprocess": small.preprocess, "samples": samples}
+    return result_of("saliency", path or small.checkpoint, photographs, options, **settings)
 
 
 def rule(found, name):

@@ -1,6 +1,8 @@
+import io
 import math
 
 import pytest
+from PIL import Image
 from sample_audits import audit, maps, photo, predictions
 
 from auditor.report import wording
@@ -106,6 +108,13 @@ def test_pictures_are_scaled_down_for_paper_and_never_up():
     album = Album(shrink=True)
     assert album.picture(photo(64), "", pixels=32).width == 32
     assert album.picture(photo(64), "", pixels=500).width == 64
+
+
+def test_a_strip_keeps_the_pixels_of_its_column_on_paper():
+    tall = io.BytesIO()
+    Image.new("RGB", (60, 96)).save(tall, "JPEG")
+    shown = Album(shrink=True).picture(tall.getvalue(), "", pixels=30)
+    assert (shown.width, shown.height) == (30, 48)
 
 
 def test_every_figure_has_words_for_who_can_not_see_it():
