@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -15,10 +16,16 @@ from torch import Tensor, nn
 
 from auditor.collectors import Batch, Collector
 from auditor.data.dataset import Loaded
+from auditor.methods.incremental.trial import alike
+from auditor.methods.recording import buffers_kept
+from auditor.methods.top import sharing
 from auditor.model.network import Network
 from auditor.surroundings import surroundings
 
 Key = tuple[Any, ...]
+
+_OUTPUT = 24 * 2**20  # bytes of the largest output of a layer, for the images of a part
+_FEWEST = 4
 
 
 def sweep(
@@ -34,9 +41,9 @@ def sweep(
 ) -> dict[Key, Exception]:
     """Run every image once through the network and let every collector look.
 
-    Where the device runs out of memory the batch is halved and repeated. A collector takes in only
-    what a forward pass that succeeded has shown it. One that breaks looks no further, and the others
-    go on.
+    On a CPU a large batch goes through in parts, which is faster. Where the device runs out of memory
+    a part is halved and repeated. A collector takes in only what a forward pass that succeeded has shown
+    it. One that breaks looks no further, and the others go on.
 
     Args:
         seen: Called after each batch with the number of files that are done.
@@ -49,14 +56,53 @@ def sweep(
         What broke, by the key of the collector.
     """
     lookouts = [_Lookout(collector) for collector in collectors]
+    with surroundings(seed, "parts", network.device):
+        most = at_once(network)
     with _Watch(network.module, lookouts), torch.inference_mode():
         for number, loaded in zip(numbers or itertools.count(), batches, strict=False):
             with surroundings(seed, f"batch {number}", network.device):
-                _step(network, loaded, lookouts, note)
+                for part in parts(loaded, most):
+                    _step(network, part, lookouts, note)
             seen(len(loaded.indices) + len(loaded.unreadable))
             if not any(lookout.error for lookout in lookouts):
                 settled()
     return {lookout.collector.key: lookout.error for lookout in lookouts if lookout.error}
+
+
+def at_once(network: Network) -> int | None:
+    """Return how many images are best computed at once, None for whole batches.
+
+    On a CPU an output of more than some 30 MB lies in no cache when the next layer reads it, and its memory is
+    asked of the system anew each time: EfficientNet-Lite0 takes 1.5 times as long for 16 images at once as for 4.
+    With very few a network of large layers waits for its weights. How many it is does not depend on the machine,
+    so that all processes of an audit share out the same parts.
+    """
+    if network.device.type != "cpu" or _mixes(network):
+        return None
+    largest = max((math.prod(layer.output) for layer in network.layers), default=1)
+    return max(_FEWEST, _OUTPUT // (4 * largest))
+
+
+def _mixes(network: Network) -> bool:
+    """Return whether the scores of an image depend on chance, or on what else is in its batch."""
+    noise = torch.randn(2, *network.input_shape, generator=torch.Generator().manual_seed(0))
+    noise[1] *= 4  # else both would have the same mean and variance
+    try:
+        with torch.no_grad(), buffers_kept(network.module):
+            return not alike(network.scores(noise)[:1], network.scores(noise[:1]))
+    except Exception:  # one that does not take a single image may fail in any way
+        return True
+
+
+def parts(loaded: Loaded, most: int | None) -> list[Loaded]:
+    """Return a batch in parts of at most so many images; the files that could not be read are with the first."""
+    count = max(1, math.ceil(len(loaded.indices) / most)) if most else 1
+    columns = (loaded.indices, loaded.images, loaded.labels)
+    shares = zip(*(column.tensor_split(count) for column in columns), strict=True)
+    return [
+        Loaded(indices, images, labels, [] if number else loaded.unreadable)
+        for number, (indices, images, labels) in enumerate(shares)
+    ]
 
 
 def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: Callable[[str], None]) -> None:
@@ -70,7 +116,7 @@ def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: 
     if scores is None:
         note(f"the device ran out of memory on a batch of {count} images; it was halved and repeated")
         torch.cuda.empty_cache()
-        for half in _halves(loaded):
+        for half in parts(loaded, math.ceil(count / 2)):
             _step(network, half, lookouts, note)
         return
     batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable))
@@ -84,12 +130,6 @@ def _scores(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout]) -> N
     if not len(loaded.indices):
         return np.zeros((0, network.outputs), np.float32)
     return np.asarray(network.scores(loaded.images).cpu().numpy())
-
-
-def _halves(loaded: Loaded) -> tuple[Loaded, Loaded]:
-    middle = len(loaded.indices) // 2
-    first = Loaded(loaded.indices[:middle], loaded.images[:middle], loaded.labels[:middle], loaded.unreadable)
-    return first, Loaded(loaded.indices[middle:], loaded.images[middle:], loaded.labels[middle:], [])
 
 
 class _Lookout:
@@ -128,6 +168,7 @@ class _Watch:
     def __init__(self, module: nn.Module, lookouts: Sequence[_Lookout]) -> None:
         self._module = module
         self._lookouts = lookouts
+        self._stationed: defaultdict[str, list[_Lookout]] = defaultdict(list)
         self._handles: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -142,8 +183,12 @@ class _Watch:
     def _station(self, lookout: _Lookout) -> None:
         for tap in dict.fromkeys(lookout.collector.taps):
             module = self._module.get_submodule(tap)
-            self._handles.append(module.register_forward_hook(partial(_show, lookout, tap)))
+            if tap not in self._stationed:
+                self._handles.append(module.register_forward_hook(partial(_show, self._stationed[tap], tap)))
+            self._stationed[tap].append(lookout)
 
 
-def _show(lookout: _Lookout, tap: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
-    lookout.show(tap, output)
+def _show(lookouts: Sequence[_Lookout], tap: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+    with sharing(output):
+        for lookout in lookouts:
+            lookout.show(tap, output)

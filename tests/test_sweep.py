@@ -12,7 +12,7 @@ from auditor.collectors import ChannelStatistics, Predictions, Readability, TopA
 from auditor.data.dataset import Loaded
 from auditor.model.network import Network
 from auditor.results import Verdict
-from auditor.sweep import sweep
+from auditor.sweep import at_once, parts, sweep
 from auditor.vision import torchvision
 
 SHAPE = (3, 12, 12)
@@ -74,7 +74,7 @@ def test_agrees_with_storing_everything(network, images):
 def test_does_not_depend_on_the_batch_size(network, images, size):
     for one, other in zip(swept(network, images, size)[0], swept(network, images, 8)[0], strict=True):
         for name, values in one.state().items():
-            if name != "unreadable":
+            if values.dtype.kind != "U":
                 np.testing.assert_allclose(values, other.state()[name], rtol=1e-4, atol=1e-5)
 
 
@@ -89,6 +89,49 @@ def test_halves_the_batch_where_memory_runs_out_and_counts_nothing_twice(network
             if values.dtype.kind != "U":
                 np.testing.assert_allclose(values, other.state()[name], rtol=1e-4, atol=1e-5)
     assert halved[1].unreadable == whole[1].unreadable
+
+
+def test_on_a_cpu_a_batch_in_parts_gives_what_the_whole_gives(network, images, monkeypatch):
+    whole, _, _ = swept(network, images, 16)
+    monkeypatch.setattr("auditor.sweep._OUTPUT", 0)
+    network.module.most = 4  # more at once would be told in a note
+    in_parts, notes, seen = swept(network, images, 16)
+    assert (notes, seen) == ([], 37 + 3)
+    for one, other in zip(in_parts, whole, strict=True):
+        for name, values in one.state().items():
+            if values.dtype.kind != "U":
+                np.testing.assert_allclose(values, other.state()[name], rtol=1e-4, atol=1e-5)
+    assert in_parts[1].unreadable == whole[1].unreadable
+
+
+@pytest.mark.parametrize(("count", "most", "sizes"), [(9, 4, [3, 3, 3]), (4, 4, [4]), (3, None, [3]), (0, 4, [0])])
+def test_the_parts_are_the_batch(count, most, sizes):
+    loaded = Loaded(torch.arange(count), torch.randn(count, *SHAPE), -torch.arange(count), [("bad.png", "empty")])
+    found = parts(loaded, most)
+    assert [len(part.indices) for part in found] == sizes
+    for name in ("indices", "images", "labels"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in found]), getattr(loaded, name))
+    assert [part.unreadable for part in found] == [[("bad.png", "empty")]] + [[]] * (len(sizes) - 1)
+
+
+class Mixing(Fussy):
+    """It normalises by the statistics of the batch."""
+
+    def __init__(self, affected):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(5, track_running_stats=not affected)
+
+    def forward(self, images):
+        return self.head(self.norm(self.conv(images)).relu().mean((2, 3)))
+
+
+def test_a_batch_stays_whole_where_its_images_matter_to_each_other():
+    def found(module):
+        return at_once(Network.of(module.eval(), SHAPE, torch.device("cpu"), amp=False))
+
+    assert found(Mixing(affected=False)) > 4
+    assert found(Mixing(affected=True)) is None
+    assert found(Drawing()) is None
 
 
 def test_a_single_image_that_does_not_fit_is_an_error_and_leaves_no_hook(network, images):

@@ -109,6 +109,8 @@ class TopActivations:
         return peaks(output, self.each)
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
+        from auditor.methods.top import packed
+
         kept = ~np.isin(batch.indices, self._leave_out)
         if not kept.any():
             return
@@ -116,7 +118,8 @@ class TopActivations:
         last = [_last(reduced, tap, len(batch.indices)) for tap in self.taps]
         self._channels = np.array([one.values.shape[1] for one in last])
         values = _joined([one.values for one in last], self.each, -np.inf)
-        places = _joined([one.places.int() for one in last], self.each, 0)
+        columns = np.repeat([one.columns for one in last], self._channels)[:, None]
+        places = packed(_joined([one.places for one in last], self.each, 0), columns)
         self._required().add(values[kept], places[kept], batch.indices[kept])
         maxima = np.where(np.isfinite(values[kept, :, 0]), values[kept, :, 0], 0).clip(0)
         wide = maxima.astype(np.float64)
@@ -211,5 +214,8 @@ def _joined(tensors: Sequence[Tensor], each: int, lacking: float) -> NDArray[Any
     import torch
     from torch.nn import functional
 
-    filled = [functional.pad(tensor, (0, each - tensor.shape[2]), value=lacking) for tensor in tensors]
+    filled = [
+        tensor if tensor.shape[2] == each else functional.pad(tensor, (0, each - tensor.shape[2]), value=lacking)
+        for tensor in tensors
+    ]
     return np.asarray(torch.cat(filled, 1).cpu().numpy())

@@ -9,8 +9,10 @@ M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. E
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,11 +35,16 @@ class Peaks(NamedTuple):
 
     Attributes:
         values: `[n, c, m]`, float32; minus infinity where no output is finite.
-        places: `[n, c, m]`, as `place_of` reads them; of equal outputs the first in reading order.
+        places: `[n, c, m]`, counted in reading order; of equal outputs the first.
+        columns: How many the map has.
     """
 
     values: Tensor
     places: Tensor
+    columns: int
+
+
+_shared: ContextVar[tuple[Tensor | None, dict[int, Peaks]]] = ContextVar("shared", default=(None, {}))
 
 
 class Top(NamedTuple):
@@ -86,7 +93,8 @@ def top_activations(
             model(images)
             for name, ranking in rankings.items():
                 shown = _of_every_image(found, name, len(images))
-                ranking.add(shown.values.cpu().numpy(), shown.places.cpu().numpy(), seen)
+                places = packed(shown.places.cpu().numpy(), shown.columns)
+                ranking.add(shown.values.cpu().numpy(), places, np.arange(seen, seen + len(images)))
             found.clear()
             seen += len(images)
     if not seen:
@@ -141,9 +149,31 @@ def _top(ranking: Ranking) -> Top:
     return Top(torch.from_numpy(values.T.copy()), torch.from_numpy(images.T.copy()), torch.from_numpy(positions))
 
 
+def packed(places: NDArray[Any], columns: int | NDArray[Any]) -> Places:
+    """Return places in reading order as numbers that do not depend on how many columns a map has.
+
+    Raises:
+        ValueError: It has too many.
+    """
+    widest = int(np.max(columns))
+    if widest > _WIDEST:
+        raise ValueError(f"a map has {widest} columns, but may have {_WIDEST}")
+    return np.asarray(places + places // columns * (_WIDEST - columns), np.int32)
+
+
 def place_of(places: Places) -> tuple[Places, Places]:
-    """Return the rows and the columns of places."""
+    """Return the rows and the columns of packed places."""
     return places // _WIDEST, places % _WIDEST
+
+
+@contextmanager
+def sharing(output: Tensor) -> Iterator[None]:
+    """Find the peaks of an output, which must not change here, only once, however many ask for them."""
+    before = _shared.set((output, {}))
+    try:
+        yield
+    finally:
+        _shared.reset(before)
 
 
 def peaks(output: Tensor, each: int = 1) -> Peaks:
@@ -152,32 +182,32 @@ def peaks(output: Tensor, each: int = 1) -> Peaks:
     Raises:
         ValueError: The output has another shape.
     """
+    shared, found = _shared.get()
+    if shared is not output:
+        return _peaks(output, each)
+    if each not in found:
+        found[each] = _peaks(output, each)
+    return found[each]
+
+
+def _peaks(output: Tensor, each: int) -> Peaks:
     if output.ndim not in (2, 4):
         raise ValueError(f"a layer gives {list(output.shape)}, but has to give [images, channels, rows, columns]")
     maps = output if output.ndim == 4 else output[:, :, None, None]
-    found = _several(maps, each) if each > 1 else _largest(maps)
-    if bool(found.values.sum().isfinite()):
-        return found
-    cleaned = maps.masked_fill(~maps.isfinite(), -torch.inf)
-    return _several(cleaned, each) if each > 1 else _largest(cleaned)
+    found = _largest(maps, each)
+    if not math.isfinite(found.values.sum().item()):
+        found = _largest(maps.masked_fill(~maps.isfinite(), -torch.inf), each)
+    return found
 
 
-def _largest(maps: Tensor) -> Peaks:
+def _largest(maps: Tensor, each: int) -> Peaks:
     """One pass over the maps gives value and place: `max` of a flattened map takes several times as long."""
-    values, places = functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
-    return Peaks(values.flatten(2).float(), _packed(places.flatten(2), maps.shape[3]))
-
-
-def _several(maps: Tensor, each: int) -> Peaks:
-    values, places = maps.flatten(2).sort(dim=2, descending=True, stable=True)
-    return Peaks(values[:, :, :each].float(), _packed(places[:, :, :each], maps.shape[3]))
-
-
-def _packed(places: Tensor, columns: int) -> Tensor:
-    """Return places in reading order as numbers that do not depend on how wide a map is."""
-    if columns > _WIDEST:
-        raise ValueError(f"a map has {columns} columns, but may have {_WIDEST}")
-    return places + (places // columns) * (_WIDEST - columns)
+    if each > 1:
+        values, places = maps.flatten(2).sort(dim=2, descending=True, stable=True)
+        values, places = values[:, :, :each], places[:, :, :each]
+    else:
+        values, places = functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
+    return Peaks(values.flatten(2).float(), places.flatten(2), maps.shape[3])
 
 
 class Ranking:
@@ -192,17 +222,12 @@ class Ranking:
         self._count, self._each = count, each
         self._keys = np.zeros((0, count), np.int64)  # [c, count], the largest first
         self._places = np.zeros((0, count), np.int32)
-        self._waiting: list[tuple[NDArray[np.int64], NDArray[np.int32]]] = []  # each [n, c, each]
+        self._waiting: list[tuple[NDArray[np.float32], Places, NDArray[np.int64]]] = []  # as they were added
 
-    def add(self, values: NDArray[np.float32], places: NDArray[Any], first: int | NDArray[np.int64]) -> None:
-        """Take in peaks, `[n, c, each]`.
-
-        Args:
-            first: The number of the first image, if they are consecutive, or the number of each, `[n]`.
-        """
-        images = np.arange(first, first + len(values)) if isinstance(first, int) else first
-        self._waiting.append((_keys(values, images), places.astype(np.int32)))
-        if sum(len(keys) for keys, _ in self._waiting) >= _TOGETHER:
+    def add(self, values: NDArray[np.float32], places: Places, images: NDArray[np.int64]) -> None:
+        """Take in the peaks, `[n, c, each]`, of images with the numbers `[n]`; the arrays are kept."""
+        self._waiting.append((values, places, images))
+        if sum(len(waiting) for _, _, waiting in self._waiting) >= _TOGETHER:
             self._rank()
 
     def merge(self, other: Ranking) -> None:
@@ -215,8 +240,7 @@ class Ranking:
         """Return values (minus infinity for none), images (-1 for none) and places, each `[c, count]`."""
         self._rank()
         none = self._keys == _NONE
-        values = np.where(none, np.float32(-np.inf), _values(self._keys))
-        return values, np.where(none, -1, _LAST_IMAGE - (self._keys & _LAST_IMAGE)), self._places.copy()
+        return _values(self._keys), np.where(none, -1, _LAST_IMAGE - (self._keys & _LAST_IMAGE)), self._places.copy()
 
     def state(self) -> dict[str, NDArray[Any]]:
         self._rank()
@@ -228,9 +252,14 @@ class Ranking:
     def _rank(self) -> None:
         if not self._waiting:
             return
-        keys, places = (np.concatenate(part).transpose(1, 0, 2) for part in zip(*self._waiting, strict=True))
+        values, places, images = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
         self._waiting = []
-        self._insert(keys.reshape(len(keys), -1), places.reshape(len(places), -1))
+        channels = values.shape[1]
+        values, places = (one.swapaxes(0, 1).reshape(channels, -1) for one in (values, places))  # [c, n * each]
+        images = np.broadcast_to(images.repeat(self._each), values.shape)
+        if len(self._keys):
+            values, places, images = _hopeful(values >= _values(self._keys[:, -1:]), values, places, images)
+        self._insert(_keys(values, images), places)
 
     def _insert(self, keys: NDArray[np.int64], places: NDArray[np.int32]) -> None:
         """Keep the largest of what is kept and of `[c, m]` new ones."""
@@ -252,17 +281,36 @@ class Ranking:
         return np.take_along_axis(chosen, order, 1)
 
 
+def _hopeful(
+    hope: NDArray[np.bool_], values: NDArray[np.float32], places: Places, images: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], Places, NDArray[np.int64]]:
+    """Return only what there is hope for, `[c, m]`, filled up with minus infinity: of many images it is little."""
+    counts = hope.sum(1)
+    if 2 * counts.max() > hope.shape[1]:
+        return values, places, images
+    channels, taken = np.nonzero(hope)
+    slots = np.arange(len(channels)) - (counts.cumsum() - counts).repeat(counts)
+    shape = (len(hope), int(counts.max()))
+    best, where, whose = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.int64)
+    best[channels, slots] = values[channels, taken]
+    where[channels, slots] = places[channels, taken]
+    whose[channels, slots] = images[channels, taken]
+    return best, where, whose
+
+
 def _keys(values: NDArray[np.float32], images: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return numbers ordered as the values `[n, c, m]` are and, where they are equal, against the images `[n]`.
+    """Return numbers ordered as the values, `[c, m]`, are and, where they are equal, against the images.
 
     The bits of a float, read as a whole number, are in order but for those below zero, which run backwards.
     """
     bits = (values + np.float32(0)).view(np.int32)  # of the two zeros there is one left
     ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
-    keys = (ordered << 32) | (_LAST_IMAGE - images)[:, None, None]
+    keys = (ordered << 32) | (_LAST_IMAGE - images)
     return np.where(np.isfinite(values), keys, _NONE)
 
 
 def _values(keys: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the values; minus infinity for none."""
     ordered = (keys >> 32).astype(np.int32)
-    return (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(np.float32)
+    values = (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(np.float32)
+    return np.where(keys == _NONE, np.float32(-np.inf), values)

@@ -73,6 +73,18 @@ def test_a_state_that_was_saved_goes_on_as_if_nothing_happened(new):
     assert_same(resumed, fed(new, batches))
 
 
+def test_a_state_of_channel_statistics_stays_what_it_was():
+    batches = [made(seed, 5) for seed in range(3)]
+    seen = fed(lambda: ChannelStatistics([LAYER]), batches[:1])
+    state = seen.state()
+    resumed = [ChannelStatistics([LAYER]) for _ in range(2)]
+    for one in (seen, *resumed):
+        one.load(state)
+        one.update(batches[1][0], {"conv": [one.reduce("conv", batches[1][1])]})
+    for one in resumed:
+        assert_same(one, seen)
+
+
 @pytest.mark.parametrize("new", COLLECTORS)
 def test_its_size_does_not_grow_with_the_data(new):
     def size(collector):
@@ -128,6 +140,39 @@ def test_values_that_are_no_number_are_counted_and_left_out():
     assert seen.not_finite(LAYER).tolist() == [0, 2, 0]
     assert np.isfinite(seen.mean(LAYER)).all()
     assert np.isfinite(seen.highest(LAYER)).all()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_large_maps_are_counted_to_the_last_value(layout):
+    output = torch.randn(3, 3, 300, 400, generator=torch.Generator().manual_seed(0))  # more than one piece
+    output[0, 1] = -output[0, 1].abs()
+    output[1, 1], output[2, 1] = float("nan"), -1.0
+    batch = Batch(np.arange(3), np.full(3, -1), np.zeros((3, CLASSES), np.float32))
+    seen = fed(lambda: ChannelStatistics([LAYER]), [(batch, output.contiguous(memory_format=layout))])
+    every = output.double().movedim(1, 0).flatten(1)
+    for channel, values in enumerate(value[value.isfinite()] for value in every):
+        assert seen.not_finite(LAYER)[channel] == 360_000 - len(values)
+        assert seen.highest(LAYER)[channel] == values.max().item()
+        assert seen.active(LAYER)[channel] == (values > 0).double().mean().item()
+        assert seen.saturated(LAYER)[channel] == (values >= 1).double().mean().item()
+        np.testing.assert_allclose(seen.mean(LAYER)[channel], values.mean(), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(seen.variance(LAYER)[channel], values.var(correction=0), rtol=1e-5)
+
+
+def test_a_layer_that_runs_several_times_or_not_always_counts_each_time():
+    twice, once = Layer("a", "Conv2d", (3, 2, 2), 0, "a"), Layer("b", "Conv2d", (3, 2, 2), 0, "b")
+    seen = ChannelStatistics([twice, once])
+    outputs = [made(seed, 4) for seed in range(3)]
+    for (batch, output), others in zip(outputs, ([1, 2], [], [0, 1]), strict=True):
+        runs = [output, output + 1] if others else [output]
+        given = {"a": runs, "b": [outputs[number][1] for number in others[:1]]}
+        seen.update(batch, {tap: [seen.reduce(tap, one) for one in found] for tap, found in given.items()})
+    every = torch.cat([outputs[n][1] + more for n, more in ((0, 0), (0, 1), (1, 0), (2, 0), (2, 1))])
+    some = torch.cat([outputs[1][1], outputs[0][1]])
+    for layer, values in ((twice, every), (once, some)):
+        np.testing.assert_allclose(seen.mean(layer), values.mean((0, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(seen.variance(layer), values.var((0, 2, 3), correction=0), rtol=1e-5)
+        np.testing.assert_allclose(seen.highest(layer), values.amax((0, 2, 3)), rtol=1e-6)
 
 
 def test_a_batch_without_images_changes_no_count():

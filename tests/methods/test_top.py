@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from auditor.methods import top_activations
-from auditor.methods.top import Ranking, peaks
+from auditor.methods.top import Ranking, peaks, sharing
 
 
 def sorted_all(outputs, n):
@@ -87,7 +87,7 @@ def test_leaves_a_network_in_training_as_it_was():
 @pytest.mark.parametrize("value", [-0.0, 1e-42, -1e-42, 3.4e38, -3.4e38, 1.0])
 def test_every_finite_number_comes_back_as_it_was(value):
     ranking = Ranking(1)
-    ranking.add(np.full((1, 1, 1), value, np.float32), np.zeros((1, 1, 1), np.int32), 2**32 - 1)
+    ranking.add(np.full((1, 1, 1), value, np.float32), np.zeros((1, 1, 1), np.int32), np.array([2**32 - 1]))
     values, images, _ = ranking.best()
     assert values[0, 0] == np.float32(value)
     assert images[0, 0] == 2**32 - 1
@@ -97,7 +97,7 @@ def test_every_finite_number_comes_back_as_it_was(value):
 def test_the_order_is_that_of_the_numbers(values):
     ranking = Ranking(len(values))
     column = np.array(values, np.float32)[:, None, None]
-    ranking.add(column, np.zeros_like(column, np.int32), 0)
+    ranking.add(column, np.zeros_like(column, np.int32), np.arange(len(values)))
     found, images, _ = ranking.best()
     order = sorted(range(len(values)), key=lambda i: (-values[i], i))
     assert images[0].tolist() == order
@@ -109,6 +109,32 @@ def test_a_half_precision_output_is_ranked_too():
     found = peaks(output)
     assert found.values.dtype == torch.float32
     torch.testing.assert_close(found.values[:, :, 0], output.float().amax((2, 3)))
+
+
+def test_what_is_shared_is_of_that_output_only_and_no_longer_than_it_is_shared():
+    output, other = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    with sharing(output):
+        found = peaks(output)
+        assert peaks(output) is found
+        assert peaks(output, 2).values.shape == (2, 3, 2)
+        assert torch.equal(peaks(other).values, other.amax((2, 3))[:, :, None])
+    output.neg_()
+    assert torch.equal(peaks(output).values, output.amax((2, 3))[:, :, None])
+
+
+@given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 9))
+@settings(max_examples=30, deadline=None)
+def test_what_has_no_hope_to_be_kept_may_as_well_not_be_there(seed, each, count):
+    random = np.random.default_rng(seed)
+    values = -np.sort(-random.integers(-3, 9, (200, 4, each)).astype(np.float32), axis=2)
+    values[random.random(values.shape) < 0.05] = -np.inf
+    places = np.broadcast_to(np.arange(each, dtype=np.int32), values.shape)
+    at_once, one_by_one = Ranking(count, each), Ranking(count, each)
+    at_once.add(values, places, np.arange(200))
+    for image in range(200):
+        one_by_one.add(values[image : image + 1], places[image : image + 1], np.array([image]))
+    for one, other in zip(at_once.best(), one_by_one.best(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_maps_may_differ_in_size_from_batch_to_batch():
