@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,19 @@ if TYPE_CHECKING:
     from auditor.model.layers import LayerTable
     from auditor.model.network import Network
 
-Progress = AbstractContextManager["Callable[[int], None]"]
+
+class Advance(Protocol):
+    """Tells how much has been done since the last time, and in a few words how it stands."""
+
+    def __call__(self, done: int, note: str = "") -> None: ...
+
+
+Progress = AbstractContextManager[Advance]
 
 
 def unseen(total: int, unit: str) -> Progress:
     """Show nobody how far a check is."""
-    return nullcontext(lambda done: None)
+    return nullcontext(lambda done, note="": None)
 
 
 @dataclass(frozen=True, eq=False)

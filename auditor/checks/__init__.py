@@ -13,4 +13,5 @@ READING_ORDER = (
     "patches",
     "saliency",
     "occlusion",
+    "synthesis",
 )

@@ -13,37 +13,51 @@ if TYPE_CHECKING:
     from auditor.methods.averaged import integrated_gradients, smooth_grad
     from auditor.methods.calibration import calibration_of
     from auditor.methods.cam import Location, after_activation, enlarged, grad_cam, guided_grad_cam, last_maps
+    from auditor.methods.contributions import channel_contributions
     from auditor.methods.correlation import rank_correlation
+    from auditor.methods.course import Synthesis
     from auditor.methods.explanation import Explanation, explain
+    from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
+    from auditor.methods.jitter import Jitter
     from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
     from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
     from auditor.methods.occluder import How, Occluder
+    from auditor.methods.preset import NATURAL, SIMONYAN, Preset
     from auditor.methods.proportion import holm, majority, wilson
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
+    from auditor.methods.regularizers import squared_norm, total_variation
+    from auditor.methods.synthesis import synthesize
     from auditor.methods.targets import locate
     from auditor.methods.top import Top, top_activations
     from auditor.unit import Unit
 
 __all__ = [
+    "NATURAL",
+    "SIMONYAN",
     "Activations",
+    "Diversity",
     "Explanation",
     "Feature",
     "Freshness",
     "How",
+    "Jitter",
     "Location",
     "NoRectifier",
     "Occluder",
     "OcclusionMap",
+    "Preset",
     "RefinedMap",
+    "Synthesis",
     "Top",
     "Unit",
     "after_activation",
     "by_similarity",
     "calibration_of",
     "chance_pairs",
+    "channel_contributions",
     "coarser_than",
     "confirmed",
     "dead",
@@ -71,7 +85,10 @@ __all__ = [
     "refined_occlusion",
     "saliency",
     "smooth_grad",
+    "squared_norm",
+    "synthesize",
     "top_activations",
+    "total_variation",
     "variance_entropy",
     "wilson",
 ]
@@ -80,16 +97,23 @@ _HOMES = {
     "methods.averaged": ("integrated_gradients", "smooth_grad"),
     "methods.calibration": ("calibration_of",),
     "methods.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
+    "methods.contributions": ("channel_contributions",),
     "methods.correlation": ("rank_correlation",),
+    "methods.course": ("Synthesis",),
     "methods.explanation": ("Explanation", "explain"),
+    "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
+    "methods.jitter": ("Jitter",),
     "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
     "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
     "methods.occluder": ("How", "Occluder"),
+    "methods.preset": ("NATURAL", "SIMONYAN", "Preset"),
     "methods.proportion": ("holm", "majority", "wilson"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
+    "methods.regularizers": ("squared_norm", "total_variation"),
+    "methods.synthesis": ("synthesize",),
     "methods.targets": ("locate",),
     "methods.top": ("Top", "top_activations"),
     "unit": ("Unit",),

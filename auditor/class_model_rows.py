@@ -1,0 +1,117 @@
+"""One row of pictures for a class: the images that were made for it, how they came about, and what is like them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor import methods, pictures
+from auditor.collectors import TopActivations
+from auditor.data.image import decode
+from auditor.patch_rows import Patch, patches_of
+from auditor.results import Gallery, Item
+
+if TYPE_CHECKING:
+    from auditor.class_models import ClassModel, Made
+    from auditor.context import Context
+    from auditor.methods import Preset
+    from auditor.model.layers import Layer
+
+_SIDE = 224
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The patches of the data that excite a channel most, which speaks loudest for a class model."""
+
+    channel: int
+    patches: Sequence[Patch]
+
+
+def row(context: Context, model: ClassModel, best: TopActivations | None, *, role: str, patches: int) -> Gallery:
+    """Show what was made for a class.
+
+    Args:
+        best: The best patches of a layer, where they were looked for.
+        role: Why the class is shown.
+        patches: How many patches are shown.
+    """
+    name = context.classes[model.target]
+    found = _nearest(context, model, best, patches) if best else None
+    items = (*_images(context, model), _course(model, name), *(_patches(context, found, name) if found else ()))
+    surest = model.best
+    told = f"{context.classes[surest.predicted]} at {surest.probabilities[surest.predicted]:.1%}"
+    near = ""
+    if best and found:
+        layer = best.layers[0].name
+        near = (
+            f" Last: the patches of the data that excite channel {found.channel} of {layer} most, which adds most to "
+            "the score of the natural image."
+        )
+    return Gallery(f"{name}: {role}" if role else name, f"The network's own answer is {told}.{near}", items)
+
+
+def told(preset: Preset) -> str:
+    """Return a way of ascent in a few words."""
+    if preset.spectrum:
+        return f"natural: {preset.steps} steps of Adam at {preset.step_size:g}, total variation at {preset.variation:g}"
+    return f"Simonyan: {preset.steps} steps of {preset.step_size:g}, λ {preset.l2:g}"
+
+
+def _images(context: Context, model: ClassModel) -> Iterator[Item]:
+    yield _item(context, model, model.plain, "Simonyan")
+    for number, one in enumerate(model.natural, start=1):
+        yield _item(context, model, one, f"natural {number}" if len(model.natural) > 1 else "natural")
+    if len(model.natural) > 1:
+        mean = np.mean([one.pixels.astype(np.float64) for one in model.natural], axis=0).round().astype(np.uint8)
+        about = f"Mean of {len(model.natural)} images made for {context.classes[model.target]}."
+        yield Item(pictures.photo(mean, _SIDE), "mean of these", alt=about)
+
+
+def _item(context: Context, model: ClassModel, one: Made, way: str) -> Item:
+    answer, target = context.classes[one.predicted], context.classes[model.target]
+    share = one.probability(model.target)
+    label = f"{way}: p {share:.3f}" + ("" if one.predicted == model.target else f", taken for {answer}")
+    label += f" ({one.note})" if one.note else ""
+    variation = methods.total_variation(one.image[None]).item()
+    alt = (
+        f"Image made for {target} ({told(one.preset)}): score {one.score:.3g}, probability {share:.3f}; norm "
+        f"{one.image.norm().item():.3g}, total variation {variation:.3g}, {one.outside:.0%} of its values beyond "
+        "black and white."
+    )
+    return Item(pictures.photo(one.pixels, _SIDE), label, one.score, alt=alt)
+
+
+def _course(model: ClassModel, name: str) -> Item:
+    natural = {f"natural {n}": one for n, one in enumerate(model.natural, start=1)}
+    ways = {"Simonyan": model.plain, **(natural if len(natural) > 1 else {"natural": model.natural[0]})}
+    drawn = pictures.courses({way: one.course for way, one in ways.items()}, xlabel="step", ylabel="score")
+    ends = ", ".join(f"{way} from {one.course[0]:.3g} to {one.score:.3g}" for way, one in ways.items())
+    return Item(drawn, "score by step", alt=f"Course of the score of {name}: {ends}.")
+
+
+def _nearest(context: Context, model: ClassModel, best: TopActivations, count: int) -> Nearest | None:
+    layer, image = best.layers[0], model.natural[0].image[None]
+    shares = methods.channel_contributions(context.network, image, model.target, layer.tap)[0].cpu().numpy()
+    for channel in np.argsort(-shares, kind="stable")[:8].tolist():
+        if shares[channel] > 0 and (found := _of(context, best, layer, channel)):
+            return Nearest(channel, found[:count])
+    return None
+
+
+def _of(context: Context, best: TopActivations, layer: Layer, channel: int) -> list[Patch]:
+    field = context.network.receptive_field(layer.tap)
+    return patches_of(best.best(layer), channel, field, context.network.input_shape[1:])
+
+
+def _patches(context: Context, found: Nearest, name: str) -> Iterator[Item]:
+    for patch in found.patches:
+        file, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
+        image = decode(context.data.listing.files[patch.image])
+        box = context.preprocess.box_in_original(image.size, patch.box)
+        truth = context.classes[label] if label is not None else "no class"
+        alt = f"Patch of {file} that excites channel {found.channel}, the strongest of the image made for {name}."
+        yield Item(pictures.stacked([pictures.part(image, box, _SIDE)], _SIDE), truth, patch.value, file, alt)

@@ -1,0 +1,193 @@
+"""Images made for a class, in two ways, and what the network says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor import methods
+from auditor.collectors.predictions import softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from auditor.context import Advance, Context
+    from auditor.methods import Diversity, Preset, Synthesis
+    from auditor.methods.ascent import Progress
+
+_OTHER_PACES = (0.1, 10.0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Made:
+    """One image that was made for a class.
+
+    Attributes:
+        preset: How.
+        image: What the network was given, `[c, h, w]`.
+        pixels: The same as a picture, cut off at black and white, `[h, w, 3]`.
+        course: The score before each step, and at the end.
+        probabilities: What the network says of the finished image, `[k]`.
+        outside: The share of its values that no photograph can have.
+        note: Why it stopped, or that it never moved.
+    """
+
+    preset: Preset
+    image: Tensor
+    pixels: NDArray[np.uint8]
+    course: NDArray[np.float32]
+    score: float
+    probabilities: NDArray[np.float64]
+    outside: float
+    note: str
+
+    @property
+    def predicted(self) -> int:
+        return int(self.probabilities.argmax())
+
+    def probability(self, target: int) -> float:
+        return float(self.probabilities[target])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ClassModel:
+    """All that was made for a class.
+
+    Attributes:
+        plain: By the ascent of Simonyan et al.; of several step sizes the one that got farthest.
+        natural: By that of Olah et al., one or several that differ.
+    """
+
+    target: int
+    plain: Made
+    natural: tuple[Made, ...]
+
+    @property
+    def best(self) -> Made:
+        """The one that the network takes for its class most surely."""
+        return max((self.plain, *self.natural), key=lambda one: np.nan_to_num(one.probability(self.target)))
+
+    def reached(self, limit: float) -> bool:
+        """Whether an image is predicted as its class with this probability."""
+        return self.best.predicted == self.target and self.best.probability(self.target) >= limit
+
+    @property
+    def moved(self) -> bool:
+        """Whether any image changed the score at all."""
+        return any(np.nanmax(one.course) > np.nanmin(one.course) for one in (self.plain, *self.natural))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Maker:
+    """Makes images for classes of a network.
+
+    Attributes:
+        plain, natural: The two ways.
+        copies: Images of each class in the natural way.
+        diversity: What it costs these to be alike.
+        enough: An image with a lower probability is tried again with other step sizes.
+    """
+
+    context: Context
+    plain: Preset
+    natural: Preset
+    copies: int
+    diversity: Diversity | None
+    enough: float
+
+    def make(self, targets: Sequence[int]) -> Iterator[ClassModel]:
+        """Make images for these classes, as many together as is fast."""
+        together = 4 if self.context.network.device.type == "cpu" else self.context.batch_size
+        total = (self.plain.steps + self.natural.steps * self.copies) * len(targets)
+        with self.context.working(total, "steps") as advance:
+            for start in range(0, len(targets), together):
+                yield from self._together(targets[start : start + together], advance)
+
+    def _together(self, targets: Sequence[int], advance: Advance) -> Iterator[ClassModel]:
+        def progress(count: int, scores: Tensor) -> None:
+            advance(count, f"score {scores.max().item():.3g}")
+
+        first, natural = self._plain(targets, progress), self._natural(targets, progress)
+        plain = [self._again(target, made) for target, made in zip(targets, first, strict=True)]
+        for place, target in enumerate(targets):
+            own = tuple(natural[place * self.copies : (place + 1) * self.copies])
+            yield ClassModel(target, plain[place], own)
+
+    def _plain(self, targets: Sequence[int], progress: Progress | None = None, *, pace: float = 1.0) -> list[Made]:
+        preset = replace(self.plain, step_size=pace * self.plain.step_size)
+        network = _InHalves(self.context)
+        found = methods.synthesize(
+            network, list(targets), shape=self.context.network.input_shape, preset=preset, progress=progress
+        )
+        return self._looked_at(preset, found, network.images(found.images))
+
+    def _again(self, target: int, made: Made) -> Made:
+        """Return what got farthest of several step sizes: none fits all networks."""
+        if made.probability(target) >= self.enough:
+            return made
+        tries = [made, *(self._plain([target], pace=pace)[0] for pace in _OTHER_PACES)]
+        return max(tries, key=lambda one: one.probability(target))
+
+    def _natural(self, targets: Sequence[int], progress: Progress) -> list[Made]:
+        found = methods.synthesize(
+            self.context.network,
+            list(targets),
+            shape=self.context.network.input_shape,
+            preset=self.natural,
+            bounds=_bounds(self.context),
+            copies=self.copies,
+            diversity=self.diversity,
+            seed=self.context.seed,
+            progress=progress,
+        )
+        return self._looked_at(self.natural, found, found.images)
+
+    def _looked_at(self, preset: Preset, found: Synthesis, images: Tensor) -> list[Made]:
+        import torch
+
+        with torch.no_grad():
+            probabilities = softmax(self.context.network.scores(images).cpu().numpy())
+        low, high = (bound.to(images)[:, None, None] for bound in _bounds(self.context))
+        outside = ((images < low) | (images > high)).float().mean((1, 2, 3)).tolist()
+        pixels = self.context.preprocess.pixels(images)
+        return [
+            Made(
+                preset,
+                images[i],
+                pixels[i],
+                found.course[i].cpu().numpy(),
+                found.scores[i].item(),
+                probabilities[i],
+                outside[i],
+                found.notes[i],
+            )
+            for i in range(len(images))
+        ]
+
+
+class _InHalves:
+    """The network, given images in units of half the range of a pixel, whatever its preprocessing makes of that."""
+
+    def __init__(self, context: Context) -> None:
+        self.module = context.network.module
+        self._scores = context.network.scores
+        low, high = _bounds(context)
+        self._half = ((high - low) / 2)[:, None, None].to(context.network.device)
+
+    def images(self, values: Tensor) -> Tensor:
+        return values * self._half
+
+    def __call__(self, values: Tensor) -> Tensor:
+        return self._scores(self.images(values))
+
+
+def _bounds(context: Context) -> tuple[Tensor, Tensor]:
+    """Return what black and full intensity of each channel become."""
+    import torch
+
+    mean, std = (torch.tensor(values) for values in (context.preprocess.mean, context.preprocess.std))
+    return -mean / std, (context.preprocess.scale - mean) / std
