@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,17 +17,8 @@ if TYPE_CHECKING:
     from auditor.class_models import ClassModel, Made
     from auditor.context import Context
     from auditor.methods import Preset
-    from auditor.model.layers import Layer
 
 _SIDE = 224
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """The patches of the data that excite a channel most, which speaks loudest for a class model."""
-
-    channel: int
-    patches: Sequence[Patch]
 
 
 def row(context: Context, model: ClassModel, best: TopActivations | None, *, role: str, patches: int) -> Gallery:
@@ -39,19 +29,14 @@ def row(context: Context, model: ClassModel, best: TopActivations | None, *, rol
         role: Why the class is shown.
         patches: How many patches are shown.
     """
-    name = context.classes[model.target]
-    found = _nearest(context, model, best, patches) if best else None
-    items = (*_images(context, model), _course(model, name), *(_patches(context, found, name) if found else ()))
-    surest = model.best
-    told = f"{context.classes[surest.predicted]} at {surest.probabilities[surest.predicted]:.1%}"
-    near = ""
-    if best and found:
-        layer = best.layers[0].name
-        near = (
-            f" Last: the patches of the data that excite channel {found.channel} of {layer} most, which adds most to "
-            "the score of the natural image."
-        )
-    return Gallery(f"{name}: {role}" if role else name, f"The network's own answer is {told}.{near}", items)
+    name, surest = context.classes[model.target], model.best
+    near = _nearest(context, model, best, patches) if best else []
+    items = (*_images(context, model), _course(model, name), *(_patch(context, *one, name) for one in near))
+    answer = f"{context.classes[surest.predicted]} at {surest.probabilities[surest.predicted]:.1%}"
+    said = [f"{told(model.plain.preset)}; {told(model.natural[0].preset)}.", f"The network's own answer is {answer}."]
+    if best and near:
+        said.append(f"Last: where the data excite the same channels of {best.layers[0].name} as the natural image.")
+    return Gallery(f"{name}: {role}" if role else name, " ".join(said), items)
 
 
 def told(preset: Preset) -> str:
@@ -93,25 +78,33 @@ def _course(model: ClassModel, name: str) -> Item:
     return Item(drawn, "score by step", alt=f"Course of the score of {name}: {ends}.")
 
 
-def _nearest(context: Context, model: ClassModel, best: TopActivations, count: int) -> Nearest | None:
+def _nearest(context: Context, model: ClassModel, best: TopActivations, count: int) -> list[tuple[Patch, float]]:
+    """Return the patches that excite the channels most which make the score of a class model, and how far they do.
+
+    A patch counts by what a channel adds to the score, times its share of the most that the data excite the channel;
+    an image is shown where it excites the channel that speaks loudest for it.
+    """
     layer, image = best.layers[0], model.natural[0].image[None]
-    shares = methods.channel_contributions(context.network, image, model.target, layer.tap)[0].cpu().numpy()
-    for channel in np.argsort(-shares, kind="stable")[:8].tolist():
-        if shares[channel] > 0 and (found := _of(context, best, layer, channel)):
-            return Nearest(channel, found[:count])
-    return None
+    shares = methods.channel_contributions(context.network, image, model.target, layer.tap)[0].cpu().numpy().clip(0)
+    found = best.best(layer)
+    peaks = np.where(found.images >= 0, found.values, 0).clip(0)
+    weights = shares[:, None] * peaks / np.maximum(peaks[:, :1], np.finfo(np.float32).tiny)
+    if not weights.any():
+        return []
+    sums = np.bincount(found.images[weights > 0], weights[weights > 0])
+    field, size = context.network.receptive_field(layer.tap), context.network.input_shape[1:]
+    chosen = []
+    for index in [place for place in np.argsort(-sums, kind="stable")[:count].tolist() if sums[place] > 0]:
+        channel = int(np.where(found.images == index, weights, 0).max(1).argmax())
+        places = [patch for patch in patches_of(found, channel, field, size) if patch.image == index]
+        chosen += [(patch, float(sums[index] / shares.sum())) for patch in places[:1]]
+    return chosen
 
 
-def _of(context: Context, best: TopActivations, layer: Layer, channel: int) -> list[Patch]:
-    field = context.network.receptive_field(layer.tap)
-    return patches_of(best.best(layer), channel, field, context.network.input_shape[1:])
-
-
-def _patches(context: Context, found: Nearest, name: str) -> Iterator[Item]:
-    for patch in found.patches:
-        file, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
-        image = decode(context.data.listing.files[patch.image])
-        box = context.preprocess.box_in_original(image.size, patch.box)
-        truth = context.classes[label] if label is not None else "no class"
-        alt = f"Patch of {file} that excites channel {found.channel}, the strongest of the image made for {name}."
-        yield Item(pictures.stacked([pictures.part(image, box, _SIDE)], _SIDE), truth, patch.value, file, alt)
+def _patch(context: Context, patch: Patch, likeness: float, name: str) -> Item:
+    file, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
+    image = decode(context.data.listing.files[patch.image])
+    part = pictures.part(image, context.preprocess.box_in_original(image.size, patch.box), _SIDE)
+    truth = context.classes[label] if label is not None else "no class"
+    alt = f"Patch of {file}: of what makes the score of the image made for {name} it excites {likeness:.0%}."
+    return Item(pictures.stacked([part], _SIDE), truth, likeness, file, alt)

@@ -124,8 +124,8 @@ def random() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def result_of(check: str, checkpoint: Path, data: Path, options: dict[str, Any], **settings: Any) -> Result:
+def result_of(check: str, checkpoint: Path, data: Path | None, options: dict[str, Any], **settings: Any) -> Result:
     """Run one check and return what it found."""
-    asked = Settings(checkpoint, str(data), options={check: options}, checks=(check,), **settings)
+    asked = Settings(checkpoint, data and str(data), options={check: options}, checks=(check,), **settings)
     (found,) = run(asked, Plugins(checks={check: plugins.load().checks[check]}), Silent()).audit.results
     return found

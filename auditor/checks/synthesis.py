@@ -41,7 +41,7 @@ def synthesis(
     natural_steps: Count = 80,
     copies: Count = 1,
     diversity: Amount = 1.0,
-    patches: Count = 3,
+    patches: Count = 2,
     probability_warn: Share = 0.5,
 ) -> Steps:
     """What does the network take for each class, when nothing but its own score draws the picture?

@@ -92,7 +92,7 @@ def _made(ascent: Ascent, copies: int, batch_size: int | None, progress: Progres
     size = batch_size or (_ON_CPU if on_cpu else _ELSEWHERE)
     if ascent.diversity:  # the copies of a target see each other, and nobody else
         size = copies * max(1, size // copies)
-    if on_cpu and count > 1 and not ascent.same_alone(min(size, count)):
+    if on_cpu and min(size, count) > 1 and not ascent.same_alone(min(size, count)):
         size = copies if ascent.diversity else 1
     for part in ascent.parts(size):
         yield part.run(progress) if on_cpu else part.run_among(size, progress)

@@ -23,6 +23,12 @@ def test_a_photograph_keeps_its_proportions_when_resized():
     assert opened(pictures.photo(data.chelsea(), size=150)).size == (150, 100)
 
 
+@pytest.mark.parametrize("side", [8, 224, 300])
+def test_a_photograph_as_fine_as_noise_can_be_written(side):
+    noise = np.random.default_rng(0).integers(0, 2, (side, side, 3), np.uint8) * 255
+    assert opened(pictures.photo(noise)).size == (side, side)
+
+
 def test_tiles_stand_row_by_row_with_a_gap_between_them():
     images = np.stack([np.full((2, 2, 3), value, np.uint8) for value in (10, 20, 30)])
     grid = np.asarray(opened(pictures.tiles(images, columns=2)).convert("RGB"))[..., 0]
