@@ -16,20 +16,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor import __version__, assignments, configfile, plugins, wording
+from auditor import __version__, assignments, comparison, configfile, plugins, wording
 from auditor.config import FORMATS, Settings, known, load
 from auditor.configfile import File
 from auditor.errors import AuditorError, OutputError, UsageError
-from auditor.flags import ACCOUNT, COLOR, COMPUTING, DATA, FILES, NETWORK, OUTPUT, RENDERING, SELECTION, VERBOSE, flags
+from auditor.flags import (
+    ACCOUNT,
+    BASELINE,
+    COLOR,
+    COMPARISON,
+    COMPUTING,
+    DATA,
+    FILES,
+    NETWORK,
+    OUTPUT,
+    RENDERING,
+    SELECTION,
+    VERBOSE,
+    flags,
+)
 from auditor.plugins import Plugins
 from auditor.report.folder import staged
 from auditor.results import Exit
 from auditor.selection import selected
 
 if TYPE_CHECKING:
+    from auditor.comparison import Source
     from auditor.processes import Processes
+    from auditor.results import Audit
+    from auditor.runner import Run
 
-_QUICK = ("html", "json", "junit")  # what is still written when somebody does not want to wait for the PDF
+_QUICK = tuple(name for name in FORMATS if name != "pdf")  # what is written for somebody who won't wait any more
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -81,14 +98,14 @@ def program() -> None:
 
 @program.command()
 @CHECKPOINT
-@flags(DATA, NETWORK, SELECTION, COMPUTING, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
+@flags(DATA, NETWORK, SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def run(checkpoint: Path, **given: Any) -> int:
     """Audit CHECKPOINT and write a report."""
     return _audit(checkpoint, given, _file(given["config"]))
 
 
 @program.command()
-@flags(SELECTION, COMPUTING, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
+@flags(SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def demo(**given: Any) -> int:
     """Audit EfficientNet-Lite0 on photographs that Python packages ship.
 
@@ -110,6 +127,8 @@ def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: 
     from auditor import catalogue
 
     found = plugins.load((*_file(config).plugins, *plugin))
+    if name:
+        found = replace(found, checks={**comparison.DECLARED, **found.checks})
     click.echo(catalogue.description(found, known("check", name, found.checks)) if name else catalogue.overview(found))
 
 
@@ -128,13 +147,49 @@ def inspect(checkpoint: Path, **given: Any) -> None:
 @FOLDER
 @flags(RENDERING, FILES, VERBOSE)
 def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
-    """Make the HTML and the PDF of the audit in DIR again, without its network."""
+    """Make the pages and the summary of the audit in DIR again, without its network."""
     from auditor import report
 
     found = plugins.load((*_file(config).plugins, *plugin))
-    settings = load(folder, {"format": "html,pdf"} | _table(given), checks=found.checks, formats=_formats(found))
+    asked = {"format": "html,pdf,summary"} | _table(given)
+    settings = load(folder, asked, checks=found.checks, formats=_formats(found))
     files = report.render(folder, formats=settings.formats, templates=_templates(settings, found), extra=found.formats)
     click.echo("\n".join(str(path) for path in files.values()))
+
+
+@program.command()
+@click.argument("before", metavar="A", type=click.Path(path_type=Path))
+@click.argument("after", metavar="B", type=click.Path(path_type=Path))
+@flags(COMPARISON, FILES, VERBOSE, COLOR)
+def compare(before: Path, after: Path, **given: Any) -> int:
+    """Compare the audit B with the audit A: folders of reports, or their audit.json.
+
+    Exit code 1 where a finding that fails is new or worse, or a rule of the comparison was made to fail.
+    """
+    from auditor import report
+    from auditor.comparison import Pair
+    from auditor.terminal import Terminal
+
+    if given["format"] and not given["out"]:
+        raise UsageError("--format asks for files; say where with --out DIR")
+    asked = {"format": "html,pdf,json", **{key: value for key, value in given.items() if value is not None}}
+    settings, found = _understood(after, asked, _file(given["config"]))
+    pair = Pair(comparison.read(before), comparison.read(after))
+    out = settings.folder if given["out"] else None
+    if out:
+        _refuse_overwriting(out, (before, after))
+        _refuse_unwritable(out)
+    options = settings.options.get("baseline", {})
+    done = comparison.compared(pair, options, settings.levels, strict=settings.strict)
+    terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
+    code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
+    try:
+        if out:
+            looks = _templates(settings, found)
+            files = report.write(done, out, formats=settings.formats, templates=looks, extra=found.formats)
+    finally:
+        terminal.compared(done, code, files)
+    return code
 
 
 @program.command()
@@ -153,7 +208,9 @@ def templates(export: Path, **_: Any) -> None:
 
 def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     settings, found = _understood(checkpoint, given, file)
-    selected(found.checks, settings)
+    chosen = selected(found.checks, settings)
+    baseline = comparison.read(settings.baseline) if settings.baseline else None
+    comparison.resolved(settings, chosen, baseline)  # refused now rather than once torch is loaded
     _refuse_report_among_images(settings)
     _refuse_unwritable(settings.folder)
     from auditor import runner
@@ -162,19 +219,40 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     with joined() as processes:
         settings = replace(settings, device=processes.device(settings.device))
         if processes.first:
-            return _audit_and_report(settings, found, given, processes)
+            return _audit_and_report(settings, found, given, processes, baseline)
         runner.assist(settings, found, processes)
         return Exit.OK
 
 
-def _audit_and_report(settings: Settings, found: Plugins, given: Mapping[str, Any], processes: Processes) -> int:
+def _audit_and_report(
+    settings: Settings, found: Plugins, given: Mapping[str, Any], processes: Processes, baseline: Source | None
+) -> int:
     templates = _templates(settings, found)
-    from auditor import report, runner
+    from auditor import runner
     from auditor.terminal import Terminal
+    from auditor.workflow import Workflow
 
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
-    done = runner.run(settings, found, terminal, processes)
+    workflow = Workflow(terminal.line)
+    with workflow.stopped():
+        done = runner.run(settings, found, terminal, processes, baseline=baseline)
+        audit, files, broken = _written(done, settings, found, templates)
+        code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
+        terminal.finished(audit, code, files)
+    if trouble := workflow.finished(audit):
+        click.echo(f"warning: {wording.printable(trouble)}", err=True)
+    if broken:
+        raise broken
+    return code
+
+
+def _written(
+    done: Run, settings: Settings, found: Plugins, templates: Sequence[Path]
+) -> tuple[Audit, Mapping[str, Path], AuditorError | None]:
+    """Return the audit as it was written, the files, and why not all of them are there."""
+    from auditor import report
+
     write = partial(
         report.write,
         folder=settings.folder,
@@ -182,23 +260,25 @@ def _audit_and_report(settings: Settings, found: Plugins, given: Mapping[str, An
         arrays=done.arrays if settings.save_arrays else None,
         extra=found.formats,
     )
-    audit, files = done.audit, {}
     try:
-        files = write(audit, formats=settings.formats)
-    except AuditorError:
-        terminal.finished(audit, Exit.USAGE, {})
-        raise
+        return done.audit, write(done.audit, formats=settings.formats), None
+    except AuditorError as error:
+        return done.audit, {}, error
     except KeyboardInterrupt:
-        audit = replace(audit, interrupted=True)
-        files = write(audit, formats=[name for name in settings.formats if name in _QUICK])
-    code = audit.exit_code(strict=settings.strict)
-    terminal.finished(audit, code, files)
-    return code
+        audit = replace(done.audit, interrupted=True)
+        return audit, write(audit, formats=[name for name in settings.formats if name in _QUICK]), None
 
 
 def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:
     found = plugins.load((*file.plugins, *given["plugin"]))
-    return load(checkpoint, _table(given), file=file, checks=found.checks, formats=_formats(found)), found
+    return load(
+        checkpoint,
+        _table(given),
+        file=file,
+        checks=found.checks,
+        beside=comparison.DECLARED,
+        formats=_formats(found),
+    ), found
 
 
 def _table(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,6 +313,14 @@ def _refuse_report_among_images(settings: Settings) -> None:
             f"the report would lie in {settings.folder}, among the images of {settings.data}, and be read as some "
             "the next time; choose another folder with --out"
         )
+
+
+def _refuse_overwriting(out: Path, reports: Sequence[Path]) -> None:
+    """Refuse to write a comparison over one of the audits that it compares."""
+    for path in reports:
+        folder = path if path.is_dir() else path.parent
+        if out.resolve() == folder.resolve():
+            raise OutputError(f"{out} holds one of the audits that are compared; choose another folder with --out")
 
 
 def _refuse_unwritable(folder: Path) -> None:

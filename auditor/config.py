@@ -10,17 +10,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from auditor import options
 from auditor.configfile import File, parsed, shown, told_by, underscored
-from auditor.errors import UsageError, did_you_mean
+from auditor.errors import PluginError, UsageError, did_you_mean
+from auditor.limits import is_relative, relative, rule_of
 from auditor.options import Range
 
 if TYPE_CHECKING:
     from auditor.check import Check
 
-FORMATS = ("html", "pdf", "json", "junit")
+DEFAULT_FORMATS = ("html", "pdf", "json", "junit", "summary")
+FORMATS = (*DEFAULT_FORMATS, "sarif")
 SCHEME = r"[a-z][a-z0-9+.-]+"  # the word before the colon in `--data scheme:rest`
 
 Positive = Annotated[int, Range(1)]
@@ -43,8 +46,9 @@ class Settings:
         expression: The `-k` expression over the names of checks.
         checks: Names of checks to run; empty for all.
         maxfail: End the run after so many checks that failed or broke; 0 for never.
-        options: Chosen options by check, coerced.
+        options: Chosen options by check, coerced; of a limit relative to the baseline what it says.
         levels: A verdict by rule, in place of the rule's own `warn` or `fail`.
+        baseline: An earlier audit to compare with: its folder or its `audit.json`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
         cache: Keep the place in the sweep, so that a run that was killed goes on there.
         durations: How many of the slowest checks the terminal lists.
@@ -68,8 +72,9 @@ class Settings:
     maxfail: Whole = 0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
+    baseline: Path | None = None
     out: Path | None = None
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     save_arrays: bool = False
     cache: bool = True
     strict: bool = False
@@ -90,20 +95,25 @@ def load(
     *,
     file: File | None = None,
     checks: Mapping[str, Check],
+    beside: Mapping[str, Check] = MappingProxyType({}),
     formats: Iterable[str] = FORMATS,
 ) -> Settings:
     """Return the settings that a configuration file, and the flags over it, ask for.
 
     `flags` hold values by key, as `[tool.auditor]` would; None and () are not given. The checks
-    and formats that there are say which names are known.
+    and formats that there are say which names are known; what stands `beside` the checks takes
+    options and levels as they do.
 
     Raises:
         UsageError: A name that nobody knows, or a value of a wrong type or out of range.
+        PluginError: A check has the name of what stands beside the checks.
     """
+    if taken := [name for name in checks if name in beside]:
+        raise PluginError(f"a check is called {taken[0]!r}, which is taken: [checks.{taken[0]}] is of auditor itself")
     file = file or File()
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
-    written = _Table(file.table, file.path, checks, tuple(formats)).settings()
-    flagged = _Table(given, None, checks, tuple(formats)).settings()
+    written = _Table(file.table, file.path, checks, {**beside, **checks}, tuple(formats)).settings()
+    flagged = _Table(given, None, checks, {**beside, **checks}, tuple(formats)).settings()
     return Settings(Path(checkpoint), **_merged(written, flagged))
 
 
@@ -151,6 +161,7 @@ class _Table:
     entries: Mapping[str, Any]
     path: Path | None
     checks: Mapping[str, Check]
+    declared: Mapping[str, Check]
     formats: tuple[str, ...]
 
     def settings(self) -> dict[str, Any]:
@@ -223,8 +234,8 @@ class _Table:
         return {name: self._options(name, table) for name, table in underscored(_mapping("checks", value)).items()}
 
     def _options(self, name: str, table: Any) -> dict[str, Any]:
-        check = self.checks[known("check", name, self.checks)]
-        return {o: check.coerce(o, v) for o, v in underscored(_mapping(f"checks.{name}", table)).items()}
+        check = self.declared[known("check", name, self.declared)]
+        return {o: _option(check, o, v) for o, v in underscored(_mapping(f"checks.{name}", table)).items()}
 
     def _levels(self, value: Any) -> dict[str, str]:
         levels = _mapping("levels", value)
@@ -232,10 +243,10 @@ class _Table:
 
     def _rule(self, name: str) -> str:
         """Return the name of a rule; a check that documents none may have any under its own name."""
-        owner = self.checks.get(name.partition(".")[0])
+        owner = self.declared.get(name.partition(".")[0])
         if owner is not None and not owner.rules and "." in name:
             return name
-        return known("rule", name, [rule for check in self.checks.values() for rule in check.rules])
+        return known("rule", name, [rule for check in self.declared.values() for rule in check.rules])
 
     def _preprocess(self, value: Any) -> Mapping[str, Any] | str:
         if isinstance(value, Mapping):
@@ -247,6 +258,17 @@ class _Table:
         table = parsed(path)
         with told_by(path):
             return _preprocess(_mapping("preprocess", table.get("preprocess", table)))
+
+
+def _option(check: Check, option: str, value: object) -> object:
+    """Return an option's value, or what it says where it is a limit relative to the baseline."""
+    try:
+        return check.coerce(option, value)
+    except UsageError:
+        if option not in check.options or not is_relative(value):
+            raise
+        rule_of(check.name, option, check.rules)
+        return relative(f"{check.name}.{option}", str(value))
 
 
 def _preprocess(table: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from auditor.results import Evidence, Figure, Finding, Gallery, Item, Table, Verdict
@@ -43,6 +44,15 @@ def measured(finding: Finding) -> Finding:
     if value is None or not math.isnan(value) or finding.verdict in (Verdict.FAIL, Verdict.ERROR):
         return finding
     return replace(finding, verdict=Verdict.ERROR, message=f"{finding.message} (its value is no number)")
+
+
+def levelled(piece: Evidence, levels: Mapping[str, str]) -> Evidence:
+    """Return a piece of evidence; a finding that warns or fails with the verdict that its rule has in `levels`."""
+    if not isinstance(piece, Finding) or piece.rule not in levels:
+        return piece
+    if piece.verdict not in (Verdict.WARN, Verdict.FAIL):
+        return piece
+    return replace(piece, verdict=Verdict[levels[piece.rule].upper()])
 
 
 def _texts(piece: object, *names: str) -> None:

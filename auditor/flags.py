@@ -32,6 +32,11 @@ def _told(context: click.Context, _: click.Parameter, verbose: bool) -> bool:
     return verbose
 
 
+_OPTION = click.option(
+    "-o", "o", multiple=True, metavar="CHECK.OPTION=VALUE", help="Set an option of a check; repeatable."
+)
+_STRICT = _switch("strict", "Let a warning cost exit code 1 too.")
+
 FILES = (
     click.option(
         "--config", type=click.Path(path_type=Path), metavar="FILE", help="Read this instead of auditor.toml."
@@ -61,10 +66,17 @@ DATA = (
 SELECTION = (
     click.option("-k", "k", metavar="EXPR", help="Run the checks whose names match, as in 'filters or not sal'."),
     click.option("--check", multiple=True, metavar="NAME", help="Run this check; repeatable."),
-    click.option("-o", "o", multiple=True, metavar="CHECK.OPTION=VALUE", help="Set an option of a check; repeatable."),
+    _OPTION,
     click.option("-x", "x", is_flag=True, default=None, help="End at the first check that fails or breaks."),
     click.option("--maxfail", metavar="N", help="End after N of them."),
-    _switch("strict", "Let a warning cost exit code 1 too."),
+    _STRICT,
+)
+BASELINE = (
+    click.option(
+        "--baseline",
+        metavar="PATH",
+        help="Compare with an earlier report: a folder or audit.json. Limits may then be 'baseline - 0.01'.",
+    ),
 )
 COMPUTING = (
     click.option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps."),
@@ -77,16 +89,28 @@ COMPUTING = (
     _switch("cache", "Go on where a run of the same audit was killed in its pass over the data."),
 )
 RENDERING = (
-    click.option("--format", metavar="NAMES", help="Some of html,pdf,json,junit, or a plugin's, with commas between."),
+    click.option(
+        "--format",
+        metavar="NAMES",
+        help="Some of html,pdf,json,junit,summary,sarif, or a plugin's, with commas between; all but sarif if absent.",
+    ),
     click.option("--templates", metavar="DIR", help="Templates that stand before the built-in ones."),
 )
 OUTPUT = (
     click.option("--out", metavar="DIR", help="Where the report goes; reports/NAME if absent."),
     _switch("save-arrays", "Keep the numbers behind the pictures too."),
 )
-ACCOUNT = (
-    click.option("--durations", metavar="N", help="List the N slowest checks."),
-    click.option("-q", "--quiet", is_flag=True, help="Show warnings, failures and the last line."),
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Show warnings, failures and the last line.")
+ACCOUNT = (click.option("--durations", metavar="N", help="List the N slowest checks."), _QUIET)
+COMPARISON = (
+    click.option("--out", metavar="DIR", help="Write the comparison there too."),
+    click.option(
+        "--format", metavar="NAMES", help="What is written: some of html,pdf,json,junit; the first three if absent."
+    ),
+    click.option("--templates", metavar="DIR", help="Templates that stand before the built-in ones."),
+    _OPTION,
+    _STRICT,
+    _QUIET,
 )
 VERBOSE = (click.option("-v", "--verbose", is_flag=True, callback=_told, help="Show every finding, and tracebacks."),)
 COLOR = (click.option("--no-color", is_flag=True, help="Show no colours, as with NO_COLOR."),)

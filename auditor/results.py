@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Verdict(IntEnum):
@@ -160,6 +160,7 @@ class Result:
     Attributes:
         guide: How to read the evidence, in two or three sentences.
         source: The papers that the check rests on.
+        rules: When which of its rules warns or fails, by the rule's name.
         seconds: The time that the check itself took, without the shared sweep.
     """
 
@@ -169,6 +170,7 @@ class Result:
     seconds: float = 0.0
     guide: str = ""
     source: str = ""
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -259,6 +261,37 @@ class Provenance:
     notes: tuple[str, ...] = ()
 
 
+class Answer(NamedTuple):
+    """What the network answered to one image.
+
+    Attributes:
+        file: Its name, relative to the data.
+        digest: The beginning of its contents' SHA-256, so that it is known again.
+        label: Its class, as a place in the list of classes; None where it is not known.
+        answer: The answer, likewise; None where the scores are no numbers.
+        confidence: The probability of the answer, 0 to 1.
+    """
+
+    file: str
+    digest: str
+    label: int | None
+    answer: int | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is kept, and not shown, so that a later audit can be compared with this one.
+
+    Attributes:
+        answers: By image; () where no check looked at all images.
+        silent: By name of a layer that a rectifier follows: its channels that were above zero on no image.
+    """
+
+    answers: tuple[Answer, ...] = ()
+    silent: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
 class Exit(IntEnum):
     """The exit codes of the command line."""
 
@@ -277,12 +310,16 @@ class Audit:
     Attributes:
         interrupted: Somebody ended the run (Ctrl-C) before it was done.
         not_run: The selected checks that had no turn, because of that, `-x` or `--maxfail`.
+        recorded: What a later audit is compared with.
+        comparison: It holds nothing but the comparison of two audits.
     """
 
     provenance: Provenance
     results: tuple[Result, ...]
     interrupted: bool = False
     not_run: tuple[str, ...] = ()
+    recorded: Recorded = field(default_factory=Recorded)
+    comparison: bool = False
 
     @property
     def complete(self) -> bool:

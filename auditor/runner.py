@@ -17,20 +17,23 @@ from typing import Any, Protocol
 
 import torch
 
-from auditor import config
+from auditor import comparison, config
 from auditor.assembly import assemble
 from auditor.bookmark import Bookmark
 from auditor.check import Check
 from auditor.collection import Collection, Job, Loading, sendable, told
 from auditor.collectors import Collector, Readability
+from auditor.collectors.answers import Answers
+from auditor.comparison import Pair, Source
 from auditor.config import Settings
-from auditor.context import Context
+from auditor.context import Context, Progress, unseen
 from auditor.errors import DataError
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
 from auditor.processes import Processes
 from auditor.provenance import provenance
-from auditor.results import Audit, Provenance, Result, Verdict
+from auditor.recording import recorded
+from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
 from auditor.selection import selected
 from auditor.trial import Trial
 
@@ -50,7 +53,7 @@ class Observer(Protocol):
 
     def checking(self, check: Check) -> None: ...
 
-    def working(self, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+    def working(self, total: int, unit: str) -> Progress:
         """Show how far the check is that has its turn."""
         ...
 
@@ -75,8 +78,8 @@ class Silent:
 
     def checking(self, check: Check) -> None: ...
 
-    def working(self, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
-        return nullcontext(lambda done: None)
+    def working(self, total: int, unit: str) -> Progress:
+        return unseen(total, unit)
 
     def checked(self, result: Result) -> None: ...
 
@@ -99,14 +102,24 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     if data is not None:
         asked["data"] = str(data)
     asked.setdefault("workers", 0)  # processes would start the caller's script again
-    return run(config.load(Path(checkpoint), asked, checks=plugins.checks), plugins, Silent()).audit
+    chosen = config.load(Path(checkpoint), asked, checks=plugins.checks, beside=comparison.DECLARED)
+    baseline = comparison.read(chosen.baseline) if chosen.baseline else None
+    return run(chosen, plugins, Silent(), baseline=baseline).audit
 
 
-def run(settings: Settings, plugins: Plugins, observer: Observer, processes: Processes = _ALONE) -> Run:
+def run(
+    settings: Settings,
+    plugins: Plugins,
+    observer: Observer,
+    processes: Processes = _ALONE,
+    *,
+    baseline: Source | None = None,
+) -> Run:
     """Audit a checkpoint.
 
     Args:
         processes: Those that help with the pass over the data; each of them has to `assist`.
+        baseline: An earlier audit to compare with.
 
     Raises:
         AuditorError: The input can't be used, or no check is selected. A check that fails, breaks
@@ -114,15 +127,36 @@ def run(settings: Settings, plugins: Plugins, observer: Observer, processes: Pro
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     checks = selected(plugins.checks, settings)
+    settings, relative = comparison.resolved(settings, checks, baseline)
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     context = replace(context, working=observer.working)
     observer.begun(provenance(context, settings, started), checks)
-    turns = trials(checks, context, settings)
+    turns = trials(checks, context, settings, keep_arrays=settings.save_arrays or bool(baseline and baseline.arrays))
     course = _Course(context, settings, observer, turns, processes, notes=_own_changes(turns[0].snapshot))
     course.run()
-    about = provenance(context, settings, started, unreadable=course.readability.unreadable, notes=course.notes)
-    found = Audit(about, course.results, course.interrupted, course.not_run)
-    return Run(found, {t.check.name: t.arrays for t in course.trials if t.arrays})
+    notes = (*relative, *course.notes)
+    about = provenance(context, settings, started, unreadable=course.readability.unreadable, notes=notes)
+    kept = recorded(context, course.answers, course.filled.values()) if course.filled else Recorded()
+    found = Audit(about, course.results, course.interrupted, course.not_run, kept)
+    done = Run(found, {t.check.name: t.arrays for t in course.trials if t.arrays})
+    return replace(done, audit=_compared(done, baseline, settings, observer)) if baseline else done
+
+
+def _compared(done: Run, baseline: Source, settings: Settings, observer: Observer) -> Audit:
+    """Return the audit with the comparison as its last section; a comparison that breaks costs only itself."""
+    audit, check = done.audit, comparison.DECLARED["baseline"]
+    about = replace(audit.provenance, settings={**audit.provenance.settings, "baseline": baseline.told})
+    if audit.interrupted:
+        return replace(audit, provenance=about, not_run=(*audit.not_run, check.name))
+    observer.checking(check)
+    pair = Pair(baseline, Source(audit, str(settings.folder), done.arrays))
+    try:
+        result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
+    except Exception as error:
+        told = Finding(f"{check.name}.error", Verdict.ERROR, f"{type(error).__name__}: {error}")
+        result = Result(check.name, check.question, (told,))
+    observer.checked(result)
+    return replace(audit, provenance=about, results=(*audit.results, result))
 
 
 def assist(settings: Settings, plugins: Plugins, processes: Processes) -> None:
@@ -141,11 +175,10 @@ def assist(settings: Settings, plugins: Plugins, processes: Processes) -> None:
         collection.bookmark.remove()
 
 
-def trials(checks: Sequence[Check], context: Context, settings: Settings) -> list[Trial]:
+def trials(checks: Sequence[Check], context: Context, settings: Settings, *, keep_arrays: bool = False) -> list[Trial]:
     """Return each check with its options; they share one memory of what the network is like."""
     snapshot = Snapshot(context.network.module, context.network.run_once)
-    kept = settings.save_arrays
-    return [Trial(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=kept) for c in checks]
+    return [Trial(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays) for c in checks]
 
 
 def _own_changes(snapshot: Snapshot) -> list[str]:
@@ -175,6 +208,8 @@ class _Course:
     processes: Processes = _ALONE
     ended: dict[str, Result] = field(default_factory=dict)
     readability: Readability = field(default_factory=Readability)
+    answers: Answers = field(default_factory=Answers)
+    filled: Mapping[Key, Collector] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     _shared: bool = False
@@ -234,15 +269,18 @@ class _Course:
             return {}
         collectors: dict[Key, Collector] = {c.key: c for trial in waiting for c in trial.wanted}
         self.readability = collectors.setdefault(Readability.key, self.readability)  # type: ignore[assignment]
+        collectors[Answers.key] = self.answers
         try:
             broken = self._collect(list(collectors.values()))
         except Exception as error:
-            self.readability = Readability()  # what it holds is not the whole
+            self.readability, self.answers = Readability(), Answers()  # what they hold is not the whole
             return dict.fromkeys(collectors, error)
         finally:
             self._put_back_after_sweep()
         if not self.readability.read:
             raise DataError(f"none of the {len(self.context.data)} files in {self.settings.data} is a readable image")
+        self.filled = {key: collector for key, collector in collectors.items() if key not in broken}
+        self.answers = self.answers if Answers.key in self.filled else Answers()
         return collectors | broken
 
     def _collect(self, collectors: Sequence[Collector]) -> dict[Key, Exception]:

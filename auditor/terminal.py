@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as Grid
 from rich.text import Text
 
 from auditor.check import Check
-from auditor.results import Audit, Exit, Finding, Provenance, Result, Verdict
+from auditor.context import Advance
+from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
 from auditor.wording import printable
 
 _STYLES = {
@@ -35,6 +38,7 @@ _COUNTED = {
     Verdict.INFO: "informed",
     Verdict.SKIP: "skipped",
 }
+_ROWS = 12  # of a table
 _ENDED = {
     Exit.INTERRUPTED: "interrupted: the report holds what was done",
     Exit.NOTHING: "no check could run",
@@ -77,29 +81,30 @@ class Terminal:
             yield seen
         self._swept(images, time.perf_counter() - begun)
 
-    def working(self, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+    def working(self, total: int, unit: str) -> AbstractContextManager[Advance]:
         return self._progress(self._check, total, unit)
 
     @contextmanager
-    def _progress(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def _progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
         if self._quiet or not self._err.is_terminal:
-            yield lambda done: None
+            yield lambda done, note="": None
             return
         columns = (
             TextColumn("[dim]{task.description}[/]"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[rate]}, left[/]"),
+            TextColumn("[dim]{task.fields[told]}, left[/]"),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._err, transient=True) as progress:
             begun = time.perf_counter()
-            task = progress.add_task(escape(what), total=total, rate="")
+            task = progress.add_task(escape(what), total=total, told="")
 
-            def seen(done: int) -> None:
+            def seen(done: int, note: str = "") -> None:
                 progress.advance(task, done)
                 rate = progress.tasks[0].completed / (time.perf_counter() - begun)
-                progress.update(task, rate=f"{rate:.0f} {unit}/s")
+                told = [f"{rate:.0f} {unit}/s", *([escape(note)] if note else [])]
+                progress.update(task, told=", ".join(told))
 
             yield seen
 
@@ -124,6 +129,10 @@ class Terminal:
         line.append(f"  {_tally(result)}")
         self._out.print(line, soft_wrap=True)
 
+    def line(self, text: str) -> None:
+        """Print a line for a program that reads along, also when quiet."""
+        self._out.print(Text(text), soft_wrap=True)
+
     def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
         """Show the findings, the summary line, and where the files lie."""
         if not self._quiet:
@@ -134,6 +143,30 @@ class Terminal:
         if not self._quiet:
             for name, path in files.items():
                 self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
+
+    def compared(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
+        """Show the comparison of two audits: its tables, its findings, the summary line, and where the files lie."""
+        if not self._quiet:
+            for table in [piece for result in audit.results for piece in result.evidence if isinstance(piece, Table)]:
+                self._table(table)
+        self._findings(audit)
+        self._summary(audit, exit_code)
+        if not self._quiet:
+            for name, path in files.items():
+                self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
+
+    def _table(self, table: Table) -> None:
+        """Show the first rows of a table."""
+        shown = None if self._verbose else _ROWS
+        grid = Grid(title=Text(table.title, "bold"), title_justify="left", box=SIMPLE, pad_edge=False, title_style="")
+        numeric = [not any(map(str.isalpha, "".join(_cell(row[i]) for row in table.rows))) for i in _places(table)]
+        for name, number in zip(table.columns, numeric, strict=True):
+            grid.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+        for row in table.rows[:shown]:
+            grid.add_row(*(Text(printable(_cell(cell))) for cell in row))
+        self._out.print(grid)
+        if len(table.rows) > len(grid.rows):
+            self._out.print(f"[dim]{len(table.rows) - len(grid.rows)} more rows: -v, or a report with --out DIR[/]\n")
 
     def _findings(self, audit: Audit) -> None:
         shown = [f for f in audit.findings if self._verbose or f.verdict >= Verdict.WARN or f.verdict is Verdict.SKIP]
@@ -205,6 +238,14 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
         yield "data", "none: checks that need images are skipped"
     yield "preprocess", f"{about.preprocess.get('source') or 'as configured'}"
     yield "checks", ", ".join(check.name for check in checks)
+
+
+def _places(table: Table) -> range:
+    return range(len(table.columns))
+
+
+def _cell(cell: object) -> str:
+    return "" if cell is None else str(cell)
 
 
 def _tally(result: Result) -> str:

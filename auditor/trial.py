@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from auditor.check import Check, Steps
 from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
-from auditor.evidence import measured, refuse_malformed
+from auditor.evidence import levelled, measured, refuse_malformed
 from auditor.model.preserve import Snapshot
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
 from auditor.surroundings import surroundings
@@ -57,9 +57,10 @@ class Trial:
 
     def result(self, levels: Mapping[str, str]) -> Result:
         """Return what was found; `levels` replaces the verdict of rules that warn or fail."""
-        evidence = tuple(_levelled(e, levels) for e in self.evidence)
+        evidence = tuple(levelled(e, levels) for e in self.evidence)
         check = self.check
-        return Result(check.name, check.question, evidence, round(self.seconds, 3), check.guide, check.source)
+        told = check.guide, check.source, check.rules
+        return Result(check.name, check.question, evidence, round(self.seconds, 3), *told)
 
     def _start(self) -> None:
         self._steps = self.check(self.context, **self.options)
@@ -142,14 +143,6 @@ class Trial:
 
     def _note(self, rule: str, verdict: Verdict, message: str, detail: str = "") -> None:
         self.evidence.append(Finding(f"{self.check.name}.{rule}", verdict, message, detail=detail))
-
-
-def _levelled(evidence: Evidence, levels: Mapping[str, str]) -> Evidence:
-    if not isinstance(evidence, Finding) or evidence.rule not in levels:
-        return evidence
-    if evidence.verdict not in (Verdict.WARN, Verdict.FAIL):
-        return evidence
-    return replace(evidence, verdict=Verdict[levels[evidence.rule].upper()])
 
 
 def _described(error: BaseException) -> str:

@@ -171,7 +171,7 @@ def test_audits_a_checkpoint_of_every_kind(auditor, here, photos, file, write, f
 def test_writes_every_file_of_the_contract(auditor, tiny, photos):
     auditor(*tiny, "--data", photos, "--check", "saliency", "--save-arrays")
     written = {path.name for path in Path("reports/net").iterdir()}
-    assert written == {"report.html", "report.pdf", "audit.json", "junit.xml", "evidence", "arrays"}
+    assert written == {"report.html", "report.pdf", "audit.json", "junit.xml", "summary.md", "evidence", "arrays"}
     assert [path.name for path in Path("reports/net/arrays").iterdir()] == ["saliency.safetensors"]
 
 
@@ -403,3 +403,59 @@ def test_names_what_of_the_file_belongs_to_a_loss(auditor, here, photos):
     (result,) = json.loads((here / "loss" / "audit.json").read_text())["results"]
     left = [f for f in result["evidence"] if f.get("rule") == "checkpoint.unexpected" and f["verdict"] == "info"]
     assert [f["detail"] for f in left] == ["criterion.weight"]
+
+
+@pytest.fixture
+def step(here, monkeypatch):
+    """Run as a step of GitHub Actions, and return the file for its summary."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here / "step.md"))
+    return here / "step.md"
+
+
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_a_step_of_github_actions_is_told_what_was_found(auditor, tiny, here, step, quiet):
+    code, out, err = auditor(*tiny, "-k", "warns or fails", "--format", "json,summary", *quiet)
+    lines = out.splitlines()
+    assert (code, err) == (1, "")
+    assert lines[0].startswith("::stop-commands::")
+    assert lines[-3:] == [
+        f"::{lines[0].removeprefix('::stop-commands::')}::",
+        "::error title=fails.ends::The fails ends.",
+        "::warning title=warns.ends::The warns ends.",
+    ]
+    assert step.read_text() == (here / "reports/net/summary.md").read_text()
+
+
+def test_a_summary_that_github_can_not_have_costs_neither_the_report_nor_the_verdict(auditor, tiny, step, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step.parent / "nowhere" / "step.md"))
+    code, out, err = auditor(*tiny, "--check", "passes", "--format", "json")
+    assert code == 0
+    assert err.startswith("warning: can't append the summary to ")
+    assert err.count("\n") == 1
+    assert out.splitlines()[-1].startswith("::warning title=auditor::can't append")
+    assert record()["verdict"] == "pass"
+
+
+def test_a_step_is_told_what_was_found_also_where_a_format_breaks(auditor, tiny, here, step):
+    (here / "torn.py").write_text(INTERRUPTED.replace("KeyboardInterrupt", 'RuntimeError("no ink")'))
+    code, out, err = auditor(*tiny, "--check", "fails", "-p", "torn", "--format", "json,slow")
+    assert code == 4
+    assert "error: the report format 'slow' broke" in err
+    assert out.splitlines()[-1] == "::error title=fails.ends::The fails ends."
+    assert step.read_text().startswith("## Fail: net.pt")
+
+
+def test_writes_sarif_with_the_rules_of_the_checks_and_no_path(auditor, tiny, here):
+    auditor(*tiny, "-k", "warns or breaks or checkpoint", "--format", "sarif")
+    text = (here / "reports/net/report.sarif").read_text()
+    (run,) = json.loads(text)["runs"]
+    rules = {rule["id"]: rule["shortDescription"]["text"] for rule in run["tool"]["driver"]["rules"]}
+    assert {"warns.ends", "breaks.error", "checkpoint.missing"} <= rules.keys()
+    assert rules["warns.ends"] == "always."
+    assert [result["ruleId"] for result in run["results"]] == ["breaks.error", "warns.ends"]
+    assert str(here) not in text
+    text = (here / "reports/net/report.sarif").read_bytes()
+    assert main(["render", "reports/net", "--format", "sarif,summary"]) == 0
+    assert (here / "reports/net/report.sarif").read_bytes() == text
+    assert (here / "reports/net/summary.md").exists()

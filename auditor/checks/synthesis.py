@@ -42,7 +42,7 @@ def synthesis(
     copies: Count = 1,
     diversity: Amount = 1.0,
     patches: Count = 2,
-    probability_warn: Share = 0.5,
+    unreached_warn: Share = 0.5,
 ) -> Steps:
     """What does the network take for each class, when nothing but its own score draws the picture?
 
@@ -64,7 +64,7 @@ def synthesis(
             mean is shown.
         diversity: what it costs several images of a class to be alike.
         patches: how many patches of the data are shown beside them.
-        probability_warn: probability of its own class under which an image warns.
+        unreached_warn: probability of its own class under which an image warns.
     Rules:
         synthesis.unreached: classes for which no image was found, in either way and with three step sizes, that is
             predicted as the class with a probability of 0.5 or more; a warning (heuristic).
@@ -86,14 +86,14 @@ def synthesis(
         replace(methods.NATURAL, steps=natural_steps),
         copies,
         methods.Diversity(diversity, last[0].tap) if last and copies > 1 and diversity else None,
-        probability_warn,
+        unreached_warn,
     )
     models: list[ClassModel] = []
     for model in maker.make(list(roles)):
         models.append(model)
         yield row(context, model, best, role=roles[model.target], patches=patches)
         yield Arrays(_arrays(context, model))
-    yield from _unreached(context, models, probability_warn)
+    yield from _unreached(context, models, unreached_warn)
     yield _flat(context, models)
     yield _table(context, models)
 

@@ -48,7 +48,7 @@ class Listing:
     def fingerprint(self) -> str:
         """SHA-256 over the names, the labels and the contents of all files."""
         total = hashlib.sha256(json.dumps(self.folders).encode())
-        for entry in zip(self.names, self.labels, self._digests, strict=True):
+        for entry in zip(self.names, self.labels, self.digests, strict=True):
             total.update(json.dumps(entry).encode() + b"\n")
         return total.hexdigest()
 
@@ -56,10 +56,11 @@ class Listing:
     def duplicates(self) -> frozenset[int]:
         """Files, as places in the listing, with the contents of one that comes before."""
         first: dict[str, int] = {}
-        return frozenset(i for i, digest in enumerate(self._digests) if digest and first.setdefault(digest, i) != i)
+        return frozenset(i for i, digest in enumerate(self.digests) if digest and first.setdefault(digest, i) != i)
 
     @cached_property
-    def _digests(self) -> tuple[str, ...]:
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of the contents by file; empty for one that can't be read."""
         return tuple(_digests(self.files))
 
 

@@ -15,8 +15,17 @@ from auditor.results import Audit
 
 __all__ = ["read", "render", "write"]
 
-FILES = {"html": "report.html", "pdf": "report.pdf", "json": record.NAME, "junit": "junit.xml"}
+FILES = {
+    "html": "report.html",
+    "pdf": "report.pdf",
+    "json": record.NAME,
+    "junit": "junit.xml",
+    "summary": "summary.md",
+    "sarif": "report.sarif",
+}
 """The built-in formats and what they write. The record is written in any case."""
+
+_FROM_TEMPLATES = ("html", "pdf")
 
 Format = Callable[[Audit, Path], Any]
 
@@ -59,7 +68,7 @@ def write(
 def render(
     folder: Path,
     *,
-    formats: Sequence[str] = ("html", "pdf"),
+    formats: Sequence[str] = ("html", "pdf", "summary"),
     templates: Sequence[Path] = (),
     extra: Mapping[str, Format] | None = None,
 ) -> dict[str, Path]:
@@ -92,7 +101,7 @@ def _built_in(name: str, templates: Sequence[Path]) -> Format:
 
     def save(audit: Audit, stage: Path) -> None:
         module = import_module(f"auditor.report.{name}")
-        module.save(audit, stage) if name == "junit" else module.save(audit, stage, templates)
+        module.save(audit, stage, *([templates] if name in _FROM_TEMPLATES else []))
 
     return save
 

@@ -12,7 +12,6 @@ from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdic
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _NUMBER = re.compile(r"[-−+]?[0-9][0-9,.]*(e[-−+]?[0-9]+)? ?%?")
-_LONGEST_ADVICE = 400
 _STRIPS = 10
 
 
@@ -160,8 +159,7 @@ class Blocks:
                 return self.table(piece)
 
     def finding(self, check: str, finding: Finding) -> FindingBlock:
-        detail = finding.detail.strip()
-        short = len(detail) <= _LONGEST_ADVICE and detail.count("\n") < 3
+        advice = wording.advice(finding)
         return FindingBlock(
             badge=Badge.of(finding.verdict),
             check=check,
@@ -172,8 +170,8 @@ class Blocks:
             limit=wording.measured(finding.limit, finding.unit),
             n="" if finding.n is None else f"{finding.n:,}",
             interval=wording.interval(finding.interval, finding.unit),
-            advice=detail if short else "",
-            detail="" if short else self._cut(detail),
+            advice=advice,
+            detail="" if advice else self._cut(finding.detail.strip()),
         )
 
     def table(self, table: Table) -> TableBlock:

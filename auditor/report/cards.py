@@ -33,7 +33,7 @@ class Card:
 
 def overview(audit: Audit) -> tuple[Card, ...]:
     """Return the cards of the first screen."""
-    return _network(audit), _data(audit)
+    return _network(audit), _data(audit), *_baseline(audit)
 
 
 def imprint(audit: Audit) -> tuple[Fact, ...]:
@@ -99,6 +99,19 @@ def _network(audit: Audit) -> Card:
     if checkpoint.trusted:
         facts.append(Fact("Trusted", "its pickle was allowed to run code (--trust-checkpoint)", "warn"))
     return Card("Network", checkpoint.name, _present(facts))
+
+
+def _baseline(audit: Audit) -> tuple[Card, ...]:
+    """Return the earlier audit that this one was compared with, if it was."""
+    told = audit.provenance.settings.get("baseline")
+    if not isinstance(told, Mapping):
+        return ()
+    facts = [
+        Fact("Checkpoint", _text(told.get("checkpoint"))),
+        Fact("Started", wording.date(_text(told.get("started")))),
+        Fact("SHA-256", f"{_text(told.get('sha256'))[:16]}…", "code"),
+    ]
+    return (Card("Baseline", _text(told.get("report")), _present(facts)),)
 
 
 def _data(audit: Audit) -> Card:

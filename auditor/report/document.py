@@ -27,6 +27,8 @@ def document(audit: Audit, shelf: evidence.Shelf) -> dict[str, Any]:
         "not_run": audit.not_run,
         "provenance": _provenance_document(audit.provenance),
         "results": [_result_document(result, shelf) for result in audit.results],
+        "comparison": audit.comparison,
+        "recorded": {"silent": audit.recorded.silent, "answers": audit.recorded.answers},
     }
     return encoded(whole)  # type: ignore[no-any-return]
 
@@ -55,6 +57,7 @@ def _result_document(result: Result, shelf: evidence.Shelf) -> dict[str, Any]:
         "seconds": result.seconds,
         "guide": result.guide,
         "source": result.source,
+        "rules": result.rules,
         "evidence": [_evidence_document(result.check, piece, shelf) for piece in result.evidence],
     }
 

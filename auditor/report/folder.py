@@ -11,7 +11,7 @@ from pathlib import Path
 from auditor.errors import OutputError
 
 RECORD = "audit.json"
-NAMES = ("report.html", "report.pdf", "junit.xml", "evidence", "arrays", RECORD)
+NAMES = ("report.html", "report.pdf", "junit.xml", "summary.md", "report.sarif", "evidence", "arrays", RECORD)
 """What an audit writes. Nothing else in the folder is ever touched."""
 
 

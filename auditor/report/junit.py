@@ -1,7 +1,8 @@
 """`junit.xml`: one suite a check, one case a finding; failures, errors and skips kept apart.
 
-Valid by the schema that Jenkins reads; that has properties for suites only, so those of a case
-stand in its suite under the name of the case, and once more as text beside the case.
+Valid by `junit-10.xsd`, the schema of Jenkins' xUnit plugin. That has properties for suites only,
+as the one of Ant has, so those of a case stand in its suite under the name of the case, and once
+more as text in the case.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from auditor.report import wording
+from auditor.report import deciding, wording
 from auditor.results import Audit, Finding, Result, Verdict
 
 NAME = "junit.xml"
@@ -25,7 +26,7 @@ _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 def save(audit: Audit, folder: Path) -> None:
     """Write `junit.xml`; under `--strict` a warning is a failure."""
-    strict = bool(audit.provenance.settings.get("strict"))
+    strict = deciding.is_strict(audit)
     root = ElementTree.Element("testsuites", name="auditor")
     for result in audit.results:
         root.append(_suite(result, audit.provenance.started, strict))
@@ -56,13 +57,13 @@ def _suite(result: Result, started: str, strict: bool) -> ElementTree.Element:
 
 def _case(result: Result, name: str, finding: Finding, seconds: float, strict: bool) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname=_legal(result.check), name=_legal(name), time=f"{seconds:.3f}")
+    numbers = [f"{what}: {value}" for what, value in _numbers(finding).items()]
     verdict = Verdict.FAIL if strict and finding.verdict is Verdict.WARN else finding.verdict
     if verdict in _ELEMENTS:
         told = ElementTree.SubElement(
             case, _ELEMENTS[verdict], type=_legal(finding.rule), message=_legal(finding.message)
         )
-        told.text = _legal(finding.detail)
-    numbers = [f"{what}: {value}" for what, value in _numbers(finding).items()]
+        told.text = _legal("\n".join([*numbers, finding.detail]).strip())
     out = ElementTree.SubElement(case, "system-out")
     out.text = _legal("\n".join([f"{finding.verdict}: {finding.message}", *numbers]))
     return case

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from auditor.report import cards, wording
+from auditor.report import cards, deciding, wording
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
@@ -61,6 +61,7 @@ class Page:
         repeated: Pictures that stand at more than one place, so that a page can store them once.
     """
 
+    kind: str
     title: str
     network: str
     data: str
@@ -89,9 +90,10 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
     blocks = Blocks(medium, album)
     sections = tuple(_section(number, result, blocks, medium) for number, result in enumerate(audit.results, start=1))
     facts = audit.provenance
-    deciding = _deciding(audit, blocks)
+    decided = tuple(blocks.finding(check, finding) for check, finding in deciding.deciding(audit))
     return Page(
-        title=facts.checkpoint.name,
+        kind="Comparison of two audits" if audit.comparison else "Audit of a trained image classifier",
+        title=_title(audit),
         network=facts.architecture.name,
         data=facts.data.name or plural(facts.data.images, "image"),
         date=wording.date(facts.started),
@@ -101,11 +103,11 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         badge=Badge.of(audit.verdict),
         headline=wording.headline(audit),
         counts=_counts(audit),
-        banners=_banners(audit),
+        banners=deciding.banners(audit),
         notes=facts.notes,
-        deciding_title=_deciding_title(audit.verdict),
-        deciding=deciding[:_MOST_DECIDING],
-        more_deciding=_more_deciding(len(deciding) - _MOST_DECIDING),
+        deciding_title=deciding.title(audit.verdict),
+        deciding=decided[:_MOST_DECIDING],
+        more_deciding=_more_deciding(len(decided) - _MOST_DECIDING),
         cards=cards.overview(audit),
         sections=sections,
         not_run=audit.not_run,
@@ -113,6 +115,15 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         tables=tuple(blocks.table(table) for table in cards.tables(audit)),
         repeated=album.repeated,
     )
+
+
+def _title(audit: Audit) -> str:
+    """Return the name of the checkpoint; of a comparison the names of both, or where their reports lie."""
+    now, baseline = audit.provenance.checkpoint.name, audit.provenance.settings.get("baseline")
+    if not audit.comparison or not isinstance(baseline, Mapping):
+        return now
+    before = str(baseline.get("checkpoint", ""))
+    return f"{now} against {before}" if before != now else f"{now} against an earlier one"
 
 
 def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Section:
@@ -140,20 +151,6 @@ def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[Fi
     return tuple(blocks.finding(check, finding) for finding in findings)
 
 
-def _deciding(audit: Audit, blocks: Blocks) -> tuple[FindingBlock, ...]:
-    """Return what made the verdict: all that failed or broke, or where nothing did, all that warned."""
-    least = Verdict.FAIL if audit.verdict >= Verdict.FAIL else Verdict.WARN
-    found = [(result.check, finding) for result in audit.results for finding in wording.findings(result)]
-    chosen = sorted((pair for pair in found if pair[1].verdict >= least), key=lambda pair: -pair[1].verdict)
-    return tuple(blocks.finding(check, finding) for check, finding in chosen)
-
-
-def _deciding_title(verdict: Verdict) -> str:
-    if verdict >= Verdict.FAIL:
-        return "What decided it"
-    return "Worth a look" if verdict is Verdict.WARN else "Findings"
-
-
 def _more_deciding(count: int) -> str:
     return f"{plural(count, 'more finding')} of this kind: see the sections below." if count > 0 else ""
 
@@ -167,14 +164,3 @@ def _counts(audit: Audit) -> tuple[Count, ...]:
         for verdict in wording.VERDICTS
         if verdict in found
     )
-
-
-def _banners(audit: Audit) -> tuple[str, ...]:
-    left = (
-        f"{plural(len(audit.not_run), 'selected check')} had no turn: {', '.join(audit.not_run)}."
-        if audit.not_run
-        else ""
-    )
-    if audit.interrupted:
-        return (f"This audit was interrupted before it was done. {left}".strip(),)
-    return (f"This audit ended early. {left}",) if left else ()

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from auditor.errors import OutputError
 from auditor.report import evidence
 from auditor.report.document import SCHEMA, document
 from auditor.report.node import Malformed, Node, number, plain
 from auditor.results import (
+    Answer,
     ArchitectureFacts,
     Audit,
     CheckpointFacts,
@@ -27,6 +29,7 @@ from auditor.results import (
     Item,
     LayerFacts,
     Provenance,
+    Recorded,
     Result,
     Scale,
     Table,
@@ -35,6 +38,8 @@ from auditor.results import (
 
 NAME = "audit.json"
 
+_LARGEST = 2**30  # bytes
+
 Load = Callable[[str], bytes]
 Cell = str | float | int | bool | None
 
@@ -42,12 +47,21 @@ Cell = str | float | int | bool | None
 def save(audit: Audit, folder: Path) -> None:
     """Write the pictures and then `audit.json`."""
     shelf = evidence.Shelf()
-    text = json.dumps(document(audit, shelf), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    text = _text(document(audit, shelf))
     for path, image in shelf.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(image)
     # a file name that is no valid Unicode gets through as an escape, which JSON reads back
     (folder / NAME).write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _text(whole: dict[str, Any]) -> str:
+    """Return the document as JSON, the answers one image a line: so one sees which changed."""
+    answers = whole["recorded"].pop("answers")
+    text = json.dumps({**whole, "recorded": None}, ensure_ascii=False, allow_nan=False, indent=1)
+    recorded = json.dumps(whole["recorded"], ensure_ascii=False)
+    lines = ",\n".join(json.dumps(answer, ensure_ascii=False, allow_nan=False) for answer in answers)
+    return text.removesuffix("null\n}") + f'{recorded[:-1]}, "answers": [\n{lines}\n]}}\n}}\n'
 
 
 def read(folder: Path) -> Audit:
@@ -56,16 +70,40 @@ def read(folder: Path) -> Audit:
     Raises:
         OutputError: There is no report, or it is damaged, or of a schema that this version can't read.
     """
+    if not (folder / NAME).is_file():
+        raise OutputError(f"{folder} is no report: it has no readable {NAME}")
+    return _read(folder / NAME, lambda path: evidence.load(folder, path))
+
+
+def read_numbers(path: Path) -> Audit:
+    """Return an audit without its pictures, which need not be there: of a folder, or of a file of any name.
+
+    Raises:
+        OutputError: There is none, or it is damaged, too large, or of a schema that this version can't read.
+    """
+    file = path / NAME if path.is_dir() else path
+    if not file.exists():
+        raise OutputError(
+            f"{path} is no report: it has no {NAME}"
+            if path.is_dir()
+            else f"{path} does not exist; give a report's folder or its {NAME}"
+        )
+    return _read(file, lambda path: b"")
+
+
+def _read(file: Path, load: Load) -> Audit:
     try:
-        found = json.loads((folder / NAME).read_bytes())
-    except OSError:
-        raise OutputError(f"{folder} is no report: it has no readable {NAME}") from None
+        if file.stat().st_size > _LARGEST:
+            raise OutputError(f"{file} is larger than any audit: {file.stat().st_size / 1e9:.1f} GB")
+        found = json.loads(file.read_bytes())
+    except OSError as error:
+        raise OutputError(f"{file} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise OutputError(f"{folder / NAME} is damaged: {error}") from None
+        raise OutputError(f"{file} is damaged: {error}") from None
     try:
-        return _audit(Node.of(found, ""), lambda path: evidence.load(folder, path))
+        return _audit(Node.of(found, ""), load)
     except Malformed as error:
-        raise OutputError(f"{folder / NAME} can't be read: {error}") from None
+        raise OutputError(f"{file} can't be read: {error}") from None
 
 
 def _audit(node: Node, load: Load) -> Audit:
@@ -77,7 +115,32 @@ def _audit(node: Node, load: Load) -> Audit:
         tuple(_result(result, load) for result in node.each("results")),
         interrupted=node.flag("interrupted", False),
         not_run=node.texts("not_run", []),
+        recorded=_recorded(node),
+        comparison=node.flag("comparison", False),
     )
+
+
+def _recorded(node: Node) -> Recorded:
+    if node.fields.get("recorded") is None:
+        return Recorded()
+    recorded, classes = node.inside("recorded"), len(node.inside("provenance").inside("data").texts("classes"))
+    layers = recorded.inside("silent") if recorded.fields.get("silent") else Node({})
+    answers = tuple(
+        _answer(row, f"{recorded.at('answers')}[{i}]", classes) for i, row in enumerate(recorded.items("answers", []))
+    )
+    return Recorded(answers, {name: layers.wholes(name) for name in layers.fields})
+
+
+def _answer(row: object, place: str, classes: int) -> Answer:
+    if not isinstance(row, list) or len(row) < len(Answer._fields):
+        raise Malformed(f"{place} is no row of file, digest, label, answer and confidence")
+    file, digest, label, answer, confidence = row[: len(Answer._fields)]
+    if not isinstance(file, str) or not isinstance(digest, str):
+        raise Malformed(f"{place} does not begin with two texts")
+    for which in (label, answer):
+        if which is not None and not (type(which) is int and 0 <= which < classes):
+            raise Malformed(f"{place} has {which!r}, which is no place in the list of {classes} classes")
+    return Answer(file, digest, label, answer, number(confidence, place))
 
 
 def _provenance(node: Node) -> Provenance:
@@ -139,7 +202,15 @@ def _result(node: Node, load: Load) -> Result:
         seconds=node.number("seconds"),
         guide=node.text("guide", ""),
         source=node.text("source", ""),
+        rules=_rules(node),
     )
+
+
+def _rules(node: Node) -> dict[str, str]:
+    rules = node.mapping("rules")
+    if not all(isinstance(text, str) for text in rules.values()):
+        raise Malformed(f"{node.at('rules')} holds what is no text")
+    return rules
 
 
 def _evidence(node: Node, load: Load) -> Evidence:

@@ -18,6 +18,8 @@ VERDICTS = {
 }
 """From worst to best."""
 
+_LONGEST_ADVICE = 400
+
 
 def findings(result: Result) -> tuple[Finding, ...]:
     """Return the findings of a check; where it left no evidence at all, one that says so."""
@@ -29,6 +31,8 @@ def findings(result: Result) -> tuple[Finding, ...]:
 def headline(audit: Audit) -> str:
     """Return the verdict as one sentence."""
     checks = sum(result.verdict is audit.verdict for result in audit.results)
+    if audit.comparison:
+        return _compared(audit)
     which = f"{checks} of {plural(len(audit.results), 'check')}"
     return {
         Verdict.ERROR: f"{which} broke, so the audit can't vouch for this network.",
@@ -37,6 +41,17 @@ def headline(audit: Audit) -> str:
         Verdict.PASS: "Every limit that was checked is kept.",
         Verdict.INFO: "The checks describe this network; none of them judged it.",
         Verdict.SKIP: "No check could say anything about this network.",
+    }[audit.verdict]
+
+
+def _compared(audit: Audit) -> str:
+    return {
+        Verdict.ERROR: "A part of the comparison broke, so that it can't vouch for this network.",
+        Verdict.FAIL: "Something that fails is new, or worse than in the baseline.",
+        Verdict.WARN: "Nothing new fails, but not all is as good, or as it was, in the baseline.",
+        Verdict.PASS: "Nothing is worse than in the baseline.",
+        Verdict.INFO: "The two audits have nothing in common that could be judged.",
+        Verdict.SKIP: "The two audits have nothing in common that could be compared.",
     }[audit.verdict]
 
 
@@ -65,6 +80,23 @@ def measured(value: float | None, unit: str) -> str:
 def interval(ends: tuple[float, float] | None, unit: str) -> str:
     """Return a confidence interval: `12 % to 15 %`."""
     return "" if ends is None else f"{measured(ends[0], unit)} to {measured(ends[1], unit)}"
+
+
+def numbers(finding: Finding) -> str:
+    """Return what a finding rests on: `40 %, limit 50 %, n = 40, 95 % interval 26 % to 55 %`."""
+    parts = (
+        measured(finding.value, finding.unit),
+        finding.limit is not None and f"limit {measured(finding.limit, finding.unit)}",
+        finding.n is not None and f"n = {finding.n:,}",
+        finding.interval and f"95 % interval {interval(finding.interval, finding.unit)}",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def advice(finding: Finding) -> str:
+    """Return what to do next, if the detail says that; lists and tracebacks are longer."""
+    detail = finding.detail.strip()
+    return detail if len(detail) <= _LONGEST_ADVICE and detail.count("\n") < 3 else ""
 
 
 def decimal(value: float) -> str:

@@ -44,11 +44,18 @@ def test_under_strict_a_warning_fails(tmp_path):
     assert outcomes(saved(strict, tmp_path))[3] == "failure"
 
 
+def test_properties_stand_where_the_schema_has_them(tmp_path):
+    root = saved(audit(EACH, predictions()), tmp_path)
+    places = {f"{parent.tag}/{child.tag}" for parent in root.iter() for child in parent if child.tag == "properties"}
+    assert places == {"testsuite/properties"}
+
+
 def test_a_case_is_named_by_rule_and_subject_and_carries_its_numbers(tmp_path):
     root = saved(audit(predictions()), tmp_path)
     case = root.find("testsuite/testcase")
     assert (case.get("classname"), case.get("name")) == ("predictions", "predictions.accuracy cat")
     assert case.find("failure").get("message") == "Right on 40 % of 40 images."
+    assert case.find("failure").text == "value: 0.4\nlimit: 0.5\ninterval: 0.26 to 0.55\nn: 40\nTrain longer."
     properties = {p.get("name"): p.get("value") for p in root.iter("property")}
     assert properties["predictions.accuracy cat: value"] == "0.4"
     assert properties["predictions.accuracy cat: limit"] == "0.5"

@@ -76,7 +76,8 @@ evidence = (
     | build(Gallery, texts, texts, tuples(items), scales)
     | build(Table, texts, texts, tuples(texts), tuples(tuples(cells)))
 )
-results = build(Result, texts, texts, tuples(evidence), seconds=numbers, guide=texts, source=texts)
+documented = st.dictionaries(texts, texts, max_size=2)
+results = build(Result, texts, texts, tuples(evidence), seconds=numbers, guide=texts, source=texts, rules=documented)
 fields = st.none() | build(FieldFacts, pairs, pairs, pairs, st.booleans())
 layers = build(LayerFacts, texts, texts, tuples(wholes), wholes, fields)
 provenances = build(

@@ -12,7 +12,7 @@ from auditor import report
 from auditor.errors import OutputError, UsageError
 from auditor.results import Verdict
 
-LIGHT = ("html", "json", "junit")
+LIGHT = ("html", "json", "junit", "summary", "sarif")
 
 
 def names(folder: Path) -> set[str]:
@@ -20,14 +20,16 @@ def names(folder: Path) -> set[str]:
 
 
 def test_writes_every_format_and_says_where(tmp_path):
-    written = report.write(audit(), tmp_path / "out", formats=("html", "pdf", "json", "junit"))
+    written = report.write(audit(), tmp_path / "out", formats=("html", "pdf", "json", "junit", "summary", "sarif"))
     assert written == {
         "html": tmp_path / "out/report.html",
         "pdf": tmp_path / "out/report.pdf",
         "json": tmp_path / "out/audit.json",
         "junit": tmp_path / "out/junit.xml",
+        "summary": tmp_path / "out/summary.md",
+        "sarif": tmp_path / "out/report.sarif",
     }
-    assert names(tmp_path / "out") == {"report.html", "report.pdf", "audit.json", "junit.xml", "evidence"}
+    assert names(tmp_path / "out") == {path.name for path in written.values()} | {"evidence"}
     assert (tmp_path / "out/report.pdf").read_bytes().startswith(b"%PDF-")
 
 
@@ -107,7 +109,7 @@ def test_a_format_that_breaks_costs_only_itself(tmp_path):
 
     with pytest.raises(OutputError, match="format 'ink' broke: RuntimeError: no ink"):
         report.write(audit(), tmp_path, formats=("ink", *LIGHT), extra={"ink": save})
-    assert names(tmp_path) == {"report.html", "audit.json", "junit.xml", "evidence"}
+    assert names(tmp_path) == {*(report.FILES[name] for name in LIGHT), "evidence"}
 
 
 def test_arrays_are_kept_by_check(tmp_path):
@@ -137,7 +139,7 @@ def test_reports_are_made_without_torch(tmp_path):
     report.write(audit(maps()), tmp_path, formats=("json",))
     code = (
         "import sys; from pathlib import Path; from auditor import report;"
-        f"report.render(Path({str(tmp_path)!r}), formats=('html', 'pdf', 'junit'));"
+        f"report.render(Path({str(tmp_path)!r}), formats=('html', 'pdf', 'junit', 'summary', 'sarif'));"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,67 @@
+"""Two audits compared: what is new, gone, worse or better. Numbers and files only, never torch.
+
+before, after = read(Path("reports/monday")), read(Path("reports/tuesday"))
+compared(Pair(before, after)).verdict
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from auditor.comparison.check import Part, baseline, parts
+from auditor.comparison.pair import Pair, Source, read
+from auditor.comparison.relative import resolved
+from auditor.evidence import levelled, measured, refuse_malformed
+from auditor.results import Audit, Evidence, Finding, Result
+
+__all__ = ["DECLARED", "Pair", "Source", "compared", "read", "resolved", "result"]
+
+DECLARED = {baseline.name: baseline}
+"""What `[checks.baseline]`, `-o baseline.OPTION` and `[levels]` may name besides the checks."""
+
+
+def result(pair: Pair, options: Mapping[str, Any], levels: Mapping[str, str]) -> Result:
+    """Return the comparison as one section of an audit."""
+    begun = time.perf_counter()
+    evidence = _kept(baseline(pair, **options), levels)
+    seconds = round(time.perf_counter() - begun, 3)
+    return Result(baseline.name, baseline.question, evidence, seconds, baseline.guide, baseline.source)
+
+
+def compared(
+    pair: Pair,
+    options: Mapping[str, Any] | None = None,
+    levels: Mapping[str, str] | None = None,
+    *,
+    strict: bool = False,
+) -> Audit:
+    """Return the comparison as a report of its own, with a section for each question."""
+    chosen = {name: option.default for name, option in baseline.options.items()} | dict(options or {})
+    facts = pair.after.audit.provenance
+    settings = {**facts.settings, "baseline": pair.before.told, "strict": strict}
+    return Audit(
+        replace(facts, settings=settings),
+        tuple(_section(part, pair, levels or {}) for part in parts(**chosen)),
+        comparison=True,
+    )
+
+
+def _section(part: Part, pair: Pair, levels: Mapping[str, str]) -> Result:
+    begun = time.perf_counter()
+    evidence = _kept(part.of(pair), levels)
+    seconds = round(time.perf_counter() - begun, 3)
+    guide = baseline.guide if part.name == "data" else ""
+    return Result(
+        part.name, part.question, evidence, seconds, guide, baseline.source if part.name == "accuracy" else ""
+    )
+
+
+def _kept(pieces: Iterable[Any], levels: Mapping[str, str]) -> tuple[Evidence, ...]:
+    found: list[Evidence] = []
+    for piece in pieces:
+        refuse_malformed(piece)
+        found.append(levelled(measured(piece) if isinstance(piece, Finding) else piece, levels))
+    return tuple(found)

@@ -1,0 +1,98 @@
+"""The answers of two networks to the same images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.comparison.pair import Pair
+from auditor.results import Answer
+
+Flags = NDArray[np.bool_]
+
+_OLD = "the baseline holds no answers image by image: audit it again with this version of auditor"
+_NONE = "no check looked at all images, so that no answer is known"
+
+
+@dataclass(frozen=True)
+class Common:
+    """The images that both audits have answers to, and whose names and contents are the same.
+
+    Attributes:
+        apart: Why other images of one of the audits are left out, by reason.
+        labelled: Which of them have the same label in both.
+        label: Name of the class by image; empty where it is not known.
+    """
+
+    before: tuple[Answer, ...]
+    after: tuple[Answer, ...]
+    classes: tuple[tuple[str, ...], tuple[str, ...]]
+    apart: Counter[str]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Name of the class by image; empty where it is not known, or not the same in both."""
+        named = [[_name(a.label, k) for a in s] for s, k in zip((self.before, self.after), self.classes, strict=True)]
+        return tuple(one if one == other else "" for one, other in zip(*named, strict=True))
+
+    @cached_property
+    def labelled(self) -> Flags:
+        return np.array([label != "" for label in self.labels], bool)
+
+    @cached_property
+    def by_class(self) -> dict[str, NDArray[np.intp]]:
+        """Places of the labelled images, by name of the class."""
+        names, place, counts = np.unique(np.array(self.labels, str), return_inverse=True, return_counts=True)
+        parts = np.split(np.argsort(place, kind="stable"), np.cumsum(counts)[:-1])
+        return {str(name): part for name, part in zip(names, parts, strict=True) if name}
+
+    @cached_property
+    def answers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The name of each answer, before and after."""
+        before, after = self.classes
+        return tuple(_name(a.answer, before) for a in self.before), tuple(_name(a.answer, after) for a in self.after)
+
+    @cached_property
+    def confidences(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        before, after = (np.array([a.confidence for a in answers], np.float64) for answers in (self.before, self.after))
+        return before, after
+
+    @cached_property
+    def right(self) -> tuple[Flags, Flags]:
+        """Which labelled images are answered rightly, before and after; of all images."""
+        first, second = (np.array([a == t for a, t in zip(x, self.labels, strict=True)], bool) for x in self.answers)
+        return first & self.labelled, second & self.labelled
+
+
+def common(pair: Pair) -> Common:
+    """Return the images that both audits have answers to."""
+    before, after = ({answer.file: answer for answer in audit.recorded.answers} for audit in pair.audits)
+    shared = [name for name in after if name in before]
+    same = [name for name in shared if _is_same(before[name], after[name])]
+    apart = Counter(
+        {"only in the baseline": len(before) - len(shared), "not in the baseline": len(after) - len(shared)}
+    )
+    apart["of the same name, but with other contents"] = len(shared) - len(same)
+    first, second = (audit.provenance.data.classes for audit in pair.audits)
+    return Common(tuple(before[n] for n in same), tuple(after[n] for n in same), (first, second), +apart)
+
+
+def _is_same(one: Answer, other: Answer) -> bool:
+    return not (one.digest and other.digest) or one.digest == other.digest
+
+
+def _name(place: int | None, classes: tuple[str, ...]) -> str:
+    return classes[place] if place is not None and place < len(classes) else ""
+
+
+def missing(pair: Pair) -> str:
+    """Return why no answers can be compared, or nothing."""
+    before, after = (bool(audit.recorded.answers) for audit in pair.audits)
+    if before and after:
+        return ""
+    swept = pair.before.audit.provenance.data.images and not before and after
+    return _OLD if swept else _NONE

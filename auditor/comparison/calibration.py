@@ -1,0 +1,82 @@
+"""Whether confidence means what it says as nearly as before, on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.comparison.answers import Common, Flags, common, missing
+from auditor.comparison.pair import Pair
+from auditor.methods.paired import calibration_difference, calibration_errors
+from auditor.results import Answer, Finding, Table, Verdict
+from auditor.wording import some
+
+CALIBRATION = 0.01  # a difference up to which two calibration errors are the same
+
+
+def calibration(pair: Pair, few: int, seed: int = 0) -> Iterator[Finding | Table]:
+    """Say whether confidence means what it says as nearly as before."""
+    rule = "baseline.calibration"
+    if reason := missing(pair):
+        yield Finding(rule, Verdict.SKIP, reason)
+        return
+    shared = common(pair)
+    told = shared.labelled & np.array([None not in (a.answer, b.answer) for a, b in _both(shared)], bool)
+    n = int(told.sum())
+    if n < few:
+        yield Finding(rule, Verdict.SKIP, f"{n} images with the same label in both audits are too few (under {few})")
+        return
+    numbers = _numbers(shared, told)
+    before, after = calibration_errors(*numbers)
+    interval = calibration_difference(*numbers, seed=seed)
+    worse = after - before > CALIBRATION and interval[0] > 0
+    yield Finding(
+        rule,
+        Verdict.WARN if worse else Verdict.PASS,
+        f"the expected calibration error was {before:.3f} and is {after:.3f}"
+        + ("" if worse or after <= before else ", no more than chance and the tolerance allow"),
+        value=after - before,
+        limit=CALIBRATION,
+        n=n,
+        interval=interval,
+        detail="Temperature scaling on held-out images mends it without retraining." if worse else "",
+    )
+    yield from _calibration_by_class(shared, told, few)
+
+
+def _both(shared: Common) -> Iterator[tuple[Answer, Answer]]:
+    return zip(shared.before, shared.after, strict=True)
+
+
+Numbers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _numbers(shared: Common, chosen: Flags | NDArray[np.intp]) -> Numbers:
+    """Return how sure both networks are of the chosen images, and whether they are right."""
+    (sure, sure_now), (right, right_now) = shared.confidences, shared.right
+    return sure[chosen], sure_now[chosen], right[chosen].astype(np.float64), right_now[chosen].astype(np.float64)
+
+
+def _calibration_by_class(shared: Common, told: Flags, few: int) -> Iterator[Finding | Table]:
+    rows, left = [], []
+    for name, places in shared.by_class.items():
+        own = places[told[places]]
+        if (n := len(own)) < few:
+            left.append(name)
+            continue
+        before, after = calibration_errors(*_numbers(shared, own))
+        rows.append((name, n, before, after, after - before))
+    rows.sort(key=lambda row: (-row[4], row[0]))
+    if left:
+        reason = f"classes with under {few} images are not judged one by one: {some(left, 6)}"
+        yield Finding("baseline.calibration", Verdict.SKIP, reason, value=len(left), unit="classes")
+    if rows:
+        yield Table(
+            "Calibration class by class",
+            "Expected calibration error of the images of each class, before and now; what became worse comes first. On "
+            "few images it is large by chance, for both networks alike.",
+            ("class", "images", "before", "now", "difference"),
+            tuple((name, n, f"{a:.3f}", f"{b:.3f}", f"{d:+.3f}".replace("-", "−")) for name, n, a, b, d in rows),
+        )

@@ -1,0 +1,253 @@
+"""Which findings are new, gone, worse or better."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from auditor.comparison.metrics import metric_of
+from auditor.comparison.pair import Pair
+from auditor.report.wording import measured
+from auditor.results import Audit, Finding, Table, Verdict
+from auditor.wording import some
+
+Key = tuple[str, str]
+Chosen = Mapping[str, Any]
+
+_LISTED = 8  # in the detail of the summary
+
+
+class Kind(Enum):
+    """What became of a finding, the most urgent first."""
+
+    NEW = "new"
+    WORSE = "worse"
+    UNJUDGED = "no longer judged"
+    LIMIT = "other limit"
+    EDGE = "at the limit"
+    DRIFTED = "drifted"
+    BETTER = "better"
+    GONE = "gone"
+    FIRST = "first time"
+    UNASKED = "not asked"
+
+    @property
+    def raises(self) -> bool:
+        """Whether it can make the comparison warn or fail."""
+        return self in (Kind.NEW, Kind.WORSE, Kind.UNJUDGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A finding before and after; one of the two may be missing."""
+
+    kind: Kind
+    before: Finding | None
+    after: Finding | None
+
+    @property
+    def shown(self) -> Finding:
+        """The finding as it is now, or as it was."""
+        found = self.after or self.before
+        assert found is not None  # noqa: S101 - one of the two is always there
+        return found
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it means for the comparison."""
+        if self.kind is Kind.UNJUDGED:
+            return Verdict.WARN
+        return min(self.shown.verdict, Verdict.FAIL) if self.kind.raises else Verdict.INFO
+
+
+def findings(pair: Pair) -> Iterator[Finding | Table]:
+    """Say which findings are new, gone, worse or better."""
+    found = changes(*pair.audits)
+    counts = Counter(change.kind for change in found)
+    raised = [change for change in found if change.kind.raises]
+    same = len(pair.after.audit.findings) - sum(change.after is not None for change in found)
+    urgent, others = (
+        [f"{counts[k]} {k.value}" for k in Kind if counts[k] and k.raises is which] for which in (True, False)
+    )
+    names = f" ({some([_name(change.shown) for change in raised], 3)})" if raised else ""
+    told = ", ".join([*([", ".join(urgent) + names] if urgent else []), *others])
+    yield Finding(
+        "baseline.findings",
+        max([change.verdict for change in raised], default=Verdict.PASS),
+        f"{told}; {same} findings are as before" if told else f"all {same} findings are as before",
+        value=len(raised),
+        limit=0,
+        unit="findings",
+        n=same + len(found),
+        detail="\n".join(_line(change) for change in raised[:_LISTED]),
+    )
+    if found:
+        yield Table(
+            "Findings that changed",
+            "New: raised now and not before. Worse: a worse verdict. No longer judged: measured before, skipped now. "
+            "Other limit: the verdict changed because the limit did. At the limit: it changed, but the value did not "
+            "by more than the tolerance of its rule. Drifted: the same verdict, on a value that did. First time, not "
+            "asked: the check ran in one audit only.",
+            ("change", "rule", "subject", "verdict", "value"),
+            tuple(_row(change) for change in found),
+        )
+
+
+def changes(before: Audit, after: Audit) -> list[Change]:
+    """Return the findings that are not as before, the most urgent first."""
+    ran_before, ran_after = ({result.check for result in audit.results} for audit in (before, after))
+    found = []
+    for check in dict.fromkeys([*(r.check for r in after.results), *(r.check for r in before.results)]):
+        old, new = _of_check(before, check), _of_check(after, check)
+        if check not in ran_before:
+            found += [Change(Kind.FIRST, None, finding) for finding in new if finding.verdict > Verdict.PASS]
+        elif check not in ran_after:
+            found += [Change(Kind.UNASKED, finding, None) for finding in old if finding.verdict > Verdict.PASS]
+        else:
+            pairs = _matched(old, new, _named(before), _named(after))
+            found += _changed(pairs, (before.provenance.settings, after.provenance.settings))
+    order = list(Kind)
+    return sorted(found, key=lambda change: (order.index(change.kind), -change.shown.verdict))
+
+
+def _of_check(audit: Audit, check: str) -> list[Finding]:
+    return [finding for result in audit.results if result.check == check for finding in result.findings]
+
+
+def _named(audit: Audit) -> set[str]:
+    """Return the subjects that mean the same thing in every audit: layers and classes."""
+    facts = audit.provenance
+    return {*(layer.name for layer in facts.architecture.layers), *facts.data.classes}
+
+
+def _matched(
+    old: Sequence[Finding], new: Sequence[Finding], named_before: set[str], named_after: set[str]
+) -> Iterator[tuple[Finding | None, Finding | None]]:
+    """Pair the findings of a check by rule and subject; those of a rule that is found once each by the rule alone."""
+    left, right = _keyed(old), _keyed(new)
+    once = {rule for rule in {k[0] for k in left} if _count(old, rule) == _count(new, rule) == 1}
+    for rule in once:
+        (a,), (b,) = ([f for f in found if f.rule == rule] for found in (old, new))
+        if a.subject != b.subject and _passing(a, b, named_before, named_after):
+            left[rule, ""], right[rule, ""] = left.pop((rule, a.subject)), right.pop((rule, b.subject))
+    for key in dict.fromkeys([*right, *left]):
+        befores, afters = left.get(key, []), right.get(key, [])
+        for place in range(max(len(befores), len(afters))):
+            yield (
+                befores[place] if place < len(befores) else None,
+                afters[place] if place < len(afters) else None,
+            )
+
+
+def _passing(a: Finding, b: Finding, named_before: set[str], named_after: set[str]) -> bool:
+    """Return whether the subjects are mere examples, as a file is, or whether one finding is about the whole.
+
+    A class or a layer is what a finding is about; where nothing is raised, it is an example, too.
+    """
+    of_a, of_b = a.subject in named_before and _raised(a), b.subject in named_after and _raised(b)
+    return not (of_a and of_b)
+
+
+def _keyed(found: Sequence[Finding]) -> dict[Key, list[Finding]]:
+    keyed = defaultdict(list)
+    for finding in found:
+        keyed[finding.rule, finding.subject].append(finding)
+    return dict(keyed)
+
+
+def _count(found: Sequence[Finding], rule: str) -> int:
+    return sum(finding.rule == rule for finding in found)
+
+
+def _changed(pairs: Iterator[tuple[Finding | None, Finding | None]], settings: tuple[Chosen, Chosen]) -> list[Change]:
+    kinds = [(_kind(before, after, settings), before, after) for before, after in pairs]
+    return [Change(kind, before, after) for kind, before, after in kinds if kind]
+
+
+def _kind(before: Finding | None, after: Finding | None, settings: tuple[Chosen, Chosen]) -> Kind | None:
+    if before is None or after is None:
+        if after is not None:
+            return Kind.NEW if _raised(after) else Kind.UNJUDGED if after.rule.endswith(".skipped") else None
+        return Kind.GONE if before is not None and _raised(before) else None
+    if after.verdict is Verdict.SKIP and before.verdict >= Verdict.PASS:
+        return Kind.UNJUDGED
+    if before.verdict is not after.verdict and (_raised(before) or _raised(after)):
+        return _turned(before, after, settings)
+    return Kind.DRIFTED if _differ(before, after) else None
+
+
+def _turned(before: Finding, after: Finding, settings: tuple[Chosen, Chosen]) -> Kind:
+    """Return why a verdict is another one; the network is not blamed where its value is the same within tolerance."""
+    if before.verdict is Verdict.SKIP:
+        return Kind.NEW
+    if _comparable(before, after) and not _differ(before, after):
+        if _limits(settings[0], after.rule) != _limits(settings[1], after.rule):
+            return Kind.LIMIT
+        if _at_the_limit(before, after):
+            return Kind.EDGE
+    return Kind.WORSE if after.verdict > before.verdict else Kind.BETTER
+
+
+def _at_the_limit(before: Finding, after: Finding) -> bool:
+    """Return whether the values lie on both sides of the limit that was crossed."""
+    limit = after.limit if after.verdict > before.verdict else before.limit
+    if limit is None or before.value is None or after.value is None or before.value == after.value:
+        return False
+    return min(before.value, after.value) <= limit <= max(before.value, after.value)
+
+
+def _limits(settings: Chosen, rule: str) -> object:
+    """Return the options that begin with the name of a rule, as its limits do, and its level."""
+    check, _, name = rule.partition(".")
+    options, levels = settings.get("options"), settings.get("levels")
+    chosen = options.get(check) if isinstance(options, Mapping) else None
+    own = {o: v for o, v in chosen.items() if o.startswith(f"{name}_")} if isinstance(chosen, Mapping) else {}
+    return own, levels.get(rule) if isinstance(levels, Mapping) else None
+
+
+def _raised(finding: Finding) -> bool:
+    return finding.verdict > Verdict.PASS
+
+
+def _differ(before: Finding, after: Finding) -> bool:
+    if not _comparable(before, after) or before.value is None or after.value is None:
+        return False
+    return metric_of(after).differ(before.value, after.value)
+
+
+def _comparable(before: Finding, after: Finding) -> bool:
+    """Return whether both have a value, and of the same kind."""
+    return before.value is not None and after.value is not None and before.unit == after.unit
+
+
+def _line(change: Change) -> str:
+    finding = change.shown
+    return f"{change.kind.value}, {finding.verdict}: {_name(finding)}: {finding.message}"
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.rule} [{finding.subject}]" if finding.subject else finding.rule
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    ends = (change.before, change.after)
+    verdicts = [str(end.verdict) if end else "none" for end in ends]
+    values = [measured(end.value, end.unit) or "none" if end else "none" for end in ends]
+    shown = change.shown
+    return _kind_told(change), shown.rule, shown.subject, _arrow(*verdicts), _arrow(*values)
+
+
+def _kind_told(change: Change) -> str:
+    before, after = (end.value if end else None for end in (change.before, change.after))
+    if change.kind is not Kind.DRIFTED or before is None or after is None:
+        return change.kind.value
+    metric = metric_of(change.shown)
+    way = " (worse)" if metric.is_worse(before, after) else " (better)" if metric.is_worse(after, before) else ""
+    return f"{change.kind.value}{way}"
+
+
+def _arrow(before: str, after: str) -> str:
+    return before if before == after else f"{before} → {after}"

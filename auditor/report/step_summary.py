@@ -1,0 +1,38 @@
+"""The summary on the page of a step of GitHub Actions: appended to the file that the runner names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from auditor.errors import OutputError
+from auditor.report import summary
+from auditor.results import Audit
+
+LARGEST = 2**20  # bytes; GitHub shows nothing at all of a step with more
+
+_CUT = "\n\n**Cut here, as GitHub shows 1 MiB for a step: the whole stands in summary.md of the report.**\n"
+
+
+def append(audit: Audit, file: Path) -> None:
+    """Append the summary, cut at a line where the step would have too much.
+
+    Raises:
+        OutputError: The file can't be written, or is full.
+    """
+    try:
+        with file.open("ab") as opened:
+            used = opened.tell()
+            opened.write(_fitting(summary.text(audit), LARGEST - used, first=not used))
+    except OSError as error:
+        raise OutputError(f"can't append the summary to {file}: {error.strerror or error}") from error
+
+
+def _fitting(text: str, room: int, *, first: bool) -> bytes:
+    whole = text.encode() if first else f"\n\n{text}".encode()
+    if len(whole) <= room:
+        return whole
+    note = _CUT.encode()
+    kept = whole[: max(0, room - len(note))].rpartition(b"\n")[0]
+    if not kept.strip():
+        raise OutputError("can't append the summary: this step has no room for it, as GitHub shows 1 MiB")
+    return kept + note

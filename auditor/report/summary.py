@@ -1,0 +1,89 @@
+"""`summary.md`: verdict, what decided it and a line a check, for a pull request or a step's page on GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditor.report import deciding, markdown, wording
+from auditor.results import Audit, Finding, Result
+
+NAME = "summary.md"
+
+_MOST_DECIDING = 30
+_LONGEST = 500  # letters of a message
+
+
+def save(audit: Audit, folder: Path) -> None:
+    """Write `summary.md`."""
+    (folder / NAME).write_text(text(audit), encoding="utf-8", newline="\n")
+
+
+def text(audit: Audit) -> str:
+    """Return the summary, in paragraphs."""
+    parts = [
+        f"## {wording.VERDICTS[audit.verdict]}: {markdown.text(audit.provenance.checkpoint.name)}",
+        markdown.text(wording.headline(audit)),
+        *(f"**{markdown.text(banner)}**" for banner in deciding.banners(audit)),
+        *_decided(audit),
+        "### Checks",
+        "\n".join(_checks(audit)),
+        _imprint(audit),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _decided(audit: Audit) -> Iterator[str]:
+    found = [finding for _, finding in deciding.deciding(audit)]
+    if not found:
+        return
+    yield f"### {deciding.title(audit.verdict)}"
+    yield "\n".join(_finding(finding) for finding in found[:_MOST_DECIDING])
+    if more := len(found) - _MOST_DECIDING:
+        yield f"{wording.plural(more, 'more finding')} of this kind: see the report." if more > 0 else ""
+
+
+def _finding(finding: Finding) -> str:
+    """Return a finding as a list's item: what it is, the sentence, the numbers, what to do."""
+    numbers = wording.numbers(finding)
+    parts = (
+        f"**{wording.VERDICTS[finding.verdict]}**",
+        markdown.code(finding.rule),
+        markdown.code(finding.subject),
+        markdown.text(_cut(wording.sentence(finding.message))),
+        f"({markdown.text(numbers)})" if numbers else "",
+        markdown.text(wording.advice(finding)),
+    )
+    return f"- {' '.join(part for part in parts if part)}"
+
+
+def _checks(audit: Audit) -> list[str]:
+    ran = [_check(result) for result in audit.results]
+    left_out = [(markdown.code(check), "Not run", "", "") for check in audit.not_run]
+    return markdown.table(("Check", "Verdict", "Time", "Worst finding"), [*ran, *left_out], right=(2,))
+
+
+def _check(result: Result) -> tuple[str, ...]:
+    worst = max(wording.findings(result), key=lambda finding: finding.verdict, default=None)
+    return (
+        f"{markdown.code(result.check)} {markdown.text(result.question)}".strip(),
+        wording.VERDICTS[result.verdict],
+        wording.duration(result.seconds),
+        markdown.text(_cut(wording.sentence(worst.message))) if worst else "",
+    )
+
+
+def _imprint(audit: Audit) -> str:
+    facts = audit.provenance
+    parts = (
+        f"auditor {facts.versions.get('auditor', '')}".rstrip(),
+        facts.architecture.name,
+        wording.plural(facts.data.images, "image"),
+        wording.date(facts.started),
+        f"SHA-256 {facts.checkpoint.sha256[:16]}" if facts.checkpoint.sha256 else "",
+    )
+    return f"<sub>{', '.join(markdown.text(part) for part in parts if part)}</sub>"
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
