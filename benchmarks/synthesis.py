@@ -1,6 +1,6 @@
 """Class models against the classic loop: one class at a time, with gradients of the weights computed as well.
 
-python benchmarks/synthesis.py [--networks resnet18,vgg16,efficientnet_lite0] [--classes 4] [--steps 12] [--rounds 3]
+python benchmarks/synthesis.py [--networks resnet18,vgg16,efficientnet_lite0] [--classes 4] [--steps 24] [--rounds 3]
 
 "classic" is the loop as notebooks have it. "ours" makes all classes in one call of `synthesize`. Factors are time per
 class and step. Aims on a CPU in float32: 2.3 (ResNet-18), 3.5 (EfficientNet-Lite0), 2.3 (VGG-16); on a GPU 5 for 16
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", default=NETWORKS)
     parser.add_argument("--classes", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     print(load())

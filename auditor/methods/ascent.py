@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -15,7 +17,7 @@ from auditor.methods.canvas import Canvas
 from auditor.methods.course import Course, Look, Synthesis
 from auditor.methods.goals import Diversity, Goal, aimed, layers_of
 from auditor.methods.preset import Preset
-from auditor.methods.recording import Model, record
+from auditor.methods.recording import Model, Recording, record
 from auditor.methods.regularizers import Regularizer, squared_norm, total_variation
 
 Progress = Callable[[int, Tensor], None]
@@ -47,15 +49,16 @@ class Ascent:
             part = slice(first, first + size)
             yield replace(self, starts=self.starts[part], goals=self.goals[part])
 
-    def same_alone(self, count: int) -> bool:
-        """Return whether an image has the same gradient among so many as alone, to the last bit.
+    def same_among(self, size: int) -> bool:
+        """Return whether an image has the same gradient among so many as beside itself, to the last bit.
 
         A library may compute batches of other sizes in other ways, and the smallest difference grows over the steps.
         """
-        shape = (count, *self.canvas.shape)
+        shape = (size, *self.canvas.shape)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.starts)
-        batch = replace(self, goals=(self.goals * count)[:count], diversity=None)
-        return torch.equal(batch.slope(noise)[2][:1], next(batch.parts(1)).slope(noise[:1])[2])
+        batch = replace(self, goals=(self.goals * size)[:size], diversity=None)
+        twice = replace(batch, goals=2 * self.goals[:1])
+        return torch.equal(batch.slope(noise)[2][0], twice.slope(noise[[0, 0]])[2][0])
 
     def run_among(self, size: int, progress: Progress) -> Synthesis:
         """Go all the steps in a batch of this size, filled up with the last image again and again.
@@ -104,13 +107,23 @@ class Ascent:
 
     def slope(self, images: Float[Tensor, "n c h w"]) -> tuple[Tensor, Tensor, Float[Tensor, "n c h w"]]:
         """Return the scores of some images, what their likeness costs, and the gradient of the difference."""
-        with BeforeSoftmax() as before:
-            recording = record(self.model, images, layers=layers_of(self.goals, self.diversity), rules=False)
-        scores, paid, signals = aimed(self.goals, recording, before.scores(recording.scores), self.diversity)
+        recording, logits = self._recorded(images)
+        scores, paid, signals = aimed(self.goals, recording, logits, self.diversity)
         starts, values = zip(*signals, strict=True)
         leaf = get_gradient_edge(recording.images)
         (slope,) = torch.autograd.grad(starts, (leaf,), values, allow_unused=True)
         return scores, paid, torch.zeros_like(images) if slope is None else slope
+
+    def _recorded(self, images: Float[Tensor, "n c h w"]) -> tuple[Recording, Float[Tensor, "n k"]]:
+        """Return a forward pass and its scores before a softmax."""
+        with BeforeSoftmax() if self.softmax else nullcontext() as before:
+            recording = record(self.model, images, layers=layers_of(self.goals, self.diversity), rules=False)
+        return recording, before.scores(recording.scores) if before else recording.scores
+
+    @cached_property
+    def softmax(self) -> bool:
+        """Whether the network ends in a softmax."""
+        return record(self.model, self.canvas.images(self.starts[:1]), rules=False).softmax
 
 
 def _plain(step_size: float) -> Callable[[Tensor, Tensor], Tensor]:

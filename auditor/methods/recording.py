@@ -78,6 +78,7 @@ class Recording:
         scores_edge: The place in the graph of the scores before a softmax.
         passages: What the watched layers gave, by name.
         scripted: Whether some of the network is TorchScript.
+        softmax: Whether the scores are what a softmax or a log-softmax gives.
     """
 
     images: Tensor
@@ -85,6 +86,7 @@ class Recording:
     scores_edge: GradientEdge
     passages: Mapping[str, Passage]
     scripted: bool = False
+    softmax: bool = False
     _ways: dict[Node, Way] = field(default_factory=dict)
 
     def way(self, start: GradientEdge) -> Way:
@@ -223,7 +225,9 @@ def _run(
         raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on {source}")
     if not scores.requires_grad:
         raise NotDifferentiable("the score does not depend on the images by differentiable operations")
-    return Recording(leaf, scores.detach(), _before_softmax(scores), passages, scripted=_is_scripted(model))
+    edge = _before_softmax(scores)
+    softmax = edge.node is not get_gradient_edge(scores).node
+    return Recording(leaf, scores.detach(), edge, passages, scripted=_is_scripted(model), softmax=softmax)
 
 
 def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:

@@ -21,6 +21,7 @@ from auditor.methods.recording import Model
 from auditor.methods.regularizers import Regularizer
 
 _ON_CPU, _ELSEWHERE = 4, 16  # images at once
+_PAIR = 2  # torch computes the convolutions of a single image in another way than those of several
 
 
 @torch.inference_mode(False)
@@ -88,14 +89,15 @@ def synthesize(
 
 def _made(ascent: Ascent, copies: int, batch_size: int | None, progress: Progress) -> Iterator[Synthesis]:
     """Make the images in batches in which none depends on its neighbours."""
-    count, on_cpu = len(ascent.goals), ascent.starts.device.type == "cpu"
+    on_cpu = ascent.starts.device.type == "cpu"
     size = batch_size or (_ON_CPU if on_cpu else _ELSEWHERE)
     if ascent.diversity:  # the copies of a target see each other, and nobody else
         size = copies * max(1, size // copies)
-    if on_cpu and min(size, count) > 1 and not ascent.same_alone(min(size, count)):
-        size = copies if ascent.diversity else 1
+    least = _PAIR if on_cpu else size
+    if on_cpu and size > 1 and not ascent.same_among(size):
+        size, least = (copies if ascent.diversity else 1), 1
     for part in ascent.parts(size):
-        yield part.run(progress) if on_cpu else part.run_among(size, progress)
+        yield part.run_among(1 if ascent.diversity else least, progress)
 
 
 def _untold(count: int, scores: Tensor) -> None: ...

