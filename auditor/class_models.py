@@ -78,7 +78,8 @@ class ClassModel:
     @property
     def moved(self) -> bool:
         """Whether any image changed the score at all."""
-        return any(np.nanmax(one.course) > np.nanmin(one.course) for one in (self.plain, *self.natural))
+        finite = [one.course[np.isfinite(one.course)] for one in (self.plain, *self.natural)]
+        return any(len(course) and course.max() > course.min() for course in finite)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -130,7 +131,7 @@ class Maker:
         if made.probability(target) >= self.enough:
             return made
         tries = [made, *(self._plain([target], pace=pace)[0] for pace in _OTHER_PACES)]
-        return max(tries, key=lambda one: one.probability(target))
+        return max(tries, key=lambda one: np.nan_to_num(one.probability(target)))
 
     def _natural(self, targets: Sequence[int], progress: Progress) -> list[Made]:
         found = methods.synthesize(

@@ -35,10 +35,10 @@ def synthesis(
     *,
     classes: Classes = "explained",
     most: Count = 8,
-    steps: Count = 60,
+    steps: Count = 40,
     step_size: Amount = 10.0,
     l2: Amount = 0.001,
-    natural_steps: Count = 80,
+    natural_steps: Count = 64,
     copies: Count = 1,
     diversity: Amount = 1.0,
     patches: Count = 2,
@@ -93,8 +93,13 @@ def synthesis(
         models.append(model)
         yield row(context, model, best, role=roles[model.target], patches=patches)
         yield Arrays(_arrays(context, model))
-    yield from _unreached(context, models, unreached_warn)
-    yield _flat(context, models)
+    judged = [model for model in models if np.isfinite(model.best.probabilities).all()]
+    if lost := [context.classes[model.target] for model in models if model not in judged]:
+        reason = f"the scores of the images made for {len(lost)} classes are no numbers: see predictions.nonfinite"
+        yield Finding("synthesis.unreached", Verdict.SKIP, reason, n=len(models), detail=some(lost))
+    if judged:
+        yield from _unreached(context, judged, unreached_warn)
+        yield _flat(context, judged)
     yield _table(context, models)
 
 

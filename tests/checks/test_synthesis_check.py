@@ -102,6 +102,16 @@ def test_a_class_whose_score_never_changes_is_flat(small, result, tmp_path):
     assert flat.value == 1
 
 
+def test_scores_that_are_no_numbers_are_not_judged(small, result, tmp_path):
+    def broken(state):
+        state["head.weight"][2] = float("nan")
+
+    found = result(damaged(small, tmp_path, broken), classes=("0", "2"))
+    (skipped,) = found.findings
+    assert skipped.verdict is Verdict.SKIP
+    assert "no numbers" in skipped.message
+
+
 def test_several_images_of_a_class_come_with_their_mean(result):
     found = result(classes=("1",), copies=3)
     labels = [item.label.partition(":")[0] for item in galleries(found)[0].items]
