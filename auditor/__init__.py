@@ -1,31 +1,31 @@
-"""The words of a check's author. Importing them loads no torch."""
+"""The words of a check's author. Importing them loads no torch, but for `Context` and `run`."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from auditor.check import Check, Count, Layers, Share, Steps
-from auditor.errors import AuditorError, Skip
-from auditor.hooks import hookimpl
-from auditor.options import Range
-from auditor.results import (
-    Arrays,
-    Audit,
-    Figure,
-    Finding,
-    Gallery,
-    Item,
-    Scale,
-    Table,
-    Verdict,
-    at_least,
-    at_most,
-)
-from auditor.unit import Unit
-
 if TYPE_CHECKING:
+    from auditor.check import Check, Count, Layers, Share, Steps
     from auditor.context import Context
+    from auditor.errors import AuditorError, Skip
+    from auditor.hooks import hookimpl
+    from auditor.options import Range
+    from auditor.results import (
+        Arrays,
+        Audit,
+        Figure,
+        Finding,
+        Gallery,
+        Item,
+        Scale,
+        Table,
+        Verdict,
+        at_least,
+        at_most,
+    )
     from auditor.runner import audit as run
+    from auditor.unit import Unit
 
 __version__ = "0.1.0"
 
@@ -56,14 +56,21 @@ __all__ = [
 ]
 
 
+_HOMES = {
+    "auditor.check": ("Check", "Count", "Layers", "Share", "Steps"),
+    "auditor.context": ("Context",),
+    "auditor.errors": ("AuditorError", "Skip"),
+    "auditor.hooks": ("hookimpl",),
+    "auditor.options": ("Range",),
+    "auditor.runner": ("run",),
+    "auditor.unit": ("Unit",),
+}
+_RESULTS = "auditor.results"  # the home of all others
+
+
 def __getattr__(name: str) -> Any:
-    """Load what needs more than the standard library only when it is asked for."""
-    if name == "Context":
-        from auditor.context import Context
-
-        return Context
-    if name == "run":
-        from auditor.runner import audit
-
-        return audit
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a word only when it is asked for: pytest imports this package for everybody who has it installed."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = next((module for module, names in _HOMES.items() if name in names), _RESULTS)
+    return getattr(import_module(home), "audit" if name == "run" else name)
