@@ -47,7 +47,8 @@ def _way(context: Context, sample: Sample, found: Way, stops: Route, place: int)
     if found.features is not None:
         items.append(_features_item(found.features[place], sample))
     items.append(_answers_item(context, sample, tall=len(items) >= _ONE_ROW))
-    return Gallery(f"{sample.name}: the way to its scores", _way_caption(found, stops), tuple(items))
+    title, about = f"{sample.name}: the way to its scores", {"image": sample.name}
+    return Gallery(title, _way_caption(found, stops), tuple(items), about=about)
 
 
 def _way_caption(found: Way, stops: Route) -> str:
@@ -111,7 +112,7 @@ def _gallery(layer: Layer, samples: Sequence[Sample], maps: Maps, mean: Maps, st
     limit = _largest(picked.clip(min=0) if layer.rectified else picked)
     items = []
     for sample, order, own, overall in zip(samples, strongest, maps, mean, strict=True):
-        items.append(Item(pictures.photo(sample.pixels, 160), sample.name, file=sample.name))
+        items.append(Item(pictures.photo(sample.pixels, 160), sample.name, file=sample.name, role="photo"))
         items.append(_mean_item(layer, sample, own, overall, _ends(mean)))
         items += [_channel_item(layer, sample, int(c), own[c], limit or 1.0) for c in order]
     count, height, width = layer.output
@@ -123,6 +124,7 @@ def _gallery(layer: Layer, samples: Sequence[Sample], maps: Maps, mean: Maps, st
         "highest output, in the scale of the layer.",
         tuple(items),
         _scale(layer, limit),
+        {"layer": layer.name},
     )
 
 
@@ -148,8 +150,10 @@ def _ends(mean: Maps) -> tuple[float, float]:
 def _mean_item(layer: Layer, sample: Sample, maps: Maps, mean: Maps, ends: tuple[float, float]) -> Item:
     about = f"the maps of {layer.name}, on {sample.name}"
     if not mean.any():
-        return _zero_item(layer, maps, f"mean of {len(maps)} maps", about)
-    return pictures.overlay_item(sample.pixels, mean, f"mean of {len(maps)} maps", about, low=ends[0], limit=ends[1])
+        return _zero_item(layer, maps, f"mean of {len(maps)} maps", about, sample.name)
+    return pictures.overlay_item(
+        sample.pixels, mean, f"mean of {len(maps)} maps", about, low=ends[0], limit=ends[1], file=sample.name
+    )
 
 
 def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limit: float) -> Item:
@@ -159,7 +163,7 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
         return Item(pictures.written("no number", values.shape), f"{label}: no number", alt=f"{label} of {about}.")
     shown = values.clip(min=0) if layer.rectified else values
     if finite.size == values.size and not shown.any():
-        return _zero_item(layer, values, label, about)
+        return _zero_item(layer, values, label, about, sample.name)
     drawn = (
         pictures.heat(shown, low=0.0, high=limit, size=_SIDE)
         if layer.rectified
@@ -170,12 +174,11 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
     return Item(drawn, label, float(np.nanmax(shown)), sample.name, alt)
 
 
-def _zero_item(layer: Layer, values: Maps, label: str, about: str) -> Item:
+def _zero_item(layer: Layer, values: Maps, label: str, about: str, file: str) -> Item:
     """Say in words that maps are zero, and by how much they miss being anything else."""
     reason = (
         f"nothing above {values.max():.3g} reaches the rectifier" if layer.rectified else "the layer gives nothing else"
     )
     told = f"zero everywhere, because {reason}"
-    return Item(
-        pictures.written("zero everywhere", values.shape[-2:]), f"{label}: {told}", alt=f"{label} of {about}: {told}."
-    )
+    drawn = pictures.written("zero everywhere", values.shape[-2:])
+    return Item(drawn, f"{label}: {told}", file=file, alt=f"{label} of {about}: {told}.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from auditor.class_models import ClassModel, Made
     from auditor.context import Context
     from auditor.methods import Preset
+    from auditor.unit import Unit
 
 _SIDE = 224
 
@@ -36,7 +37,26 @@ def row(context: Context, model: ClassModel, best: TopActivations | None, *, rol
     said = [f"{told(model.plain.preset)}; {told(model.natural[0].preset)}.", f"The network's own answer is {answer}."]
     if best and near:
         said.append(f"Last: where the data excite the same channels of {best.layers[0].name} as the natural image.")
-    return Gallery(f"{name}: {role}" if role else name, " ".join(said), items)
+    return Gallery(f"{name}: {role}" if role else name, " ".join(said), items, about={"class": name})
+
+
+def unit_row(context: Context, unit: Unit, made: Made) -> Gallery:
+    """Show what was made for a unit, or for the whole map of a channel."""
+    what = "the mean of its map" if unit.y is None else f"its value at row {unit.y} and column {unit.x}"
+    title = f"{unit.layer}, channel {unit.channel}: made from nothing"
+    answer = f"{context.classes[made.predicted]} at {made.probabilities[made.predicted]:.1%}"
+    alt = f"Image made for channel {unit.channel} of {unit.layer}: {what} is {made.score:.3g}, before any rectifier."
+    drawn = pictures.courses({"natural": made.course}, xlabel="step", ylabel="value")
+    course = f"Course of channel {unit.channel} of {unit.layer}: from {made.course[0]:.3g} to {made.score:.3g}."
+    return Gallery(
+        title,
+        f"{told(made.preset)}. What rises is {what}, before any rectifier. The network's own answer is {answer}.",
+        (
+            Item(pictures.photo(made.pixels, _SIDE), made.note or "natural", made.score, alt=alt),
+            Item(drawn, "value by step", alt=course),
+        ),
+        about={"layer": unit.layer, "channel": str(unit.channel)},
+    )
 
 
 def told(preset: Preset) -> str:

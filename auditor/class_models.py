@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auditor.context import Advance, Context
     from auditor.methods import Diversity, Preset, Synthesis
     from auditor.methods.ascent import Progress
+    from auditor.unit import Unit
 
 _OTHER_PACES = (0.1, 10.0)
 
@@ -108,11 +109,16 @@ class Maker:
             for start in range(0, len(targets), together):
                 yield from self._together(targets[start : start + together], advance)
 
+    def make_unit(self, unit: Unit) -> Made:
+        """Make an image, in the natural way, that excites a single unit, or the whole map of a channel."""
+        with self.context.working(self.natural.steps, "steps") as advance:
+            return self._natural([unit], lambda count, scores: advance(count, f"value {scores.max().item():.3g}"), 1)[0]
+
     def _together(self, targets: Sequence[int], advance: Advance) -> Iterator[ClassModel]:
         def progress(count: int, scores: Tensor) -> None:
             advance(count, f"score {scores.max().item():.3g}")
 
-        first, natural = self._plain(targets, progress), self._natural(targets, progress)
+        first, natural = self._plain(targets, progress), self._natural(targets, progress, self.copies)
         plain = [self._again(target, made) for target, made in zip(targets, first, strict=True)]
         for place, target in enumerate(targets):
             own = tuple(natural[place * self.copies : (place + 1) * self.copies])
@@ -133,15 +139,15 @@ class Maker:
         tries = [made, *(self._plain([target], pace=pace)[0] for pace in _OTHER_PACES)]
         return max(tries, key=lambda one: np.nan_to_num(one.probability(target)))
 
-    def _natural(self, targets: Sequence[int], progress: Progress) -> list[Made]:
+    def _natural(self, targets: Sequence[int | Unit], progress: Progress, copies: int) -> list[Made]:
         found = methods.synthesize(
             self.context.network,
             list(targets),
             shape=self.context.network.input_shape,
             preset=self.natural,
             bounds=_bounds(self.context),
-            copies=self.copies,
-            diversity=self.diversity,
+            copies=copies,
+            diversity=self.diversity if copies > 1 else None,
             seed=self.context.seed,
             progress=progress,
         )

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from auditor.results import Audit
     from auditor.runner import Run
 
-_QUICK = tuple(name for name in FORMATS if name != "pdf")  # what is written for somebody who won't wait any more
+_QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # what is written for somebody who won't wait any more
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -153,7 +153,7 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
     found = plugins.load((*_file(config).plugins, *plugin))
     asked = {"format": "html,pdf,summary"} | _table(given)
     settings = load(folder, asked, checks=found.checks, formats=_formats(found))
-    files = report.render(folder, formats=settings.formats, templates=_templates(settings, found), extra=found.formats)
+    files = report.render(folder, formats=settings.written, templates=_templates(settings, found), extra=found.formats)
     click.echo("\n".join(str(path) for path in files.values()))
 
 
@@ -180,13 +180,13 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         _refuse_overwriting(out, (before, after))
         _refuse_unwritable(out)
     options = settings.options.get("baseline", {})
-    done = comparison.compared(pair, options, settings.levels, strict=settings.strict)
+    done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
     try:
         if out:
             looks = _templates(settings, found)
-            files = report.write(done, out, formats=settings.formats, templates=looks, extra=found.formats)
+            files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
     finally:
         terminal.compared(done, code, files)
     return code
@@ -261,12 +261,12 @@ def _written(
         extra=found.formats,
     )
     try:
-        return done.audit, write(done.audit, formats=settings.formats), None
+        return done.audit, write(done.audit, formats=settings.written), None
     except AuditorError as error:
         return done.audit, {}, error
     except KeyboardInterrupt:
         audit = replace(done.audit, interrupted=True)
-        return audit, write(audit, formats=[name for name in settings.formats if name in _QUICK]), None
+        return audit, write(audit, formats=[name for name in settings.written if name in _QUICK]), None
 
 
 def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:
@@ -302,7 +302,19 @@ def _templates(settings: Settings, found: Plugins) -> tuple[Path, ...]:
         return found.templates
     if not settings.templates.is_dir():
         raise UsageError(f"--templates is {str(settings.templates)!r}, but no folder is there")
+    from auditor.report.templates import built_in
+
+    names = sorted(path.name for path in built_in().iterdir())
+    if not any((settings.templates / name).is_file() for name in names):
+        raise UsageError(f"--templates {str(settings.templates)!r} holds none of the templates: {', '.join(names)}")
     return (settings.templates, *found.templates)
+
+
+def _headed(audit: Audit, settings: Settings) -> Audit:
+    """Return a comparison under the letterhead of today's settings, if they have one."""
+    about, told = audit.provenance, settings.report.told()
+    chosen = {**about.settings, "report": told} if told else about.settings
+    return replace(audit, provenance=replace(about, settings=chosen))
 
 
 def _refuse_report_among_images(settings: Settings) -> None:

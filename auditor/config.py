@@ -13,9 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
-from auditor import options
+from auditor import letterhead, options
 from auditor.configfile import File, parsed, shown, told_by, underscored
 from auditor.errors import PluginError, UsageError, did_you_mean
+from auditor.letterhead import Letterhead
 from auditor.limits import is_relative, relative, rule_of
 from auditor.options import Range
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from auditor.check import Check
 
 DEFAULT_FORMATS = ("html", "pdf", "json", "junit", "summary")
-FORMATS = (*DEFAULT_FORMATS, "sarif")
+PDF_SUMMARY = "pdf-summary"
+FORMATS = (*DEFAULT_FORMATS, "sarif", PDF_SUMMARY)
 SCHEME = r"[a-z][a-z0-9+.-]+"  # the word before the colon in `--data scheme:rest`
 
 Positive = Annotated[int, Range(1)]
@@ -50,6 +52,8 @@ class Settings:
         levels: A verdict by rule, in place of the rule's own `warn` or `fail`.
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
+        pdf_summary: Write `summary.pdf` beside the formats, as if it were one of them.
+        report: What a report shows of who hands it out: the keys of `[report]`.
         cache: Keep the place in the sweep, so that a run that was killed goes on there.
         durations: How many of the slowest checks the terminal lists.
     """
@@ -75,6 +79,8 @@ class Settings:
     baseline: Path | None = None
     out: Path | None = None
     formats: tuple[str, ...] = DEFAULT_FORMATS
+    pdf_summary: bool = False
+    report: Letterhead = field(default_factory=Letterhead)
     save_arrays: bool = False
     cache: bool = True
     strict: bool = False
@@ -87,6 +93,11 @@ class Settings:
     def folder(self) -> Path:
         """Where the report goes."""
         return self.out or Path("reports") / self.checkpoint.stem
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The formats of the report, each once."""
+        return tuple(dict.fromkeys((*self.formats, *[PDF_SUMMARY] * self.pdf_summary)))
 
 
 def load(
@@ -236,6 +247,14 @@ class _Table:
     def _options(self, name: str, table: Any) -> dict[str, Any]:
         check = self.declared[known("check", name, self.declared)]
         return {o: _option(check, o, v) for o, v in underscored(_mapping(f"checks.{name}", table)).items()}
+
+    def _report(self, value: Any) -> Letterhead:
+        table = _mapping("report", value)
+        names = {key: known("key of [report]", key, ("title", "logo", "footer", "confidential")) for key in table}
+        texts = {name: options.coerce(f"report.{name}", table[name], str) for name in names}
+        if "logo" in texts:
+            texts["logo"] = letterhead.logo(self._path(texts["logo"]))
+        return Letterhead(**{name: t if name == "logo" else letterhead.text(name, t) for name, t in texts.items()})
 
     def _levels(self, value: Any) -> dict[str, str]:
         levels = _mapping("levels", value)

@@ -25,13 +25,15 @@ def refuse_malformed(piece: Evidence) -> None:
                 raise TypeError(f"{piece.rule} has the verdict {piece.verdict!r}, which is no auditor.Verdict")
         case Figure():
             _texts(piece, "title", "caption", "alt")
+            _about(piece)
             _picture(piece.image, piece.title)
         case Gallery():
             _texts(piece, "title", "caption")
+            _about(piece)
             for item in piece.items:
                 if not isinstance(item, Item):
                     raise TypeError(f"gallery {piece.title!r} holds a {type(item).__name__}, but has to hold items")
-                _texts(item, "label", "file", "alt")
+                _texts(item, "label", "file", "alt", "role")
                 _picture(item.image, item.label)
         case Table():
             _texts(piece, "title", "caption")
@@ -60,6 +62,12 @@ def _texts(piece: object, *names: str) -> None:
         value = getattr(piece, name)
         if not isinstance(value, str):
             raise TypeError(f"{type(piece).__name__}.{name} is {value!r}, but has to be text")
+
+
+def _about(piece: Figure | Gallery) -> None:
+    for name, value in piece.about.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"{piece.title!r} is about {name!r} = {value!r}, but both have to be text")
 
 
 def _picture(image: object, title: str) -> None:

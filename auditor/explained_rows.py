@@ -23,11 +23,14 @@ def rows(context: Context, one: Explained) -> Iterator[Gallery]:
     """Show each class of an image by every method that applies, then the classes beside each other."""
     for place, target in enumerate(one.classes):
         named = class_of(context, one.sample, target)
-        yield Gallery(f"{one.sample.name}: {named}", _caption(one, place), tuple(_row(context, one, place)))
+        about = {"image": one.sample.name, "class": context.classes[target]}
+        items = tuple(_row(context, one, place))
+        yield Gallery(f"{one.sample.name}: {named}", _caption(one, place), items, about=about)
     yield Gallery(
         f"{one.sample.name}: the classes side by side",
         "The pictures of one method share their scale.",
         tuple(_side_by_side(context, one)),
+        about={"image": one.sample.name},
     )
 
 
@@ -38,7 +41,8 @@ def unit_row(context: Context, sample: Sample, found: Explanation, position: Pos
     title = f"{position.layer}, channel {position.channel}, on {sample.name}"
     caption = f"At row {row} and column {col} of its map, where its activation is {activation:.3g}."
     items = (photo(context, sample), *_signals(own, title))
-    return Gallery(title, f"{caption} {_REMARK}" if "guided_backprop" in own else caption, items)
+    about = {"image": sample.name, "layer": position.layer, "channel": str(position.channel)}
+    return Gallery(title, f"{caption} {_REMARK}" if "guided_backprop" in own else caption, items, about=about)
 
 
 def maps_of(found: Explanation) -> dict[str, Maps]:
@@ -118,4 +122,4 @@ def _side_by_side(context: Context, one: Explained) -> Iterator[Item]:
 def photo(context: Context, sample: Sample) -> Item:
     """Return the image itself as the first picture of a row."""
     truth = "image" if sample.label is None else f"image of {context.classes[sample.label]}"
-    return Item(pictures.photo(sample.pixels), truth, file=sample.name)
+    return Item(pictures.photo(sample.pixels), truth, file=sample.name, role="photo")

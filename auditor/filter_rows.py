@@ -73,6 +73,7 @@ def picture(
         drawn,
         alt=f"{len(numbers)} filters of layer {layer.name}, weights from {-limit:.3g} to {limit:.3g}.",
         scale=_scale(limit, grey=rgb),
+        about={"layer": layer.name},
     )
 
 

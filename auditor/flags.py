@@ -92,8 +92,10 @@ RENDERING = (
     click.option(
         "--format",
         metavar="NAMES",
-        help="Some of html,pdf,json,junit,summary,sarif, or a plugin's, with commas between; all but sarif if absent.",
+        help="Some of html,pdf,json,junit,summary,sarif,pdf-summary, or a plugin's, with commas between; all but the "
+        "last two if absent.",
     ),
+    _switch("pdf-summary", "Write summary.pdf too: at most four pages, for who decides."),
     click.option("--templates", metavar="DIR", help="Templates that stand before the built-in ones."),
 )
 OUTPUT = (

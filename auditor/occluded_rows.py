@@ -43,6 +43,7 @@ def row(
         f"{sample.name}: {class_of(context, sample, classes[0])}",
         f"A window of {height} x {width} pixels. Most probable class: {', '.join(digits)}.",
         items,
+        about={"image": sample.name, "class": context.classes[classes[0]]},
     )
 
 

@@ -28,6 +28,7 @@ Box = tuple[float, float, float, float]
 
 _SIDE = 176  # pixels of a picture
 _SMALL = 64
+_INPUTS = 9  # of a filter, shown below the distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,14 @@ def channel_row(
     channel: int,
     patches: Sequence[Patch],
     *,
+    kernel: NDArray[np.float32] | None,
     role: str,
     told: str,
 ) -> Gallery:
-    """Show a channel: how its maxima are spread over the data, then its best patches.
+    """Show a channel: how its maxima are spread over the data, over its filter, then its best patches.
 
     Args:
+        kernel: Its weights `[c, h, w]`, where the layer is a convolution.
         role: Why it is shown.
         told: A sentence about its receptive field.
     """
@@ -89,7 +92,9 @@ def channel_row(
     caption = f"Fires on {seen.images - silent} of {seen.images} images, at most {patches[0].value:.3g}. {told}"
     about = f"channel {channel} of {layer.name}"
     items = _items(context, patches, projected(context, layer, channel, patches), about)
-    return Gallery(title, caption, (_spread(counts, about), *items))
+    belongs = {"layer": layer.name, "channel": str(channel)}
+    spread = _spread(counts, kernel, about, bgr=context.preprocess.color == "bgr")
+    return Gallery(title, caption, (spread, *items), about=belongs)
 
 
 def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[Patch]]) -> Iterator[Item]:
@@ -169,10 +174,20 @@ def _limit(projections: NDArray[np.float32], patches: Sequence[Patch]) -> float:
     return float(np.quantile(every, 0.99) or every.max()) if every.size else 0.0
 
 
-def _spread(counts: NDArray[np.int64], about: str) -> Item:
+def _spread(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None, about: str, *, bgr: bool) -> Item:
     drawn = pictures.distribution(counts.tolist(), edges().tolist(), xlabel="maximum in an image", ylabel="images")
     alt = f"Distribution of the maxima of {about} over {counts.sum()} images, on {counts[0]} of which it is silent."
-    return Item(drawn, "over the data", alt=alt)
+    if kernel is None or not (limit := float(np.abs(np.nan_to_num(kernel)).max())):
+        return Item(drawn, "over the data", alt=alt)
+    values = np.nan_to_num(kernel)
+    ends = f"weights from {values.min():.3g} to {values.max():.3g}"
+    if len(values) == 3 and values[0].size > 1:
+        tiles = pictures.coloured(values[None, ::-1] if bgr else values[None], limit)
+        return Item(pictures.with_filter(drawn, tiles), "over the data; its filter", alt=f"{alt} Its filter: {ends}.")
+    largest = np.sort(np.argsort(-np.square(values).sum((1, 2)), kind="stable")[:_INPUTS])
+    label = f"over the data; its filter over {len(largest)} of {len(values)} inputs"
+    told = f"Its filter over the inputs {', '.join(map(str, largest))}: {ends}."
+    return Item(pictures.with_filter(drawn, pictures.weighted(values[largest], limit)), label, alt=f"{alt} {told}")
 
 
 def _tensor(context: Context, index: int) -> Tensor:

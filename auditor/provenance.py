@@ -83,7 +83,7 @@ def _device(device: torch.device) -> str:
 
 
 def _settings(settings: Settings) -> Mapping[str, Any]:
-    """Return the settings that shape what is found, and not where it goes or how it looks."""
+    """Return the settings that shape what is found, and what its report shows of who hands it out."""
     chosen: dict[str, Any] = {
         "amp": settings.amp,
         "arch": settings.arch,
@@ -95,6 +95,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "levels": dict(settings.levels),
         "plugins": list(settings.plugins),
         "options": {check: dict(options) for check, options in settings.options.items()},
+        "report": settings.report.told(),
         "samples": settings.samples,
         "strict": settings.strict,
         "threads": settings.threads,

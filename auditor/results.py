@@ -94,6 +94,7 @@ class Figure:
     Attributes:
         image: PNG or JPEG bytes.
         alt: What the picture shows, in words and numbers, for who can't see it.
+        about: As in `Gallery`.
     """
 
     title: str
@@ -101,6 +102,7 @@ class Figure:
     image: bytes
     alt: str = ""
     scale: Scale | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Item:
 
     Attributes:
         scale: Its own colour bar, where the pictures of the gallery don't share one.
+        role: `photo` for a photograph; `overlay` for a picture of the same frame that lies over the last one before it.
     """
 
     image: bytes
@@ -117,16 +120,23 @@ class Item:
     file: str = ""
     alt: str = ""
     scale: Scale | None = None
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """A row of pictures; those that share one scale have it here."""
+    """A row of pictures; those that share one scale have it here.
+
+    Attributes:
+        about: What all of it is about, so that a report can put together what belongs together:
+            `image` (a file of the data), `class`, `layer`, `channel`.
+    """
 
     title: str
     caption: str
     items: tuple[Item, ...]
     scale: Scale | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,12 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def short(text: str, most: int) -> str:
+    """Return a text on one line, and of a long one the beginning."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+
+
 def some(items: Iterable[object], most: int = 12) -> str:
     """Return the first of some items, with commas, and how many more there are."""
     listed = [str(item) for item in items]

@@ -311,6 +311,46 @@ def test_refuses_templates_that_are_not_there(auditor, tiny):
     assert "--templates is 'look', but no folder is there" in refused(auditor, *tiny, "--templates", "look")
 
 
+def test_refuses_a_folder_that_holds_no_template(auditor, tiny, here):
+    (here / "look").mkdir()
+    (here / "look" / "reprot.html").write_text("mine")
+    message = refused(auditor, *tiny, "--templates", "look")
+    assert "'look' holds none of the templates: brief.html, evidence.html" in message
+
+
+def test_writes_a_summary_for_who_decides_if_asked_to(auditor, tiny, here):
+    asked = (*tiny, "--check", "passes", "--format", "json")
+    auditor(*asked, "--pdf-summary")
+    assert {path.name for path in Path("reports/net").iterdir()} == {"audit.json", "summary.pdf"}
+    (here / "auditor.toml").write_text(f"pdf-summary = true\n{SMALL}")
+    auditor(*asked, "--out", "set")
+    assert (here / "set" / "summary.pdf").exists()
+    auditor(*asked, "--out", "unset", "--no-pdf-summary")
+    assert not (here / "unset" / "summary.pdf").exists()
+    assert main(["render", "unset", "--format", "json", "--pdf-summary"]) == 0
+    assert (here / "unset" / "summary.pdf").exists()
+
+
+def test_a_report_made_again_has_the_same_letterhead(auditor, tiny, here):
+    Image.linear_gradient("L").save("logo.png")
+    own = 'title = "Line <3>"\nlogo = "logo.png"\nfooter = "Acme"\nconfidential = "For Acme only"'
+    (here / "auditor.toml").write_text(f"{SMALL}[report]\n{own}\n")
+    auditor(*tiny, "--check", "passes", "--format", "html")
+    page = Path("reports/net/report.html").read_text()
+    told = record()["provenance"]["settings"]["report"]
+    assert {**told, "logo": ""} == {"title": "Line <3>", "logo": "", "footer": "Acme", "confidential": "For Acme only"}
+    for shown in ("<h1>Line &lt;3&gt;</h1>", f'src="{told["logo"]}"', "Acme · ", "For Acme only</p>", "net.pt: "):
+        assert shown in page
+    (here / "auditor.toml").unlink()
+    assert main(["render", "reports/net", "--format", "html"]) == 0
+    assert Path("reports/net/report.html").read_text() == page
+
+
+def test_refuses_a_letterhead_that_can_not_be_shown(auditor, tiny, here):
+    (here / "auditor.toml").write_text(f'{SMALL}[report]\nfoter = "Acme"\n')
+    assert "no key of [report] is called 'foter'; did you mean 'footer'?" in refused(auditor, *tiny)
+
+
 def test_fails_where_the_folders_do_not_fit_the_network_s_classes(auditor, tiny, photos, here):
     (here / "names.txt").write_text("bee\nant\nelk\nhen\n")
     code, out, _ = auditor(*tiny, "--data", photos, "--classes", "names.txt", "--check", "data", "--format", "json")

@@ -15,6 +15,7 @@ from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import TopActivations
 from auditor.errors import Skip, UsageError
 from auditor.layer_findings import by_layer
+from auditor.model.convolutions import convolutions
 from auditor.options import Range
 from auditor.patch_rows import channel_row, channel_sheets, patches_of
 from auditor.results import Arrays, Finding, Gallery, Verdict
@@ -51,7 +52,9 @@ def patches(
     Each column is one image of the data set: the part of it that the most active unit of the channel sees, in the
     file's own resolution; below it what guided backprop sends from that unit to the same pixels (grey is zero, one
     scale a row); below that the whole image with the part outlined. What the patches have in common is what the
-    channel responds to: edges and colours in the first layers, parts of objects in the last.
+    channel responds to: edges and colours in the first layers, parts of objects in the last. The first column is how
+    its maxima are spread over the data, and below it the channel's filter: in colour, or over the inputs with the
+    largest weights, blue below zero and red above.
 
     Args:
         layers: names of layers, or "spread" for a few from the first to the last, or "all".
@@ -86,8 +89,9 @@ def patches(
     yield from _duplicate(seen, duplicate_warn, few)
     yield from _corner(seen, corner_warn, few)
     yield _class_pure(context, seen)
+    kernels = {one.name: one.kernels for one in convolutions(context.network.module, context.network.layers)}
     for layer in chosen:
-        yield from _shown(context, seen, layer, channels)
+        yield from _shown(context, seen, layer, channels, kernels.get(layer.name))
         yield Arrays({f"{layer.name}/{name}": values for name, values in seen.best(layer)._asdict().items()})
 
 
@@ -212,7 +216,9 @@ def _class_pure(context: Context, seen: TopActivations) -> Finding:
     )
 
 
-def _shown(context: Context, seen: TopActivations, layer: Layer, channels: Channels) -> Iterator[Gallery]:
+def _shown(
+    context: Context, seen: TopActivations, layer: Layer, channels: Channels, kernels: NDArray[np.float32] | None
+) -> Iterator[Gallery]:
     best, field = seen.best(layer), context.network.receptive_field(layer.tap)
     size = context.network.input_shape[1:]
     told = _field_told(field, size)
@@ -220,12 +226,14 @@ def _shown(context: Context, seen: TopActivations, layer: Layer, channels: Chann
         every = {channel: patches_of(best, channel, field, size) for channel in range(layer.output[0])}
         if fires := {channel: own for channel, own in every.items() if own}:
             items = tuple(channel_sheets(context, layer, fires))
-            yield Gallery(f"{layer.name}: all channels", f"The {seen.count} best patches of each. {told}", items)
+            caption = f"The {seen.count} best patches of each. {told}"
+            yield Gallery(f"{layer.name}: all channels", caption, items, about={"layer": layer.name})
         return
     roles = notable(seen, layer) if channels == "notable" else dict.fromkeys(channels, "")
     for channel, role in roles.items():
         if own := patches_of(best, channel, field, size):
-            yield channel_row(context, seen, layer, channel, own, role=role, told=told)
+            kernel = None if kernels is None else kernels[channel]
+            yield channel_row(context, seen, layer, channel, own, kernel=kernel, role=role, told=told)
 
 
 def _field_told(field: ReceptiveField | None, size: tuple[int, int]) -> str:

@@ -270,7 +270,8 @@ def _mistakes(seen: Predictions, context: Context) -> Iterator[Gallery]:
         picture = pictures.photo(context.preprocess.pixels(tensor[None])[0])
         truth, answer = context.classes[mistake.label], context.classes[mistake.predicted]
         label = f"{truth}, taken for {answer} ({mistake.confidence:.0%})"
-        items.append(Item(picture, label, mistake.confidence, context.data.listing.names[mistake.image]))
+        file = context.data.listing.names[mistake.image]
+        items.append(Item(picture, label, mistake.confidence, file, role="photo"))
     if items:
         yield Gallery(
             "Most confident mistakes",

@@ -33,7 +33,7 @@ def preprocess(context: Context) -> Steps:
         tuple((name, _shown(value)) for name, value in settings.items()),
     )
     if context.images is not None:
-        items = tuple(Item(pictures.photo(s.pixels), s.name, file=s.name) for s in context.samples)
+        items = tuple(Item(pictures.photo(s.pixels), s.name, file=s.name, role="photo") for s in context.samples)
         yield Gallery("What the network is given", "The explained images, resized and cropped.", items)
 
 

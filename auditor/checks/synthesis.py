@@ -10,12 +10,13 @@ import numpy as np
 
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
-from auditor.class_model_rows import row, told
+from auditor.class_model_rows import row, told, unit_row
 from auditor.class_models import ClassModel, Maker
 from auditor.collectors import Predictions, TopActivations
 from auditor.errors import Skip, UsageError, did_you_mean
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Table, Verdict
+from auditor.unit import Unit
 from auditor.wording import some
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def synthesis(
     *,
     classes: Classes = "explained",
     most: Count = 8,
+    units: tuple[str, ...] = (),
     steps: Count = 40,
     step_size: Amount = 10.0,
     l2: Amount = 0.001,
@@ -56,6 +58,7 @@ def synthesis(
         classes: names or numbers of classes; or "explained" for the one with the best and the one with the worst
             accuracy and those of the explained images; or "all".
         most: how many classes are made of those that "explained" stands for.
+        units: units to make an image for besides, as layer:channel (for the whole map) or layer:channel:y:x.
         steps: steps of plain ascent (Simonyan).
         step_size: length of a step in units of the gradient, of images that go from -1 (black) to 1.
         l2: what the squared norm of such an image costs (the paper's lambda).
@@ -74,6 +77,7 @@ def synthesis(
         Distill 2017. Likeness: Gram matrices, ibid.
     """
     named = _named(context, classes)
+    neurons = [_known(context, unit) for unit in dict.fromkeys(map(Unit.read, units))]
     last = context.network.layers.maps[-1:]
     wanted: list[Collector] = [Predictions()] if context.images else []
     if context.images and last:
@@ -93,6 +97,8 @@ def synthesis(
         models.append(model)
         yield row(context, model, best, role=roles[model.target], patches=patches)
         yield Arrays(_arrays(context, model))
+    for unit in neurons:
+        yield unit_row(context, unit, maker.make_unit(unit))
     judged = [model for model in models if np.isfinite(model.best.probabilities).all()]
     if lost := [context.classes[model.target] for model in models if model not in judged]:
         reason = f"the scores of the images made for {len(lost)} classes are no numbers: see predictions.nonfinite"
@@ -113,6 +119,16 @@ def _named(context: Context, classes: Classes) -> list[int] | None:
     if context.images is None:
         raise Skip("needs images to choose classes by; name some with -o synthesis.classes=..., or all")
     return None
+
+
+def _known(context: Context, unit: Unit) -> Unit:
+    import torch
+
+    try:
+        methods.locate(context.network, torch.zeros(1, *context.network.input_shape), unit)
+    except (ValueError, IndexError) as reason:
+        raise UsageError(f"synthesis.units asks for {unit}: {reason}") from None
+    return unit
 
 
 def _index(context: Context, name: str) -> int:

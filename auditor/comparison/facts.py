@@ -10,7 +10,7 @@ from auditor.report.node import encoded
 from auditor.results import Audit, Finding, Table, Verdict
 from auditor.wording import some
 
-_HARMLESS = ("batch_size", "threads", "baseline", "plugins", "expression", "checks")
+_HARMLESS = ("batch_size", "threads", "baseline", "plugins", "expression", "checks", "report")
 """Settings that change no finding by more than a tolerance, or only which there are."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from auditor.pictures.attributions import heat_item, limit_of, overlay_item, signed_item
     from auditor.pictures.class_maps import categories
     from auditor.pictures.colours import heat_scale, signed_scale
-    from auditor.pictures.kernels import channel_grid, coloured, numbered, weighted
+    from auditor.pictures.kernels import channel_grid, coloured, numbered, weighted, with_filter
     from auditor.pictures.maps import colour, heat, overlay, signed
     from auditor.pictures.patches import outlined, part, sheet, signal, stacked
     from auditor.pictures.photographs import photo, tiles
@@ -61,6 +61,7 @@ __all__ = [
     "stage_item",
     "tiles",
     "weighted",
+    "with_filter",
     "written",
 ]
 
@@ -68,7 +69,7 @@ _HOMES = {
     "attributions": ("heat_item", "limit_of", "overlay_item", "signed_item"),
     "class_maps": ("categories",),
     "colours": ("heat_scale", "signed_scale"),
-    "kernels": ("channel_grid", "coloured", "numbered", "weighted"),
+    "kernels": ("channel_grid", "coloured", "numbered", "weighted", "with_filter"),
     "maps": ("colour", "heat", "overlay", "signed"),
     "patches": ("outlined", "part", "sheet", "signal", "stacked"),
     "photographs": ("photo", "tiles"),

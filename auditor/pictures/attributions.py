@@ -46,16 +46,25 @@ def heat_item(values: Map, name: str, about: str, *, limit: float | None = None)
 
 
 def overlay_item(
-    pixels: Pixels, values: Map, name: str, about: str, *, limit: float | None = None, low: float = 0.0
+    pixels: Pixels,
+    values: Map,
+    name: str,
+    about: str,
+    *,
+    limit: float | None = None,
+    low: float = 0.0,
+    file: str = "",
 ) -> Item:
     """Return a map that is nowhere below zero over the photograph in grey; its colours end at its maximum.
 
     Args:
         low: Where the colours begin.
+        file: The photograph's name, where a row shows several.
     """
     end = float(values[np.isfinite(values)].max(initial=0.0)) if limit is None else limit
     drawn = overlay(pixels, _drawable(values), low=low, high=end or 1.0)
-    return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=heat_scale(low, end) if end else None)
+    scale = heat_scale(low, end) if end else None
+    return Item(drawn, _named(name, values), None, file, _alt(values, name, about), scale, role="overlay")
 
 
 def _drawable(values: Map) -> Map:

@@ -5,8 +5,9 @@ The limits of the colours are given, so that all kernels of a layer share them; 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,22 @@ def channel_grid(
     for place, number in enumerate(inputs):
         middle = top + place * down + height / 2
         _pen(sheet).text((left - 6, middle), str(number), _INK, _font(), anchor="rm")
+    return png(sheet)
+
+
+def with_filter(drawn: bytes, tiles: Tiles, gap: int = 12) -> bytes:
+    """Return a picture with the tiles of one filter below it in a square as wide as it, as PNG."""
+    with Image.open(io.BytesIO(drawn)) as opened:
+        above = opened.convert("RGB")
+    across = ceil(sqrt(len(tiles)))
+    side = min(above.width - 2 * gap, 2 * above.width // 3 if len(tiles) == 1 else above.width) // across - _GAP
+    tiles, height, width = _enlarged(tiles, side, side)
+    sheet = Image.new("RGB", (above.width, above.height + gap + ceil(len(tiles) / across) * (height + _GAP)), "white")
+    sheet.paste(above)
+    left = (sheet.width - across * (width + _GAP)) // 2
+    for place, tile in enumerate(tiles):
+        row, column = divmod(place, across)
+        _put(sheet, tile, left + column * (width + _GAP), above.height + gap + row * (height + _GAP), _EDGE)
     return png(sheet)
 
 

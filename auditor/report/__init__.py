@@ -22,10 +22,14 @@ FILES = {
     "junit": "junit.xml",
     "summary": "summary.md",
     "sarif": "report.sarif",
+    "pdf-summary": "summary.pdf",
 }
 """The built-in formats and what they write. The record is written in any case."""
 
-_FROM_TEMPLATES = ("html", "pdf")
+_MODULES = {"pdf-summary": "brief"}
+"""The modules that are not named as their formats."""
+
+_FROM_TEMPLATES = ("html", "pdf", "pdf-summary")
 
 Format = Callable[[Audit, Path], Any]
 
@@ -100,7 +104,7 @@ def _built_in(name: str, templates: Sequence[Path]) -> Format:
     """Return the writer of a built-in format; its module is loaded only when it writes."""
 
     def save(audit: Audit, stage: Path) -> None:
-        module = import_module(f"auditor.report.{name}")
+        module = import_module(f"auditor.report.{_MODULES.get(name, name)}")
         module.save(audit, stage, *([templates] if name in _FROM_TEMPLATES else []))
 
     return save

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.report import wording
@@ -62,25 +63,39 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class FigureBlock:
+    """A figure; `id` is its own on the page."""
+
     title: str
     caption: str
     picture: Picture
     bar: Bar | None
+    id: str
     kind: str = "figure"
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryItem:
+    """One picture of a gallery.
+
+    Attributes:
+        file: Empty where the title of the gallery, or a picture before, has told it already.
+        origin: The file in any case, so that an enlarged picture can tell it; `classes` is what it shows.
+        role: `photo`, `overlay` or nothing.
+    """
+
     picture: Picture
     label: str
     value: str
     file: str
     bar: Bar | None
+    origin: str
+    classes: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryBlock:
-    """A gallery; `rows` are the same items, as many a row as print has columns."""
+    """A gallery; `rows` are the same items, as many a row as print has columns; `id` is its own on the page."""
 
     title: str
     caption: str
@@ -88,6 +103,7 @@ class GalleryBlock:
     rows: tuple[tuple[GalleryItem, ...], ...]
     columns: int
     bar: Bar | None
+    id: str
     kind: str = "gallery"
 
 
@@ -103,8 +119,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
+    """A cell; `sort` is the number that it is sorted by, empty where that is its text."""
+
     text: str
     align: str
+    sort: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +150,31 @@ class Medium:
         rows: The most rows of a table.
         passes: The most findings of a check that are no worse than `pass`.
         lines: The most lines of a finding's detail.
+        views: It shows everything once more by image and by channel.
     """
 
     rows: int
     passes: int
     lines: int
+    views: bool
 
 
-SCREEN = Medium(rows=2000, passes=8, lines=400)
-PRINT = Medium(rows=24, passes=12, lines=14)
+SCREEN = Medium(rows=2000, passes=8, lines=400, views=True)
+PRINT = Medium(rows=24, passes=12, lines=14, views=False)
 
 
 class Blocks:
-    """Turns evidence into blocks, for one page."""
+    """Turns evidence into blocks, for one page.
 
-    def __init__(self, medium: Medium, album: Album) -> None:
+    Args:
+        classes: What the images of the data show, and are taken for, by file.
+    """
+
+    def __init__(self, medium: Medium, album: Album, classes: Mapping[str, str] | None = None) -> None:
         self._medium = medium
         self._album = album
+        self._classes = classes or {}
+        self._count = 0
 
     def of(self, piece: Figure | Gallery | Table) -> Block:
         match piece:
@@ -181,7 +208,8 @@ class Blocks:
         aligns = [_align(values) for values in zip(*rows, strict=True)] or ["text"] * width
         shown = rows[: self._medium.rows]
         cells = tuple(
-            tuple(Cell(wording.cell(value), align) for value, align in zip(row, aligns, strict=True)) for row in shown
+            tuple(Cell(wording.cell(value), align, _sorted_by(value)) for value, align in zip(row, aligns, strict=True))
+            for row in shown
         )
         columns = _head(names, aligns, cells)
         return TableBlock(
@@ -195,17 +223,17 @@ class Blocks:
 
     def _figure(self, figure: Figure) -> FigureBlock:
         alt = figure.alt or f"{figure.title}. {figure.caption}"
-        picture = self._album.picture(figure.image, alt, pixels=1340)
-        return FigureBlock(figure.title, figure.caption, picture, self._bar(figure.scale))
+        picture = self._album.picture(figure.image, alt, pixels=1340, high=960)
+        return FigureBlock(figure.title, figure.caption, picture, self._bar(figure.scale), self._id())
 
     def _gallery(self, gallery: Gallery) -> GalleryBlock:
         columns = _columns(gallery.items)
         told = {item.file for item in gallery.items if item.file in gallery.title}
-        items = tuple(self._item(item, told, pixels=1340 // columns) for item in gallery.items)
+        items = tuple(self._item(item, told, gallery.about, pixels=1340 // columns) for item in gallery.items)
         rows = tuple(items[start : start + columns] for start in range(0, len(items), columns))
-        return GalleryBlock(gallery.title, gallery.caption, items, rows, columns, self._bar(gallery.scale))
+        return GalleryBlock(gallery.title, gallery.caption, items, rows, columns, self._bar(gallery.scale), self._id())
 
-    def _item(self, item: Item, told: set[str], *, pixels: int) -> GalleryItem:
+    def _item(self, item: Item, told: set[str], about: Mapping[str, str], *, pixels: int) -> GalleryItem:
         """Name a file only where the gallery's title, or a picture before, has not told it yet."""
         told.add(item.label)
         file = "" if item.file in told else item.file
@@ -213,7 +241,13 @@ class Blocks:
         value = "" if item.value is None else wording.decimal(item.value)
         alt = item.alt or ", ".join(part for part in (item.label, value, file) if part)
         picture = self._album.picture(item.image, alt, pixels=pixels)
-        return GalleryItem(picture, item.label, value, file, self._bar(item.scale))
+        origin = item.file or about.get("image", "")
+        classes = self._classes.get(origin) or about.get("class", "")
+        return GalleryItem(picture, item.label, value, file, self._bar(item.scale), origin, classes, item.role)
+
+    def _id(self) -> str:
+        self._count += 1
+        return f"evidence-{self._count}"
 
     def _bar(self, scale: Scale | None) -> Bar | None:
         if scale is None:
@@ -226,6 +260,12 @@ class Blocks:
         """Keep the end: a traceback says last what happened."""
         lines = detail.splitlines()
         return "\n".join(lines if len(lines) <= self._medium.lines else ["…", *lines[-self._medium.lines :]])
+
+
+def _sorted_by(value: str | float | int | bool | None) -> str:
+    if isinstance(value, str) or value is None:
+        return ""
+    return repr(float(value)) if math.isfinite(value) else ""
 
 
 def _align(values: tuple[str | float | int | bool | None, ...]) -> str:

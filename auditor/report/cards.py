@@ -36,11 +36,12 @@ def overview(audit: Audit) -> tuple[Card, ...]:
     return _network(audit), _data(audit), *_baseline(audit)
 
 
-def imprint(audit: Audit) -> tuple[Fact, ...]:
-    """Return what the cover of a printed report says about it."""
+def imprint(audit: Audit, subject: str = "") -> tuple[Fact, ...]:
+    """Return what the cover of a printed report says about it; the subject, where the title is another."""
     facts = audit.provenance
     return _present(
         [
+            Fact("Checkpoint", subject),
             Fact("Network", f"{facts.architecture.name}, {wording.plural(facts.architecture.parameters, 'parameter')}"),
             Fact("Data", f"{facts.data.name or 'unnamed'}, {wording.plural(facts.data.images, 'image')}"),
             Fact("Date", wording.date(facts.started)),
@@ -63,7 +64,7 @@ def provenance(audit: Audit) -> tuple[Card, ...]:
         Card("Checkpoint", "", _checkpoint(audit)),
         Card("Run", "", run),
         Card("Preprocessing", "", _mapping(facts.preprocess)),
-        Card("Settings", "", _mapping(facts.settings)),
+        Card("Settings", "", _mapping({k: v for k, v in facts.settings.items() if k != "report"})),
         Card("Versions", "", _mapping(facts.versions)),
     )
     return tuple(card for card in cards if card.facts)

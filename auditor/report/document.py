@@ -67,7 +67,8 @@ def _evidence_document(check: str, piece: Evidence, shelf: evidence.Shelf) -> di
         case Finding():
             return {"kind": "finding", **_fields(piece), "verdict": str(piece.verdict)}
         case Figure():
-            shown = {"kind": "figure", "title": piece.title, "caption": piece.caption, "alt": piece.alt}
+            told = {"title": piece.title, "caption": piece.caption, "alt": piece.alt, "about": piece.about}
+            shown = {"kind": "figure", **told}
             return {**shown, "file": shelf.place(check, piece.title, piece.image), "scale": _fields(piece.scale)}
         case Gallery(title=title, items=items):
             names = [f"{title[:30]} {index} {item.label}" for index, item in enumerate(items, start=1)]

@@ -11,7 +11,8 @@ from pathlib import Path
 from auditor.errors import OutputError
 
 RECORD = "audit.json"
-NAMES = ("report.html", "report.pdf", "junit.xml", "summary.md", "report.sarif", "evidence", "arrays", RECORD)
+_REPORTS = ("report.html", "report.pdf", "summary.pdf", "junit.xml", "summary.md", "report.sarif")
+NAMES = (*_REPORTS, "evidence", "arrays", RECORD)
 """What an audit writes. Nothing else in the folder is ever touched."""
 
 

@@ -11,9 +11,12 @@ from auditor.report import templates
 from auditor.report.album import Album
 from auditor.report.blocks import SCREEN
 from auditor.report.page import page_of
-from auditor.results import Audit
+from auditor.results import Audit, Figure, Gallery
 
 NAME = "report.html"
+
+_QUALITIES = ((25_000_000, 60), (10_000_000, 80))
+"""From how many bytes of pictures on (a third more in the page) they are compressed, and how well."""
 
 
 def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
@@ -28,8 +31,19 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
 def text(audit: Audit, folders: Sequence[Path] = ()) -> str:
     """Return the page."""
     style, script = templates.asset("report.css", folders), templates.asset("report.js", folders)
-    page = page_of(audit, SCREEN, Album())
-    return templates.render(NAME, page, folders, style=style, script=script, policy=_policy(style, script))
+    size = _bytes_of(audit)
+    quality = next((quality for limit, quality in _QUALITIES if size > limit), 0)
+    page = page_of(audit, SCREEN, Album(compress=quality))
+    policy = _policy(style, script)
+    return templates.render(NAME, page, folders, style=style, script=script, policy=policy, compressed=bool(quality))
+
+
+def _bytes_of(audit: Audit) -> int:
+    """Return the bytes of all pictures, each counted once."""
+    pieces = [piece for result in audit.results for piece in result.evidence]
+    images = {piece.image for piece in pieces if isinstance(piece, Figure)}
+    images |= {item.image for piece in pieces if isinstance(piece, Gallery) for item in piece.items}
+    return sum(map(len, images))
 
 
 def _policy(style: str, script: str) -> str:

@@ -72,6 +72,12 @@ class Node:
     def mapping(self, name: str) -> dict[str, Any]:
         return {key: plain(value) for key, value in self._typed(name, dict, "object", {}).items()}
 
+    def words(self, name: str) -> dict[str, str]:
+        found = self.mapping(name)
+        if not all(isinstance(text, str) for text in found.values()):
+            raise Malformed(f"{self.at(name)} holds what is no text")
+        return found
+
     def number(self, name: str, default: float | None = None) -> float:
         return number(self._get(name, default), self.at(name))
 

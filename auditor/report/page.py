@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from auditor import letterhead
+from auditor.letterhead import Letterhead
 from auditor.report import cards, deciding, wording
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
 from auditor.report.evidence import slug
+from auditor.report.views import Known, Placed, Views, views_of
 from auditor.report.wording import duration, plural
 from auditor.results import Audit, Finding, Result, Verdict
+from auditor.wording import short
 
 _MOST_DECIDING = 8
 
@@ -23,7 +28,7 @@ class Section:
     Attributes:
         findings: The worst first; `kept` are more that are no worse than `pass`.
         kept_title: `12 more that pass`, or nothing.
-        hidden: How many of them this page leaves to `audit.json`, in words, or nothing.
+        time: The seconds as a number to sort by.
     """
 
     id: str
@@ -34,6 +39,7 @@ class Section:
     guide: str
     source: str
     seconds: str
+    time: str
     count: str
     findings: tuple[FindingBlock, ...]
     kept: tuple[FindingBlock, ...]
@@ -55,14 +61,21 @@ class Page:
     """A report.
 
     Attributes:
+        title: The checkpoint's name, or the title of one's own; `subject` is the name then, and else empty.
+        running: As much of the title as fits the foot of a page.
         banners: What limits the whole audit: it was interrupted, it is incomplete.
         deciding: The findings that made the verdict; `more_deciding` says how many were left out.
         not_run: Checks that had no turn.
+        views: The same evidence by image, channel, class and layer, where the medium has room for it.
         repeated: Pictures that stand at more than one place, so that a page can store them once.
     """
 
     kind: str
     title: str
+    running: str
+    subject: str
+    letterhead: Letterhead
+    checksum: str
     network: str
     data: str
     date: str
@@ -82,24 +95,32 @@ class Page:
     not_run: tuple[str, ...]
     provenance: tuple[Card, ...]
     tables: tuple[TableBlock, ...]
+    views: Views
     repeated: dict[str, Picture]
 
 
 def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
     """Return everything that a report in this medium prints."""
-    blocks = Blocks(medium, album)
+    known = Known.of(audit)
+    blocks = Blocks(medium, album, known.by_file())
     sections = tuple(_section(number, result, blocks, medium) for number, result in enumerate(audit.results, start=1))
     facts = audit.provenance
+    own = letterhead.recorded(facts.settings.get("report"))
+    subject = _title(audit) if own.title else ""
     decided = tuple(blocks.finding(check, finding) for check, finding in deciding.deciding(audit))
     return Page(
         kind="Comparison of two audits" if audit.comparison else "Audit of a trained image classifier",
-        title=_title(audit),
+        title=own.title or _title(audit),
+        running=short(own.title or _title(audit), 60),
+        subject=subject,
+        letterhead=own,
+        checksum=facts.checkpoint.sha256,
         network=facts.architecture.name,
         data=facts.data.name or plural(facts.data.images, "image"),
         date=wording.date(facts.started),
         day=facts.started,
         version=str(facts.versions.get("auditor", "")),
-        imprint=cards.imprint(audit),
+        imprint=cards.imprint(audit, subject),
         badge=Badge.of(audit.verdict),
         headline=wording.headline(audit),
         counts=_counts(audit),
@@ -113,6 +134,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         not_run=audit.not_run,
         provenance=cards.provenance(audit),
         tables=tuple(blocks.table(table) for table in cards.tables(audit)),
+        views=_views(audit, sections, known, blocks, album) if medium.views else Views(),
         repeated=album.repeated,
     )
 
@@ -139,12 +161,24 @@ def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Sec
         guide=result.guide,
         source=result.source,
         seconds=duration(result.seconds),
+        time=str(result.seconds) if math.isfinite(result.seconds) else "",
         count=str(len(found)),
         findings=_blocks(blocks, result.check, found[:shown]),
         kept=_blocks(blocks, result.check, found[shown:]),
         kept_title=f"{plural(len(found) - shown, 'more finding')} that raised nothing" if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
     )
+
+
+def _views(audit: Audit, sections: Iterable[Section], known: Known, blocks: Blocks, album: Album) -> Views:
+    placed = []
+    for result, section in zip(audit.results, sections, strict=True):
+        shown = iter(section.blocks)
+        for piece in result.evidence:
+            block = None if isinstance(piece, Finding) else next(shown)
+            placed.append(Placed(result.check, section.id, piece, block))
+    layers = [layer.name for layer in audit.provenance.architecture.layers]
+    return views_of(placed, known, layers, blocks, album)
 
 
 def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[FindingBlock, ...]:

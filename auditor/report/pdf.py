@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import OutputError
-from auditor.report import templates
+from auditor.report import tagging, templates
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT
 from auditor.report.page import page_of
@@ -24,20 +24,34 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
     Raises:
         OutputError: WeasyPrint lacks its system libraries, or a template asks for what is not embedded.
     """
-    weasyprint = _weasyprint()
     page = page_of(audit, PRINT, Album(shrink=True))
     text = templates.render("print.html", page, folders, style=templates.asset("print.css", folders))
-    with _quiet():
-        document = weasyprint.HTML(string=text, url_fetcher=_fetcher())
-        document.write_pdf(folder / NAME, pdf_variant="pdf/ua-1")
+    write(laid_out(text, NAME), folder / NAME)
 
 
-def _weasyprint() -> Any:
+def laid_out(text: str, name: str) -> Any:
+    """Return a page of HTML as WeasyPrint's document, its pages made and not yet drawn.
+
+    Raises:
+        OutputError: As `save`; the line says which file of the report it would have been.
+    """
+    weasyprint = _weasyprint(name)
+    with _quiet(name):
+        return weasyprint.HTML(string=text, url_fetcher=_fetcher()).render(pdf_variant="pdf/ua-1")
+
+
+def write(document: Any, file: Path) -> None:
+    """Draw a document into a file, with tags, bookmarks and all that `<meta>` says."""
+    with _quiet(file.name):
+        document.write_pdf(file, finisher=tagging.mend, pdf_variant="pdf/ua-1", custom_metadata=True)
+
+
+def _weasyprint(name: str) -> Any:
     try:
         import weasyprint
     except OSError as error:
         raise OutputError(
-            f"report.pdf needs the system libraries of WeasyPrint, which are missing ({error}): install them, "
+            f"{name} needs the system libraries of WeasyPrint, which are missing ({error}): install them, "
             "on Debian with `apt-get install libpango-1.0-0 libpangoft2-1.0-0`, or leave out the format pdf"
         ) from None
     return weasyprint
@@ -57,7 +71,7 @@ def _fetcher() -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(name: str) -> Iterator[None]:
     """Keep WeasyPrint's remarks on style sheets off the terminal, and turn a refusal into one line."""
     from weasyprint.urls import FatalURLFetchingError
 
@@ -68,7 +82,7 @@ def _quiet() -> Iterator[None]:
     try:
         yield
     except FatalURLFetchingError as error:
-        raise OutputError(f"report.pdf holds only what is embedded; a template asks for {error}") from None
+        raise OutputError(f"{name} holds only what is embedded; a template asks for {error}") from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

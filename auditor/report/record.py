@@ -202,15 +202,8 @@ def _result(node: Node, load: Load) -> Result:
         seconds=node.number("seconds"),
         guide=node.text("guide", ""),
         source=node.text("source", ""),
-        rules=_rules(node),
+        rules=node.words("rules"),
     )
-
-
-def _rules(node: Node) -> dict[str, str]:
-    rules = node.mapping("rules")
-    if not all(isinstance(text, str) for text in rules.values()):
-        raise Malformed(f"{node.at('rules')} holds what is no text")
-    return rules
 
 
 def _evidence(node: Node, load: Load) -> Evidence:
@@ -219,10 +212,12 @@ def _evidence(node: Node, load: Load) -> Evidence:
             return _finding(node)
         case "figure":
             image, scale = load(node.text("file")), _scale(node)
-            return Figure(node.text("title"), node.text("caption"), image, node.text("alt", ""), scale)
+            return Figure(
+                node.text("title"), node.text("caption"), image, node.text("alt", ""), scale, node.words("about")
+            )
         case "gallery":
             items = tuple(_item(item, load) for item in node.each("items"))
-            return Gallery(node.text("title"), node.text("caption"), items, _scale(node))
+            return Gallery(node.text("title"), node.text("caption"), items, _scale(node), node.words("about"))
         case "table":
             rows = tuple(_cells(row, f"{node.at('rows')}[{index}]") for index, row in enumerate(node.items("rows")))
             return Table(node.text("title"), node.text("caption"), node.texts("columns"), rows)
@@ -263,7 +258,8 @@ def _interval(node: Node) -> tuple[float, float] | None:
 
 def _item(node: Node, load: Load) -> Item:
     image, value = load(node.text("image")), node.optional_number("value")
-    return Item(image, node.text("label"), value, node.text("file", ""), node.text("alt", ""), _scale(node))
+    words = node.text("label"), value, node.text("file", ""), node.text("alt", "")
+    return Item(image, *words, _scale(node), node.text("role", ""))
 
 
 def _scale(node: Node) -> Scale | None:

@@ -71,6 +71,19 @@ def test_pictures_carry_titles_captions_and_bytes(audit, name):
 
 
 @pytest.mark.parametrize("name", CHECKS)
+def test_says_only_of_what_there_is_that_pictures_are_about_it(audit, name):
+    facts = audit.provenance
+    known = {
+        "image": {answer.file for answer in audit.recorded.answers},
+        "class": set(facts.data.classes),
+        "layer": {layer.name for layer in facts.architecture.layers},
+    }
+    for piece in result(audit, name).evidence:
+        for kind, value in getattr(piece, "about", {}).items():
+            assert value.isdecimal() if kind == "channel" else value in known[kind]
+
+
+@pytest.mark.parametrize("name", CHECKS)
 def test_without_images_it_is_skipped_or_does_without(small, name):
     asked = Settings(small.checkpoint, arch=small.arch, preprocess=small.preprocess)
     (found,) = run(asked, Plugins(checks={name: CHECKS[name]}), Silent()).audit.results

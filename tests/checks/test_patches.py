@@ -103,6 +103,15 @@ def test_the_best_patches_are_the_reddest_spots_where_they_lie(net, images):
         assert (red[5:165, 5:170] > 80).all()  # the spot and nothing else
 
 
+def test_a_channel_stands_beside_its_filter_and_says_which_it_is(net, images):
+    (row,) = galleries(result(net(), images, layers=("0",), channels=(2,), top=4))
+    assert row.about == {"layer": "0", "channel": "2"}
+    assert row.items[0].label == "over the data; its filter"
+    assert "Its filter: weights from " in row.items[0].alt
+    with Image.open(io.BytesIO(row.items[0].image)) as drawn:
+        assert drawn.height > 1.3 * drawn.width  # the distribution, and the filter below it
+
+
 def test_a_file_that_is_there_twice_is_shown_once(net, images, tmp_path):
     twice = tmp_path / "twice"
     for source in images.rglob("*.png"):

@@ -136,5 +136,19 @@ def test_refuses_classes_that_do_not_exist(result, name, words):
         result(classes=(name,))
 
 
+def test_units_are_made_besides_and_say_what_they_are_about(result):
+    found = result(most=1, units=("conv2:3", "conv2:5:1:2"))
+    _, channel, single = galleries(found)
+    assert channel.about == {"layer": "conv2", "channel": "3"}
+    assert "the mean of its map" in channel.caption
+    assert "row 1 and column 2" in single.caption
+    assert channel.items[0].value > 0
+
+
+def test_refuses_units_that_do_not_exist(result):
+    with pytest.raises(UsageError, match=r"synthesis\.units asks for conv9:0"):
+        result(units=("conv9:0",))
+
+
 def test_no_more_classes_than_asked_for(result):
     assert len(galleries(result(most=1))) == 1

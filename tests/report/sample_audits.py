@@ -7,6 +7,7 @@ from skimage import data, transform
 
 from auditor import pictures
 from auditor.results import (
+    Answer,
     ArchitectureFacts,
     Audit,
     CheckpointFacts,
@@ -18,6 +19,7 @@ from auditor.results import (
     Item,
     LayerFacts,
     Provenance,
+    Recorded,
     Result,
     Table,
     Verdict,
@@ -76,7 +78,22 @@ HOSTILE = [
     "<b",
     "a\u0301\u0301\u0301\u0301\u0301",
     "CON",
+    "</title><script>alert(1)</script>",
+    "</details></section></main>",
+    "<template><script>alert(1)</script></template>",
+    "<meta http-equiv=refresh content='0;url=http://example.org'>",
+    "<base href=http://example.org>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<math><mi xlink:href='data:x,<script>alert(1)</script>'>",
+    "'-alert(1)-'",
+    "#image-1",
+    "__proto__",
+    "constructor",
 ]
+
+
+_ABOUT = ("image", "class", "layer", "channel")
 
 
 @cache
@@ -138,13 +155,66 @@ def maps() -> Result:
     )
 
 
+def explained(images: int = 2) -> tuple[Result, ...]:
+    """Return results that are about images, classes, layers and channels."""
+    names = [f"{'cat' if i % 2 else 'cup'}/{i}.png" for i in range(images)]
+    rows, layer = [], []
+    for i, name in enumerate(names):
+        own, over = noise(i), pictures.overlay_item(pixels(i), np.eye(7) * i, "Grad-CAM", name, file=name)
+        layer += [Item(own, name, file=name, role="photo"), Item(noise(100 + i), "channel 3", i + 0.5, name)]
+        shown = (Item(own, "image of cat", file=name, role="photo"), over, Item(noise(200 + i), "gradient", 0.25))
+        rows.append(Gallery(f"{name}: cat (answer)", "Red raises it.", shown, about={"image": name, "class": "cat"}))
+    channel = {"layer": "conv1", "channel": "3"}
+    patches = Gallery("conv1, channel 3: the median", "Sees 7 pixels.", (Item(noise(300), "cup", 2.5),), about=channel)
+    filters = Figure("conv1: 64 filters", "In colour.", noise(301), "64 filters", about={"layer": "conv1"})
+    made = Gallery("cat: explained", "Made.", (Item(noise(302), "natural"),), about={"class": "cat"})
+    dark = Finding("saliency.vanishing", Verdict.WARN, "The gradient vanishes", names[0], 0.5, 0.1)
+    return (
+        Result("saliency", "Which pixels?", (*rows, dark), 0.2),
+        Result(
+            "activations",
+            "What do layers show?",
+            (Gallery("Layer conv1", "Maps.", tuple(layer), about={"layer": "conv1"}),),
+        ),
+        Result("patches", "Which patches?", (patches,)),
+        Result("filters", "What do the filters look for?", (filters,)),
+        Result("synthesis", "What is a cat?", (made,)),
+    )
+
+
+def answered(images: int = 2) -> Recorded:
+    """Return the answers to the images of `explained`: the first is wrong."""
+    names = [f"{'cat' if i % 2 else 'cup'}/{i}.png" for i in range(images)]
+    return Recorded(
+        tuple(Answer(name, "00", 1 - i % 2, 0 if i % 2 or not i else 1, 0.75) for i, name in enumerate(names))
+    )
+
+
+def full(images: int = 2) -> Audit:
+    """Return an audit with something of everything."""
+    return audit(predictions(), maps(), *explained(images), recorded=answered(images))
+
+
+def pixels(seed: int, size: int = 96) -> np.ndarray:
+    """Return a photograph that no other seed has."""
+    shift = np.roll((transform.resize(data.coffee(), (size, size)) * 255).astype(np.uint8), seed % size, axis=1)
+    return shift // 2 + np.random.default_rng(seed).integers(0, 60, (size, size, 1), dtype=np.uint8)
+
+
+@cache
+def noise(seed: int, size: int = 96) -> bytes:
+    return pictures.photo(pixels(seed, size))
+
+
 def hostile(text: str) -> Audit:
     """Return an audit in which a text stands wherever one may."""
     found = Finding(text, Verdict.WARN, text, text, 0.1, 0.2, text, 3, (0.0, 0.2), text)
     evidence = (
         found,
-        Figure(text, text, photo(), text, pictures.heat_scale(0, 1, text)),
-        Gallery(text, text, (Item(photo(), text, 0.5, text, text),), pictures.heat_scale(0, 1, text)),
+        Figure(text, text, photo(), text, pictures.heat_scale(0, 1, text), {"layer": text}),
+        Gallery(text, text, (Item(photo(), text, 0.5, text, text, role=text),), pictures.heat_scale(0, 1, text)),
+        Gallery(text, text, (Item(photo(), text, 0.5, text),), about=dict.fromkeys(_ABOUT, text)),
+        Gallery(text, text, (Item(photo(), text, 0.5, text),), about={"class": text, text: text}),
         Table(text, text, (text,), ((text,),)),
     )
     return Audit(
@@ -159,6 +229,7 @@ def hostile(text: str) -> Audit:
             started=text,
             notes=(text,),
         ),
-        (Result(text, text, evidence, 0.1, text, text),),
+        (Result(text, text, evidence, 0.1, text, text, {text: text}),),
         not_run=(text,),
+        recorded=Recorded((Answer(text, text, 0, 0, 0.5),), {text: (1,)}),
     )

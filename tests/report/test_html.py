@@ -108,6 +108,18 @@ def test_each_picture_is_stored_once_and_shown_everywhere():
     assert page.count("<use ") == 3
 
 
+def test_a_page_with_very_many_pictures_compresses_them_and_says_so(monkeypatch):
+    figure = Figure("a", "", photo(224), "a cup")
+    exact = html.text(audit(Result("c", "?", (figure, maps().evidence[0]))))
+    monkeypatch.setattr(html, "_QUALITIES", ((1000, 60),))
+    small = html.text(audit(Result("c", "?", (figure, maps().evidence[0]))))
+    assert "data:image/webp" in small
+    assert "those in evidence/ are exact" in small
+    assert "those in evidence/ are exact" not in exact
+    assert len(small) < len(exact) - len(photo(224)) // 4
+    assert base64.b64encode(maps().evidence[0].image).decode() in small  # few colours: as they are
+
+
 def test_every_picture_has_words():
     page = read(audit())
     assert all(image["alt"] for image in page.all("img"))

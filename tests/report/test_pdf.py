@@ -1,5 +1,7 @@
 import http.server
+import itertools
 import threading
+from dataclasses import replace
 
 import pypdf
 import pytest
@@ -7,7 +9,7 @@ from sample_audits import HOSTILE, audit, hostile, maps, photo, predictions
 
 from auditor.errors import OutputError
 from auditor.report import pdf
-from auditor.results import Gallery, Item, Result, Table
+from auditor.results import Figure, Gallery, Item, Result, Table
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,102 @@ def test_the_file_says_what_it_is_and_is_tagged(printed):
     assert printed.trailer["/Root"]["/MarkInfo"]["/Marked"]
 
 
+def elements(reader: pypdf.PdfReader) -> list[tuple[str, pypdf.generic.DictionaryObject, tuple[str, ...]]]:
+    """Return every tag in reading order with its element and the tags around it."""
+    found = []
+
+    def walk(node, around):
+        node = node.get_object()
+        if not isinstance(node, dict) or "/S" not in node:
+            return
+        found.append((node["/S"], node, around))
+        kids = node.get("/K", [])
+        for kid in kids if isinstance(kids, list) else [kids]:
+            walk(kid, (*around, node["/S"]))
+
+    for kid in reader.trailer["/Root"]["/StructTreeRoot"]["/K"]:
+        walk(kid, ())
+    return found
+
+
+def test_the_file_says_which_checkpoint_and_which_version_made_it(printed):
+    assert printed.metadata["/checkpointsha256"] == "ab" * 32
+    assert printed.metadata["/auditorversion"] == "0.1.0"
+    assert f"sha256:{'ab' * 32}" in printed.metadata["/Keywords"]
+    assert printed.metadata.creator == "auditor 0.1.0"
+    assert printed.metadata.subject.startswith("1 of 2 checks failed")
+    assert b'pdfuaid:part="1"' in printed.trailer["/Root"]["/Metadata"].get_data()
+    assert printed.trailer["/Root"]["/ViewerPreferences"]["/DisplayDocTitle"]
+
+
+def test_every_figure_has_words_and_what_only_decorates_is_none(printed):
+    alts = [element.get("/Alt") for tag, element, _ in elements(printed) if tag == "/Figure"]
+    assert all(alts)
+    assert {"a map", "the image, cat.png", "channel 3, 0.75"} <= set(alts)
+
+
+def test_every_head_of_a_table_says_what_it_is_the_head_of(printed):
+    heads = [(element["/A"]["/Scope"], around[-2]) for tag, element, around in elements(printed) if tag == "/TH"]
+    assert ("/Row", "/TBody") in heads
+    assert {scope for scope, above in heads if above == "/THead"} == {"/Column"}
+
+
+def test_lists_hold_items_and_items_hold_labels_and_bodies(printed):
+    below = {"/L": {"/LI", "/L"}, "/LI": {"/Lbl", "/LBody"}, "/TR": {"/TH", "/TD"}}
+    tags = elements(printed)
+    assert {"/L", "/Lbl", "/LBody", "/Table"} <= {tag for tag, *_ in tags}
+    for tag, _, around in tags:
+        if around and around[-1] in below:
+            assert tag in below[around[-1]], around
+
+
+def test_headings_go_down_one_step_at_a_time(printed):
+    levels = [int(tag[2]) for tag, *_ in elements(printed) if tag[1] == "H" and tag[2:].isdigit()]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_no_picture_is_blank(printed):
+    pictures = [image.image.convert("L") for page in printed.pages for image in page.images]
+    assert len(pictures) >= 4
+    assert all(low < high for low, high in (picture.getextrema() for picture in pictures))
+
+
+def test_a_figure_is_on_one_page_with_its_heading_and_its_caption(tmp_path):
+    figures = tuple(Figure(f"Figure {i} begins", f"Caption {i} ends.", photo(700)) for i in range(7))
+    pdf.save(audit(Result("c", "?", figures)), tmp_path)
+    pages = [page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages]
+    for i in range(7):
+        (page,) = [page for page in pages if f"Figure {i} begins" in page]
+        assert f"Caption {i} ends." in page
+
+
+def test_the_heading_of_a_gallery_is_on_the_page_of_its_first_row(tmp_path):
+    galleries = tuple(
+        Gallery(f"Gallery {i} begins", "How to read it.", tuple(Item(photo(400), f"tile {i}.{j}") for j in range(3)))
+        for i in range(11)
+    )
+    pdf.save(audit(Result("c", "?", galleries)), tmp_path)
+    pages = [page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages]
+    for i in range(11):
+        (page,) = [page for page in pages if f"Gallery {i} begins" in page]
+        assert f"tile {i}.2" in page
+
+
+def test_the_letterhead_is_on_the_cover_and_at_the_foot_of_every_page(tmp_path):
+    own = {"title": "Line 3 <b>", "footer": "Acme & Sons", "confidential": "For Acme only"}
+    given = audit()
+    pdf.save(replace(given, provenance=replace(given.provenance, settings={"report": own})), tmp_path)
+    reader = pypdf.PdfReader(tmp_path / "report.pdf")
+    for number in range(len(reader.pages)):
+        for words in own.values():
+            assert words in text_of(reader, number)
+    assert "net.pt" in text_of(reader, 0)
+    assert reader.metadata.title == "Fail: Line 3 <b> · auditor"
+    assert "data:" not in "".join(page.extract_text() for page in reader.pages)
+
+
 def test_every_font_is_embedded(printed):
     for page in printed.pages:
         for font in page["/Resources"]["/Font"].values():
@@ -78,6 +176,12 @@ def test_pictures_are_not_larger_than_print_needs(tmp_path):
     sizes = [image.image.size for page in reader.pages for image in page.images]
     assert sizes
     assert max(max(size) for size in sizes) <= 335
+
+
+def test_a_figure_has_no_more_pixels_than_its_height_on_paper_needs(tmp_path):
+    pdf.save(audit(Result("c", "?", (Figure("f", "", photo(1300), "a cup"),))), tmp_path)
+    shown = {image.image.size for page in pypdf.PdfReader(tmp_path / "report.pdf").pages for image in page.images}
+    assert shown == {(960, 960)}
 
 
 def test_a_cut_table_says_where_the_rest_is(tmp_path):

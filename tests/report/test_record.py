@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_audits import HOSTILE, audit, hostile, maps, photo, predictions
+from sample_audits import HOSTILE, audit, full, hostile, maps, photo, predictions
 
 import auditor.report
 from auditor.errors import OutputError
@@ -252,3 +252,19 @@ def test_fields_that_a_reader_does_not_know_are_passed_over(tmp_path):
     VALIDATOR.validate(document)
     (tmp_path / "audit.json").write_text(json.dumps(document))
     assert record.read(tmp_path) == audit()
+
+
+def test_what_pictures_are_about_and_their_roles_come_back(tmp_path):
+    record.save(full(), tmp_path)
+    VALIDATOR.validate(json.loads((tmp_path / "audit.json").read_text()))
+    assert record.read(tmp_path) == full()
+
+
+@pytest.mark.parametrize("about", [3, ["image"], {"image": 3}])
+def test_about_that_is_no_text_is_refused(tmp_path, about):
+    record.save(audit(maps()), tmp_path)
+    whole = json.loads((tmp_path / "audit.json").read_text())
+    whole["results"][0]["evidence"][1]["about"] = about
+    (tmp_path / "audit.json").write_text(json.dumps(whole))
+    with pytest.raises(OutputError, match="about"):
+        record.read(tmp_path)
