@@ -264,10 +264,11 @@ def test_no_hostile_text_runs_asks_or_breaks_the_page(browser, tmp_path):
 
 def test_two_hundred_pictures_take_half_a_minute_and_a_gigabyte_and_a_half_at_most(browser, tmp_path):
     script = (
-        "import resource, sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\nfrom sample_audits import full\nfrom auditor.report import html\n"
         "given = full(50)\nbegan = time.monotonic()\nhtml.save(given, Path(sys.argv[2]))\n"
-        "print(time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "peak = Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]\n"
+        "print(time.monotonic() - began, peak)"  # getrusage would tell what the process that starts this one has held
     )
     command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -59,7 +59,7 @@ def given(name):
 
 def more(name):
     empty = brief.Brief((), "", ())
-    return {"style": "", "script": "", "policy": "", "brief": empty}
+    return {"style": "", "script": "", "policy": "", "compressed": False, "brief": empty}
 
 
 @pytest.mark.parametrize("name", REPORTS)
