@@ -25,6 +25,14 @@ def Net():
     return resnet18(num_classes=4)
 """
 
+QUICK = """
+[checks.synthesis]
+most = 1
+steps = 2
+natural_steps = 2
+unreached_warn = 0.0
+"""
+
 
 def blocks(language):
     return [text for kind, text in BLOCKS if kind == language]
@@ -55,7 +63,7 @@ def here(tmp_path_factory):
             image.save(folder / "photos" / name / f"{number}.png")
     (folder / "model.py").write_text(MODEL)
     (folder / "auditfile.py").write_text(python("@Check"))
-    (folder / "auditor.toml").write_text("".join(blocks("toml")))
+    (folder / "auditor.toml").write_text("".join(blocks("toml")) + QUICK)
     return folder
 
 
