@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 Channels = NDArray[np.integer[Any]]
 
 
+def silent_by_layer(
+    rule: str, found: Mapping[Layer, Channels], *, images: int, few: int, warn: float, fail: float
+) -> Iterator[Finding]:
+    """Say of each layer that has too many channels that never fire how many; the arguments are those of `by_layer`."""
+    return by_layer(
+        rule,
+        found,
+        images=images,
+        few=few,
+        warn=warn,
+        fail=fail,
+        message="stay silent on all images",
+        detail="They add nothing: a lower learning rate, another initialisation or a leaky rectifier keeps them alive.",
+    )
+
+
 def by_layer(
     rule: str,
     found: Mapping[Layer, Channels],

@@ -14,7 +14,7 @@ from auditor.activation_rows import layer_rows, ways
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
-from auditor.layer_findings import by_layer
+from auditor.layer_findings import by_layer, silent_by_layer
 from auditor.results import Figure, Finding, Table, Verdict
 
 if TYPE_CHECKING:
@@ -107,16 +107,7 @@ def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterat
     if not rectified:
         return
     found = {layer: silent(seen, layer) for layer in rectified}
-    yield from by_layer(
-        rule,
-        found,
-        images=seen.images,
-        few=few,
-        warn=warn,
-        fail=fail,
-        message="stay silent on all images",
-        detail="They add nothing: a lower learning rate, another initialisation or a leaky rectifier keeps them alive.",
-    )
+    yield from silent_by_layer(rule, found, images=seen.images, few=few, warn=warn, fail=fail)
     if seen.images >= few:
         yield _figure({layer: len(found[layer]) / layer.output[0] for layer in found}, seen.images, warn)
 

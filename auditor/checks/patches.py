@@ -14,7 +14,7 @@ from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import TopActivations
 from auditor.errors import Skip, UsageError
-from auditor.layer_findings import by_layer
+from auditor.layer_findings import by_layer, silent_by_layer
 from auditor.model.convolutions import convolutions
 from auditor.options import Range
 from auditor.patch_rows import channel_row, channel_sheets, patches_of
@@ -113,16 +113,7 @@ def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[
         yield Finding("patches.dead", Verdict.SKIP, "no rectifier follows the layers, so that no channel can be silent")
         return
     silent = {layer: never_firing(seen, layer) for layer in rectified}
-    yield from by_layer(
-        "patches.dead",
-        silent,
-        images=seen.images,
-        few=few,
-        warn=warn,
-        fail=fail,
-        message="stay silent on all images",
-        detail="They add nothing: a lower learning rate, another initialisation or a leaky rectifier keeps them alive.",
-    )
+    yield from silent_by_layer("patches.dead", silent, images=seen.images, few=few, warn=warn, fail=fail)
 
 
 def never_firing(seen: TopActivations, layer: Layer) -> Places:

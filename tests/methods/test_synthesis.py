@@ -5,13 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from auditor.demo import efficientnet_lite0
-from auditor.methods import NATURAL, SIMONYAN, Diversity, Jitter, Preset, Unit, synthesize, total_variation
+from auditor.methods import (
+    NATURAL,
+    SIMONYAN,
+    Diversity,
+    Jitter,
+    Preset,
+    Unit,
+    channel_contributions,
+    synthesize,
+    total_variation,
+)
 from auditor.methods.ascent import Ascent
 from auditor.methods.canvas import Pixels, Spectrum
 from auditor.methods.jitter import STILL
@@ -25,6 +36,10 @@ def conv_net(activation=nn.ReLU, *, pool=nn.MaxPool2d, ending=()):
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, padding=1), activation(), pool(2), nn.Conv2d(8, 12, 3), activation()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 7), *ending).eval()
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
 
 
 def loop(score, shape, *, steps, step_size, l2, start=None):
@@ -322,7 +337,38 @@ def test_a_spectrum_is_the_weighted_sum_of_its_waves(size):
     np.testing.assert_allclose(found, 0.25 * image, atol=1e-12)
 
 
-def test_a_whole_batch_is_moved_alike_and_by_whole_pixels_exactly():
+def test_images_are_moved_by_as_much_as_was_drawn():
+    images = torch.rand(2, 3, 24, 20, dtype=torch.float64)
+    jitter = Jitter(shift=0.2)
+    moved = jitter(images, 0.0, torch.Generator().manual_seed(5))
+    down, across = (0.2 * torch.tensor([24, 20]) * (2 * torch.rand(4, generator=seeded(5))[:2] - 1)).tolist()
+    expected = scipy.ndimage.shift(images.numpy(), (0, 0, down, across), order=1)
+    inside = np.s_[..., 6:-6, 6:-6]
+    np.testing.assert_allclose(moved.numpy()[inside], expected[inside], atol=1e-6)
+    assert max(abs(down), abs(across)) > 1
+
+
+def test_the_blur_is_a_gaussian_that_has_faded_half_way():
+    images = torch.rand(2, 3, 24, 20, dtype=torch.float64)
+    jitter = Jitter(blur=2.0)
+    blurred = jitter(images, 0.25, seeded(0)).numpy()  # a deviation of 1, and nothing else is drawn
+    weights = np.exp(-(np.arange(-2, 3) ** 2) / 2)
+    expected = images.numpy()
+    for axis in (2, 3):
+        expected = scipy.ndimage.correlate1d(expected, weights / weights.sum(), axis, mode="mirror")
+    np.testing.assert_allclose(blurred, expected, atol=1e-6)
+    assert torch.equal(jitter(images, 0.5, seeded(0)), images)
+
+
+def test_what_the_channels_add_makes_the_score_of_a_linear_ending():
+    model, images = conv_net(), torch.randn(2, *SHAPE, generator=seeded(1))
+    shares = channel_contributions(model, images, 4, "4")
+    torch.testing.assert_close(shares.sum(1) + model[-1].bias[4], model(images)[:, 4])
+    features = model[:-1](images)
+    torch.testing.assert_close(shares, features * model[-1].weight[4])
+
+
+def test_a_whole_batch_is_moved_alike():
     images = torch.rand(1, 3, 24, 20).expand(3, -1, -1, -1)
     moved = Jitter(shift=0.2, scale=0.2, rotation=15.0, blur=2.0)(images, 0.1, torch.Generator().manual_seed(0))
     assert torch.equal(moved[0], moved[2])
