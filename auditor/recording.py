@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from auditor.collectors import ChannelStatistics, Collector
 from auditor.collectors.answers import Answers
 from auditor.context import Context
@@ -35,11 +33,10 @@ def _answers(context: Context, answers: Answers) -> Iterable[Answer]:
 
 
 def _silent(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
-    found = {}
-    for seen in [
-        collector for collector in collectors if isinstance(collector, ChannelStatistics) and collector.images
-    ]:
-        for layer in [layer for layer in seen.layers if layer.rectified]:
-            silent = (seen.active(layer) == 0) & (seen.not_finite(layer) == 0)
-            found[layer.name] = tuple(int(channel) for channel in np.flatnonzero(silent))
-    return found
+    return {
+        layer.name: tuple(seen.silent(layer).tolist())
+        for seen in collectors
+        if isinstance(seen, ChannelStatistics) and seen.images
+        for layer in seen.layers
+        if layer.rectified
+    }

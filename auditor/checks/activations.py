@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor import pictures
 from auditor.activation_rows import layer_rows, ways
@@ -106,7 +105,7 @@ def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterat
             rectified.remove(layer)
     if not rectified:
         return
-    found = {layer: silent(seen, layer) for layer in rectified}
+    found = {layer: seen.silent(layer) for layer in rectified}
     yield from silent_by_layer(rule, found, images=seen.images, few=few, warn=warn, fail=fail)
     if seen.images >= few:
         yield _figure({layer: len(found[layer]) / layer.output[0] for layer in found}, seen.images, warn)
@@ -144,11 +143,6 @@ def _saturated(seen: ChannelStatistics, warn: float, few: int) -> Iterator[Findi
     )
 
 
-def silent(seen: ChannelStatistics, layer: Layer) -> NDArray[np.int64]:
-    """Return the channels whose output was a number throughout, and never above zero."""
-    return np.flatnonzero((seen.active(layer) == 0) & (seen.not_finite(layer) == 0))
-
-
 def _table(seen: ChannelStatistics) -> Table:
     return Table(
         "Observed layers",
@@ -160,7 +154,7 @@ def _table(seen: ChannelStatistics) -> Table:
             (
                 layer.name,
                 " x ".join(str(s) for s in layer.output),
-                len(silent(seen, layer)) if layer.rectified else "no rectifier",
+                len(seen.silent(layer)) if layer.rectified else "no rectifier",
                 f"{float(seen.active(layer).mean()):.1%}",
                 float(seen.mean(layer).mean()),
                 float(np.sqrt(seen.variance(layer)).mean()),

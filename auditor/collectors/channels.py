@@ -82,6 +82,10 @@ class ChannelStatistics:
         own = self._spans[layer.tap]
         return np.asarray(self._counts[1, own] / self._finite(own))
 
+    def silent(self, layer: Layer) -> NDArray[np.int64]:
+        """The channels whose output was a number throughout, and never above zero."""
+        return np.flatnonzero((self.active(layer) == 0) & (self.not_finite(layer) == 0))
+
     def saturated(self, layer: Layer) -> NDArray[np.float64]:
         """The share of the finite outputs that the rectifier cuts off above, `[c]`."""
         own = self._spans[layer.tap]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import OutputError
 from auditor.report import record
+from auditor.report.folder import arrays_file
 from auditor.results import Audit, Verdict
 
 Arrays = Mapping[str, Mapping[str, Any]]
@@ -81,14 +81,6 @@ def read(path: Path) -> Source:
         raise OutputError(f"{path} is a comparison of two audits; give the report of one of them")
     if audit.verdict is Verdict.SKIP:
         raise OutputError(f"{path} is an audit in which nothing could run, so that nothing can be compared with it")
-    folder = (path if path.is_dir() else path.parent) / "arrays"
-    return Source(audit, str(path), {check: Saved(file) for check, file in _files(folder, audit)})
-
-
-def _files(folder: Path, audit: Audit) -> Sequence[tuple[str, Path]]:
-    named = [(result.check, folder / f"{_stem(result.check)}.safetensors") for result in audit.results]
-    return [(check, file) for check, file in named if file.is_file()]
-
-
-def _stem(check: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "-", check)
+    folder = path if path.is_dir() else path.parent
+    files = {result.check: arrays_file(folder, result.check) for result in audit.results}
+    return Source(audit, str(path), {check: Saved(file) for check, file in files.items() if file.is_file()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -136,4 +135,4 @@ def _save_arrays(arrays: Mapping[str, Mapping[str, Any]], stage: Path) -> None:
     (stage / "arrays").mkdir()
     for check, named in arrays.items():
         plain = {name: np.ascontiguousarray(np.asarray(array)) for name, array in named.items()}
-        save_file(plain, stage / "arrays" / f"{re.sub(r'[^A-Za-z0-9_-]', '-', check)}.safetensors")
+        save_file(plain, place.arrays_file(stage, check))

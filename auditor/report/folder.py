@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ RECORD = "audit.json"
 _REPORTS = ("report.html", "report.pdf", "summary.pdf", "junit.xml", "summary.md", "report.sarif")
 NAMES = (*_REPORTS, "evidence", "arrays", RECORD)
 """What an audit writes. Nothing else in the folder is ever touched."""
+
+
+def arrays_file(folder: Path, check: str) -> Path:
+    """Return where a check's arrays lie in the folder of a report."""
+    return folder / "arrays" / f"{re.sub(r'[^A-Za-z0-9_-]', '-', check)}.safetensors"
 
 
 @contextmanager
