@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from auditor import truncation
 from auditor.errors import UsageError
 
 LONGEST = {"title": 120, "footer": 120, "confidential": 120}
@@ -118,7 +119,7 @@ def _pixels(data: bytes) -> tuple[str, bytes]:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with truncation.refused(), Image.open(io.BytesIO(data)) as opened:
             kind = "png" if opened.format == "PNG" else "jpeg"
             if max(opened.size) > _WIDEST:
                 raise ValueError(f"is more than {_WIDEST:,} pixels wide or high")

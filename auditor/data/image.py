@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image, UnidentifiedImageError
 
+from auditor import truncation
 from auditor.errors import DataError
 
 MAX_PIXELS = 1024**3 // 4 // 3
@@ -72,7 +73,7 @@ def decode(path: Path) -> Image.Image:
     Raises:
         Unreadable: The file is missing, empty, damaged, no image or absurdly large.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), truncation.refused():
         warnings.simplefilter("ignore")
         try:
             return _opened(path)

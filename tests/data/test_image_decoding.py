@@ -6,12 +6,13 @@ import contextlib
 import struct
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage
-from PIL import Image
+from PIL import Image, ImageFile
 
 from auditor.data.image import MAX_PIXELS, Unreadable, decode
 from auditor.errors import DataError
@@ -203,6 +204,14 @@ def test_every_picture_that_scikit_image_ships_is_read_or_refused() -> None:
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.5, 0.95])
 def test_a_truncated_file_has_a_reason(tmp_path: Path, name: str, share: float) -> None:
     assert reason(cut(SHIPPED / name, share, tmp_path)).startswith(("damaged: ", "no image"))
+
+
+def test_what_another_library_told_pillow_lets_no_truncated_file_in(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    broken = cut(SHIPPED / "rocket.jpg", 0.5, tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        assert all(told.startswith("damaged: ") for told in threads.map(reason, [broken] * 64))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 @pytest.mark.parametrize("name", ["no_time_for_that_tiny.gif", "multipage.tif"])
