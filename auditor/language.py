@@ -1,0 +1,131 @@
+"""The language of a report: sentences from gettext catalogues, numbers as their readers write them.
+
+A text that a reader sees is marked where it is written, with its values by name, so that a translation
+may order them as its language wants:
+
+    _("{right} of {n} images are answered rightly ({share:.1%})", right=right, n=n, share=right / n)
+    many("{count} image", "{count} images", len(images))
+
+In English, and where a catalogue lacks a message, it stands as it was written. Source: GNU gettext manual;
+numbers by the Unicode CLDR as Babel has them.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from gettext import NullTranslations
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "locale"
+ENGLISH = "en"
+
+
+class Language(string.Formatter):
+    """One language: what it says for a message, and how it writes numbers.
+
+    Attributes:
+        name: As `--lang` has it and as `<html lang>` wants it.
+        point: Between a number's whole part and its fraction.
+        group: Between its thousands.
+        percent: From a share's digits to its end.
+    """
+
+    def __init__(self, name: str, texts: NullTranslations, *, point: str, group: str, percent: str) -> None:
+        self.name = name
+        self.texts = texts
+        self.point = point
+        self.group = group
+        self.percent = percent
+
+    def number(self, text: str) -> str:
+        """Return a number that Python wrote as this language writes it: `1,234.5` is `1 234,5` in French."""
+        if self.name == ENGLISH:
+            return text
+        swapped = {",": self.group, ".": self.point}
+        return "".join(swapped.get(letter, letter) for letter in text).replace("%", self.percent)
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Write one value of a message; `string.Formatter` calls this."""
+        text: str = super().format_field(value, format_spec)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return self.number(text) if is_number else text
+
+
+_current: ContextVar[Language | None] = ContextVar("language", default=None)
+
+
+def current() -> Language:
+    """Return the language that is spoken here."""
+    return _current.get() or load(ENGLISH)
+
+
+@contextmanager
+def speaking(name: str) -> Iterator[Language]:
+    """Speak a language, one of `known()`, in all that is said within."""
+    token = _current.set(load(name))
+    try:
+        yield current()
+    finally:
+        _current.reset(token)
+
+
+def known() -> tuple[str, ...]:
+    """Return the languages that there are catalogues for, English first."""
+    return (ENGLISH, *sorted(file.parent.parent.name for file in FOLDER.glob("*/LC_MESSAGES/auditor.po")))
+
+
+@cache
+def load(name: str) -> Language:
+    """Return a language of `known()`."""
+    if name == ENGLISH:
+        return Language(ENGLISH, NullTranslations(), point=".", group=",", percent="%")
+    from babel.numbers import get_decimal_symbol, get_group_symbol
+
+    point, group = get_decimal_symbol(name), get_group_symbol(name)
+    return Language(name, _catalogue(name), point=point, group=group, percent="\N{NO-BREAK SPACE}%")
+
+
+def _catalogue(name: str) -> NullTranslations:
+    """Return the texts of a `.po` file, compiled in memory, so that no second file can be older than the first."""
+    import io
+
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+    from babel.support import Translations
+
+    with (FOLDER / name / "LC_MESSAGES" / "auditor.po").open("rb") as file:
+        catalogue = read_po(file, locale=name)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def translated(message: str, /, **values: object) -> str:
+    """Return a message in the language that is spoken, its `{name}`s filled in as `str.format` does.
+
+    A message without values is not formatted, so that its braces stay.
+    """
+    language = current()
+    text = language.texts.gettext(message) if message else ""  # the message "" is a catalogue's header
+    return language.vformat(text, (), values) if values else text
+
+
+def many(one: str, more: str, count: int, /, **values: object) -> str:
+    """Return the form of a message that a count wants; `{count}` is the count with its thousands set apart."""
+    language = current()
+    text = language.texts.ngettext(one, more, count)
+    return language.vformat(text, (), {"count": language.number(f"{count:,}"), **values})
+
+
+def marked(message: str, /) -> str:
+    """Return the message as it is: for constants, which are translated where they are used."""
+    return message
+
+
+_ = translated
