@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditor.data.preprocessing import Preprocess
-from benchmarks.defects.images import SIDE, Images, Pixels
+from benchmarks.defects.images import SIDE, Pixels
 from benchmarks.defects.networks import NETWORKS
 
 # What the networks are trained with, and what an audit has to be told of them.
@@ -31,36 +32,49 @@ class Schedule:
 
     Attributes:
         rate: The largest one.
-        frozen: A layer that keeps its first weights.
     """
 
     epochs: int = 6
     batch: int = 64
     rate: float = 0.004
     decay: float = 1e-3
-    frozen: str = ""
 
 
-def train(name: str, images: Images, *, seed: int, schedule: Schedule = Schedule()) -> nn.Module:
-    """Return the network of that name, trained."""
+def train(
+    name: str,
+    pixels: Pixels,
+    labels: NDArray[np.int64],
+    classes: int,
+    *,
+    seed: int,
+    frozen: str = "",
+    schedule: Schedule = Schedule(),
+) -> nn.Module:
+    """Return the network of that name, trained.
+
+    Args:
+        pixels: `[n, 32, 32, 3]`, RGB.
+        labels: `[n]`.
+        frozen: A layer that keeps its first weights.
+    """
     torch.manual_seed(seed)
-    module = NETWORKS[name](len(images.classes)).train().to(memory_format=torch.channels_last)
-    if schedule.frozen:
-        module.get_submodule(schedule.frozen).requires_grad_(False)
-    inputs, labels = prepared(images.pixels), torch.from_numpy(images.labels)
+    module = NETWORKS[name](classes).train().to(memory_format=torch.channels_last)
+    if frozen:
+        module.get_submodule(frozen).requires_grad_(False)
+    inputs, wanted = prepared(pixels), torch.from_numpy(labels)
     steps = schedule.epochs * (len(labels) // schedule.batch)
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=schedule.rate, weight_decay=schedule.decay)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, steps))
     for chosen in _batches(len(labels), schedule):
         optimizer.zero_grad()
-        F.cross_entropy(module(inputs[chosen]), labels[chosen]).backward()
+        F.cross_entropy(module(inputs[chosen]), wanted[chosen]).backward()
         optimizer.step()
         rates.step()
     return module.to(memory_format=torch.contiguous_format).eval()
 
 
-def answers(module: nn.Module, pixels: Pixels) -> np.ndarray[Any, np.dtype[np.int64]]:
+def answers(module: nn.Module, pixels: Pixels) -> NDArray[np.int64]:
     """Return the class that the network takes each image for, `[n]`."""
     with torch.inference_mode():
         return torch.cat([module(part).argmax(1) for part in prepared(pixels).split(256)]).numpy()
