@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 class Plain(nn.Module):
@@ -23,6 +23,9 @@ class Plain(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Linear(64, num_classes)
+        for layer in (self.first, self.middle, self.third, self.last):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.constant_(layer.bias, 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.first(x))
@@ -51,12 +54,12 @@ class Residual(nn.Module):
         self.head = nn.Linear(64, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(F.relu(self.first_norm(self.first(x))), 2)
-        y = F.relu(self.middle_norm(self.middle(x)))
-        x = F.relu(x + self.third_norm(self.third(y)))
-        y = F.relu(self.wider_norm(self.wider(x)))
-        x = F.relu(self.across(x) + self.last_norm(self.last(y)))
-        return self.head(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
+        x = functional.max_pool2d(functional.relu(self.first_norm(self.first(x))), 2)
+        y = functional.relu(self.middle_norm(self.middle(x)))
+        x = functional.relu(x + self.third_norm(self.third(y)))
+        y = functional.relu(self.wider_norm(self.wider(x)))
+        x = functional.relu(self.across(x) + self.last_norm(self.last(y)))
+        return self.head(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))
 
 
 class Depthwise(nn.Module):

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 
 import auditor
+from auditor import plugins
 from auditor.results import Audit, Finding, Verdict
 from benchmarks.defects.building import Built
 from benchmarks.defects.planting import DEFECTS, Defect
 from benchmarks.defects.training import PREPROCESS
 
 SAMPLES = 80  # eight of each of ten classes: with fewer the rules about a class say that they were too few
+_SLOW = ("saliency", "occlusion", "synthesis", "trust", "shortcut")  # they explain images one by one
 _NETWORKS = Path(__file__).with_name("networks.py")
 _SOUND = Defect("nothing", ())
 
@@ -62,8 +64,12 @@ class Found:
         return not self.fired.isdisjoint(DEFECTS[self.case.defect].rules) if self.case.defect else False
 
 
-def audited(root: Path, folder: Path, case: Case) -> Found:
-    """Plant the defect, audit, and keep what was found below `folder`."""
+def audited(root: Path, folder: Path, case: Case, *, every: bool = False) -> Found:
+    """Plant the defect, audit, and keep what was found below `folder`.
+
+    Args:
+        every: Run all checks on a defective network, too, and not only the quick ones and those that may find it.
+    """
     begun = time.process_time()
     defect = DEFECTS.get(case.defect, _SOUND)
     built, place = Built(root, case.data, defect.course, case.network), folder / case.data / case.network
@@ -82,10 +88,10 @@ def audited(root: Path, folder: Path, case: Case) -> Found:
         samples=SAMPLES,
         threads=1,
         cache=False,
+        check=() if every or not case.defect else _checks(defect),
     )
-    strength = json.loads(built.strength.read_text())
     checkpoint.with_suffix(".json").write_text(json.dumps([_told(one) for one in audit.findings], indent=1))
-    return _found(case, audit, strength, time.process_time() - begun)
+    return found(case, audit, json.loads(built.strength.read_text()), time.process_time() - begun)
 
 
 def edited(state: dict[str, torch.Tensor], defect: Defect) -> dict[str, torch.Tensor]:
@@ -93,17 +99,22 @@ def edited(state: dict[str, torch.Tensor], defect: Defect) -> dict[str, torch.Te
     return defect.edit(state, torch.Generator().manual_seed(0)) if defect.edit else state
 
 
-def _found(case: Case, audit: Audit, strength: float | None, seconds: float) -> Found:
-    def those(verdict: Verdict) -> tuple[tuple[str, str], ...]:
-        return tuple((one.rule, one.subject) for one in audit.findings if one.verdict is verdict)
-
+def found(case: Case, audit: Audit, strength: float | None, seconds: float) -> Found:
+    """Return what an audit held against a network."""
     shares = [one.value for one in audit.findings if one.rule == "predictions.accuracy" and one.value is not None]
-    accuracy = shares[0] if shares else float("nan")
-    return Found(
-        case, those(Verdict.WARN), those(Verdict.FAIL), those(Verdict.ERROR), accuracy, strength, seconds
+    warned, failed, broken = (
+        tuple((one.rule, one.subject) for one in audit.findings if one.verdict is verdict)
+        for verdict in (Verdict.WARN, Verdict.FAIL, Verdict.ERROR)
     )
+    return Found(case, warned, failed, broken, shares[0] if shares else float("nan"), strength, seconds)
+
+
+def _checks(defect: Defect) -> tuple[str, ...]:
+    there = plugins.load().checks
+    owners = {rule.partition(".")[0] for rule in defect.rules}
+    return tuple(name for name in there if name in owners or name not in _SLOW)
 
 
 def _told(one: Finding) -> dict[str, object]:
-    return {"rule": one.rule, "verdict": str(one.verdict), "subject": one.subject, "message": one.message,
-            "value": one.value, "detail": one.detail}
+    told = {"rule": one.rule, "verdict": str(one.verdict), "subject": one.subject, "value": one.value}
+    return {**told, "message": one.message, "detail": one.detail}

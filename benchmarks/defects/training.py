@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from auditor.data.preprocessing import Preprocess
 from benchmarks.defects.images import SIDE, Pixels
@@ -32,12 +32,17 @@ class Schedule:
 
     Attributes:
         rate: The largest one.
+        steepest: The largest norm of a gradient; longer ones are cut off, as they leave dead channels.
     """
 
+    rate: float
     epochs: int = 6
     batch: int = 64
-    rate: float = 0.004
     decay: float = 1e-3
+    steepest: float = 1.0
+
+
+SCHEDULES = {"plain": Schedule(0.003), "residual": Schedule(0.012), "depthwise": Schedule(0.012)}
 
 
 def train(
@@ -48,7 +53,6 @@ def train(
     *,
     seed: int,
     frozen: str = "",
-    schedule: Schedule = Schedule(),
 ) -> nn.Module:
     """Return the network of that name, trained.
 
@@ -62,13 +66,15 @@ def train(
     if frozen:
         module.get_submodule(frozen).requires_grad_(False)
     inputs, wanted = prepared(pixels), torch.from_numpy(labels)
+    schedule = SCHEDULES[name]
     steps = schedule.epochs * (len(labels) // schedule.batch)
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=schedule.rate, weight_decay=schedule.decay)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, steps))
     for chosen in _batches(len(labels), schedule):
         optimizer.zero_grad()
-        F.cross_entropy(module(inputs[chosen]), wanted[chosen]).backward()
+        functional.cross_entropy(module(inputs[chosen]), wanted[chosen]).backward()
+        nn.utils.clip_grad_norm_(trained, schedule.steepest)
         optimizer.step()
         rates.step()
     return module.to(memory_format=torch.contiguous_format).eval()
