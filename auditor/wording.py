@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from auditor.language import current, many
+from auditor.language import _, current, many
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -26,6 +26,11 @@ def some(items: Iterable[object], most: int = 12) -> str:
     listed = [str(item) for item in items]
     first, left = ", ".join(listed[:most]), len(listed) - most
     return first if left <= 0 else many("{first} and {count} more", "{first} and {count} more", left, first=first)
+
+
+def headed(name: str, text: object) -> str:
+    """Return a name and what belongs to it, with a colon as the language that is spoken sets it."""
+    return _("{name}: {text}", name=name, text=text)
 
 
 def numeral(value: float, spec: str) -> str:
