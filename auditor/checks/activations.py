@@ -99,7 +99,7 @@ def _not_finite(seen: ChannelStatistics) -> Iterator[Finding]:
             subject=layer.name,
             value=count,
             limit=0,
-            unit=_("outputs"),
+            unit=marked("outputs"),
             n=seen.images,
             detail=_("Look for non-finite weights, a division by zero, or an overflow in half precision."),
         )

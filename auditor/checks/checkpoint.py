@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.check import Check, Steps
-from auditor.language import _
+from auditor.language import _, marked
 from auditor.results import Finding, Table, Verdict
 from auditor.wording import numeral, some
 
@@ -76,21 +76,21 @@ def _left_out(names: Sequence[str]) -> Iterator[Finding]:
             Verdict.INFO,
             _("{n} tensors beside the network's belong to a loss or a metric and were left out", n=len(names)),
             value=len(names),
-            unit=_("tensors"),
+            unit=marked("tensors"),
             detail=some(names),
         )
 
 
 def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -> Finding:
     if not names:
-        return Finding(rule, Verdict.PASS, good, value=0, limit=0, unit=_("tensors"))
+        return Finding(rule, Verdict.PASS, good, value=0, limit=0, unit=marked("tensors"))
     return Finding(
         rule,
         Verdict.FAIL,
         bad,
         value=len(names),
         limit=0,
-        unit=_("tensors"),
+        unit=marked("tensors"),
         detail=_("{advice} They are: {names}", advice=advice, names=some(names)),
     )
 
@@ -112,7 +112,7 @@ def _batch_norm(module: nn.Module) -> Finding:
             _("all {n} batch-norm layers have trained statistics", n=len(statistics)),
             value=0,
             limit=0,
-            unit=_("layers"),
+            unit=marked("layers"),
             n=len(statistics),
         )
     return Finding(
@@ -125,7 +125,7 @@ def _batch_norm(module: nn.Module) -> Finding:
         ),
         value=len(fresh),
         limit=0,
-        unit=_("layers"),
+        unit=marked("layers"),
         n=len(statistics),
         detail=_(
             "Save the buffers with the parameters: state_dict(), not parameters(). They are: {names}",

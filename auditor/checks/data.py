@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.check import Check, Share, Steps
 from auditor.collectors import Readability
-from auditor.language import _
+from auditor.language import _, marked
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -89,4 +89,4 @@ def _classes(context: Context, labels: Sequence[int | None]) -> Finding:
         present=present,
         classes=len(context.classes),
     )
-    return Finding(rule, Verdict.PASS, message, value=present, unit=_("classes"), n=len(labels))
+    return Finding(rule, Verdict.PASS, message, value=present, unit=marked("classes"), n=len(labels))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.filter_rows import Order, lengths, picture
-from auditor.language import _, many
+from auditor.language import _, many, marked
 from auditor.methods.initialisation import FEWEST, obstacle
 from auditor.model.convolutions import Convolution, convolutions, in_other_dimensions, select
 from auditor.options import Range
@@ -274,7 +274,7 @@ def _outputs(context: Context, layers: Sequence[Kernels], images: int) -> dict[s
 
 
 def _noise(layers: Sequence[Kernels], limit: float) -> Iterator[Finding]:
-    rule, unit = "filters.noise", _("sd")
+    rule, unit = "filters.noise", marked("sd")
     judged = [(layer, layer.fresh) for layer in layers if layer.fresh]
     untold = {layer.name: layer.obstacle for layer in layers if not layer.fresh}
     left_out = _("Not judged: {layers}", layers=_listed(dict(list(untold.items())[:8]))) if untold else ""
@@ -332,7 +332,7 @@ def _untrained(layer: Kernels, fresh: Freshness, limit: float) -> Finding:
         subject=layer.name,
         value=fresh.distance,
         limit=limit,
-        unit=_("sd"),
+        unit=marked("sd"),
         n=count,
         detail=_(
             "Was the layer trained? It may be frozen, left out of the optimizer, or not reached by gradients; or "

@@ -222,7 +222,7 @@ def _class_pure(context: Context, seen: TopActivations) -> Finding:
         Verdict.INFO,
         _pure(number, judged, seen.count, chance),
         value=number,
-        unit=_("channels"),
+        unit=marked("channels"),
         n=seen.images,
         detail="; ".join(headed(name, some(channels, 4)) for name, channels in pure.items()),
     )

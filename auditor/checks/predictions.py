@@ -10,7 +10,7 @@ import numpy as np
 from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Predictions
-from auditor.language import _
+from auditor.language import _, marked
 from auditor.results import Figure, Finding, Gallery, Item, Table, Verdict, at_least, at_most
 from auditor.wording import numeral
 
@@ -187,7 +187,9 @@ def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator
             classes=len(judged),
             few=few,
         )
-        yield Finding(rule, Verdict.PASS, message, value=0, unit=_("classes"), limit=0, n=int(counts[judged].sum()))
+        yield Finding(
+            rule, Verdict.PASS, message, value=0, unit=marked("classes"), limit=0, n=int(counts[judged].sum())
+        )
 
 
 def _one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.errors import Skip
-from auditor.language import _
+from auditor.language import _, marked
 from auditor.results import Finding, Table, Verdict
 from auditor.wording import headed, numeral
 
@@ -110,7 +110,7 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
         subject=bad[0].name.rpartition(".")[0],
         value=count,
         limit=0,
-        unit=_("numbers"),
+        unit=marked("numbers"),
         detail=_(
             "Go back to a checkpoint from before training diverged. {tensors}",
             tensors=", ".join(headed(n.name, n.not_finite) for n in bad[:10]),
@@ -129,7 +129,7 @@ def _constant(numbers: Sequence[Numbers]) -> Finding:
         subject=bad[0].name.rpartition(".")[0],
         value=len(bad),
         limit=0,
-        unit=_("tensors"),
+        unit=marked("tensors"),
         detail=_(
             "Look whether these layers were trained at all: {tensors}",
             tensors=", ".join(f"{n.name} = {numeral(n.low, 'g')}" for n in bad[:10]),
