@@ -6,6 +6,19 @@
   const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const made = (name, properties) => Object.assign(document.createElement(name), properties);
 
+  /* Light or dark: as the system has it, until somebody asks for the other one. */
+  const scheme = () => {
+    const button = document.getElementById("scheme");
+    if (!button) return;
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const now = document.documentElement.dataset;
+      const dark = now.scheme ? now.scheme === "dark" : system.matches;
+      now.scheme = dark ? "light" : "dark";
+    });
+  };
+
   /* The summary, by verdict and by words. */
   const filter = () => {
     const bar = document.querySelector(".filter");
@@ -192,6 +205,7 @@
     target.scrollIntoView();
   };
 
+  scheme();
   filter();
   all("table.sortable").forEach(sortable);
   enlarging();

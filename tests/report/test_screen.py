@@ -211,15 +211,32 @@ def test_nothing_is_wider_than_the_screen(screen):
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: .ci/system tests")
 def test_axe_finds_nothing(browser, report, width, dark):
     shown = Screen(browser, width, dark=dark).open(report)
-    assert shown.run("getComputedStyle(document.body).backgroundColor") == (
-        "rgb(15, 19, 26)" if dark else "rgb(245, 246, 248)"
-    )
+    assert ground(shown) == ("rgb(15, 19, 26)" if dark else "rgb(245, 246, 248)")
     shown.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert shown.violations() == []
     enlarge(shown, 1)
     assert viewer(shown)["open"]
     assert shown.violations() == []
     shown.close()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_reader_may_ask_for_the_other_colours_but_paper_stays_white(browser, report, dark):
+    shown = Screen(browser, 1440, dark=dark).open(report)
+    seen = [ground(shown)]
+    for _ in range(2):
+        shown.run("document.getElementById('scheme').click()")
+        seen.append(ground(shown))
+    light, night = "rgb(245, 246, 248)", "rgb(15, 19, 26)"
+    assert seen == ([night, light, night] if dark else [light, night, light])
+    shown.do("Emulation.setEmulatedMedia", media="print")
+    assert ground(shown) == "rgb(255, 255, 255)"
+    assert shown.run("getComputedStyle(document.body).color") == "rgb(24, 32, 44)"
+    shown.close()
+
+
+def ground(shown):
+    return shown.run("getComputedStyle(document.body).backgroundColor")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
