@@ -20,6 +20,7 @@ from auditor.methods.canvas import Bounds
 from auditor.methods.recording import Model, buffers_kept, record
 
 ROUND = 10  # steps after which the triggers are tried on all images, and the price of an area changes
+_PRICE = 10.0  # of the whole image at first, in units of the cross entropy: several times that of a guess
 _DEARER, _CHEAPER = 2.0, 2.0**-1.5
 _BETAS = (0.5, 0.9)
 
@@ -124,7 +125,7 @@ class MaskSearch:
         channels, height, width = self.victim.images.shape[1:]
         values = self.victim.images.new_zeros(len(self.pools), 1 + channels, height, width).requires_grad_()
         rule = torch.optim.Adam([values], lr=self.step_size, betas=_BETAS)
-        prices = values.new_ones(len(self.pools))
+        prices = values.new_full((len(self.pools),), _PRICE)
         found = Smallest(*self._opened(values.detach()), torch.full_like(prices, torch.inf))
         for step in range(1, steps + 1):
             values.grad = self._gradient(values, prices, [_turn(pool, step, together) for pool in self.pools])

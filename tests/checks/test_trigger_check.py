@@ -13,7 +13,7 @@ from auditor.cli import main
 from auditor.results import Gallery, Table, Verdict
 
 PREPROCESS = {"resize": [28, 28], "crop": [28, 28], "color": "gray", "mean": [0.0], "std": [1.0]}
-QUICK = {"classes": ("0",), "steps": 1, "natural_steps": 1, "trigger_steps": 150}
+QUICK = {"classes": ("0",), "steps": 1, "natural_steps": 1}
 
 
 @pytest.fixture(scope="module")

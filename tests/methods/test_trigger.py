@@ -40,7 +40,7 @@ def scene(count=120):
 @pytest.fixture(scope="module")
 def found():
     images, labels = scene()
-    return reverse_trigger(Planted(), images, labels, classes=range(10), bounds=BOUNDS, steps=120)
+    return reverse_trigger(Planted(), images, labels, classes=range(10), bounds=BOUNDS)
 
 
 def test_the_planted_square_is_found_again(found):
@@ -93,11 +93,11 @@ def test_is_the_plain_loop_of_adam_on_mask_and_pattern():
     drawn = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     pool = [i for i in drawn.tolist() if not found.held_out[i] and labels[i] != 5]
     mask, pattern = torch.zeros(SIDE, SIDE, requires_grad=True), torch.zeros(SIDE, SIDE, requires_grad=True)
-    adam = torch.optim.Adam([mask, pattern], lr=0.2, betas=(0.5, 0.9))
+    adam = torch.optim.Adam([mask, pattern], lr=0.3, betas=(0.5, 0.9))
     for step in range(1, 8):
         batch = images[[pool[(4 * step + i) % len(pool)] for i in range(4)]]
         bearing = (1 - mask.sigmoid()) * batch + mask.sigmoid() * pattern.sigmoid()
-        loss = functional.cross_entropy(model(bearing), torch.full((4,), 5)) + mask.sigmoid().mean()
+        loss = functional.cross_entropy(model(bearing), torch.full((4,), 5)) + 10 * mask.sigmoid().mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -187,7 +187,7 @@ def test_refuses_what_it_can_not_do(change, words):
 
 def searched(model):
     _, (images, labels) = digits()
-    return reverse_trigger(model, images[:200], labels[:200], classes=range(10), bounds=BOUNDS, steps=100)
+    return reverse_trigger(model, images[:200], labels[:200], classes=range(10), bounds=BOUNDS)
 
 
 def test_a_backdoor_that_was_trained_is_found_where_it_was_put():
@@ -197,7 +197,7 @@ def test_a_backdoor_that_was_trained_is_found_where_it_was_put():
     assert found.hits[3] >= 0.9 * found.tried[3]
     mask = found.masks[3, 0]
     assert mask[CORNER].min() > 0.5
-    assert mask[:6, :6].sum() > 0.9 * mask.sum()
+    assert mask[:6, :6].sum() > 0.8 * mask.sum()
 
 
 def test_a_sound_network_has_masks_of_much_the_same_size():
