@@ -15,7 +15,7 @@ from auditor.activation_rows import layer_rows, ways
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
-from auditor.language import _, marked
+from auditor.language import _, many, marked
 from auditor.layer_findings import Told, by_layer, silent_by_layer
 from auditor.results import Figure, Finding, Table, Verdict
 from auditor.wording import numeral
@@ -95,11 +95,16 @@ def _not_finite(seen: ChannelStatistics) -> Iterator[Finding]:
         yield Finding(
             rule,
             Verdict.FAIL,
-            _("{count} outputs are NaN or infinite, most of them in channel {channel}", count=count, channel=worst),
+            many(
+                "{count} output is NaN or infinite, in channel {channel}",
+                "{count} outputs are NaN or infinite, most of them in channel {channel}",
+                count,
+                channel=worst,
+            ),
             subject=layer.name,
             value=count,
             limit=0,
-            unit=_("outputs"),
+            unit=marked("outputs"),
             n=seen.images,
             detail=_("Look for non-finite weights, a division by zero, or an overflow in half precision."),
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.filter_rows import Order, lengths, picture
-from auditor.language import _, many
+from auditor.language import _, many, marked
 from auditor.methods.initialisation import FEWEST, obstacle
 from auditor.model.convolutions import Convolution, convolutions, in_other_dimensions, select
 from auditor.options import Range
@@ -168,7 +168,12 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
         yield Finding(
             rule,
             at_most(share, warn=warn),
-            _("{dead} of the layer's {n} filters are near zero", dead=len(layer.dead), n=n),
+            many(
+                "{count} of the layer's {n} filters is near zero",
+                "{count} of the layer's {n} filters are near zero",
+                len(layer.dead),
+                n=n,
+            ),
             subject=layer.name,
             value=share,
             limit=warn,
@@ -183,7 +188,12 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
         few = {layer.name: some(layer.dead) for layer in layers if len(layer.dead)}
         count = sum(len(layer.dead) for layer in layers)
         message = (
-            _("{count} of {n} filters are near zero, and no layer has many of them", count=count, n=total)
+            many(
+                "{count} of {n} filters is near zero, and no layer has many of them",
+                "{count} of {n} filters are near zero, and no layer has many of them",
+                count,
+                n=total,
+            )
             if count
             else _("none of {n} filters are near zero, and no layer has many of them", n=total)
         )
@@ -211,9 +221,18 @@ def _duplicates(
     if max(shares) <= warn:
         total = sum(len(layer.values) for layer in judged)
         message = (
-            _("a few filters of {layers} layers have a duplicate, and no layer has many of them", layers=len(few))
+            many(
+                "a few filters of {count} layer have a duplicate, and no layer has many of them",
+                "a few filters of {count} layers have a duplicate, and no layer has many of them",
+                len(few),
+            )
             if few
-            else _("none of {n} filters in {layers} layers has a duplicate", n=total, layers=len(judged))
+            else many(
+                "none of {n} filters in {count} layer has a duplicate",
+                "none of {n} filters in {count} layers has a duplicate",
+                len(judged),
+                n=total,
+            )
         )
         yield Finding(rule, Verdict.PASS, message, value=max(shares), limit=warn, n=total, detail=_listed(few))
 
@@ -274,7 +293,7 @@ def _outputs(context: Context, layers: Sequence[Kernels], images: int) -> dict[s
 
 
 def _noise(layers: Sequence[Kernels], limit: float) -> Iterator[Finding]:
-    rule, unit = "filters.noise", _("sd")
+    rule, unit = "filters.noise", marked("sd")
     judged = [(layer, layer.fresh) for layer in layers if layer.fresh]
     untold = {layer.name: layer.obstacle for layer in layers if not layer.fresh}
     left_out = _("Not judged: {layers}", layers=_listed(dict(list(untold.items())[:8]))) if untold else ""
@@ -332,7 +351,7 @@ def _untrained(layer: Kernels, fresh: Freshness, limit: float) -> Finding:
         subject=layer.name,
         value=fresh.distance,
         limit=limit,
-        unit=_("sd"),
+        unit=marked("sd"),
         n=count,
         detail=_(
             "Was the layer trained? It may be frozen, left out of the optimizer, or not reached by gradients; or "

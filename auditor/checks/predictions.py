@@ -10,7 +10,7 @@ import numpy as np
 from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Predictions
-from auditor.language import _
+from auditor.language import _, many, marked
 from auditor.results import Figure, Finding, Gallery, Item, Table, Verdict, at_least, at_most
 from auditor.wording import numeral
 
@@ -97,9 +97,10 @@ def _answered(seen: Predictions) -> Finding:
     return Finding(
         rule,
         Verdict.FAIL,
-        _(
-            "the scores of {bad} of {n} images are NaN or infinite; they count nowhere else",
-            bad=seen.unanswered,
+        many(
+            "the scores of {count} of {n} images are NaN or infinite; it counts nowhere else",
+            "the scores of {count} of {n} images are NaN or infinite; they count nowhere else",
+            seen.unanswered,
             n=total,
         ),
         value=seen.unanswered / total,
@@ -187,7 +188,9 @@ def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator
             classes=len(judged),
             few=few,
         )
-        yield Finding(rule, Verdict.PASS, message, value=0, unit=_("classes"), limit=0, n=int(counts[judged].sum()))
+        yield Finding(
+            rule, Verdict.PASS, message, value=0, unit=marked("classes"), limit=0, n=int(counts[judged].sum())
+        )
 
 
 def _one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:
@@ -355,10 +358,15 @@ def _distribution(seen: Predictions, context: Context) -> Figure:
     shares = (seen.predicted[order] / seen.images).tolist()
     others = int((seen.predicted > 0).sum()) - len(order)
     caption = _("Share of the {n} images that get each answer, the most frequent first.", n=seen.images)
-    rarer = _("{others} further classes are answered more rarely.", others=others) if others else ""
+    if others:
+        caption += " " + many(
+            "{count} further class is answered more rarely.",
+            "{count} further classes are answered more rarely.",
+            others,
+        )
     return Figure(
         _("Answers"),
-        f"{caption} {rarer}".rstrip(),
+        caption,
         pictures.bars(names, shares, xlabel=_("share of images")),
         alt=_(
             "The most frequent answer is {name}, for {share:.1%} of {n} images.",

@@ -39,12 +39,12 @@ def overview(audit: Audit) -> tuple[Card, ...]:
 
 def imprint(audit: Audit, subject: str = "") -> tuple[Fact, ...]:
     """Return what the cover of a printed report says about it; the subject, where the title is another."""
-    facts = audit.provenance
+    facts, unnamed = audit.provenance, _("unnamed")
     return _present(
         [
             Fact(_("Checkpoint"), subject),
             Fact(_("Network"), f"{facts.architecture.name}, {_parameters(facts.architecture.parameters)}"),
-            Fact(_("Data"), f"{facts.data.name or _('unnamed')}, {wording.images(facts.data.images)}"),
+            Fact(_("Data"), f"{facts.data.name or unnamed}, {wording.images(facts.data.images)}"),
             Fact(_("Date"), wording.date(facts.started)),
             Fact(_("Tool"), f"auditor {facts.versions.get('auditor', '')}".rstrip()),
             Fact("SHA-256", facts.checkpoint.sha256, "code"),

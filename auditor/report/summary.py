@@ -27,7 +27,7 @@ def text(audit: Audit) -> str:
         markdown.text(wording.headline(audit)),
         *(f"**{markdown.text(banner)}**" for banner in deciding.banners(audit)),
         *_decided(audit),
-        f"### {_('Checks')}",
+        "### " + _("Checks"),
         "\n".join(_checks(audit)),
         _imprint(audit),
     ]
