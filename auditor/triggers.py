@@ -121,19 +121,23 @@ def _refuse(context: Context, search: TriggerSearch) -> None:
         raise Skip(_("among {count} classes no outlier can be told: it takes {fewest}", count=count, fewest=FEWEST))
     if search.asked:
         return
-    ask = _("ask for it with -o synthesis.trigger=true")
     if count > _CLASSES:
-        raise Skip(_("not looked for unasked among {count} classes, which takes long; {ask}", count=count, ask=ask))
+        raise Skip(
+            _(
+                "not looked for unasked among {count} classes, which takes long; ask for it with "
+                "-o synthesis.trigger=true",
+                count=count,
+            )
+        )
     allowed = search.budget * (1 if context.network.device.type == "cpu" else _ELSEWHERE)
     work = _work(context, search) / 1e12
     if work > allowed:
         raise Skip(
             _(
                 "not looked for unasked, as it takes {work:,.1f} million million operations of {allowed:,.1f} that it "
-                "may; {ask}",
+                "may; ask for it with -o synthesis.trigger=true",
                 work=work,
                 allowed=allowed,
-                ask=ask,
             )
         )
 
