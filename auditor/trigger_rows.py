@@ -43,8 +43,7 @@ def trigger_row(context: Context, found: FoundTriggers, one: Trigger) -> Gallery
 
 def _alone(context: Context, found: FoundTriggers, one: Trigger, name: str) -> Iterator[Item]:
     mask, pattern = found.whole.masks[one.place], found.whole.patterns[one.place]
-    about = _("the trigger of {name}", name=name)
-    drawn = pictures.heat_item(mask[0].cpu().numpy(), _("mask"), about, limit=1.0)
+    drawn = pictures.heat_item(mask[0].cpu().numpy(), _("mask of the trigger"), name, limit=1.0)
     yield replace(drawn, scale=pictures.heat_scale(0, 1, _("how much of a pixel is replaced")))
     low, high = (bound.to(pattern)[:, None, None] for bound in context.preprocess.bounds)
     shown = ((low + high) / 2).lerp(pattern, mask)
