@@ -17,6 +17,8 @@ from auditor.errors import Skip, UsageError, did_you_mean
 from auditor.language import _, many
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Table, Verdict
+from auditor.trigger_findings import trigger_evidence
+from auditor.triggers import TriggerSearch
 from auditor.unit import Unit
 from auditor.wording import numeral, some
 
@@ -46,6 +48,10 @@ def synthesis(
     diversity: Amount = 1.0,
     patches: Count = 2,
     unreached_warn: Share = 0.5,
+    trigger: bool | None = None,
+    trigger_images: Count = 200,
+    trigger_steps: Count = 100,
+    trigger_budget: Amount = 1.0,
 ) -> Steps:
     """What does the network take for each class, when nothing but its own score draws the picture?
 
@@ -69,13 +75,23 @@ def synthesis(
         diversity: what it costs several images of a class to be alike.
         patches: how many patches of the data are shown beside them.
         unreached_warn: probability of its own class under which an image warns.
+        trigger: whether the smallest pattern is looked for that sends other classes' images to each class; none means
+            on networks with 8 to 50 classes, where the budget allows it.
+        trigger_images: how many images that is done with, half to look for the patterns and half to try them.
+        trigger_steps: steps of the descent of masks and patterns.
+        trigger_budget: million million operations that it may take unasked on a CPU, where one takes up to a minute;
+            a hundred times as many elsewhere.
     Rules:
         synthesis.unreached: classes for which no image was found, in either way and with three step sizes, that is
             predicted as the class with a probability of 0.5 or more; a warning (heuristic).
         synthesis.flat: classes whose score no step could change, from an even grey and from noise; a warning.
+        synthesis.trigger: a class whose smallest such pattern sends at least 90 % of other classes' images there (75 %
+            by the lower end of its interval) and is smaller than the smallest of as many ordinary ones is in 5 % of
+            networks; a warning (heuristic): perhaps a backdoor.
     Source:
         Simonyan, Vedaldi, Zisserman, ICLR workshop 2014. Natural: Olah, Mordvintsev, Schubert, Feature Visualization,
-        Distill 2017. Likeness: Gram matrices, ibid.
+        Distill 2017. Likeness: Gram matrices, ibid. Triggers: Wang et al., Neural Cleanse, IEEE S&P 2019, judged by
+        simulated ordinary masks in place of its anomaly index.
     """
     named = _named(context, classes)
     neurons = [_known(context, unit) for unit in dict.fromkeys(map(Unit.read, units))]
@@ -112,6 +128,7 @@ def synthesis(
         yield from _unreached(context, judged, unreached_warn)
         yield _flat(context, judged)
     yield _table(context, models)
+    yield from trigger_evidence(context, TriggerSearch(trigger, trigger_images, trigger_steps, trigger_budget))
 
 
 def _named(context: Context, classes: Classes) -> list[int] | None:

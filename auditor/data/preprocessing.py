@@ -87,6 +87,12 @@ class Preprocess:
         """Channels, rows and columns of what the network is given."""
         return (len(self.mean), *self.crop)
 
+    @property
+    def bounds(self) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+        """What black and full intensity of each channel become."""
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        return -mean / std, (self.scale - mean) / std
+
     def settings(self) -> dict[str, Any]:
         """Return the keys of `[preprocess]`; `of` makes the same steps of them."""
         return {key: getattr(self, key) for key in _KEYS}

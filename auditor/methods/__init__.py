@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
     from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
     from auditor.methods.occluder import How, Occluder
+    from auditor.methods.outliers import chances_below
     from auditor.methods.preset import NATURAL, SIMONYAN, Preset
     from auditor.methods.proportion import holm, majority, wilson
     from auditor.methods.rectifiers import Activations, NoRectifier
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from auditor.methods.synthesis import synthesize
     from auditor.methods.targets import locate
     from auditor.methods.top import Top, top_activations
+    from auditor.methods.trigger import Triggers, reverse_trigger
     from auditor.unit import Unit
 
 __all__ = [
@@ -52,11 +54,13 @@ __all__ = [
     "RefinedMap",
     "Synthesis",
     "Top",
+    "Triggers",
     "Unit",
     "after_activation",
     "by_similarity",
     "calibration_of",
     "chance_pairs",
+    "chances_below",
     "channel_contributions",
     "coarser_than",
     "confirmed",
@@ -83,6 +87,7 @@ __all__ = [
     "rank_correlation",
     "refine",
     "refined_occlusion",
+    "reverse_trigger",
     "saliency",
     "smooth_grad",
     "squared_norm",
@@ -108,6 +113,7 @@ _HOMES = {
     "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
     "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
     "methods.occluder": ("How", "Occluder"),
+    "methods.outliers": ("chances_below",),
     "methods.preset": ("NATURAL", "SIMONYAN", "Preset"),
     "methods.proportion": ("holm", "majority", "wilson"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
@@ -116,6 +122,7 @@ _HOMES = {
     "methods.synthesis": ("synthesize",),
     "methods.targets": ("locate",),
     "methods.top": ("Top", "top_activations"),
+    "methods.trigger": ("Triggers", "reverse_trigger"),
     "unit": ("Unit",),
 }
 
