@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditor.methods.averaged import integrated_gradients, smooth_grad
     from auditor.methods.calibration import calibration_of
     from auditor.methods.cam import Location, after_activation, enlarged, grad_cam, guided_grad_cam, last_maps
+    from auditor.methods.class_order import Reordered, reordered
     from auditor.methods.contributions import channel_contributions
     from auditor.methods.correlation import rank_correlation
     from auditor.methods.course import Synthesis
@@ -50,6 +51,7 @@ __all__ = [
     "OcclusionMap",
     "Preset",
     "RefinedMap",
+    "Reordered",
     "Synthesis",
     "Top",
     "Unit",
@@ -83,6 +85,7 @@ __all__ = [
     "rank_correlation",
     "refine",
     "refined_occlusion",
+    "reordered",
     "saliency",
     "smooth_grad",
     "squared_norm",
@@ -97,6 +100,7 @@ _HOMES = {
     "methods.averaged": ("integrated_gradients", "smooth_grad"),
     "methods.calibration": ("calibration_of",),
     "methods.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
+    "methods.class_order": ("Reordered", "reordered"),
     "methods.contributions": ("channel_contributions",),
     "methods.correlation": ("rank_correlation",),
     "methods.course": ("Synthesis",),
