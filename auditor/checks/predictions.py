@@ -10,6 +10,7 @@ import numpy as np
 from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Predictions
+from auditor.order_findings import order_findings
 from auditor.results import Figure, Finding, Gallery, Item, Table, Verdict, at_least, at_most
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def predictions(
     accuracy_warn: Share | None = None,
     accuracy_fail: Share | None = None,
     calibration_warn: Share = 0.1,
+    permuted_warn: Share = 0.1,
+    permuted_fail: Share = 0.5,
     few: Count = 20,
     mistakes: Count = 12,
 ) -> Steps:
@@ -40,6 +43,8 @@ def predictions(
         accuracy_warn: accuracy under which the audit warns; none asks for nothing but better than chance.
         accuracy_fail: accuracy under which the audit fails.
         calibration_warn: expected calibration error over which the audit warns.
+        permuted_warn: how much larger the accuracy has to be in another order of the classes for a warning.
+        permuted_fail: the same for a failure.
         few: images of a class under which nothing is said about that class.
         mistakes: how many of the most confident mistakes are shown.
     Rules:
@@ -47,12 +52,18 @@ def predictions(
             no better than chance on 20 or more images a warning.
         predictions.collapsed: a class of which 20 or more images are there and none is recognised; a
             failure (exact). One answer for all images is a warning.
+        predictions.permuted: the answers fit the classes better in another order, as when a list of classes was
+            sorted otherwise in training. The order is chosen on one half of the images and tested on the other;
+            where McNemar's test gives p < 0.01 an accuracy larger by over 0.1 is a warning, by over 0.5 a failure
+            (heuristic).
         predictions.calibration: expected calibration error over 0.1 in 15 bins of equal mass, and beyond
             what chance gives a calibrated network on as many images; a warning.
         predictions.nonfinite: images for which the scores are NaN or infinite; any is a failure (exact).
         predictions.softmax: the network ends in a softmax or sigmoid; what feeds it is used as the score.
     Source:
-        Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927.
+        Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927. Order of the
+        classes: Kuhn, The Hungarian Method for the Assignment Problem, 1955; Meinshausen, Meier, Bühlmann, p-Values
+        for High-Dimensional Regression, 2009.
     """
     seen = yield Predictions(mistakes)
     yield _ending(context)
@@ -60,6 +71,9 @@ def predictions(
     if seen.labelled:
         yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few)
         yield from _never_recognised(seen, context, few)
+        yield from order_findings(
+            seen.confusion, context.classes, few=few, warn=permuted_warn, fail=permuted_fail, seed=context.seed
+        )
         yield from _calibrated(seen, context.seed, calibration_warn, few)
         yield from _confusion(seen, context)
         yield _per_class(seen, context)

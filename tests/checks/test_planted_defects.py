@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from conftest import result_of
 from PIL import Image
 
 from auditor import plugins
@@ -253,3 +254,19 @@ def test_unreadable_files_are_no_images_of_their_class(small, photographs, tmp_p
         file.write_bytes(b"nothing")
     audited = audit(small, tmp_path / "data", small.checkpoint)
     assert found(audited, "data.classes")[0].value == 3
+
+
+def test_classes_out_of_order_are_found_with_their_order(small, photographs, tmp_path):
+    def turned(state):
+        for name in ("head.weight", "head.bias"):
+            state[name] = state[name].roll(1, 0)
+
+    def judged(checkpoint):
+        settings = {"arch": small.arch, "preprocess": small.preprocess, "samples": 3}
+        result = result_of("predictions", checkpoint, photographs, {"few": 6}, **settings)
+        return next(finding for finding in result.findings if finding.rule == "predictions.permuted")
+
+    finding = judged(damaged(small, tmp_path, turned))
+    assert finding.verdict is Verdict.FAIL
+    assert "its lines would be: rocket, astronaut, cat, coffee." in finding.detail
+    assert judged(small.checkpoint).verdict is Verdict.PASS
