@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from auditor.language import current, many
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -22,5 +24,10 @@ def short(text: str, most: int) -> str:
 def some(items: Iterable[object], most: int = 12) -> str:
     """Return the first of some items, with commas, and how many more there are."""
     listed = [str(item) for item in items]
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
+    first, left = ", ".join(listed[:most]), len(listed) - most
+    return first if left <= 0 else many("{first} and {count} more", "{first} and {count} more", left, first=first)
+
+
+def numeral(value: float, spec: str) -> str:
+    """Return a number, as a format specification wants it, as it is written in the language that is spoken."""
+    return current().format_field(value, spec)

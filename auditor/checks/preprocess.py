@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from auditor import pictures
 from auditor.check import Check, Steps
+from auditor.language import _
 from auditor.results import Finding, Gallery, Item, Table, Verdict
 
 if TYPE_CHECKING:
@@ -27,25 +28,30 @@ def preprocess(context: Context) -> Steps:
     yield _assumed(context.preprocess)
     settings = context.preprocess.settings()
     yield Table(
-        "The steps before the network",
-        "In this order: colour, resize (shorter side), crop of the centre, scale, mean and std by channel.",
-        ("step", "value"),
+        _("The steps before the network"),
+        _("In this order: colour, resize (shorter side), crop of the centre, scale, mean and std by channel."),
+        (_("step"), _("value")),
         tuple((name, _shown(value)) for name, value in settings.items()),
     )
     if context.images is not None:
         items = tuple(Item(pictures.photo(s.pixels), s.name, file=s.name, role="photo") for s in context.samples)
-        yield Gallery("What the network is given", "The explained images, resized and cropped.", items)
+        yield Gallery(_("What the network is given"), _("The explained images, resized and cropped."), items)
 
 
 def _assumed(preprocess: Preprocess) -> Finding:
     rule = "preprocess.assumed"
     if not preprocess.assumed:
-        return Finding(rule, Verdict.PASS, f"the preprocessing is known: {preprocess.source}")
+        return Finding(rule, Verdict.PASS, _("the preprocessing is known: {source}", source=_(preprocess.source)))
     return Finding(
         rule,
         Verdict.WARN,
-        f"nobody says how the images were prepared in training; assumed: {preprocess.source}",
-        detail="State resize, crop, mean and std as in training: in [preprocess] of auditor.toml or by --preprocess.",
+        _(
+            "nobody says how the images were prepared in training; assumed: {source}",
+            source=_(preprocess.source),
+        ),
+        detail=_(
+            "State resize, crop, mean and std as in training: in [preprocess] of auditor.toml or by --preprocess."
+        ),
     )
 
 
@@ -53,4 +59,4 @@ def _shown(value: object) -> str:
     if isinstance(value, tuple):
         between = " x " if all(isinstance(v, int) for v in value) else ", "
         return between.join(str(v) for v in value)
-    return "unchanged" if value is None else str(value)
+    return _("unchanged") if value is None else str(value)
