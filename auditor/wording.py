@@ -31,3 +31,8 @@ def some(items: Iterable[object], most: int = 12) -> str:
 def numeral(value: float, spec: str) -> str:
     """Return a number, as a format specification wants it, as it is written in the language that is spoken."""
     return current().format_field(value, spec)
+
+
+def told_p(p: float) -> str:
+    """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
+    return f"p < {numeral(0.001, '.3f')}" if p < 0.001 else f"p = {numeral(p, '.3f')}"

@@ -14,6 +14,7 @@ from auditor.comparison.pair import Pair
 from auditor.methods.paired import difference, mcnemar
 from auditor.methods.proportion import holm
 from auditor.results import Figure, Finding, Table, Verdict
+from auditor.wording import told_p
 
 _BARS = 20
 _LISTED = 100  # images that were lost
@@ -184,11 +185,6 @@ def _lost(shared: Common) -> Iterator[Table]:
                 for i in places[:_LISTED]
             ),
         )
-
-
-def told_p(p: float) -> str:
-    """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def signed(share: float) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
+    from auditor.methods.input_statistics import Departure, departure
     from auditor.methods.jitter import Jitter
     from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
     from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
@@ -39,6 +40,7 @@ __all__ = [
     "NATURAL",
     "SIMONYAN",
     "Activations",
+    "Departure",
     "Diversity",
     "Explanation",
     "Feature",
@@ -64,6 +66,7 @@ __all__ = [
     "confirmed",
     "dead",
     "deconvnet",
+    "departure",
     "duplicates",
     "enlarged",
     "explain",
@@ -108,6 +111,7 @@ _HOMES = {
     "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
+    "methods.input_statistics": ("Departure", "departure"),
     "methods.jitter": ("Jitter",),
     "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
     "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
