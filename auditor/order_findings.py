@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor import methods
+from auditor import margin, methods
 from auditor.language import _, many
 from auditor.results import Finding, Table, Verdict, at_most
 from auditor.wording import some
@@ -48,21 +48,25 @@ def order_findings(
     found = methods.reordered(confusion, judged, seed=seed)
     gain = found.better - found.given
     verdict = at_most(gain, warn=warn, fail=fail) if found.p < _ERROR else Verdict.PASS
-    yield _finding(found, len(judged), verdict, fail if verdict is Verdict.FAIL else warn, classes)
+    yield _finding(found, len(judged), verdict, (warn, fail), classes)
     if verdict >= Verdict.WARN:
         yield _table(found, confusion, classes)
 
 
-def _finding(found: Reordered, judged: int, verdict: Verdict, limit: float, classes: Sequence[str]) -> Finding:
+def _finding(
+    found: Reordered, judged: int, verdict: Verdict, limits: tuple[float, float], classes: Sequence[str]
+) -> Finding:
+    advice = _advice(found, classes) if verdict >= Verdict.WARN else ""
+    close = margin.told(found.interval, *limits) if found.better > found.given else ""
     return Finding(
         _RULE,
         verdict,
         _message(found, judged, verdict),
         value=found.better - found.given,
-        limit=limit,
+        limit=limits[1] if verdict is Verdict.FAIL else limits[0],
         n=found.tested,
         interval=found.interval,
-        detail=_advice(found, classes) if verdict >= Verdict.WARN else "",
+        detail=" ".join(part for part in (advice, close) if part),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor import margin
 from auditor.data.alternatives import Alternative, alternatives
 from auditor.data.sampling import spread
 from auditor.language import _, many
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _RULE = "preprocess.mismatch"
 _ERROR = 0.01
+_NEARLY = 0.1  # another way of this p is worth a word
 _MOST = 0.5  # of the channels of a batch norm
 _INPUTS = 64  # images whose way into the first batch norm is looked at
 _NEARER = 0.5
@@ -92,7 +94,7 @@ def _better(best: Rival, ways: int, warn: float) -> Finding:
         limit=warn,
         n=best.n,
         interval=best.interval,
-        detail=_advice(best.alternative),
+        detail="\n".join(part for part in (margin.told(best.interval, warn), _advice(best.alternative)) if part),
     )
 
 
@@ -113,8 +115,15 @@ def as_settings(preprocess: Preprocess) -> Iterator[str]:
 
 
 def _none_better(found: Sequence[Rival], warn: float) -> Finding:
-    most = max(found, key=lambda one: one.gain)
+    most = max(found, key=lambda one: (not one.given_up, one.gain))
     longest = max(found, key=lambda one: one.n)
+    gain = _(
+        "The largest gain is that of: {name} ({p}, corrected for {count} ways).",
+        name=_(most.alternative.name),
+        p=told_p(most.p),
+        count=len(found),
+    )
+    close = margin.told(most.interval, warn) if most.p < _NEARLY else ""
     return Finding(
         _RULE,
         Verdict.PASS,
@@ -129,12 +138,7 @@ def _none_better(found: Sequence[Rival], warn: float) -> Finding:
         limit=warn,
         n=most.n,
         interval=None if most.given_up else most.interval,
-        detail=_(
-            "The largest gain is that of: {name} ({p}, corrected for {count} ways).",
-            name=_(most.alternative.name),
-            p=told_p(most.p),
-            count=len(found),
-        ),
+        detail=" ".join(part for part in (gain, close) if part),
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor import methods, pictures
+from auditor import margin, methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Predictions
 from auditor.language import _
@@ -32,6 +33,7 @@ def predictions(
     calibration_warn: Share = 0.1,
     permuted_warn: Share = 0.1,
     permuted_fail: Share = 0.5,
+    confident: bool = False,
     few: Count = 20,
     mistakes: Count = 12,
 ) -> Steps:
@@ -47,6 +49,8 @@ def predictions(
         calibration_warn: expected calibration error over which the audit warns.
         permuted_warn: how much larger the accuracy has to be in another order of the classes for a warning.
         permuted_fail: the same for a failure.
+        confident: ask accuracy and calibration to keep their limits with the whole 95 % interval, not only with the
+            estimate; on too few images they then don't.
         few: images of a class under which nothing is said about that class.
         mistakes: how many of the most confident mistakes are shown.
     Rules:
@@ -71,12 +75,12 @@ def predictions(
     yield _ending(context)
     yield _answered(seen)
     if seen.labelled:
-        yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few)
+        yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few, confident=confident)
         yield from _never_recognised(seen, context, few)
         yield from order_findings(
             seen.confusion, context.classes, few=few, warn=permuted_warn, fail=permuted_fail, seed=context.seed
         )
-        yield from _calibrated(seen, context.seed, calibration_warn, few)
+        yield from _calibrated(seen, context.seed, calibration_warn, few, confident=confident)
         yield from _confusion(seen, context)
         yield _per_class(seen, context)
         yield from _mistakes(seen, context)
@@ -123,20 +127,25 @@ def _answered(seen: Predictions) -> Finding:
     )
 
 
-def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float | None, few: int) -> Finding:
+def _accuracy(
+    seen: Predictions, classes: int, warn: float | None, fail: float | None, few: int, *, confident: bool
+) -> Finding:
     n, right = seen.labelled, seen.right
-    low, high = methods.wilson(right, n)
+    interval = methods.wilson(right, n)
     share, chance = right / n, 1 / classes
-    verdict = at_least(share, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
+    judged = margin.lower(share, interval, confident=confident)
+    verdict = at_least(judged, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
     limit = fail if verdict is Verdict.FAIL or warn is None else warn
-    by_chance = low <= chance and n >= few
+    by_chance = interval[0] <= chance and n >= few
+    limits = (warn, fail)
     if by_chance and verdict < Verdict.WARN:
-        verdict, limit = Verdict.WARN, chance
+        verdict, limit, limits = Verdict.WARN, chance, (chance, fail)
     message = _answers(seen, classes)
     if by_chance:
         message = _(
             "{answers}; that is no better than chance ({chance:.1%}) on so many images", answers=message, chance=chance
         )
+    advice = _("Look at the most confident mistakes and at the preprocessing below.")
     return Finding(
         "predictions.accuracy",
         verdict,
@@ -144,11 +153,13 @@ def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float |
         value=share,
         limit=limit,
         n=n,
-        interval=(low, high),
-        detail=""
-        if verdict <= Verdict.PASS
-        else _("Look at the most confident mistakes and at the preprocessing below."),
+        interval=interval,
+        detail=_next_to("" if verdict <= Verdict.PASS else advice, margin.told(interval, *limits, confident=confident)),
     )
+
+
+def _next_to(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _answers(seen: Predictions, classes: int) -> str:
@@ -196,12 +207,36 @@ def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator
     same = [] if lost else list(_one_answer(seen, context, few))
     yield from same
     if not lost and not same:
-        message = _(
+        yield _all_recognised(seen, context, judged, few)
+
+
+def _all_recognised(seen: Predictions, context: Context, judged: NDArray[np.intp], few: int) -> Finding:
+    counts = seen.confusion.sum(1)
+    least = int(min(judged, key=lambda c: seen.confusion[c, c] / counts[c]))
+    hits, n = int(seen.confusion[least, least]), int(counts[least])
+    low, high = methods.wilson(hits, n)
+    return Finding(
+        "predictions.collapsed",
+        Verdict.PASS,
+        _(
             "each of the {classes} classes with at least {few} images is recognised at least once",
             classes=len(judged),
             few=few,
-        )
-        yield Finding(rule, Verdict.PASS, message, value=0, unit=_("classes"), limit=0, n=int(counts[judged].sum()))
+        ),
+        value=0,
+        unit=_("classes"),
+        limit=0,
+        n=int(counts[judged].sum()),
+        detail=_(
+            "The least recall is that of {name!r}: {hits} of {n} images ({share:.1%}, 95 %: {low:.1%} to {high:.1%}).",
+            name=context.classes[least],
+            hits=hits,
+            n=n,
+            share=hits / n,
+            low=low,
+            high=high,
+        ),
+    )
 
 
 def _one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:
@@ -223,14 +258,14 @@ def _one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Findi
         )
 
 
-def _calibrated(seen: Predictions, seed: int, warn: float, few: int) -> Iterator[Finding | Figure]:
+def _calibrated(seen: Predictions, seed: int, warn: float, few: int, *, confident: bool) -> Iterator[Finding | Figure]:
     rule = "predictions.calibration"
     if seen.labelled < few:
         reason = _("{n} labelled images are too few (under {few}) to judge confidence", n=seen.labelled, few=few)
         yield Finding(rule, Verdict.SKIP, reason)
         return
     found = methods.calibration_of(seen.bins, seed=seed)
-    yield _calibration_finding(found, seen.labelled, warn)
+    yield _calibration_finding(found, seen.labelled, warn, confident=confident)
     yield Figure(
         _("Reliability"),
         _("Accuracy against confidence in {bins} bins of equal mass, and the images in each.", bins=len(found.counts)),
@@ -247,9 +282,11 @@ def _calibrated(seen: Predictions, seed: int, warn: float, few: int) -> Iterator
     )
 
 
-def _calibration_finding(found: Calibration, n: int, warn: float) -> Finding:
+def _calibration_finding(found: Calibration, n: int, warn: float, *, confident: bool) -> Finding:
     above_chance = found.error > found.by_chance
-    verdict = at_most(found.error, warn=warn) if above_chance else Verdict.PASS
+    judged = margin.upper(found.error, found.interval, confident=confident)
+    verdict = at_most(judged, warn=warn) if above_chance or confident else Verdict.PASS
+    advice = _("Temperature scaling on held-out images mends it without retraining.")
     return Finding(
         "predictions.calibration",
         verdict,
@@ -258,9 +295,10 @@ def _calibration_finding(found: Calibration, n: int, warn: float) -> Finding:
         limit=warn,
         n=n,
         interval=found.interval,
-        detail=""
-        if verdict is Verdict.PASS
-        else _("Temperature scaling on held-out images mends it without retraining."),
+        detail=_next_to(
+            advice if verdict >= Verdict.WARN and above_chance else "",
+            margin.told(found.interval, warn, confident=confident),
+        ),
     )
 
 

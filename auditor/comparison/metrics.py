@@ -49,6 +49,8 @@ METRICS = {
     "predictions.accuracy": Metric(0.005, higher=True),
     "predictions.calibration": Metric(0.01),
     "predictions.collapsed": Metric(0.005, higher=None),
+    "predictions.permuted": _IMAGES,
+    "preprocess.mismatch": _IMAGES,
     "predictions.nonfinite": _EXACT,
     "checkpoint.missing": _EXACT,
     "checkpoint.unexpected": _EXACT,
