@@ -35,6 +35,7 @@ from auditor.flags import (
     VERBOSE,
     flags,
 )
+from auditor.language import speaking
 from auditor.plugins import Plugins
 from auditor.report.folder import staged
 from auditor.results import Exit
@@ -153,7 +154,13 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
     found = plugins.load((*_file(config).plugins, *plugin))
     asked = {"format": "html,pdf,summary"} | _table(given)
     settings = load(folder, asked, checks=found.checks, formats=_formats(found))
-    files = report.render(folder, formats=settings.written, templates=_templates(settings, found), extra=found.formats)
+    files = report.render(
+        folder,
+        formats=settings.written,
+        templates=_templates(settings, found),
+        extra=found.formats,
+        language=settings.lang,
+    )
     click.echo("\n".join(str(path) for path in files.values()))
 
 
@@ -180,7 +187,8 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         _refuse_overwriting(out, (before, after))
         _refuse_unwritable(out)
     options = settings.options.get("baseline", {})
-    done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
+    with speaking(settings.lang or pair.after.audit.provenance.language):
+        done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
     try:
@@ -240,7 +248,9 @@ def _audit_and_report(
         audit, files, broken = _written(done, settings, found, templates)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
         terminal.finished(audit, code, files)
-    if trouble := workflow.finished(audit):
+    with speaking(settings.language):
+        trouble = workflow.finished(audit)
+    if trouble:
         click.echo(f"warning: {wording.printable(trouble)}", err=True)
     if broken:
         raise broken

@@ -257,7 +257,7 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What was audited, with what, and how."""
+    """What was audited, with what, and how; `language` is the one that findings and evidence are written in."""
 
     checkpoint: CheckpointFacts
     architecture: ArchitectureFacts
@@ -269,6 +269,7 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict)
     started: str = ""
     notes: tuple[str, ...] = ()
+    language: str = "en"
 
 
 class Answer(NamedTuple):

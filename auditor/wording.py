@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from auditor.language import current, many
+from auditor.language import _, current, many
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -28,6 +28,11 @@ def some(items: Iterable[object], most: int = 12) -> str:
     return first if left <= 0 else many("{first} and {count} more", "{first} and {count} more", left, first=first)
 
 
+def headed(name: str, text: object) -> str:
+    """Return a name and what belongs to it, with a colon as the language that is spoken sets it."""
+    return _("{name}: {text}", name=name, text=text)
+
+
 def numeral(value: float, spec: str) -> str:
     """Return a number, as a format specification wants it, as it is written in the language that is spoken."""
     return current().format_field(value, spec)
@@ -35,4 +40,4 @@ def numeral(value: float, spec: str) -> str:
 
 def told_p(p: float) -> str:
     """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
-    return f"p < {numeral(0.001, '.3f')}" if p < 0.001 else f"p = {numeral(p, '.3f')}"
+    return current().number("p < 0.001" if p < 0.001 else f"p = {p:.3f}")

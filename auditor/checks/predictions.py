@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor import margin, methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Predictions
-from auditor.language import _
+from auditor.language import _, marked
 from auditor.order_findings import order_findings
 from auditor.results import Figure, Finding, Gallery, Item, Table, Verdict, at_least, at_most
 from auditor.wording import numeral
@@ -224,7 +224,7 @@ def _all_recognised(seen: Predictions, context: Context, judged: NDArray[np.intp
             few=few,
         ),
         value=0,
-        unit=_("classes"),
+        unit=marked("classes"),
         limit=0,
         n=int(counts[judged].sum()),
         detail=_(

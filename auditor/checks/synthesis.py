@@ -14,10 +14,11 @@ from auditor.class_model_rows import row, told, unit_row
 from auditor.class_models import ClassModel, Maker
 from auditor.collectors import Predictions, TopActivations
 from auditor.errors import Skip, UsageError, did_you_mean
+from auditor.language import _
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Table, Verdict
 from auditor.unit import Unit
-from auditor.wording import some
+from auditor.wording import numeral, some
 
 if TYPE_CHECKING:
     from auditor.collectors import Collector
@@ -101,7 +102,9 @@ def synthesis(
         yield unit_row(context, unit, maker.make_unit(unit))
     judged = [model for model in models if np.isfinite(model.best.probabilities).all()]
     if lost := [context.classes[model.target] for model in models if model not in judged]:
-        reason = f"the scores of the images made for {len(lost)} classes are no numbers: see predictions.nonfinite"
+        reason = _(
+            "the scores of the images made for {n} classes are no numbers: see predictions.nonfinite", n=len(lost)
+        )
         yield Finding("synthesis.unreached", Verdict.SKIP, reason, n=len(models), detail=some(lost))
     if judged:
         yield from _unreached(context, judged, unreached_warn)
@@ -117,7 +120,7 @@ def _named(context: Context, classes: Classes) -> list[int] | None:
     if classes != "explained":
         return list(dict.fromkeys(_index(context, name) for name in classes))
     if context.images is None:
-        raise Skip("needs images to choose classes by; name some with -o synthesis.classes=..., or all")
+        raise Skip(_("needs images to choose classes by; name some with -o synthesis.classes=..., or all"))
     return None
 
 
@@ -152,12 +155,13 @@ def _explained(context: Context, seen: Predictions | None, most: int) -> dict[in
         counts = seen.confusion.sum(1)
         known = np.flatnonzero(counts)
         shares = seen.confusion.diagonal()[known] / counts[known]
-        for why, place in (("best", shares.argmax()), ("worst", shares.argmin())):
-            target = int(known[place])
-            right = f"{seen.confusion[target, target]} of {counts[target]} images right"
-            roles.setdefault(target, f"the {why} accuracy ({right})")
+        best, worst = int(known[shares.argmax()]), int(known[shares.argmin()])
+        right, n = seen.confusion.diagonal(), counts
+        roles[best] = _("the best accuracy ({right} of {n} images right)", right=right[best], n=n[best])
+        told = _("the worst accuracy ({right} of {n} images right)", right=right[worst], n=n[worst])
+        roles.setdefault(worst, told)
     for sample in context.samples:
-        roles.setdefault(sample.predicted if sample.label is None else sample.label, "explained")
+        roles.setdefault(sample.predicted if sample.label is None else sample.label, _("explained"))
     return dict(list(roles.items())[:most])
 
 
@@ -169,22 +173,34 @@ def _unreached(context: Context, models: Sequence[ClassModel], warn: float) -> I
         yield Finding(
             rule,
             Verdict.WARN,
-            f"no image could be made that the network takes for {name}: the best one is "
-            f"{context.classes[best.predicted]} to it at {best.probabilities[best.predicted]:.1%}",
+            _(
+                "no image could be made that the network takes for {name}: the best one is {answer} to it at "
+                "{share:.1%}",
+                name=name,
+                answer=context.classes[best.predicted],
+                share=best.probabilities[best.predicted],
+            ),
             subject=name,
             value=best.probability(one.target),
             limit=warn,
             n=len(models),
-            detail="Do its weights in the last layer reach the others' (checkpoint, weights), is it ever predicted "
-            "(predictions.collapsed)? If its pictures look right, more steps may do.",
+            detail=_(
+                "Do its weights in the last layer reach the others' (checkpoint, weights), is it ever predicted "
+                "(predictions.collapsed)? If its pictures look right, more steps may do."
+            ),
         )
     if len(lost) > _NAMED:
         names = some(context.classes[one.target] for one in lost[_NAMED:])
-        yield Finding(rule, Verdict.WARN, f"nor for {len(lost) - _NAMED} other classes", n=len(models), detail=names)
+        message = _("nor for {count} other classes", count=len(lost) - _NAMED)
+        yield Finding(rule, Verdict.WARN, message, n=len(models), detail=names)
     if not lost:
         least = min(models, key=lambda one: one.best.probability(one.target))
         share = least.best.probability(least.target)
-        message = f"the network takes the images made for {len(models)} classes for these, at {share:.1%} or more"
+        message = _(
+            "the network takes the images made for {n} classes for these, at {share:.1%} or more",
+            n=len(models),
+            share=share,
+        )
         yield Finding(rule, Verdict.PASS, message, value=share, limit=warn, n=len(models))
 
 
@@ -192,18 +208,25 @@ def _flat(context: Context, models: Sequence[ClassModel]) -> Finding:
     rule = "synthesis.flat"
     flat = [context.classes[one.target] for one in models if not one.moved]
     if not flat:
-        message = f"the scores of {len(models)} classes change with the image"
+        message = _("the scores of {n} classes change with the image", n=len(models))
         return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=len(models))
     return Finding(
         rule,
         Verdict.WARN,
-        f"the scores of {len(flat)} of {len(models)} classes change with no image, whichever way it is changed",
+        _(
+            "the scores of {flat} of {n} classes change with no image, whichever way it is changed",
+            flat=len(flat),
+            n=len(models),
+        ),
         subject=flat[0],
         value=len(flat),
         limit=0,
         n=len(models),
-        detail="Look for dead units before the scores (activations.dead) and for weights of zero in the last layer: "
-        f"{some(flat)}",
+        detail=_(
+            "Look for dead units before the scores (activations.dead) and for weights of zero in the last layer: "
+            "{classes}",
+            classes=some(flat),
+        ),
     )
 
 
@@ -212,15 +235,17 @@ def _table(context: Context, models: Sequence[ClassModel]) -> Table:
     for model in models:
         for one in (model.plain, *model.natural):
             norm, variation = one.image.norm().item(), methods.total_variation(one.image[None]).item()
-            share, answer = f"{one.probability(model.target):.4f}", context.classes[one.predicted]
-            numbers = (one.score, share, answer, norm, variation, f"{one.outside:.0%}")
+            share, answer = numeral(one.probability(model.target), ".4f"), context.classes[one.predicted]
+            numbers = (one.score, share, answer, norm, variation, numeral(one.outside, ".0%"))
             rows.append((context.classes[model.target], told(one.preset), *numbers))
     return Table(
-        "Class models",
-        "How each image was made, and what the network says of it: its score, the probability of its class, the most "
-        "probable class. Norm and total variation are those of what the network was given; beyond is the share of "
-        "values darker than black or brighter than white, which the pictures cut off.",
-        ("class", "way", "score", "p", "answer", "norm", "variation", "beyond"),
+        _("Class models"),
+        _(
+            "How each image was made, and what the network says of it: its score, the probability of its class, the "
+            "most probable class. Norm and total variation are those of what the network was given; beyond is the "
+            "share of values darker than black or brighter than white, which the pictures cut off."
+        ),
+        (_("class"), _("way"), _("score"), "p", _("answer"), _("norm"), _("variation"), _("beyond")),
         tuple(rows),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from auditor import letterhead
+from auditor.language import _, current, many
 from auditor.letterhead import Letterhead
 from auditor.report import cards, deciding, wording
 from auditor.report.album import Album, Picture
@@ -14,7 +15,7 @@ from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, Ta
 from auditor.report.cards import Card, Fact
 from auditor.report.evidence import slug
 from auditor.report.views import Known, Placed, Views, views_of
-from auditor.report.wording import duration, plural
+from auditor.report.wording import duration
 from auditor.results import Audit, Finding, Result, Verdict
 from auditor.wording import short
 
@@ -61,6 +62,7 @@ class Page:
     """A report.
 
     Attributes:
+        language: As `<html lang>` wants it.
         title: The checkpoint's name, or the title of one's own; `subject` is the name then, and else empty.
         running: As much of the title as fits the foot of a page.
         banners: What limits the whole audit: it was interrupted, it is incomplete.
@@ -70,6 +72,7 @@ class Page:
         repeated: Pictures that stand at more than one place, so that a page can store them once.
     """
 
+    language: str
     kind: str
     title: str
     running: str
@@ -109,14 +112,15 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
     subject = _title(audit) if own.title else ""
     decided = tuple(blocks.finding(check, finding) for check, finding in deciding.deciding(audit))
     return Page(
-        kind="Comparison of two audits" if audit.comparison else "Audit of a trained image classifier",
+        language=current().name,
+        kind=_("Comparison of two audits") if audit.comparison else _("Audit of a trained image classifier"),
         title=own.title or _title(audit),
         running=short(own.title or _title(audit), 60),
         subject=subject,
         letterhead=own,
         checksum=facts.checkpoint.sha256,
         network=facts.architecture.name,
-        data=facts.data.name or plural(facts.data.images, "image"),
+        data=facts.data.name or wording.images(facts.data.images),
         date=wording.date(facts.started),
         day=facts.started,
         version=str(facts.versions.get("auditor", "")),
@@ -145,7 +149,9 @@ def _title(audit: Audit) -> str:
     if not audit.comparison or not isinstance(baseline, Mapping):
         return now
     before = str(baseline.get("checkpoint", ""))
-    return f"{now} against {before}" if before != now else f"{now} against an earlier one"
+    if before == now:
+        return _("{name} against an earlier one", name=now)
+    return _("{now} against {before}", now=now, before=before)
 
 
 def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Section:
@@ -162,10 +168,10 @@ def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Sec
         source=result.source,
         seconds=duration(result.seconds),
         time=str(result.seconds) if math.isfinite(result.seconds) else "",
-        count=str(len(found)),
+        count=wording.decimal(len(found)),
         findings=_blocks(blocks, result.check, found[:shown]),
         kept=_blocks(blocks, result.check, found[shown:]),
-        kept_title=f"{plural(len(found) - shown, 'more finding')} that raised nothing" if found[shown:] else "",
+        kept_title=_kept(len(found) - shown) if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
     )
 
@@ -185,16 +191,36 @@ def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[Fi
     return tuple(blocks.finding(check, finding) for finding in findings)
 
 
+def _kept(count: int) -> str:
+    return many("{count} more finding that raised nothing", "{count} more findings that raised nothing", count)
+
+
 def _more_deciding(count: int) -> str:
-    return f"{plural(count, 'more finding')} of this kind: see the sections below." if count > 0 else ""
+    if count <= 0:
+        return ""
+    return many(
+        "{count} more finding of this kind: see the sections below.",
+        "{count} more findings of this kind: see the sections below.",
+        count,
+    )
 
 
 def _counts(audit: Audit) -> tuple[Count, ...]:
     found = [finding.verdict for result in audit.results for finding in wording.findings(result)]
-    words = {Verdict.ERROR: "broken", Verdict.FAIL: "failed", Verdict.WARN: "to look at", Verdict.PASS: "passed"}
-    words |= {Verdict.INFO: "for information", Verdict.SKIP: "skipped"}
     return tuple(
-        Count(Badge.of(verdict), found.count(verdict), words[verdict])
+        Count(Badge.of(verdict), found.count(verdict), _counted(verdict, found.count(verdict)))
         for verdict in wording.VERDICTS
         if verdict in found
     )
+
+
+def _counted(verdict: Verdict, count: int) -> str:
+    """Return what so many findings are, without the number."""
+    return {
+        Verdict.ERROR: many("broken", "broken", count),
+        Verdict.FAIL: many("failed", "failed", count),
+        Verdict.WARN: many("to look at", "to look at", count),
+        Verdict.PASS: many("passed", "passed", count),
+        Verdict.INFO: many("for information", "for information", count),
+        Verdict.SKIP: many("skipped", "skipped", count),
+    }[verdict]
