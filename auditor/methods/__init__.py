@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
     from auditor.methods.occluder import How, Occluder
     from auditor.methods.preset import NATURAL, SIMONYAN, Preset
-    from auditor.methods.proportion import holm, majority, wilson
+    from auditor.methods.proportion import holm, majority, never, wilson
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
     from auditor.methods.regularizers import squared_norm, total_variation
@@ -81,6 +81,7 @@ __all__ = [
     "last_maps",
     "locate",
     "majority",
+    "never",
     "norms",
     "occlude",
     "occlusion",
@@ -117,7 +118,7 @@ _HOMES = {
     "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
     "methods.occluder": ("How", "Occluder"),
     "methods.preset": ("NATURAL", "SIMONYAN", "Preset"),
-    "methods.proportion": ("holm", "majority", "wilson"),
+    "methods.proportion": ("holm", "majority", "never", "wilson"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "methods.regularizers": ("squared_norm", "total_variation"),
