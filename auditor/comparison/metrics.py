@@ -61,6 +61,7 @@ METRICS = {
     "weights.constant": _EXACT,
     "activations.nonfinite": _EXACT,
     "saliency.nonfinite": _EXACT,
+    "activations.border": Metric(0.1, higher=None),
     "activations.dead": _CHANNELS,
     "activations.saturated": _CHANNELS,
     "filters.dead": _CHANNELS,

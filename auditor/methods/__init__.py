@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.methods.averaged import integrated_gradients, smooth_grad
+    from auditor.methods.borders import Border, border
     from auditor.methods.calibration import calibration_of
     from auditor.methods.cam import Location, after_activation, enlarged, grad_cam, guided_grad_cam, last_maps
     from auditor.methods.class_order import Reordered, reordered
@@ -40,6 +41,7 @@ __all__ = [
     "NATURAL",
     "SIMONYAN",
     "Activations",
+    "Border",
     "Departure",
     "Diversity",
     "Explanation",
@@ -58,6 +60,7 @@ __all__ = [
     "Top",
     "Unit",
     "after_activation",
+    "border",
     "by_similarity",
     "calibration_of",
     "chance_pairs",
@@ -102,6 +105,7 @@ __all__ = [
 
 _HOMES = {
     "methods.averaged": ("integrated_gradients", "smooth_grad"),
+    "methods.borders": ("Border", "border"),
     "methods.calibration": ("calibration_of",),
     "methods.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
     "methods.class_order": ("Reordered", "reordered"),
