@@ -78,6 +78,11 @@ def speaking(name: str) -> Iterator[Language]:
         _current.reset(token)
 
 
+def speak(name: str) -> None:
+    """Speak a language from now on: for a process of its own, which knows nothing of who started it."""
+    _current.set(load(name))
+
+
 def known() -> tuple[str, ...]:
     """Return the languages that there are catalogues for, English first."""
     return (ENGLISH, *sorted(file.parent.parent.name for file in FOLDER.glob("*/LC_MESSAGES/auditor.po")))

@@ -150,7 +150,8 @@ class Trial:
 
 
 def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip() or _('no message')}"
+    told = str(error).strip() or _("no message")
+    return f"{type(error).__name__}: {told}"
 
 
 def _traceback(error: BaseException) -> str:

@@ -18,6 +18,9 @@ from auditor.language import _, load, many, speaking
 from auditor.locale import catalogues
 from auditor.locale.messages import messages
 from auditor.report import wording
+from auditor.report.album import Album
+from auditor.report.blocks import SCREEN, Blocks
+from auditor.results import Table
 
 TRANSLATED = [name for name in language.known() if name != language.ENGLISH]
 
@@ -109,6 +112,14 @@ def test_a_number_that_was_written_is_read_again():
     for name in language.known():
         spoken = load(name)
         assert float(spoken.plain(spoken.number("1,234,567.25"))) == 1234567.25
+
+
+def test_a_column_of_written_numbers_is_sorted_by_what_they_are():
+    rows = (("1\u202f234,5\N{NO-BREAK SPACE}%", "12"), ("−0,5\N{NO-BREAK SPACE}%", "12 à 15"), ("1e−05", ""))
+    with speaking("fr"):
+        table = Blocks(SCREEN, Album()).table(Table("", "", ("number", "words"), rows))
+    assert [(column.name, column.align) for column in table.columns] == [("number", "number"), ("words", "text")]
+    assert [[cell.sort for cell in row] for row in table.rows] == [["1234.5", ""], ["-0.5", ""], ["1e-05", ""]]
 
 
 def test_french_takes_none_for_one():

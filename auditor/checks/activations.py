@@ -16,7 +16,7 @@ from auditor.border_findings import border_findings
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
-from auditor.language import _, marked
+from auditor.language import _, many, marked
 from auditor.layer_findings import Told, by_layer, silent_by_layer
 from auditor.results import Figure, Finding, Table, Verdict
 from auditor.wording import numeral
@@ -100,7 +100,12 @@ def _not_finite(seen: ChannelStatistics) -> Iterator[Finding]:
         yield Finding(
             rule,
             Verdict.FAIL,
-            _("{count} outputs are NaN or infinite, most of them in channel {channel}", count=count, channel=worst),
+            many(
+                "{count} output is NaN or infinite, in channel {channel}",
+                "{count} outputs are NaN or infinite, most of them in channel {channel}",
+                count,
+                channel=worst,
+            ),
             subject=layer.name,
             value=count,
             limit=0,

@@ -50,21 +50,33 @@ def _coverage(coverage: Coverage) -> Iterator[Finding]:
     yield _listed(
         "checkpoint.missing",
         coverage.missing,
-        _("the file lacks {n} of the network's tensors, which keep random numbers", n=len(coverage.missing)),
+        many(
+            "the file lacks {count} of the network's tensors, which keeps random numbers",
+            "the file lacks {count} of the network's tensors, which keep random numbers",
+            len(coverage.missing),
+        ),
         _("every tensor of the network is in the file"),
         _("Save the whole network again, or name the architecture that was trained with --arch."),
     )
     yield _listed(
         "checkpoint.unexpected",
         coverage.unexpected,
-        _("the file has {n} tensors that the network does not know", n=len(coverage.unexpected)),
+        many(
+            "the file has {count} tensor that the network does not know",
+            "the file has {count} tensors that the network does not know",
+            len(coverage.unexpected),
+        ),
         _("every tensor of the file has its place in the network"),
         _("The network that was trained is another one: name it with --arch and --arch-arg."),
     )
     yield _listed(
         "checkpoint.shape",
         coverage.misshaped,
-        _("{n} tensors of the file have another shape than the network's", n=len(coverage.misshaped)),
+        many(
+            "{count} tensor of the file has another shape than the network's",
+            "{count} tensors of the file have another shape than the network's",
+            len(coverage.misshaped),
+        ),
         _("every tensor of the file has the network's shape"),
         _("Give the network the sizes that were trained, as in --arch-arg num_classes=4."),
     )
@@ -75,7 +87,11 @@ def _left_out(names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "checkpoint.unexpected",
             Verdict.INFO,
-            _("{n} tensors beside the network's belong to a loss or a metric and were left out", n=len(names)),
+            many(
+                "{count} tensor beside the network's belongs to a loss or a metric and was left out",
+                "{count} tensors beside the network's belong to a loss or a metric and were left out",
+                len(names),
+            ),
             value=len(names),
             unit=marked("tensors"),
             detail=some(names),
@@ -120,9 +136,10 @@ def _batch_norm(module: nn.Module) -> Finding:
     return Finding(
         "checkpoint.batchnorm",
         Verdict.FAIL,
-        _(
-            "{fresh} of {n} batch-norm layers have the statistics of a fresh network",
-            fresh=len(fresh),
+        many(
+            "{count} of {n} batch-norm layers has the statistics of a fresh network",
+            "{count} of {n} batch-norm layers have the statistics of a fresh network",
+            len(fresh),
             n=len(statistics),
         ),
         value=len(fresh),

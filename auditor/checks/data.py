@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.check import Check, Share, Steps
 from auditor.collectors import Readability
-from auditor.language import _, marked
+from auditor.language import _, many, marked
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -64,7 +64,12 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
     return Finding(
         rule,
         at_most(bad / total, warn=0, fail=fail),
-        _("{bad} of {n} files could not be read and were left out", bad=bad, n=total),
+        many(
+            "{count} of {n} files could not be read and was left out",
+            "{count} of {n} files could not be read and were left out",
+            bad,
+            n=total,
+        ),
         value=bad / total,
         limit=0.0,
         n=total,

@@ -168,7 +168,12 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
         yield Finding(
             rule,
             at_most(share, warn=warn),
-            _("{dead} of the layer's {n} filters are near zero", dead=len(layer.dead), n=n),
+            many(
+                "{count} of the layer's {n} filters is near zero",
+                "{count} of the layer's {n} filters are near zero",
+                len(layer.dead),
+                n=n,
+            ),
             subject=layer.name,
             value=share,
             limit=warn,
@@ -183,7 +188,12 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
         few = {layer.name: some(layer.dead) for layer in layers if len(layer.dead)}
         count = sum(len(layer.dead) for layer in layers)
         message = (
-            _("{count} of {n} filters are near zero, and no layer has many of them", count=count, n=total)
+            many(
+                "{count} of {n} filters is near zero, and no layer has many of them",
+                "{count} of {n} filters are near zero, and no layer has many of them",
+                count,
+                n=total,
+            )
             if count
             else _("none of {n} filters are near zero, and no layer has many of them", n=total)
         )
@@ -211,7 +221,11 @@ def _duplicates(
     if max(shares) <= warn:
         total = sum(len(layer.values) for layer in judged)
         message = (
-            _("a few filters of {layers} layers have a duplicate, and no layer has many of them", layers=len(few))
+            many(
+                "a few filters of {count} layer have a duplicate, and no layer has many of them",
+                "a few filters of {count} layers have a duplicate, and no layer has many of them",
+                len(few),
+            )
             if few
             else _("none of {n} filters in {layers} layers has a duplicate", n=total, layers=len(judged))
         )

@@ -15,7 +15,7 @@ from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import TopActivations
 from auditor.errors import Skip, UsageError
-from auditor.language import _, marked
+from auditor.language import _, many, marked
 from auditor.layer_findings import Told, by_layer, silent_by_layer
 from auditor.model.convolutions import convolutions
 from auditor.options import Range
@@ -236,10 +236,12 @@ def _pure(number: int, judged: int, count: int, chance: float) -> str:
             "{chance:.2g}",
             **numbers,
         )
-    return _(
+    return many(
+        "{count} of {channels} channels has all {patches} best patches from images of one class; chance would give "
+        "{chance:.2g}",
         "{count} of {channels} channels have all {patches} best patches from images of one class; chance would give "
         "{chance:.2g}",
-        count=number,
+        number,
         **numbers,
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor import margin, methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Predictions
-from auditor.language import _, marked
+from auditor.language import _, many, marked
 from auditor.order_findings import order_findings
 from auditor.results import Figure, Finding, Gallery, Item, Table, Verdict, at_least, at_most
 from auditor.wording import numeral
@@ -115,9 +115,10 @@ def _answered(seen: Predictions) -> Finding:
     return Finding(
         rule,
         Verdict.FAIL,
-        _(
-            "the scores of {bad} of {n} images are NaN or infinite; they count nowhere else",
-            bad=seen.unanswered,
+        many(
+            "the scores of {count} of {n} images are NaN or infinite; it counts nowhere else",
+            "the scores of {count} of {n} images are NaN or infinite; they count nowhere else",
+            seen.unanswered,
             n=total,
         ),
         value=seen.unanswered / total,
@@ -407,10 +408,15 @@ def _distribution(seen: Predictions, context: Context) -> Figure:
     shares = (seen.predicted[order] / seen.images).tolist()
     others = int((seen.predicted > 0).sum()) - len(order)
     caption = _("Share of the {n} images that get each answer, the most frequent first.", n=seen.images)
-    rarer = _("{others} further classes are answered more rarely.", others=others) if others else ""
+    if others:
+        caption += " " + many(
+            "{count} further class is answered more rarely.",
+            "{count} further classes are answered more rarely.",
+            others,
+        )
     return Figure(
         _("Answers"),
-        f"{caption} {rarer}".rstrip(),
+        caption,
         pictures.bars(names, shares, xlabel=_("share of images")),
         alt=_(
             "The most frequent answer is {name}, for {share:.1%} of {n} images.",

@@ -14,7 +14,7 @@ from auditor.class_model_rows import row, told, unit_row
 from auditor.class_models import ClassModel, Maker
 from auditor.collectors import Predictions, TopActivations
 from auditor.errors import Skip, UsageError, did_you_mean
-from auditor.language import _
+from auditor.language import _, many
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Table, Verdict
 from auditor.unit import Unit
@@ -102,8 +102,10 @@ def synthesis(
         yield unit_row(context, unit, maker.make_unit(unit))
     judged = [model for model in models if np.isfinite(model.best.probabilities).all()]
     if lost := [context.classes[model.target] for model in models if model not in judged]:
-        reason = _(
-            "the scores of the images made for {n} classes are no numbers: see predictions.nonfinite", n=len(lost)
+        reason = many(
+            "the scores of the images made for {count} class are no numbers: see predictions.nonfinite",
+            "the scores of the images made for {count} classes are no numbers: see predictions.nonfinite",
+            len(lost),
         )
         yield Finding("synthesis.unreached", Verdict.SKIP, reason, n=len(models), detail=some(lost))
     if judged:
@@ -191,14 +193,15 @@ def _unreached(context: Context, models: Sequence[ClassModel], warn: float) -> I
         )
     if len(lost) > _NAMED:
         names = some(context.classes[one.target] for one in lost[_NAMED:])
-        message = _("nor for {count} other classes", count=len(lost) - _NAMED)
+        message = many("nor for {count} other class", "nor for {count} other classes", len(lost) - _NAMED)
         yield Finding(rule, Verdict.WARN, message, n=len(models), detail=names)
     if not lost:
         least = min(models, key=lambda one: one.best.probability(one.target))
         share = least.best.probability(least.target)
-        message = _(
-            "the network takes the images made for {n} classes for these, at {share:.1%} or more",
-            n=len(models),
+        message = many(
+            "the network takes the images made for {count} class for it, at {share:.1%} or more",
+            "the network takes the images made for {count} classes for these, at {share:.1%} or more",
+            len(models),
             share=share,
         )
         yield Finding(rule, Verdict.PASS, message, value=share, limit=warn, n=len(models))
@@ -208,14 +211,19 @@ def _flat(context: Context, models: Sequence[ClassModel]) -> Finding:
     rule = "synthesis.flat"
     flat = [context.classes[one.target] for one in models if not one.moved]
     if not flat:
-        message = _("the scores of {n} classes change with the image", n=len(models))
+        message = many(
+            "the score of {count} class changes with the image",
+            "the scores of {count} classes change with the image",
+            len(models),
+        )
         return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=len(models))
     return Finding(
         rule,
         Verdict.WARN,
-        _(
-            "the scores of {flat} of {n} classes change with no image, whichever way it is changed",
-            flat=len(flat),
+        many(
+            "the score of {count} of {n} classes changes with no image, whichever way it is changed",
+            "the scores of {count} of {n} classes change with no image, whichever way it is changed",
+            len(flat),
             n=len(models),
         ),
         subject=flat[0],

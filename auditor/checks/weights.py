@@ -10,7 +10,7 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.errors import Skip
-from auditor.language import _, marked
+from auditor.language import _, many, marked
 from auditor.results import Finding, Table, Verdict
 from auditor.wording import headed, numeral
 
@@ -101,9 +101,10 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
     return Finding(
         rule,
         Verdict.FAIL,
-        _(
+        many(
+            "{count} number in {bad} of {n} tensors is NaN or infinite",
             "{count} numbers in {bad} of {n} tensors are NaN or infinite",
-            count=count,
+            count,
             bad=len(bad),
             n=len(numbers),
         ),
@@ -125,7 +126,7 @@ def _constant(numbers: Sequence[Numbers]) -> Finding:
     return Finding(
         rule,
         Verdict.WARN,
-        _("{n} tensors hold one number throughout", n=len(bad)),
+        many("{count} tensor holds one number throughout", "{count} tensors hold one number throughout", len(bad)),
         subject=bad[0].name.rpartition(".")[0],
         value=len(bad),
         limit=0,

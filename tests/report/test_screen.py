@@ -3,13 +3,16 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from browser import AXE, CHROMIUM, Browser, Screen
 from sample_audits import HOSTILE, full, hostile
 
+from auditor.language import speaking
 from auditor.report import html
+from auditor.results import Result, Table
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 
@@ -166,6 +169,28 @@ def test_numbers_are_sorted_as_numbers_and_what_is_missing_comes_last(screen):
         screen.run(f"{table}.querySelectorAll('.sort')[2].click()")
         found = screen.run(f"[...{table}.tBodies[0].rows].map((row) => row.cells[2].textContent)")
         assert found[1] == order[1]
+
+
+def test_french_is_searched_sorted_and_enlarged_in_french(browser, tmp_path):
+    shares = ("1\u202f234,5\u00a0%", "12,3\u00a0%", "−3\u00a0%", "12,25\u00a0%", "200\u00a0%")
+    numbers = Result("numbers", "?", (Table("Numbers", "", ("share",), tuple((share,) for share in shares)),))
+    given = full()
+    with speaking("fr"):
+        (tmp_path / "report.html").write_text(html.text(replace(given, results=(*given.results, numbers))), "utf-8")
+    shown = Screen(browser, 1440).open(tmp_path / "report.html")
+    table = "[...document.querySelectorAll('table.data')].find((one) => one.textContent.includes('234'))"
+    shown.run(f"{table}.querySelector('.sort').click()")
+    found = shown.run(f"[...{table}.tBodies[0].rows].map((row) => row.cells[0].textContent)")
+    assert found == [shares[i] for i in (2, 3, 1, 4, 0)]
+    shown.run("document.getElementById('filter-text').value = 'nothing is called so'")
+    shown.run("document.getElementById('filter-text').dispatchEvent(new Event('input'))")
+    assert shown.run("document.getElementById('filter-empty').textContent").startswith("Cette recherche")
+    shown.run("document.querySelector('.gallery .enlarge').click()")
+    told = viewer(shown)
+    assert " sur " in told["place"]
+    assert set(told["facts"]) <= {"Valeur", "Fichier", "Classe", "Dans"}
+    assert (shown.complaints, shown.requests) == ([], [])
+    shown.close()
 
 
 def test_a_link_unfolds_an_image(screen):
