@@ -31,7 +31,8 @@ def border_findings(context: Context, layers: Sequence[Layer]) -> Iterator[Findi
     if not large:
         yield Finding(_RULE, Verdict.SKIP, _("no map has {rows} rows and columns or more", rows=SMALLEST))
         return
-    found = {layer.name: told for layer in large if (told := methods.border(_strengths(context, layer)))}
+    strengths = _strengths(context, large)
+    found = {layer.name: told for layer in large if (told := methods.border(strengths[layer.name]))}
     if not found:
         reason = _("under two explained images respond at the border and inside, so that the two can't be compared")
         yield Finding(_RULE, Verdict.SKIP, reason)
@@ -41,17 +42,18 @@ def border_findings(context: Context, layers: Sequence[Layer]) -> Iterator[Findi
     yield _table(found)
 
 
-def _strengths(context: Context, layer: Layer) -> NDArray[np.float32]:
-    """Return the mean over the channels of what the layer hands on, without sign, `[n, h, w]`."""
+def _strengths(context: Context, layers: Sequence[Layer]) -> dict[str, NDArray[np.float32]]:
+    """Return by layer the mean over the channels of what it hands on, without sign, `[n, h, w]`."""
     import torch
 
-    maps = []
+    maps: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
     for start in range(0, len(context.samples), context.batch_size):
         batch = torch.stack([sample.tensor for sample in context.samples[start : start + context.batch_size]])
-        seen = context.network.observe(batch, [layer.tap])[layer.tap].float().cpu().numpy()
-        maps.append(np.abs(layer.rectify(seen)).mean(1))
-    strengths = np.concatenate(maps)
-    return np.asarray(strengths[np.isfinite(strengths).all((1, 2))])
+        seen = context.network.observe(batch, [layer.tap for layer in layers])
+        for layer in layers:
+            strength = np.abs(layer.rectify(seen[layer.tap].float().cpu().numpy())).mean(1)
+            maps[layer.name].append(strength[np.isfinite(strength).all((1, 2))])
+    return {name: np.concatenate(own) for name, own in maps.items()}
 
 
 def _finding(found: Mapping[str, Border], left: Mapping[str, tuple[int, int]]) -> Finding:

@@ -54,5 +54,5 @@ def inputs_of(
         pass
     finally:
         handle.remove()
-    values = seen[0].double()
-    return values.mean(2).cpu(), (values**2).mean(2).cpu()
+    values = seen[0].cpu().double()
+    return values.mean(2), (values**2).mean(2)
