@@ -227,7 +227,12 @@ def _duplicates(
                 len(few),
             )
             if few
-            else _("none of {n} filters in {layers} layers has a duplicate", n=total, layers=len(judged))
+            else many(
+                "none of {n} filters in {count} layer has a duplicate",
+                "none of {n} filters in {count} layers has a duplicate",
+                len(judged),
+                n=total,
+            )
         )
         yield Finding(rule, Verdict.PASS, message, value=max(shares), limit=warn, n=total, detail=_listed(few))
 

@@ -20,7 +20,7 @@ from auditor import language, plugins
 from auditor.cli import main
 from auditor.locale import catalogues
 from auditor.locale.messages import messages
-from auditor.report import read, templates, wording
+from auditor.report import cards, read, templates, wording
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT
 from auditor.report.page import page_of
@@ -34,11 +34,9 @@ _SHOWN = ("data-name", "data-none", "aria-label", "alt", "title")
 
 NAMES = {
     # of the tool, its files and formats, of methods and their authors, of functions and the quantities of a test
-    *("auditor", "audit.json", "state dict", "SHA-256", "Grad-CAM", "ReLU", "Simonyan", "p", "T(n)"),
+    *("auditor", "audit.json", "state dict", "SHA-256", "Grad-CAM", "ReLU", "Simonyan", "p", "T(n)", "scale"),
     # of parameters, as torch calls them
     *("weight", "bias", "running_mean", "running_var"),
-    # of the steps of the preprocessing, as its settings are called
-    *("resize", "crop", "mean", "std", "scale", "color", "rgb", "interpolation", "bilinear"),
 }
 
 
@@ -114,37 +112,56 @@ class Texts(HTMLParser):
             self.met.append((" > ".join(self.inside[-3:]), data.strip()))
 
 
-def known(audit: Audit) -> list[str]:
-    """Return the names that stand in a report as they are, the longest first."""
-    facts = audit.provenance
-    checks = plugins.load().checks
+def known(audit: Audit) -> set[str]:
+    """Return the names that stand in the texts of a report as they are."""
+    facts, checks = audit.provenance, plugins.load().checks
     names = {*NAMES, *facts.data.classes, facts.data.name, facts.checkpoint.name, facts.architecture.name}
     names |= {answer.file for answer in audit.recorded.answers}
     names |= {word for layer in facts.architecture.layers for word in (layer.name, layer.type)}
-    names |= {*checks, *(rule for check in checks.values() for rule in check.rules)}
     names |= {f"{name}.{option}" for name, check in checks.items() for option in check.options}
-    names |= {finding.rule for finding in audit.findings}
-    names |= {result.check for result in audit.results} | {facts.device, facts.started}
+    names |= {finding.rule for finding in audit.findings} | {facts.device, facts.started}
     names |= {mark[:length] for mark in (facts.checkpoint.sha256, facts.data.fingerprint) for length in (12, 16, 64)}
     with language.speaking(PSEUDO):
         names.add(wording.date(facts.started))
-    return sorted(filter(None, names), key=len, reverse=True)
+    return names - {""}
 
 
-def foreign(text: str, names: list[str]) -> str:
-    """Return what is left of a text that nobody marked: its letters without names, numbers and translations."""
-    for name in names:
-        text = re.sub(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", "", text)
-    text = re.sub(r"\{\w+\}|(?<=[0-9])e[-−+]?(?=[0-9])|(?<=[0-9] )x(?= [0-9])", "", text)
-    return " ".join(re.findall(r"[A-Za-z]+", text))
+def wholly_known(audit: Audit) -> set[str]:
+    """Return what may be a text of its own, or begin one, but is a word of English elsewhere: checks, and steps."""
+    steps = next(f.value for card in cards.overview(audit) for f in card.facts if f.value.startswith("resize"))
+    return {result.check for result in audit.results} | {*audit.provenance.preprocess, "rgb", "bilinear", steps}
+
+
+class Foreign:
+    """Finds what nobody marked: the letters that are in no name, number or translation."""
+
+    def __init__(self, *audits: Audit, places: Sequence[Path] = ()) -> None:
+        names = set(map(str, places)).union(*map(known, audits))
+        self._names = re.compile(rf"(?<![A-Za-z])(?:{any_of(names)})(?![A-Za-z])")
+        self._first = re.compile(rf"⟦?(?:{any_of(set().union(*map(wholly_known, audits)))})(?= ·|:|$)")
+
+    def __call__(self, text: str) -> str:
+        text = self._names.sub("", self._first.sub("", text, count=1) if self._first.match(text) else text)
+        text = re.sub(r"\{\w+\}|(?<=[0-9])e[-−+]?(?=[0-9])|(?<=[0-9] )x(?= [0-9])", "", text)
+        return " ".join(re.findall(r"[A-Za-z]+", text))
+
+
+def any_of(names: set[str]) -> str:
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
 def untranslated(page: str, *audits: Audit, places: Sequence[Path] = ()) -> list[tuple[str, str, str]]:
     """Return where something stands that was not marked, what it is, and the text around it."""
-    names = [*map(str, places), *(name for audit in audits for name in known(audit))]
-    texts = Texts(page).met
-    assert len(texts) > 100
-    return sorted({(where, foreign(text, names), text[:200]) for where, text in texts if foreign(text, names)})
+    foreign, texts = Foreign(*audits, places=places), Texts(page).met
+    assert len(texts) > 50
+    return sorted({(where, foreign(text), text[:200]) for where, text in texts if foreign(text)})
+
+
+def test_an_english_word_is_found_wherever_it_stands(report):
+    foreign = Foreign(read(report))
+    assert foreign("filters") == foreign("⟦filters: ⟦слова⟧⟧") == foreign("⟦слова⟧ cat/1.png, 1e−05, 8 x 3") == ""
+    assert foreign("the filters") == "the filters"
+    assert foreign("⟦слова: no images⟧") == "no images"
 
 
 def test_no_text_of_the_page_stands_there_untranslated(report):
@@ -160,7 +177,7 @@ def test_no_text_on_paper_stands_there_untranslated(report):
 
 def test_no_text_of_the_summary_stands_there_untranslated(report):
     lines = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render((report / "summary.md").read_text())
-    assert [text for text in Texts(lines).met if foreign(text[1], known(read(report)))] == []
+    assert untranslated(lines, read(report)) == []
 
 
 def test_no_text_of_a_comparison_stands_there_untranslated(report, tmp_path):
