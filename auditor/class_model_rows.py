@@ -13,7 +13,7 @@ from auditor.data.image import decode
 from auditor.language import _
 from auditor.patch_rows import Patch, patches_of
 from auditor.results import Gallery, Item
-from auditor.wording import headed
+from auditor.wording import chained, headed
 
 if TYPE_CHECKING:
     from auditor.class_models import ClassModel, Made
@@ -35,7 +35,7 @@ def row(context: Context, model: ClassModel, best: TopActivations | None, *, rol
     name, surest = context.classes[model.target], model.best
     near = _nearest(context, model, best, patches) if best else []
     items = (*_images(context, model), _course(model, name), *(_patch(context, *one, name) for one in near))
-    said = [f"{told(model.plain.preset)}; {told(model.natural[0].preset)}.", _answer(context, surest)]
+    said = [f"{chained(told(model.plain.preset), told(model.natural[0].preset))}.", _answer(context, surest)]
     if best and near:
         layer = best.layers[0].name
         said.append(_("Last: where the data excite the same channels of {layer} as the natural image.", layer=layer))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor import methods, pictures
 from auditor.language import _, many, marked
 from auditor.results import Figure, Scale
-from auditor.wording import headed
+from auditor.wording import chained, headed
 
 if TYPE_CHECKING:
     from auditor.model.convolutions import Convolution
@@ -72,7 +72,7 @@ def picture(
             else _("Each filter over its one input, its number below")
         )
     said = (
-        f"{told}; {_told_numbers(layer, numbers, order)}.",
+        f"{chained(told, _told_numbers(layer, numbers, order))}.",
         *_told_marks(marks),
         _("One scale for all; the 1 % of weights beyond it take its last colour."),
     )
@@ -115,7 +115,7 @@ def lengths(layers: Sequence[Convolution], share: float) -> Iterator[Figure]:
                 ylabel=_("length (Euclidean norm)"),
                 limits={name: share * value for name, value in middle.items()},
             ),
-            alt="; ".join(_told_lengths(name, values) for name, values in norms.items()),
+            alt=chained(*(_told_lengths(name, values) for name, values in norms.items())),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import reduce
 
 from auditor.language import _, current, many
 
@@ -31,6 +32,11 @@ def some(items: Iterable[object], most: int = 12) -> str:
 def headed(name: str, text: object) -> str:
     """Return a name and what belongs to it, with a colon as the language that is spoken sets it."""
     return _("{name}: {text}", name=name, text=text)
+
+
+def chained(*parts: str) -> str:
+    """Return parts of a sentence one after the other, with semicolons as the language that is spoken sets them."""
+    return reduce(lambda first, second: _("{first}; {second}", first=first, second=second), parts) if parts else ""
 
 
 def numeral(value: float, spec: str) -> str:

@@ -17,7 +17,7 @@ from auditor.methods.initialisation import FEWEST, obstacle
 from auditor.model.convolutions import Convolution, convolutions, in_other_dimensions, select
 from auditor.options import Range
 from auditor.results import Arrays, Figure, Finding, Table, Verdict, at_most
-from auditor.wording import headed, numeral, some
+from auditor.wording import chained, headed, numeral, some
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -415,4 +415,4 @@ def _published(layer: Kernels) -> float | None:
 
 
 def _listed(few: Mapping[str, str]) -> str:
-    return "; ".join(headed(layer, which) for layer, which in few.items())
+    return chained(*(headed(layer, which) for layer, which in few.items()))

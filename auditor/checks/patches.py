@@ -21,7 +21,7 @@ from auditor.model.convolutions import convolutions
 from auditor.options import Range
 from auditor.patch_rows import channel_row, channel_sheets, patches_of
 from auditor.results import Arrays, Finding, Gallery, Verdict
-from auditor.wording import headed, some
+from auditor.wording import chained, headed, some
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -224,7 +224,7 @@ def _class_pure(context: Context, seen: TopActivations) -> Finding:
         value=number,
         unit=marked("channels"),
         n=seen.images,
-        detail="; ".join(headed(name, some(channels, 4)) for name, channels in pure.items()),
+        detail=chained(*(headed(name, some(channels, 4)) for name, channels in pure.items())),
     )
 
 

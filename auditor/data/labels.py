@@ -11,6 +11,7 @@ from typing import Final
 from auditor.data.listing import Listing
 from auditor.errors import DataError, did_you_mean
 from auditor.language import _, many, marked
+from auditor.wording import chained
 
 _WORDNET: Final = re.compile(r"n\d{8}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
@@ -160,7 +161,7 @@ def _misfit(
         if kind == "folder"
         else many("found {count} label: {labels}", "found {count} labels: {labels}", len(found), labels=_and(found))
     )
-    return f"{met}; {labels}; {expected}{hint}"
+    return chained(met, labels, expected) + hint
 
 
 def _no_classes(kind: str, strangers: Sequence[str | int]) -> str:

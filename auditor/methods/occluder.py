@@ -23,6 +23,7 @@ from auditor.methods.incremental.trial import Trial, alike
 from auditor.methods.recording import Model
 from auditor.methods.windows import Size, Windows
 from auditor.probabilities import are_probabilities
+from auditor.wording import chained
 
 Way = Callable[[Maps, Maps, Wanted], Iterator[Passed]]
 
@@ -64,7 +65,7 @@ class How:
             share=self.share,
             saving=self.saving,
         )
-        return f"{told}; {self.stop}" if self.stop and self.share < 0.5 else told
+        return chained(told, self.stop) if self.stop and self.share < 0.5 else told
 
 
 class Occluder:
