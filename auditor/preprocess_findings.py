@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import margin
-from auditor.data.alternatives import Alternative, alternatives
 from auditor.data.sampling import spread
 from auditor.language import _, many
 from auditor.results import Finding, Table, Verdict, at_most
@@ -17,6 +16,7 @@ from auditor.wording import numeral, told_p
 
 if TYPE_CHECKING:
     from auditor.context import Context
+    from auditor.data.alternatives import Alternative
     from auditor.data.preprocessing import Preprocess
     from auditor.methods import Departure
     from auditor.model.first_norm import FirstNorm
@@ -41,6 +41,8 @@ def preprocess_findings(context: Context, *, images: int, few: int, warn: float)
         reason = _("needs images, to see whether another way to prepare them fits better; give some with --data")
         yield Finding(_RULE, Verdict.SKIP, reason)
         return
+    from auditor.data.alternatives import alternatives
+
     others = alternatives(context.preprocess)
     yield from _by_answers(context, others, images, few, warn)
     yield from _by_inputs(context, others, few)

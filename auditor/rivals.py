@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.data.alternatives import Alternative
-from auditor.data.preprocessing import Preprocess
 from auditor.methods.paired import difference, mcnemar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.context import Context
+    from auditor.data.alternatives import Alternative
+    from auditor.data.preprocessing import Preprocess
     from auditor.methods import Departure
     from auditor.model.first_norm import FirstNorm
 
-_LOOK = 50  # images after which those that are no better are given up
+_LOOK = 32  # images after which those that are no better are given up
 _FEWEST = 20
 
 
