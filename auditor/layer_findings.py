@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor import methods
 from auditor.language import _, marked
 from auditor.results import Finding, Verdict, at_most
 from auditor.wording import some
@@ -27,6 +28,7 @@ class Told:
         count, at_most, none: `{count}` of the layer's `{channels}` channels do it, no more do, none does.
         too_few: `{images}` images, under `{few}`, can't tell.
         advice: What to do about them.
+        bound: What is known of a channel that none of `{images}` images has moved: how rare `{bound}` is at the most.
         values: What else the sentences name.
     """
 
@@ -35,6 +37,7 @@ class Told:
     none: str
     too_few: str
     advice: str
+    bound: str = ""
     values: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -45,6 +48,9 @@ _SILENT = Told(
     too_few=marked("{images} images are too few (under {few}) to say that channels stay silent on all images"),
     advice=marked(
         "They add nothing: a lower learning rate, another initialisation or a leaky rectifier keeps them alive."
+    ),
+    bound=marked(
+        "A channel that is silent on all of {images} images fires on less than {bound:.1%} of such images (95 %)."
     ),
 )
 
@@ -89,7 +95,12 @@ def by_layer(
             value=shares[layer],
             limit=fail if verdict is Verdict.FAIL else warn,
             n=images,
-            detail=""
-            if verdict <= Verdict.PASS
-            else _("{advice} Channels: {channels}", advice=_(told.advice), channels=some(found[layer].tolist())),
+            detail=" ".join(_details(told, verdict, found[layer], images)),
         )
+
+
+def _details(told: Told, verdict: Verdict, channels: Channels, images: int) -> Iterator[str]:
+    if len(channels) and told.bound:
+        yield _(told.bound, images=images, bound=methods.never(images))
+    if verdict > Verdict.PASS:
+        yield _("{advice} Channels: {channels}", advice=_(told.advice), channels=some(channels.tolist()))

@@ -42,3 +42,8 @@ def chained(*parts: str) -> str:
 def numeral(value: float, spec: str) -> str:
     """Return a number, as a format specification wants it, as it is written in the language that is spoken."""
     return current().format_field(value, spec)
+
+
+def told_p(p: float) -> str:
+    """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
+    return current().number("p < 0.001" if p < 0.001 else f"p = {p:.3f}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from auditor import pictures
 from auditor.activation_rows import layer_rows, ways
+from auditor.border_findings import border_findings
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
@@ -73,8 +74,11 @@ def activations(
         activations.saturated: channels that a rectifier with a ceiling, as ReLU6, cuts off there at over 95 % of
             all places; over 10 % of a layer a warning (heuristic).
         activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
+        activations.border: how strongly the maps respond at their border, against their inside, and which strides
+            leave rows or columns out (information): padding shows there.
     Source:
-        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014.
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Border: Alsallakh et al.,
+        Mind the Pad, ICLR 2021.
     """
     shown = context.layers.select(layers)
     if not shown:
@@ -84,6 +88,7 @@ def activations(
     yield from _dead(seen, dead_warn, dead_fail, few)
     yield from _saturated(seen, saturated_warn, few)
     yield _table(seen)
+    yield from border_findings(context, shown)
     yield from ways(context, images)
     yield from layer_rows(context, shown, images, channels)
 

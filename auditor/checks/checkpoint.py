@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +31,8 @@ def checkpoint(context: Context) -> Steps:
         checkpoint.unexpected: tensors that the file has and the network does not; any is a failure (exact).
         checkpoint.shape: tensors of another shape than the network's; any is a failure (exact).
         checkpoint.batchnorm: batch-norm layers whose statistics were never trained (mean 0 and variance 1
-            throughout); any is a failure (exact).
+            throughout); any is a failure (exact). Other statistics whose layer has counted no batch are told, and
+            no failure: converted checkpoints are like that.
     """
     coverage = context.architecture.coverage
     yield from _coverage(coverage)
@@ -130,6 +131,7 @@ def _batch_norm(module: nn.Module) -> Finding:
             limit=0,
             unit=marked("layers"),
             n=len(statistics),
+            detail=_uncounted(module, statistics),
         )
     return Finding(
         "checkpoint.batchnorm",
@@ -148,6 +150,19 @@ def _batch_norm(module: nn.Module) -> Finding:
             "Save the buffers with the parameters: state_dict(), not parameters(). They are: {names}",
             names=some(fresh),
         ),
+    )
+
+
+def _uncounted(module: nn.Module, names: Iterable[str]) -> str:
+    """Return how many layers have counted no batch: no defect, as whoever converts a checkpoint leaves zeros."""
+    counters = [getattr(module.get_submodule(name), "num_batches_tracked", None) for name in names]
+    count = sum(counter is not None and int(counter) == 0 for counter in counters)
+    if not count:
+        return ""
+    return many(
+        "{count} layer has counted no batch of training, as where a checkpoint was converted or filled in.",
+        "{count} layers have counted no batch of training, as where a checkpoint was converted or filled in.",
+        count,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor import methods
+from auditor import margin, methods
 from auditor.check import Check, Count, Share, Steps
 from auditor.errors import UsageError
 from auditor.explained import tensors
@@ -347,7 +347,7 @@ def _insensitive(sound: Sequence[_Measured], warn: float) -> Finding:
     if not sound:
         return Finding("occlusion.insensitive", Verdict.SKIP, _("no score is a number, so that none can change"))
     still, n = [one.name for one in sound if one.change < _STILL], len(sound)
-    share = len(still) / n
+    share, interval = len(still) / n, methods.wilson(len(still), n)
     message, detail = _("covering a part of the image changes the score on all {n} explained images", n=n), ""
     if still:
         message = _("no window changes the score on {still} of {n} explained images", still=len(still), n=n)
@@ -363,7 +363,8 @@ def _insensitive(sound: Sequence[_Measured], warn: float) -> Finding:
         value=share,
         limit=warn,
         n=n,
-        detail=detail,
+        interval=interval,
+        detail=" ".join(part for part in (detail, margin.told(interval, warn) if still else "") if part),
     )
 
 

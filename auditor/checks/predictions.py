@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor import methods, pictures
+from auditor import margin, methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Predictions
 from auditor.language import _, many, marked
+from auditor.order_findings import order_findings
 from auditor.results import Figure, Finding, Gallery, Item, Table, Verdict, at_least, at_most
 from auditor.wording import numeral
 
@@ -29,6 +31,9 @@ def predictions(
     accuracy_warn: Share | None = None,
     accuracy_fail: Share | None = None,
     calibration_warn: Share = 0.1,
+    permuted_warn: Share = 0.1,
+    permuted_fail: Share = 0.5,
+    confident: bool = False,
     few: Count = 20,
     mistakes: Count = 12,
 ) -> Steps:
@@ -42,6 +47,10 @@ def predictions(
         accuracy_warn: accuracy under which the audit warns; none asks for nothing but better than chance.
         accuracy_fail: accuracy under which the audit fails.
         calibration_warn: expected calibration error over which the audit warns.
+        permuted_warn: how much larger the accuracy has to be in another order of the classes for a warning.
+        permuted_fail: the same for a failure.
+        confident: ask accuracy and calibration to keep their limits with the whole 95 % interval, not only with the
+            estimate; on too few images they then don't.
         few: images of a class under which nothing is said about that class.
         mistakes: how many of the most confident mistakes are shown.
     Rules:
@@ -49,20 +58,29 @@ def predictions(
             no better than chance on 20 or more images a warning.
         predictions.collapsed: a class of which 20 or more images are there and none is recognised; a
             failure (exact). One answer for all images is a warning.
+        predictions.permuted: the answers fit the classes better in another order, as when a list of classes was
+            sorted otherwise in training. The order is chosen on one half of the images and tested on the other;
+            where McNemar's test gives p < 0.01 an accuracy larger by over 0.1 is a warning, by over 0.5 a failure
+            (heuristic).
         predictions.calibration: expected calibration error over 0.1 in 15 bins of equal mass, and beyond
             what chance gives a calibrated network on as many images; a warning.
         predictions.nonfinite: images for which the scores are NaN or infinite; any is a failure (exact).
         predictions.softmax: the network ends in a softmax or sigmoid; what feeds it is used as the score.
     Source:
-        Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927.
+        Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927. Order of the
+        classes: Kuhn, The Hungarian Method for the Assignment Problem, 1955; Meinshausen, Meier, Bühlmann, p-Values
+        for High-Dimensional Regression, 2009.
     """
     seen = yield Predictions(mistakes)
     yield _ending(context)
     yield _answered(seen)
     if seen.labelled:
-        yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few)
+        yield _accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few, confident=confident)
         yield from _never_recognised(seen, context, few)
-        yield from _calibrated(seen, context.seed, calibration_warn, few)
+        yield from order_findings(
+            seen.confusion, context.classes, few=few, warn=permuted_warn, fail=permuted_fail, seed=context.seed
+        )
+        yield from _calibrated(seen, context.seed, calibration_warn, few, confident=confident)
         yield from _confusion(seen, context)
         yield _per_class(seen, context)
         yield from _mistakes(seen, context)
@@ -110,20 +128,25 @@ def _answered(seen: Predictions) -> Finding:
     )
 
 
-def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float | None, few: int) -> Finding:
+def _accuracy(
+    seen: Predictions, classes: int, warn: float | None, fail: float | None, few: int, *, confident: bool
+) -> Finding:
     n, right = seen.labelled, seen.right
-    low, high = methods.wilson(right, n)
+    interval = methods.wilson(right, n)
     share, chance = right / n, 1 / classes
-    verdict = at_least(share, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
+    judged = margin.lower(share, interval, confident=confident)
+    verdict = at_least(judged, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
     limit = fail if verdict is Verdict.FAIL or warn is None else warn
-    by_chance = low <= chance and n >= few
+    by_chance = interval[0] <= chance and n >= few
+    limits = (warn, fail)
     if by_chance and verdict < Verdict.WARN:
-        verdict, limit = Verdict.WARN, chance
+        verdict, limit, limits = Verdict.WARN, chance, (chance, fail)
     message = _answers(seen, classes)
     if by_chance:
         message = _(
             "{answers}; that is no better than chance ({chance:.1%}) on so many images", answers=message, chance=chance
         )
+    advice = _("Look at the most confident mistakes and at the preprocessing below.")
     return Finding(
         "predictions.accuracy",
         verdict,
@@ -131,11 +154,13 @@ def _accuracy(seen: Predictions, classes: int, warn: float | None, fail: float |
         value=share,
         limit=limit,
         n=n,
-        interval=(low, high),
-        detail=""
-        if verdict <= Verdict.PASS
-        else _("Look at the most confident mistakes and at the preprocessing below."),
+        interval=interval,
+        detail=_next_to("" if verdict <= Verdict.PASS else advice, margin.told(interval, *limits, confident=confident)),
     )
+
+
+def _next_to(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _answers(seen: Predictions, classes: int) -> str:
@@ -183,14 +208,36 @@ def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator
     same = [] if lost else list(_one_answer(seen, context, few))
     yield from same
     if not lost and not same:
-        message = _(
+        yield _all_recognised(seen, context, judged, few)
+
+
+def _all_recognised(seen: Predictions, context: Context, judged: NDArray[np.intp], few: int) -> Finding:
+    counts = seen.confusion.sum(1)
+    least = int(min(judged, key=lambda c: seen.confusion[c, c] / counts[c]))
+    hits, n = int(seen.confusion[least, least]), int(counts[least])
+    low, high = methods.wilson(hits, n)
+    return Finding(
+        "predictions.collapsed",
+        Verdict.PASS,
+        _(
             "each of the {classes} classes with at least {few} images is recognised at least once",
             classes=len(judged),
             few=few,
-        )
-        yield Finding(
-            rule, Verdict.PASS, message, value=0, unit=marked("classes"), limit=0, n=int(counts[judged].sum())
-        )
+        ),
+        value=0,
+        unit=marked("classes"),
+        limit=0,
+        n=int(counts[judged].sum()),
+        detail=_(
+            "The least recall is that of {name!r}: {hits} of {n} images ({share:.1%}, 95 %: {low:.1%} to {high:.1%}).",
+            name=context.classes[least],
+            hits=hits,
+            n=n,
+            share=hits / n,
+            low=low,
+            high=high,
+        ),
+    )
 
 
 def _one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:
@@ -212,14 +259,14 @@ def _one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Findi
         )
 
 
-def _calibrated(seen: Predictions, seed: int, warn: float, few: int) -> Iterator[Finding | Figure]:
+def _calibrated(seen: Predictions, seed: int, warn: float, few: int, *, confident: bool) -> Iterator[Finding | Figure]:
     rule = "predictions.calibration"
     if seen.labelled < few:
         reason = _("{n} labelled images are too few (under {few}) to judge confidence", n=seen.labelled, few=few)
         yield Finding(rule, Verdict.SKIP, reason)
         return
     found = methods.calibration_of(seen.bins, seed=seed)
-    yield _calibration_finding(found, seen.labelled, warn)
+    yield _calibration_finding(found, seen.labelled, warn, confident=confident)
     yield Figure(
         _("Reliability"),
         _("Accuracy against confidence in {bins} bins of equal mass, and the images in each.", bins=len(found.counts)),
@@ -236,9 +283,11 @@ def _calibrated(seen: Predictions, seed: int, warn: float, few: int) -> Iterator
     )
 
 
-def _calibration_finding(found: Calibration, n: int, warn: float) -> Finding:
+def _calibration_finding(found: Calibration, n: int, warn: float, *, confident: bool) -> Finding:
     above_chance = found.error > found.by_chance
-    verdict = at_most(found.error, warn=warn) if above_chance else Verdict.PASS
+    judged = margin.upper(found.error, found.interval, confident=confident)
+    verdict = at_most(judged, warn=warn) if above_chance or confident else Verdict.PASS
+    advice = _("Temperature scaling on held-out images mends it without retraining.")
     return Finding(
         "predictions.calibration",
         verdict,
@@ -247,9 +296,10 @@ def _calibration_finding(found: Calibration, n: int, warn: float) -> Finding:
         limit=warn,
         n=n,
         interval=found.interval,
-        detail=""
-        if verdict is Verdict.PASS
-        else _("Temperature scaling on held-out images mends it without retraining."),
+        detail=_next_to(
+            advice if verdict >= Verdict.WARN and above_chance else "",
+            margin.told(found.interval, warn, confident=confident),
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from auditor import methods
+from auditor import margin, methods
 from auditor.check import Check, Count, Share, Steps
 from auditor.errors import UsageError
 from auditor.explained import Explained, Maps, explained, tensors
@@ -38,6 +38,7 @@ def saliency(
     cam_layer: str = "auto",
     vanishing_warn: Share = 0.1,
     blind_warn: Correlation = 0.95,
+    confident: bool = False,
 ) -> Steps:
     """Which pixels speak for the answer, and would other pixels speak for another one?
 
@@ -56,6 +57,7 @@ def saliency(
             rectifier follows directly, what that gives.
         vanishing_warn: share of images with a vanishing gradient over which the audit warns.
         blind_warn: rank correlation of the maps of different classes over which the audit warns.
+        confident: ask the share of images with a vanishing gradient to keep its limit with the whole 95 % interval.
     Rules:
         saliency.vanishing: images whose gradient is zero, no number or under a millionth of the median, or whose
             answer has a probability of exactly 1; over 10 % of the images a warning (heuristic).
@@ -83,7 +85,7 @@ def saliency(
     for unit in neurons:
         yield from _unit_rows(context, unit, unit_images)
     yield from _not_finite(measured)
-    yield _vanishing(measured, vanishing_warn)
+    yield _vanishing(measured, vanishing_warn, confident=confident)
     yield _blind(context, measured, blind_warn)
     yield _coverage(activations)
     yield told
@@ -181,12 +183,14 @@ def _not_finite(measured: Sequence[_Measured]) -> Iterator[Finding]:
         )
 
 
-def _vanishing(measured: Sequence[_Measured], warn: float) -> Finding:
+def _vanishing(measured: Sequence[_Measured], warn: float, *, confident: bool) -> Finding:
     strongest = np.array([one.strongest for one in measured])
     typical = np.median(strongest[strongest > 0]) if (strongest > 0).any() else 0.0
     gone = ~(strongest > _TINY * typical) | [one.certain for one in measured]
     names = [one.name for one, lost in zip(measured, gone, strict=True) if lost]
     share, n = len(names) / len(measured), len(measured)
+    interval = methods.wilson(len(names), n)
+    verdict = at_most(margin.upper(share, interval, confident=confident), warn=warn)
     message, detail = _("the score depends on the image on {n} of {n} explained images", n=n), ""
     if names:
         message = _("the gradient vanishes or is no number on {bad} of {n} explained images", bad=len(names), n=n)
@@ -195,15 +199,17 @@ def _vanishing(measured: Sequence[_Measured], warn: float) -> Finding:
             "training stops: {images}",
             images=some(names, 5),
         )
+    close = margin.told(interval, warn, confident=confident) if names or verdict >= Verdict.WARN else ""
     return Finding(
         "saliency.vanishing",
-        at_most(share, warn=warn),
+        verdict,
         message,
         subject=names[0] if share > warn else "",
         value=share,
         limit=warn,
         n=n,
-        detail=detail,
+        interval=interval,
+        detail=" ".join(part for part in (detail, close) if part),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -97,7 +98,7 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
     count = sum(n.not_finite for n in bad)
     if not bad:
         message = _("all numbers of {n} tensors are finite", n=len(numbers))
-        return Finding(rule, Verdict.PASS, message, value=0, limit=0)
+        return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=_size(numbers))
     return Finding(
         rule,
         Verdict.FAIL,
@@ -112,6 +113,7 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
         value=count,
         limit=0,
         unit=marked("numbers"),
+        n=_size(numbers),
         detail=_(
             "Go back to a checkpoint from before training diverged. {tensors}",
             tensors=", ".join(headed(n.name, n.not_finite) for n in bad[:10]),
@@ -119,10 +121,15 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
     )
 
 
+def _size(numbers: Sequence[Numbers]) -> int:
+    return sum(math.prod(n.shape) for n in numbers)
+
+
 def _constant(numbers: Sequence[Numbers]) -> Finding:
     rule, bad = "weights.constant", [n for n in numbers if n.constant and not n.not_finite]
     if not bad:
-        return Finding(rule, Verdict.PASS, _("no kernel or matrix holds one number throughout"), value=0, limit=0)
+        message = _("no kernel or matrix holds one number throughout")
+        return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=len(numbers))
     return Finding(
         rule,
         Verdict.WARN,
@@ -131,6 +138,7 @@ def _constant(numbers: Sequence[Numbers]) -> Finding:
         value=len(bad),
         limit=0,
         unit=marked("tensors"),
+        n=len(numbers),
         detail=_(
             "Look whether these layers were trained at all: {tensors}",
             tensors=", ".join(f"{n.name} = {numeral(n.low, 'g')}" for n in bad[:10]),

@@ -16,6 +16,7 @@ from auditor.methods.paired import difference, mcnemar
 from auditor.methods.proportion import holm
 from auditor.report.wording import percent
 from auditor.results import Figure, Finding, Table, Verdict
+from auditor.wording import told_p
 
 _BARS = 20
 _LISTED = 100  # images that were lost
@@ -262,11 +263,6 @@ def _losses(count: int) -> str:
         n=count,
         listed=_LISTED,
     )
-
-
-def told_p(p: float) -> str:
-    """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
-    return current().number("p < 0.001" if p < 0.001 else f"p = {p:.3f}")
 
 
 def signed(share: float) -> str:

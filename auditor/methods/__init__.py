@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.methods.averaged import integrated_gradients, smooth_grad
+    from auditor.methods.borders import Border, border
     from auditor.methods.calibration import calibration_of
     from auditor.methods.cam import Location, after_activation, enlarged, grad_cam, guided_grad_cam, last_maps
+    from auditor.methods.class_order import Reordered, reordered
     from auditor.methods.contributions import channel_contributions
     from auditor.methods.correlation import rank_correlation
     from auditor.methods.course import Synthesis
@@ -20,13 +22,14 @@ if TYPE_CHECKING:
     from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
+    from auditor.methods.input_statistics import Departure, departure
     from auditor.methods.jitter import Jitter
     from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
     from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
     from auditor.methods.occluder import How, Occluder
     from auditor.methods.outliers import chances_below
     from auditor.methods.preset import NATURAL, SIMONYAN, Preset
-    from auditor.methods.proportion import holm, majority, wilson
+    from auditor.methods.proportion import holm, majority, never, wilson
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
     from auditor.methods.regularizers import squared_norm, total_variation
@@ -40,6 +43,8 @@ __all__ = [
     "NATURAL",
     "SIMONYAN",
     "Activations",
+    "Border",
+    "Departure",
     "Diversity",
     "Explanation",
     "Feature",
@@ -52,11 +57,13 @@ __all__ = [
     "OcclusionMap",
     "Preset",
     "RefinedMap",
+    "Reordered",
     "Synthesis",
     "Top",
     "Triggers",
     "Unit",
     "after_activation",
+    "border",
     "by_similarity",
     "calibration_of",
     "chance_pairs",
@@ -66,6 +73,7 @@ __all__ = [
     "confirmed",
     "dead",
     "deconvnet",
+    "departure",
     "duplicates",
     "enlarged",
     "explain",
@@ -80,6 +88,7 @@ __all__ = [
     "last_maps",
     "locate",
     "majority",
+    "never",
     "norms",
     "occlude",
     "occlusion",
@@ -87,6 +96,7 @@ __all__ = [
     "rank_correlation",
     "refine",
     "refined_occlusion",
+    "reordered",
     "reverse_trigger",
     "saliency",
     "smooth_grad",
@@ -100,8 +110,10 @@ __all__ = [
 
 _HOMES = {
     "methods.averaged": ("integrated_gradients", "smooth_grad"),
+    "methods.borders": ("Border", "border"),
     "methods.calibration": ("calibration_of",),
     "methods.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
+    "methods.class_order": ("Reordered", "reordered"),
     "methods.contributions": ("channel_contributions",),
     "methods.correlation": ("rank_correlation",),
     "methods.course": ("Synthesis",),
@@ -109,13 +121,14 @@ _HOMES = {
     "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
+    "methods.input_statistics": ("Departure", "departure"),
     "methods.jitter": ("Jitter",),
     "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
     "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
     "methods.occluder": ("How", "Occluder"),
     "methods.outliers": ("chances_below",),
     "methods.preset": ("NATURAL", "SIMONYAN", "Preset"),
-    "methods.proportion": ("holm", "majority", "wilson"),
+    "methods.proportion": ("holm", "majority", "never", "wilson"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "methods.regularizers": ("squared_norm", "total_variation"),
