@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from auditor.methods.correlation import rank_correlation
     from auditor.methods.course import Synthesis
     from auditor.methods.explanation import Explanation, explain
+    from auditor.methods.faithfulness import area_under, cells_of, random_orders, ranked_cells, replaced
     from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
+    from auditor.methods.heat_maps import HEEDLESS, heat_maps
     from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
     from auditor.methods.jitter import Jitter
     from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
@@ -26,18 +28,23 @@ if TYPE_CHECKING:
     from auditor.methods.occluder import How, Occluder
     from auditor.methods.preset import NATURAL, SIMONYAN, Preset
     from auditor.methods.proportion import holm, majority, wilson
+    from auditor.methods.randomization import Cascade, cascading, layers_used
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
     from auditor.methods.regularizers import squared_norm, total_variation
+    from auditor.methods.signed_rank import fewest, median_interval, signed_rank
+    from auditor.methods.structure import structural_similarity
     from auditor.methods.synthesis import synthesize
     from auditor.methods.targets import locate
     from auditor.methods.top import Top, top_activations
     from auditor.unit import Unit
 
 __all__ = [
+    "HEEDLESS",
     "NATURAL",
     "SIMONYAN",
     "Activations",
+    "Cascade",
     "Diversity",
     "Explanation",
     "Feature",
@@ -54,8 +61,11 @@ __all__ = [
     "Top",
     "Unit",
     "after_activation",
+    "area_under",
     "by_similarity",
     "calibration_of",
+    "cascading",
+    "cells_of",
     "chance_pairs",
     "channel_contributions",
     "coarser_than",
@@ -65,27 +75,36 @@ __all__ = [
     "duplicates",
     "enlarged",
     "explain",
+    "fewest",
     "freshness",
     "grad_cam",
     "gradient",
     "guided_backprop",
     "guided_grad_cam",
+    "heat_maps",
     "holm",
     "input_x_gradient",
     "integrated_gradients",
     "last_maps",
+    "layers_used",
     "locate",
     "majority",
+    "median_interval",
     "norms",
     "occlude",
     "occlusion",
     "published_limit",
+    "random_orders",
     "rank_correlation",
+    "ranked_cells",
     "refine",
     "refined_occlusion",
+    "replaced",
     "saliency",
+    "signed_rank",
     "smooth_grad",
     "squared_norm",
+    "structural_similarity",
     "synthesize",
     "top_activations",
     "total_variation",
@@ -101,8 +120,10 @@ _HOMES = {
     "methods.correlation": ("rank_correlation",),
     "methods.course": ("Synthesis",),
     "methods.explanation": ("Explanation", "explain"),
+    "methods.faithfulness": ("area_under", "cells_of", "random_orders", "ranked_cells", "replaced"),
     "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
+    "methods.heat_maps": ("HEEDLESS", "heat_maps"),
     "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
     "methods.jitter": ("Jitter",),
     "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
@@ -110,9 +131,12 @@ _HOMES = {
     "methods.occluder": ("How", "Occluder"),
     "methods.preset": ("NATURAL", "SIMONYAN", "Preset"),
     "methods.proportion": ("holm", "majority", "wilson"),
+    "methods.randomization": ("Cascade", "cascading", "layers_used"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "methods.regularizers": ("squared_norm", "total_variation"),
+    "methods.signed_rank": ("fewest", "median_interval", "signed_rank"),
+    "methods.structure": ("structural_similarity",),
     "methods.synthesis": ("synthesize",),
     "methods.targets": ("locate",),
     "methods.top": ("Top", "top_activations"),
