@@ -9,6 +9,7 @@ import numpy as np
 
 from auditor import pictures
 from auditor.explained import Explained, Maps
+from auditor.methods.names import DECONVNET, GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM
 from auditor.results import Gallery, Item
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def rows(context: Context, one: Explained) -> Iterator[Gallery]:
         named = class_of(context, one.sample, target)
         about = {"image": one.sample.name, "class": context.classes[target]}
         items = tuple(_row(context, one, place))
-        yield Gallery(f"{one.sample.name}: {named}", _caption(one, place), items, about=about)
+        title, caption = f"{one.sample.name}: {named}", _caption(one, place)
+        yield Gallery(title, caption, items, about=about, methods=_methods(one))
     yield Gallery(
         f"{one.sample.name}: the classes side by side",
         "The pictures of one method share their scale.",
@@ -59,6 +61,12 @@ def class_of(context: Context, sample: Sample, target: int) -> str:
     roles += ["runner-up" if target == sample.ranked[1] else "", "true class" if target == sample.label else ""]
     share = f"{sample.probabilities[target]:.1%}"
     return f"{context.classes[target]} ({', '.join([*filter(None, roles), share])})"
+
+
+def _methods(one: Explained) -> tuple[str, ...]:
+    names = {"gradient": GRADIENT, "deconvnet": DECONVNET, "guided_backprop": GUIDED_BACKPROP, "grad_cam": GRAD_CAM}
+    both = (GUIDED_GRAD_CAM,) if {"guided_backprop", "grad_cam"} <= one.maps.keys() else ()
+    return (*(name for kind, name in names.items() if kind in one.maps), *both)
 
 
 def _caption(one: Explained, place: int) -> str:

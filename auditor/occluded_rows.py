@@ -9,6 +9,7 @@ import numpy as np
 
 from auditor import pictures
 from auditor.explained_rows import class_of, photo
+from auditor.methods.names import OCCLUSION
 from auditor.results import Gallery, Item
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def row(
         f"A window of {height} x {width} pixels. Most probable class: {', '.join(digits)}.",
         items,
         about={"image": sample.name, "class": context.classes[classes[0]]},
+        methods=(OCCLUSION,),
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from auditor.methods.faithfulness import area_under, cells_of, random_orders, ranked_cells, replaced
     from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
-    from auditor.methods.heat_maps import HEEDLESS, heat_maps
+    from auditor.methods.heat import heat_maps
     from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
     from auditor.methods.jitter import Jitter
     from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
@@ -32,15 +32,14 @@ if TYPE_CHECKING:
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
     from auditor.methods.regularizers import squared_norm, total_variation
-    from auditor.methods.signed_rank import fewest, median_interval, signed_rank
     from auditor.methods.structure import structural_similarity
     from auditor.methods.synthesis import synthesize
     from auditor.methods.targets import locate
     from auditor.methods.top import Top, top_activations
+    from auditor.methods.wilcoxon import fewest, median_interval, signed_rank
     from auditor.unit import Unit
 
 __all__ = [
-    "HEEDLESS",
     "NATURAL",
     "SIMONYAN",
     "Activations",
@@ -123,7 +122,7 @@ _HOMES = {
     "methods.faithfulness": ("area_under", "cells_of", "random_orders", "ranked_cells", "replaced"),
     "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
-    "methods.heat_maps": ("HEEDLESS", "heat_maps"),
+    "methods.heat": ("heat_maps",),
     "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
     "methods.jitter": ("Jitter",),
     "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
@@ -135,7 +134,7 @@ _HOMES = {
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "methods.regularizers": ("squared_norm", "total_variation"),
-    "methods.signed_rank": ("fewest", "median_interval", "signed_rank"),
+    "methods.wilcoxon": ("fewest", "median_interval", "signed_rank"),
     "methods.structure": ("structural_similarity",),
     "methods.synthesis": ("synthesize",),
     "methods.targets": ("locate",),

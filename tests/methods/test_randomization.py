@@ -9,7 +9,8 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from auditor.methods import gradient
-from auditor.methods.heat_maps import GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM, heat_maps
+from auditor.methods.heat import heat_maps
+from auditor.methods.names import GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM
 from auditor.methods.randomization import cascading, layers_used
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from auditor.methods.signed_rank import fewest, median_interval, signed_rank
+from auditor.methods.wilcoxon import fewest, median_interval, signed_rank
 
 
 @pytest.mark.parametrize("seed", range(5))

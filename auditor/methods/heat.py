@@ -9,17 +9,8 @@ from torch import Tensor
 
 from auditor.methods.cam import Location, enlarged
 from auditor.methods.explanation import explain
+from auditor.methods.names import DECONVNET, GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM
 from auditor.methods.recording import Model
-
-GRADIENT, DECONVNET, GUIDED_BACKPROP = "gradient", "deconvnet", "guided backprop"
-GRAD_CAM, GUIDED_GRAD_CAM = "Grad-CAM", "guided Grad-CAM"
-
-HEEDLESS = (DECONVNET, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
-"""Methods that are known for hardly depending on the last layers of any network.
-
-J. Adebayo et al.: Sanity Checks for Saliency Maps. NeurIPS 2018. W. Nie, Y. Zhang, A. Patel: A Theoretical
-Explanation for Perplexing Behaviors of Backpropagation-based Visualizations. ICML 2018 (deconvnet).
-"""
 
 
 def heat_maps(
