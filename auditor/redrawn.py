@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
+from auditor.methods.correlation import correlation, ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,24 +59,25 @@ def redrawn(
 
     Args:
         explain: Explains them as the network is now; `trained` is what it gave before.
-        depths: At how many stops, beside that at half of the layers.
+        depths: At how many stops: the last layer, all, half, a quarter, an eighth and so on; at least the first three.
         shown: Of how many images the maps are kept.
         seen: Is told of each stop.
 
     Raises:
         ValueError: The network does not show its modules.
     """
+    ordered = {name: [_order(values) for values in maps] for name, maps in trained.items()}
     pairs: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in trained}
     twins: dict[str, list[Maps]] = {name: [] for name in trained}
     with methods.cascading(context.network, images, seed=context.seed) as cascade:
         names = cascade.layers
-        middle = (len(names) + 1) // 2
-        counts = sorted({middle, *np.linspace(1, len(names), depths).round().astype(int).tolist()})
+        counts = sorted({1, *(math.ceil(len(names) / 2**halving) for halving in range(max(2, depths - 1)))})
         for count in counts:
             cascade.redraw(count)
             maps = explain()
             for name, before in trained.items():
-                pairs[name].append([_alike(a, b) for a, b in zip(before, maps[name], strict=True)])
+                each = zip(before, ordered[name], maps[name], strict=True)
+                pairs[name].append([_alike(a, order, b) for a, order, b in each])
                 twins[name].append(maps[name][:shown])
             seen(1)
     found = {name: np.array(rows, dtype=np.float64) for name, rows in pairs.items()}  # [s, n, 2]
@@ -83,7 +85,7 @@ def redrawn(
         len(names),
         tuple(counts),
         tuple(names[-count] for count in counts),
-        counts.index(middle),
+        counts.index(math.ceil(len(names) / 2)),
         {name: rows[..., 0] for name, rows in found.items()},
         {name: rows[..., 1] for name, rows in found.items()},
         {name: np.stack(rows) for name, rows in twins.items()},
@@ -92,22 +94,31 @@ def redrawn(
 
 def agreements(trained: Mapping[str, Maps]) -> Numbers:
     """Return the mean rank correlation of each method's maps with each other's, `[methods, methods]`."""
-    every = list(trained.values())
+    every = [[_order(values) for values in maps] for maps in trained.values()]
     found = np.eye(len(every))
     for row in range(len(every)):
         for column in range(row):
-            each = [methods.rank_correlation(a, b) for a, b in zip(every[row], every[column], strict=True)]
+            each = [correlation(a, b) for a, b in zip(every[row], every[column], strict=True)]
             told = [one for one in each if not math.isnan(one)]
             found[row, column] = found[column, row] = np.mean(told) if told else math.nan
     return found
 
 
-def _alike(trained: Maps, twin: Maps) -> tuple[float, float]:
-    """Return rank correlation and structural similarity; a map that is the same everywhere is like no other."""
+def _order(values: Maps) -> Numbers:
+    """Return the ranks of a map's places; NaN throughout where any of it is no number."""
+    return ranks(values.ravel()) if np.isfinite(values).all() else np.full(values.size, np.nan)
+
+
+def _alike(trained: Maps, order: Numbers, twin: Maps) -> tuple[float, float]:
+    """Return rank correlation and structural similarity; a map that is the same everywhere is like no other.
+
+    Args:
+        order: The ranks of the trained network's map.
+    """
     import torch
 
     if not (np.isfinite(trained).all() and np.isfinite(twin).all()) or np.ptp(trained) == 0:
         return math.nan, math.nan
-    correlation = methods.rank_correlation(trained, twin)
+    found = correlation(order, ranks(twin.ravel()))
     first, second = (torch.from_numpy(values / (values.max() or 1.0))[None] for values in (trained, twin))
-    return 0.0 if math.isnan(correlation) else correlation, float(methods.structural_similarity(first, second))
+    return 0.0 if math.isnan(found) else found, float(methods.structural_similarity(first, second))

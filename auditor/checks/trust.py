@@ -52,7 +52,7 @@ def trust(
     context: Context,
     *,
     images: Count = 8,
-    depths: Count = 5,
+    depths: Count = 4,
     shown: Count = 2,
     patch: Literal["auto"] | Count = "auto",
     steps: Count = 7,
@@ -72,7 +72,7 @@ def trust(
 
     Args:
         images: how many of the explained images are looked at.
-        depths: at how many depths, from the last layer to all of them, pictures are made again.
+        depths: how often pictures are made again: with the last layer re-drawn, all, half of them, a quarter and so on.
         shown: on how many images the pictures of the re-drawn network are shown.
         patch: side in pixels of what is taken away at once; auto is a seventh of the shorter side of the image.
         steps: in how many steps the whole image is taken away.

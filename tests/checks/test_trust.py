@@ -121,8 +121,12 @@ def test_no_verdict_rests_on_what_is_known_for_not_depending_on_the_last_layers(
     assert "no verdict rests on it" in guided.detail
 
 
-def test_occlusion_is_tried_if_asked_for_and_else_said_to_be_left_out(folder, spotted):
+def test_occlusion_is_said_to_be_left_out(spotted):
     assert about(spotted, "randomization")["occlusion"].verdict is Verdict.SKIP
+
+
+@pytest.mark.slow
+def test_occlusion_is_tried_if_asked_for(folder):
     asked = {"depths": 1, "shown": 1, "orders": 1, "occlusion": True}
     found = result_of("trust", folder / "net.pt", folder / "data", asked, **settings(folder))
     assert about(found, "randomization")["occlusion"].verdict is Verdict.PASS
