@@ -31,6 +31,8 @@ def refuse_malformed(piece: Evidence) -> None:
         case Gallery():
             _texts(piece, "title", "caption")
             _about(piece)
+            if not all(isinstance(method, str) for method in piece.methods):
+                raise TypeError(f"gallery {piece.title!r} has the methods {piece.methods!r}, which have to be texts")
             for item in piece.items:
                 if not isinstance(item, Item):
                     raise TypeError(f"gallery {piece.title!r} holds a {type(item).__name__}, but has to hold items")

@@ -10,6 +10,7 @@ import numpy as np
 from auditor import pictures
 from auditor.explained import Explained, Maps
 from auditor.language import _, marked
+from auditor.methods.names import DECONVNET, GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM
 from auditor.results import Gallery, Item
 from auditor.wording import headed, numeral
 
@@ -27,7 +28,7 @@ def rows(context: Context, one: Explained) -> Iterator[Gallery]:
         named = class_of(context, one.sample, target)
         about = {"image": one.sample.name, "class": context.classes[target]}
         items = tuple(_row(context, one, place))
-        yield Gallery(headed(one.sample.name, named), _caption(one, place), items, about=about)
+        yield Gallery(headed(one.sample.name, named), _caption(one, place), items, about=about, methods=_methods(one))
     yield Gallery(
         _("{image}: the classes side by side", image=one.sample.name),
         _("The pictures of one method share their scale."),
@@ -71,6 +72,12 @@ def class_of(context: Context, sample: Sample, target: int) -> str:
     roles += [_("runner-up") if target == sample.ranked[1] else "", _("true class") if target == sample.label else ""]
     share = numeral(sample.probabilities[target], ".1%")
     return f"{context.classes[target]} ({', '.join([*filter(None, roles), share])})"
+
+
+def _methods(one: Explained) -> tuple[str, ...]:
+    names = {"gradient": GRADIENT, "deconvnet": DECONVNET, "guided_backprop": GUIDED_BACKPROP, "grad_cam": GRAD_CAM}
+    both = (GUIDED_GRAD_CAM,) if {"guided_backprop", "grad_cam"} <= one.maps.keys() else ()
+    return (*(name for kind, name in names.items() if kind in one.maps), *both)
 
 
 def _caption(one: Explained, place: int) -> str:

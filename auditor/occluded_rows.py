@@ -10,6 +10,7 @@ import numpy as np
 from auditor import pictures
 from auditor.explained_rows import class_of, photo
 from auditor.language import _
+from auditor.methods.names import OCCLUSION
 from auditor.results import Gallery, Item
 from auditor.wording import headed
 
@@ -58,6 +59,7 @@ def row(
         ),
         items,
         about={"image": sample.name, "class": context.classes[classes[0]]},
+        methods=(OCCLUSION,),
     )
 
 

@@ -78,6 +78,8 @@ METRICS = {
     "occlusion.insensitive": _IMAGES,
     "occlusion.fill": Metric(0.05, higher=True),
     "occlusion.refined": Metric(0.05, higher=True),
+    "trust.randomization": _RANKS,
+    "trust.faithfulness": _IMAGES,
     "synthesis.unreached": Metric(0.1, higher=True),
     "synthesis.flat": _EXACT,
 }

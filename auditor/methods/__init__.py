@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from auditor.methods.correlation import rank_correlation
     from auditor.methods.course import Synthesis
     from auditor.methods.explanation import Explanation, explain
+    from auditor.methods.faithfulness import area_under, cells_of, random_orders, ranked_cells, replaced
     from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
+    from auditor.methods.heat import heat_maps
     from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
     from auditor.methods.input_statistics import Departure, departure
     from auditor.methods.jitter import Jitter
@@ -30,13 +32,16 @@ if TYPE_CHECKING:
     from auditor.methods.outliers import chances_below
     from auditor.methods.preset import NATURAL, SIMONYAN, Preset
     from auditor.methods.proportion import holm, majority, never, wilson
+    from auditor.methods.randomization import Cascade, cascading, layers_used
     from auditor.methods.rectifiers import Activations, NoRectifier
     from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
     from auditor.methods.regularizers import squared_norm, total_variation
+    from auditor.methods.structure import structural_similarity
     from auditor.methods.synthesis import synthesize
     from auditor.methods.targets import locate
     from auditor.methods.top import Top, top_activations
     from auditor.methods.trigger import Triggers, reverse_trigger
+    from auditor.methods.wilcoxon import fewest, median_interval, signed_rank
     from auditor.unit import Unit
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
     "SIMONYAN",
     "Activations",
     "Border",
+    "Cascade",
     "Departure",
     "Diversity",
     "Explanation",
@@ -63,9 +69,12 @@ __all__ = [
     "Triggers",
     "Unit",
     "after_activation",
+    "area_under",
     "border",
     "by_similarity",
     "calibration_of",
+    "cascading",
+    "cells_of",
     "chance_pairs",
     "chances_below",
     "channel_contributions",
@@ -77,30 +86,39 @@ __all__ = [
     "duplicates",
     "enlarged",
     "explain",
+    "fewest",
     "freshness",
     "grad_cam",
     "gradient",
     "guided_backprop",
     "guided_grad_cam",
+    "heat_maps",
     "holm",
     "input_x_gradient",
     "integrated_gradients",
     "last_maps",
+    "layers_used",
     "locate",
     "majority",
+    "median_interval",
     "never",
     "norms",
     "occlude",
     "occlusion",
     "published_limit",
+    "random_orders",
     "rank_correlation",
+    "ranked_cells",
     "refine",
     "refined_occlusion",
     "reordered",
+    "replaced",
     "reverse_trigger",
     "saliency",
+    "signed_rank",
     "smooth_grad",
     "squared_norm",
+    "structural_similarity",
     "synthesize",
     "top_activations",
     "total_variation",
@@ -118,8 +136,10 @@ _HOMES = {
     "methods.correlation": ("rank_correlation",),
     "methods.course": ("Synthesis",),
     "methods.explanation": ("Explanation", "explain"),
+    "methods.faithfulness": ("area_under", "cells_of", "random_orders", "ranked_cells", "replaced"),
     "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
+    "methods.heat": ("heat_maps",),
     "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
     "methods.input_statistics": ("Departure", "departure"),
     "methods.jitter": ("Jitter",),
@@ -129,9 +149,12 @@ _HOMES = {
     "methods.outliers": ("chances_below",),
     "methods.preset": ("NATURAL", "SIMONYAN", "Preset"),
     "methods.proportion": ("holm", "majority", "never", "wilson"),
+    "methods.randomization": ("Cascade", "cascading", "layers_used"),
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "methods.regularizers": ("squared_norm", "total_variation"),
+    "methods.wilcoxon": ("fewest", "median_interval", "signed_rank"),
+    "methods.structure": ("structural_similarity",),
     "methods.synthesis": ("synthesize",),
     "methods.targets": ("locate",),
     "methods.top": ("Top", "top_activations"),

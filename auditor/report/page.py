@@ -14,6 +14,7 @@ from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
 from auditor.report.evidence import slug
+from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
 from auditor.report.wording import duration
 from auditor.results import Audit, Finding, Result, Verdict
@@ -23,10 +24,26 @@ _MOST_DECIDING = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What another check found of a method that this one shows; `target` is that check's section.
+
+    Attributes:
+        doubt: It is to be known wherever the pictures are spoken of.
+    """
+
+    badge: Badge
+    message: str
+    check: str
+    target: str
+    doubt: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """One check.
 
     Attributes:
+        remarks: What other checks found of the methods that it shows.
         findings: The worst first; `kept` are more that are no worse than `pass`.
         kept_title: `12 more that pass`, or nothing.
         time: The seconds as a number to sort by.
@@ -46,6 +63,7 @@ class Section:
     kept: tuple[FindingBlock, ...]
     kept_title: str
     blocks: tuple[Block, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +124,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
     """Return everything that a report in this medium prints."""
     known = Known.of(audit)
     blocks = Blocks(medium, album, known.by_file())
-    sections = tuple(_section(number, result, blocks, medium) for number, result in enumerate(audit.results, start=1))
+    sections = tuple(_section(number, audit, blocks, medium) for number in range(1, len(audit.results) + 1))
     facts = audit.provenance
     own = letterhead.recorded(facts.settings.get("report"))
     subject = _title(audit) if own.title else ""
@@ -154,12 +172,13 @@ def _title(audit: Audit) -> str:
     return _("{now} against {before}", now=now, before=before)
 
 
-def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Section:
+def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Section:
+    result = audit.results[number - 1]
     found = sorted(wording.findings(result), key=lambda finding: -finding.verdict)
     worse = sum(finding.verdict > Verdict.PASS for finding in found)
     shown = max(worse, medium.passes)
     return Section(
-        id=f"check-{number}-{slug(result.check, 'check')}",
+        id=_id(number, result),
         number=number,
         check=result.check,
         question=result.question,
@@ -173,7 +192,19 @@ def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Sec
         kept=_blocks(blocks, result.check, found[shown:]),
         kept_title=_kept(len(found) - shown) if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
+        remarks=tuple(_remarks(audit, result)),
     )
+
+
+def _remarks(audit: Audit, result: Result) -> Iterable[Remark]:
+    targets = {one.check: _id(number, one) for number, one in enumerate(audit.results, start=1)}
+    for check, finding in remarks(audit, result):
+        message = wording.sentence(finding.message)
+        yield Remark(Badge.of(finding.verdict), message, check, targets[check], is_doubt(finding))
+
+
+def _id(number: int, result: Result) -> str:
+    return f"check-{number}-{slug(result.check, 'check')}"
 
 
 def _views(audit: Audit, sections: Iterable[Section], known: Known, blocks: Blocks, album: Album) -> Views:

@@ -227,7 +227,8 @@ def _evidence(node: Node, load: Load) -> Evidence:
             )
         case "gallery":
             items = tuple(_item(item, load) for item in node.each("items"))
-            return Gallery(node.text("title"), node.text("caption"), items, _scale(node), node.words("about"))
+            title, shown = node.text("title"), node.texts("methods", [])
+            return Gallery(title, node.text("caption"), items, _scale(node), node.words("about"), shown)
         case "table":
             rows = tuple(_cells(row, f"{node.at('rows')}[{index}]") for index, row in enumerate(node.items("rows")))
             return Table(node.text("title"), node.text("caption"), node.texts("columns"), rows)
