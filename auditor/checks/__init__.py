@@ -13,5 +13,6 @@ READING_ORDER = (
     "patches",
     "saliency",
     "occlusion",
+    "shortcut",
     "synthesis",
 )

@@ -75,6 +75,8 @@ METRICS = {
     "occlusion.insensitive": _IMAGES,
     "occlusion.fill": Metric(0.05, higher=True),
     "occlusion.refined": Metric(0.05, higher=True),
+    "shortcut.location": _IMAGES,
+    "shortcut.cluster": _IMAGES,
     "synthesis.unreached": Metric(0.1, higher=True),
     "synthesis.flat": _EXACT,
 }
