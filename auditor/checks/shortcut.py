@@ -63,8 +63,9 @@ def shortcut(
             places tried, 5 %).
         shortcut.cluster: the same of the window that each image needs most, over the images of a class, or of a
             cluster of them, in which it lies where other classes have no evidence; what it shows has the same
-            constancy once it is moved to fit, most images lose the class, and it is an exception among the classes,
-            since an object at varying places does the same; a warning. Clusters alone are information.
+            constancy once it is moved to fit, most images lose the class, and it is an exception: not in most classes
+            do most images lose the class so, as they do where objects are small and lie at varying places; a warning.
+            Clusters alone are information.
     Source:
         Lapuschkin et al., Nature Communications 2019 (clusters of maps); limits of maps: Adebayo et al., ICLR 2022.
         Exchange: Geirhos et al., ICLR 2019. Holm 1979; intervals: Wilson 1927.
@@ -203,18 +204,18 @@ def _clusters(
     rule = "shortcut.cluster"
     every = [(group, group.trial) for own in groups.values() for group in own if group.trial is not None]
     sure = _guilty([trial.exchange.chance_of_most for _group, trial in every])
-    usual = {g.target for g, trial in every if g.cluster is None and trial.exchange.chance_of_most <= _ERROR}
+    usual = {g.target for g, trial in every if g.cluster is None and trial.exchange.chance_of_loss <= _ERROR}
     guilty = [one for one, proven in zip(every, sure, strict=True) if proven and one[0].constant]
     if 2 * len(usual) > len(groups):
         message = many(
-            "in {count} of {n} classes the answer goes along with one small window, as it does where objects are small "
-            "and lie at varying places: none is an exception",
-            "in {count} of {n} classes the answer goes along with one small window, as it does where objects are small "
-            "and lie at varying places: none is an exception",
+            "in {count} of {n} classes most images lose the class with one small window, as they do where objects are "
+            "small and lie at varying places: none is an exception",
+            "in {count} of {n} classes most images lose the class with one small window, as they do where objects are "
+            "small and lie at varying places: none is an exception",
             len(usual),
             n=len(groups),
         )
-        yield Finding(rule, Verdict.INFO, message, value=len(usual) / len(groups), n=len(groups))
+        yield Finding(rule, Verdict.INFO, message, n=len(groups))
     else:
         for c in groups:
             if own := [one for one in guilty if one[0].target == c]:
@@ -289,7 +290,7 @@ def _odd(context: Context, odd: Group, own: Sequence[Group]) -> Finding:
         distance=odd.distance,
     )
     name = context.classes[odd.target]
-    return Finding("shortcut.cluster", Verdict.INFO, message, name, odd.distance, n=len(own[0].images))
+    return Finding("shortcut.cluster", Verdict.INFO, message, name, n=len(own[0].images))
 
 
 def _left_out(context: Context, seen: ClassImages, judged: Sequence[int], few: int) -> Iterator[Finding]:

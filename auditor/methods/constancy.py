@@ -42,7 +42,7 @@ class Shared(NamedTuple):
         return torch.where(apart > _NOTHING, same / apart.clamp(min=_NOTHING), 0.0)
 
 
-def shared(images: Images, others: Images) -> Shared:
+def shared(images: Images, others: Float[Tensor, "m c h w"]) -> Shared:
     """Return what the images of a class have in common that others have not.
 
     `d^2` is estimated without what chance adds to the square of a difference of means.

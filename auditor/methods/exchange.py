@@ -64,7 +64,12 @@ class Exchange:
     @property
     def chance_of_most(self) -> float:
         """The same, and the answer is lost in most pairs, too."""
-        return max(self.chance, _most(self.lost))
+        return max(self.chance, self.chance_of_loss)
+
+    @property
+    def chance_of_loss(self) -> float:
+        """How probable it is that so many lose the answer, if no more than half of them do."""
+        return _most(self.lost)
 
 
 def exchange(
