@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.context import Context
-    from auditor.suspects import Evidence, Group, Laboratory, Suspect, Trial
+    from auditor.map_clusters import Group
+    from auditor.suspects import Evidence, Laboratory, Suspect, Trial
 
 _PAIRS = 3
 _MEMBERS = 8

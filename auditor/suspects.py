@@ -7,17 +7,16 @@ many proves nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.methods.constancy import aligned, shared
-from auditor.methods.evidence import gradient_shares, occluded_shares, ring, share_inside, strongest
+from auditor.methods.constancy import shared
+from auditor.methods.evidence import gradient_shares, occluded_shares, ring, share_inside
 from auditor.methods.exchange import Exchange, exchange, scores_of
-from auditor.methods.spectral import spectral_clusters
 from auditor.methods.windows import Windows
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ STEP = 1 / 8
 RING = 1 / 8  # of each side
 CONSTANT = 0.75
 REST = -1
-
-_FEWEST = 5  # pairs: with fewer no sign test finds anything
+SMALLEST = 8  # pixels of a side, of which a window is a quarter
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,41 +104,6 @@ class Trial:
         return bool((inside >= 0.5).mean() > 0.5)
 
 
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Images of a class, all or a cluster, with the windows that they need most.
-
-    Attributes:
-        cluster: From 0; None for all images of the class.
-        images: Which they are.
-        shares: The gradient's share of each window, `[n, rows, cols]`.
-        peaks: The window that each needs most, `[n]`.
-        constancy: Of what lies in those windows where other classes have no evidence; 0 where there are too few.
-        trial: What came of exchanging these.
-        distance: How much of the evidence lies elsewhere than in the rest of the class, 0 to 1.
-        odd: It is the cluster of which that is the most.
-    """
-
-    target: int
-    cluster: int | None
-    images: Places
-    shares: NDArray[np.float32]
-    peaks: Places
-    constancy: float
-    trial: Trial | None
-    distance: float = 0.0
-    odd: bool = False
-
-    @property
-    def number(self) -> int:
-        """The cluster counted from 1, 0 for all images."""
-        return 0 if self.cluster is None else self.cluster + 1
-
-    @property
-    def constant(self) -> bool:
-        return self.constancy >= CONSTANT
-
-
 class Laboratory:
     """The images, the network and the windows that all classes are looked at with."""
 
@@ -164,9 +127,9 @@ class Laboratory:
         """Cover some images of a class, of the half in which places are sought."""
         images = self.seen.rest() if target == REST else self.seen.of(target)[::2]
         some = images[: self.explained]
-        occlusion = occluded_shares(self.occluder, *self._given(some)).double().numpy()
+        occlusion = occluded_shares(self.occluder, *self.given(some)).double().numpy()
         gradient = self.gradients(images).astype(np.float64)
-        inside = share_inside(self.context.network, *self._given(some), self.ring, batch=self.context.batch_size)
+        inside = share_inside(self.context.network, *self.given(some), self.ring, batch=self.context.batch_size)
         return Evidence(target, _mean(occlusion), _mean(gradient), float(_mean(inside.double().numpy())), len(some))
 
     def gradients(self, images: Places) -> NDArray[np.float32]:
@@ -176,26 +139,11 @@ class Laboratory:
         return np.concatenate([np.zeros((0, *self.windows.grid), np.float32), *parts])
 
     def _gradients(self, images: Places) -> NDArray[np.float32]:
-        found = gradient_shares(self.context.network, *self._given(images), self.windows)
+        found = gradient_shares(self.context.network, *self.given(images), self.windows)
         return np.asarray(found.cpu().numpy())
 
-    def peaks(self, images: Places, shares: NDArray[np.float32]) -> Places:
-        """Return the window of each image that it needs most, `[n]`."""
-        import torch
-
-        step = self.context.batch_size
-        found = [
-            strongest(
-                self.context.network,
-                *self._given(images[start : start + step]),
-                torch.from_numpy(shares[start : start + step]),
-                self.windows,
-            )
-            for start in range(0, len(images), step)
-        ]
-        return np.asarray(torch.cat(found).numpy())
-
-    def _given(self, images: Places) -> tuple[Tensor, Tensor, Tensor]:
+    def given(self, images: Places) -> tuple[Tensor, Tensor, Tensor]:
+        """Return images, what fills their windows, and their classes."""
         import torch
 
         return self.seen.images[images], self.fill[images], torch.from_numpy(self.seen.labels[images])
@@ -212,7 +160,7 @@ class Laboratory:
         images, beside = self.seen.of(own.target)[::2], self.seen.others(own.target)[::2]
         common = shared(self.seen.images[images], self.seen.images[beside])
         constancy = common.by_window(self.windows).double().numpy()
-        usual = {name: np.nanmean([getattr(one, name) for one in others], 0) for name in ("occlusion", "gradient")}
+        usual = {name: np.mean([getattr(one, name) for one in others], 0) for name in ("occlusion", "gradient")}
         open_ = (constancy >= CONSTANT) & ((usual["occlusion"] <= 1 / len(self.windows)) | self._at_border())
         even = 1 / len(self.windows)
         open_ &= (own.occlusion > even) & (own.gradient > even)
@@ -227,7 +175,7 @@ class Laboratory:
             self.ring.numpy(),
             None,
             own.ring,
-            float(np.nanmean([one.ring for one in others])),
+            float(np.mean([one.ring for one in others])),
             common.at(self.ring),
         )
         if around.evidence > around.area and (around.constancy >= CONSTANT or around.elsewhere <= around.area):
@@ -250,54 +198,9 @@ class Laboratory:
         own, other = self.seen.of(suspect.target)[1::2], self.seen.others(suspect.target)[1::2]
         places = torch.from_numpy(suspect.place).expand(len(own), -1, -1)
         numbers = None if suspect.window is None else np.full(len(own), suspect.window)
-        return self._trial(suspect.target, own, other, places, numbers)
+        return self.trial(suspect.target, own, other, places, numbers)
 
-    def groups(self, target: int, others: Sequence[Evidence]) -> Iterator[Group]:
-        """Yield all images of a class, then its clusters by where the gradient puts the evidence, if there are some.
-
-        Maps are compared as distributions, by the distance of Hellinger.
-        """
-        images = self.seen.of(target)
-        shares = self.gradients(images)
-        sound = np.isfinite(shares).all((1, 2))
-        images, shares = images[sound], shares[sound]
-        if len(images) < _FEWEST:
-            return
-        peaks = self.peaks(images, shares)
-        usual = np.mean([one.occlusion for one in others], 0).ravel()
-        apart = usual[peaks] <= 1 / len(self.windows)
-        every = np.ones(len(images), dtype=bool)
-        yield self._group(target, None, images, shares, peaks, every, apart)
-        labels = spectral_clusters(np.sqrt(shares.reshape(len(shares), -1)), seed=self.context.seed).labels
-        distances = _distances(shares, labels)
-        odd = max(distances, key=lambda cluster: distances[cluster], default=None)
-        for cluster in range(labels.max() + 1) if labels.any() else ():
-            found = self._group(target, cluster, images, shares, peaks, labels == cluster, apart)
-            yield replace(found, distance=distances.get(cluster, 0.0), odd=cluster == odd)
-
-    def _group(
-        self,
-        target: int,
-        cluster: int | None,
-        images: Places,
-        shares: NDArray[np.float32],
-        peaks: Places,
-        members: NDArray[np.bool_],
-        apart: NDArray[np.bool_],
-    ) -> Group:
-        own, found = images[members & apart], peaks[members & apart]
-        enough = len(own) >= _FEWEST
-        constancy = self._constancy(target, own, found) if enough else 0.0
-        trial = self._trial(target, own, self.seen.others(target), self._inside(found), found) if enough else None
-        return Group(target, cluster, images[members], shares[members], peaks[members], constancy, trial)
-
-    def _constancy(self, target: int, own: Places, peaks: Places) -> float:
-        import torch
-
-        other = np.resize(self.seen.others(target), len(own))
-        return aligned(self.seen.images[own], self.seen.images[other], self.windows, torch.from_numpy(peaks))
-
-    def _trial(self, target: int, own: Places, other: Places, places: Tensor, numbers: Places | None) -> Trial:
+    def trial(self, target: int, own: Places, other: Places, places: Tensor, numbers: Places | None) -> Trial:
         """Exchange a place in as many pairs as there are.
 
         Args:
@@ -306,7 +209,7 @@ class Laboratory:
         n = min(len(own), len(other))
         own, other, places = own[:n], other[:n], places[:n]
         third = self._third(target, other)
-        away = None if numbers is None else self._inside(self._away(numbers[:n]))
+        away = None if numbers is None else self.inside(self._away(numbers[:n]))
         image = self.seen.images
         found = exchange(
             self.context.network,
@@ -321,7 +224,8 @@ class Laboratory:
         )
         return Trial(own, other, places, found)
 
-    def _inside(self, numbers: Places) -> Tensor:
+    def inside(self, numbers: Places) -> Tensor:
+        """Return the pixels of windows, `[n, h, w]`."""
         import torch
 
         return self.windows.inside(torch.from_numpy(numbers))
@@ -353,18 +257,6 @@ class Laboratory:
             )
             drawn.append(random.choice(every[apart]))
         return np.array(drawn, np.int64)
-
-
-def _distances(shares: NDArray[np.float32], labels: Places) -> dict[int, float]:
-    """Return how far the mean map of each cluster of less than half of the images is from that of the rest.
-
-    It is the evidence that would have to be moved: half the sum of the differences.
-    """
-    return {
-        cluster: float(abs(shares[labels == cluster].mean(0) - shares[labels != cluster].mean(0)).sum()) / 2
-        for cluster, size in enumerate(np.bincount(labels))
-        if _FEWEST <= size < len(labels) / 2
-    }
 
 
 def _mean(values: NDArray[Any]) -> NDArray[np.float64]:

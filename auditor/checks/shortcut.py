@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from auditor.check import Check, Count, Steps
 from auditor.class_images import class_images
 from auditor.errors import Skip
 from auditor.language import _, many
+from auditor.options import Range
 from auditor.results import Arrays, Finding, Table, Verdict
 from auditor.suspect_rows import counterfactuals, galleries, mean_maps, place_told
 from auditor.wording import some
@@ -20,9 +21,11 @@ from auditor.wording import some
 if TYPE_CHECKING:
     from auditor.class_images import ClassImages
     from auditor.context import Advance, Context
-    from auditor.suspects import Evidence, Group, Laboratory, Suspect, Trial
+    from auditor.map_clusters import Group
+    from auditor.suspects import Evidence, Laboratory, Suspect, Trial
 
 Filling = Literal["grey", "black", "mean", "blur", "noise"]
+Few = Annotated[int, Range(4)]  # two in each half
 Tried = tuple["Suspect", "Trial"]
 Patches = tuple["Group", "Trial"]
 
@@ -37,7 +40,7 @@ def shortcut(
     images: Count = 40,
     explained: Count = 8,
     fill: Filling = "mean",
-    few: Count = 20,
+    few: Few = 20,
 ) -> Steps:
     """Does a mark, a frame or a background give a class away?
 
@@ -70,8 +73,11 @@ def shortcut(
         Lapuschkin et al., Nature Communications 2019 (clusters of maps); limits of maps: Adebayo et al., ICLR 2022.
         Exchange: Geirhos et al., ICLR 2019. Holm 1979; intervals: Wilson 1927.
     """
-    from auditor.suspects import Laboratory
+    from auditor.map_clusters import groups as groups_of
+    from auditor.suspects import SMALLEST, Laboratory
 
+    if min(context.network.input_shape[1:]) < SMALLEST:
+        raise Skip(_("images with a side of under {pixels} pixels have no places to tell apart", pixels=SMALLEST))
     seen = class_images(context, classes=classes, images=images, few=few)
     enough = [c for c in seen.classes if len(seen.of(c)) >= few and len(seen.others(c)) >= few]
     if not enough:
@@ -83,7 +89,7 @@ def shortcut(
         if not judged:
             raise Skip(_("covering parts of the images changes no score, so that no class has evidence at a place"))
         tried = _tried(lab, judged, found)
-        groups = {c: list(lab.groups(c, _beside(found, c))) for c in judged}
+        groups = {c: list(groups_of(lab, c, _beside(found, c))) for c in judged}
         done(len(enough))
     guilty = _guilty([trial.exchange.chance for _suspect, trial in tried])
     yield from _locations(context, lab, tried, guilty, judged)

@@ -1,4 +1,5 @@
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -179,9 +180,13 @@ class Files:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What the check finds in each kind of network, and the files."""
-    made = {kind: Files(tmp_path_factory.mktemp(kind), kind) for kind in PLANTED}
-    return {kind: files.result() for kind, files in made.items()}
+    """What the check finds in a kind of network, looked for once."""
+
+    @cache
+    def found(kind):
+        return Files(tmp_path_factory.mktemp(kind), kind).result(explained=4)
+
+    return found
 
 
 def warnings(result):
@@ -193,8 +198,8 @@ def rules(result, rule):
 
 
 def test_a_mark_at_a_fixed_place_is_found_with_its_class_and_place(found):
-    assert warnings(found["mark"]) == [("shortcut.location", "apple")]
-    finding = rules(found["mark"], "location")[0]
+    assert warnings(found("mark")) == [("shortcut.location", "apple")]
+    finding = rules(found("mark"), "location")[0]
     assert (finding.value, finding.n) == (1.0, 12)
     assert finding.interval[0] > 0.7
     assert "the window in rows 0 to 7, columns 24 to 31" in finding.message
@@ -203,34 +208,34 @@ def test_a_mark_at_a_fixed_place_is_found_with_its_class_and_place(found):
 
 
 def test_a_frame_is_found_as_the_outer_ring(found):
-    assert warnings(found["frame"]) == [("shortcut.location", "apple")]
-    assert "the outer ring of 4 rows and 4 columns" in rules(found["frame"], "location")[0].message
+    assert warnings(found("frame")) == [("shortcut.location", "apple")]
+    assert "the outer ring of 4 rows and 4 columns" in rules(found("frame"), "location")[0].message
 
 
 def test_a_mark_at_varying_places_is_found_by_the_patches(found):
-    assert warnings(found["roaming"]) == [("shortcut.cluster", "apple")]
-    finding = rules(found["roaming"], "cluster")[0]
+    assert warnings(found("roaming")) == [("shortcut.cluster", "apple")]
+    finding = rules(found("roaming"), "cluster")[0]
     assert "at varying places" in finding.message
     assert finding.value > 0.9
 
 
 def test_a_background_that_differs_from_image_to_image_is_found_as_the_outer_ring(found):
-    assert ("shortcut.location", "apple") in warnings(found["background"])
-    assert "the outer ring" in rules(found["background"], "location")[0].message
+    assert ("shortcut.location", "apple") in warnings(found("background"))
+    assert "the outer ring" in rules(found("background"), "location")[0].message
 
 
 def test_objects_in_the_centre_are_no_shortcut_though_they_lie_at_the_same_place(found):
-    assert warnings(found["sound"]) == []
-    assert [one.verdict for one in rules(found["sound"], "location")] == [Verdict.PASS]
+    assert warnings(found("sound")) == []
+    assert [one.verdict for one in rules(found("sound"), "location")] == [Verdict.PASS]
 
 
 def test_small_objects_at_varying_places_are_no_shortcut(found):
-    assert warnings(found["scattered"]) == []
-    assert "none is an exception" in rules(found["scattered"], "cluster")[0].message
+    assert warnings(found("scattered")) == []
+    assert "none is an exception" in rules(found("scattered"), "cluster")[0].message
 
 
 def test_shows_maps_of_every_class_and_what_the_exchange_did(found):
-    galleries = [one for one in found["mark"].evidence if isinstance(one, Gallery)]
+    galleries = [one for one in found("mark").evidence if isinstance(one, Gallery)]
     titles = [one.title for one in galleries]
     assert [f"{name}: where the evidence lies" for name in OBJECTS] == [t for t in titles if "evidence lies" in t]
     exchanged = next(one for one in galleries if one.title.startswith("apple: the window"))
@@ -242,7 +247,7 @@ def test_shows_maps_of_every_class_and_what_the_exchange_did(found):
 
 
 def test_says_of_each_suspect_place_what_the_controls_did(found):
-    table = next(one for one in found["mark"].evidence if isinstance(one, Table))
+    table = next(one for one in found("mark").evidence if isinstance(one, Table))
     row = next(one for one in table.rows if one[0] == "apple")
     assert row[4] == 1.0
     assert row[5:] == (12, 0, 12, 0, 12, "yes")
