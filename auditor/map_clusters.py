@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auditor.methods.constancy import aligned
+from auditor.methods.constancy import in_windows
 from auditor.methods.evidence import strongest
 from auditor.methods.spectral import spectral_clusters
 from auditor.suspects import CONSTANT
@@ -103,7 +103,7 @@ def _group(
 
 def _constancy(lab: Laboratory, target: int, own: Places, peaks: Places) -> float:
     other = np.resize(lab.seen.others(target), len(own))
-    return aligned(lab.seen.images[own], lab.seen.images[other], lab.windows, torch.from_numpy(peaks))
+    return in_windows(lab.seen.images[own], lab.seen.images[other], lab.windows, torch.from_numpy(peaks))
 
 
 def _peaks(lab: Laboratory, images: Places, shares: NDArray[np.float32]) -> Places:

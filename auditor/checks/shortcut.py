@@ -66,9 +66,9 @@ def shortcut(
             places tried, 5 %).
         shortcut.cluster: the same of the window that each image needs most, over the images of a class, or of a
             cluster of them, in which it lies where other classes have no evidence; what it shows has the same
-            constancy once it is moved to fit, most images lose the class, and it is an exception: not in most classes
-            do most images lose the class so, as they do where objects are small and lie at varying places; a warning.
-            Clusters alone are information.
+            constancy (moved to fit, unless these windows are one place), most images lose the class, and it is an
+            exception: not in most classes do most images lose the class so, as they do where objects are small and
+            lie at varying places; a warning. Clusters alone are information.
     Source:
         Lapuschkin et al., Nature Communications 2019 (clusters of maps); limits of maps: Adebayo et al., ICLR 2022.
         Exchange: Geirhos et al., ICLR 2019. Holm 1979; intervals: Wilson 1927.
@@ -238,8 +238,12 @@ def _clusters(
 def _clustered(context: Context, group: Group, trial: Trial) -> Finding:
     found, name = trial.exchange, context.classes[group.target]
     won, lost, n = int(found.won.sum()), int(found.lost.sum()), found.n
-    whole = _("{name!r} is given away by a patch at varying places", name=name)
-    part = _("{name!r} is given away by a patch in cluster {cluster} of its maps", name=name, cluster=group.number)
+    whole = _("{name!r} is given away by the window that each image needs most", name=name)
+    part = _(
+        "{name!r} is given away by the window that each image needs most, in cluster {cluster} of its maps",
+        name=name,
+        cluster=group.number,
+    )
     message = _(
         "{who}: pasted into images of other classes it brings the class up in {won} of {n} (controls: {control}), and "
         "{lost} of {n} images lose the class with what others have there (control: {kept})",
@@ -251,7 +255,7 @@ def _clustered(context: Context, group: Group, trial: Trial) -> Finding:
         kept=int(found.lost_control.sum()),
     )
     detail = _(
-        "Moved to fit, the patches have a constancy of {constancy:.2f}. Look at the outlined windows in the gallery of "
+        "The patches have a constancy of {constancy:.2f}. Look at the outlined windows in the gallery of "
         "this class: a mark, a text, a thing that goes with the class? Remove it from the training images, or put it "
         "into those of all classes, and train again.",
         constancy=group.constancy,
@@ -268,13 +272,17 @@ def _at_the_place(context: Context, group: Group) -> Finding:
 
 def _no_cluster(context: Context, groups: dict[int, list[Group]], every: Sequence[Patches]) -> Finding:
     n = sum(len(group.images) for own in groups.values() for group in own if group.cluster is None)
-    if not every:
-        message = _("in no class are there enough images that need a window where other classes have no evidence")
+    alike = [one for one in every if one[0].constant]
+    if not alike:
+        message = _(
+            "in no class do enough images need a window that shows the same in all of them, where other classes have "
+            "no evidence"
+        )
         return Finding("shortcut.cluster", Verdict.PASS, message, value=0.0, n=n)
-    group, trial = max(every, key=lambda one: one[1].exchange.won.mean())
+    group, trial = max(alike, key=lambda one: one[1].exchange.won.mean())
     won, pairs = int(trial.exchange.won.sum()), trial.exchange.n
     message = _(
-        "no class is given away by a patch at varying places: the one that does most, pasted into images of other "
+        "no class is given away by the window that its images need most: the one that does most, pasted into images of other "
         "classes, brings up {name!r} in {won} of {pairs}",
         name=context.classes[group.target],
         won=won,

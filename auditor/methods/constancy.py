@@ -57,6 +57,34 @@ def shared(images: Images, others: Float[Tensor, "m c h w"]) -> Shared:
     return _shared((images.mean(0) - others.mean(0)).square() - by_chance, varies)
 
 
+def in_windows(images: Images, others: Images, windows: Windows, numbers: Int64[Tensor, " n"]) -> float:
+    """Return the constancy of what lies in one window of each image: moved to fit only if these are no one place.
+
+    They are one place if most of them overlap each other. There a mark is the same without being moved, and parts of
+    objects would become alike by it.
+
+    Args:
+        others: As many images, of which the same windows are cut to compare with.
+        numbers: Of the windows, counted row by row.
+
+    Raises:
+        ValueError: There are fewer than two images.
+    """
+    near = _overlap(windows, numbers)
+    if near.double().mean() <= 0.5:
+        return aligned(images, others, windows, numbers)
+    middle = numbers[near.sum(1).argmax()]
+    return shared(images, others).at(windows.inside(middle[None])[0])
+
+
+def _overlap(windows: Windows, numbers: Int64[Tensor, " n"]) -> Bool[Tensor, "n n"]:
+    """Return which of some windows have pixels in common."""
+    rows = torch.tensor(windows.rows)[numbers // len(windows.cols)]
+    cols = torch.tensor(windows.cols)[numbers % len(windows.cols)]
+    down, right = (rows[:, None] - rows).abs(), (cols[:, None] - cols).abs()
+    return (down < windows.window[0]) & (right < windows.window[1])
+
+
 def aligned(images: Images, others: Images, windows: Windows, numbers: Int64[Tensor, " n"]) -> float:
     """Return the constancy of what lies in one window of each image, once it is moved so that it fits best.
 

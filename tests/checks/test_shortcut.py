@@ -215,7 +215,7 @@ def test_a_frame_is_found_as_the_outer_ring(found):
 def test_a_mark_at_varying_places_is_found_by_the_patches(found):
     assert warnings(found("roaming")) == [("shortcut.cluster", "apple")]
     finding = rules(found("roaming"), "cluster")[0]
-    assert "at varying places" in finding.message
+    assert "the window that each image needs most" in finding.message
     assert finding.value > 0.9
 
 

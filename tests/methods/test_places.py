@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods.constancy import aligned, shared
+from auditor.methods.constancy import aligned, in_windows, shared
 from auditor.methods.evidence import gradient_shares, occluded_shares, ring, share_inside, shares_of, strongest
 from auditor.methods.occluder import Occluder
 from auditor.methods.odds import LogOdds, log_odds
@@ -138,6 +138,29 @@ def test_a_mark_at_varying_places_is_constant_once_it_is_moved_to_fit():
     assert aligned(images, others, WINDOWS, torch.tensor(numbers)) > 0.95
     noise = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(2))
     assert aligned(noise * 2, others, WINDOWS, torch.tensor(numbers)) < 0.9
+
+
+def strokes(random, spread):
+    """Return images with a bar each that is now here, now there, by so many pixels either way, and their windows."""
+    images, numbers = torch.zeros(20, 1, 16, 16), []
+    for image in images:
+        top, left = 6 + random.integers(-spread, spread + 1, 2)
+        image[:, top : top + 2, left : left + 4] = 1.0
+        numbers.append(min(6, max(0, (top - 1) // 2)) * 7 + min(6, max(0, left // 2)))
+    return images, torch.tensor(numbers)
+
+
+def test_parts_of_objects_that_lie_about_one_place_are_not_moved_to_fit():
+    images, numbers = strokes(np.random.default_rng(0), 1)
+    others = torch.zeros_like(images)
+    assert aligned(images, others, WINDOWS, numbers) > 0.95
+    assert in_windows(images, others, WINDOWS, numbers) < 0.7
+
+
+def test_what_lies_all_over_the_image_is_moved_to_fit():
+    images, numbers = strokes(np.random.default_rng(0), 6)
+    others = torch.zeros_like(images)
+    assert in_windows(images, others, WINDOWS, numbers) == aligned(images, others, WINDOWS, numbers) > 0.95
 
 
 @pytest.mark.parametrize("count", [0, 1])
