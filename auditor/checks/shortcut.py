@@ -282,8 +282,8 @@ def _no_cluster(context: Context, groups: dict[int, list[Group]], every: Sequenc
     group, trial = max(alike, key=lambda one: one[1].exchange.won.mean())
     won, pairs = int(trial.exchange.won.sum()), trial.exchange.n
     message = _(
-        "no class is given away by the window that its images need most: the one that does most, pasted into images of other "
-        "classes, brings up {name!r} in {won} of {pairs}",
+        "no class is given away by the window that its images need most: the one that does most, pasted into images of "
+        "other classes, brings up {name!r} in {won} of {pairs}",
         name=context.classes[group.target],
         won=won,
         pairs=pairs,
