@@ -14,5 +14,6 @@ READING_ORDER = (
     "saliency",
     "occlusion",
     "trust",
+    "shortcut",
     "synthesis",
 )

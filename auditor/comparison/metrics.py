@@ -80,6 +80,8 @@ METRICS = {
     "occlusion.refined": Metric(0.05, higher=True),
     "trust.randomization": _RANKS,
     "trust.faithfulness": _IMAGES,
+    "shortcut.location": _IMAGES,
+    "shortcut.cluster": _IMAGES,
     "synthesis.unreached": Metric(0.1, higher=True),
     "synthesis.flat": _EXACT,
 }
