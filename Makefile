@@ -2,14 +2,15 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench wheel ci clean
+.PHONY: help setup demo test test-slow lint format bench wheel ci clean
 
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 # a process a core, each with one thread
 ARGS :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: .venv/.installed ## Make .venv with the pinned dependencies, and install the system libraries
 
@@ -23,9 +24,13 @@ setup: .venv/.installed ## Make .venv with the pinned dependencies, and install 
 demo: setup ## Audit EfficientNet-Lite0 on photographs, and write reports/demo
 	@$(BIN)/auditor demo $(ARGS) || test $$? -eq 1 # a verdict is no failure of the demo
 
-test: setup ## Run the whole test suite; ARGS="-k words" for a part
+test: setup ## Run the tests that are quick; ARGS="-k words" for a part
 	@.ci/system tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 $(ARGS) # a process a core, each with one thread
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: setup ## Run the tests that take more than a few seconds each
+	@.ci/system tests
+	$(PYTEST) -m slow $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check

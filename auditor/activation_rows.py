@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.explained import Maps, tensors
 from auditor.explained_rows import photo
+from auditor.language import _, marked
 from auditor.results import Arrays, Gallery, Item, Scale
 from auditor.stages import Route, Stage, Way, route, way
+from auditor.wording import headed, numeral
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample
@@ -47,49 +49,78 @@ def _way(context: Context, sample: Sample, found: Way, stops: Route, place: int)
     if found.features is not None:
         items.append(_features_item(found.features[place], sample))
     items.append(_answers_item(context, sample, tall=len(items) >= _ONE_ROW))
-    title, about = f"{sample.name}: the way to its scores", {"image": sample.name}
+    title, about = _("{image}: the way to its scores", image=sample.name), {"image": sample.name}
     return Gallery(title, _way_caption(found, stops), tuple(items), about=about)
 
 
 def _way_caption(found: Way, stops: Route) -> str:
     if not found.stages:
-        return f"No layer's maps can be shown: {stops.trouble or 'none gives any'}."
-    one = len({stage.shape[1:] for stage in found.stages}) < 2
-    which = "The steps of the one resolution" if one else "The last layer of each resolution"
-    some = f", {len(found.stages)} of {stops.found}" if stops.found > len(found.stages) else ""
-    negative = "" if all(stage.rectified for stage in found.stages) else " of the absolute outputs"
-    scales = "Each map has its own scale, from its smallest value to its largest."
-    return f"{which}{some}: the mean{negative} over all channels, one square a place. {scales}"
+        return _("No layer's maps can be shown: {reason}.", reason=stops.trouble or _("none gives any"))
+    which = _which_stages(found, stops)
+    scales = _("Each map has its own scale, from its smallest value to its largest.")
+    if all(stage.rectified for stage in found.stages):
+        mean = _("{layers}: the mean over all channels, one square a place.", layers=which)
+    else:
+        mean = _("{layers}: the mean of the absolute outputs over all channels, one square a place.", layers=which)
+    return f"{mean} {scales}"
+
+
+def _which_stages(found: Way, stops: Route) -> str:
+    shown, one = len(found.stages), len({stage.shape[1:] for stage in found.stages}) < 2
+    if shown == stops.found:
+        return _("The steps of the one resolution") if one else _("The last layer of each resolution")
+    if one:
+        return _("The steps of the one resolution, {shown} of {found}", shown=shown, found=stops.found)
+    return _("The last layer of each resolution, {shown} of {found}", shown=shown, found=stops.found)
 
 
 def _stage_item(stage: Stage, sample: Sample, place: int) -> Item:
     size = " x ".join(map(str, stage.shape))
-    label = f"{stage.layer}, rectified\n{size}" if stage.rectified else f"{stage.layer}\n{size}"
-    silent = f"all {stage.shape[0]} channels are"
-    return pictures.stage_item(stage.strength[place], label, sample.name, zero=silent)
+    name = _("{layer}, rectified", layer=stage.layer) if stage.rectified else stage.layer
+    zero = _("zero everywhere, because all {channels} channels are", channels=stage.shape[0])
+    return pictures.stage_item(stage.strength[place], f"{name}\n{size}", sample.name, zero=zero)
 
 
 def _features_item(values: NDArray[np.float32], sample: Sample) -> Item:
-    label, about = f"features by size\n{len(values):,}", f"The {len(values)} features of {sample.name}"
+    told, of = _told_features(values), {"n": len(values), "image": sample.name}
+    label = _("features by size") + f"\n{told}"
     if not np.isfinite(values).all():
-        return Item(pictures.written("no numbers"), f"{label}, not all finite", alt=f"{about} are not all numbers.")
+        alt = _("The {n} features of {image} are not all numbers.", **of)
+        return Item(pictures.written(_("no numbers")), label, alt=alt)
     if not values.any():
-        return Item(pictures.written("zero everywhere"), f"{label}, all zero", alt=f"{about} are all zero.")
-    zero = "" if values.all() else f", {(values == 0).mean():.0%} zero"
-    alt = f"{about}: from {values.min():.3g} to {values.max():.3g}{zero}."
-    return Item(pictures.profile(values), f"{label}{zero}", alt=alt)
+        alt = _("The {n} features of {image} are all zero.", **of)
+        return Item(pictures.written(_("zero everywhere")), label, alt=alt)
+    ends = {"low": float(values.min()), "high": float(values.max())}
+    alt = _("The {n} features of {image}: from {low:.3g} to {high:.3g}.", **of, **ends)
+    if not values.all():
+        zero = float((values == 0).mean())
+        alt = _("The {n} features of {image}: from {low:.3g} to {high:.3g}, {zero:.0%} zero.", **of, **ends, zero=zero)
+    return Item(pictures.profile(values), label, alt=alt)
+
+
+def _told_features(values: NDArray[np.float32]) -> str:
+    if not np.isfinite(values).all():
+        return _("{n:,}, not all finite", n=len(values))
+    if not values.any():
+        return _("{n:,}, all zero", n=len(values))
+    zero = float((values == 0).mean())
+    return _("{n:,}, {zero:.0%} zero", n=len(values), zero=zero) if zero else numeral(len(values), ",")
 
 
 def _answers_item(context: Context, sample: Sample, *, tall: bool) -> Item:
     best, count = sample.ranked[:_ANSWERS], len(sample.scores)
-    label = "probability and score" + (f"\n{len(best)} of {count:,} classes" if count > len(best) else "")
+    label = _("probability and score")
+    if count > len(best):
+        label += "\n" + _("{shown} of {count:,} classes", shown=len(best), count=count)
     if not np.isfinite(sample.scores).all():
-        return Item(pictures.written("no numbers"), label, alt=f"The scores of {sample.name} are no numbers.")
+        alt = _("The scores of {image} are no numbers.", image=sample.name)
+        return Item(pictures.written(_("no numbers")), label, alt=alt)
     names = [context.classes[target] for target in best]
     shares, scores = sample.probabilities[best].tolist(), sample.scores[best].tolist()
-    told = "; ".join(f"{n} {p:.1%}, score {s:.3g}" for n, p, s in zip(names, shares, scores, strict=True))
+    numbers = zip(names, shares, scores, strict=True)
+    told = "; ".join(_("{name} {share:.1%}, score {score:.3g}", name=n, share=p, score=s) for n, p, s in numbers)
     drawn = pictures.answers(names, shares, scores, tall=tall)
-    return Item(drawn, label, alt=f"The best classes of {sample.name}: {told}.")
+    return Item(drawn, label, alt=_("The best classes of {image}: {classes}.", image=sample.name, classes=told))
 
 
 def layer_rows(context: Context, layers: Sequence[Layer], images: int, channels: int) -> Iterator[Gallery | Arrays]:
@@ -115,25 +146,34 @@ def _gallery(layer: Layer, samples: Sequence[Sample], maps: Maps, mean: Maps, st
         items.append(Item(pictures.photo(sample.pixels, 160), sample.name, file=sample.name, role="photo"))
         items.append(_mean_item(layer, sample, own, overall, _ends(mean)))
         items += [_channel_item(layer, sample, int(c), own[c], limit or 1.0) for c in order]
+    about = {"layer": layer.name}
+    return Gallery(_("Layer {layer}", layer=layer.name), _caption(layer), tuple(items), _scale(layer, limit), about)
+
+
+def _caption(layer: Layer) -> str:
     count, height, width = layer.output
-    mean_of = "all maps, as the rectifier hands them on," if layer.rectified else "the absolute values of all maps"
-    return Gallery(
-        f"Layer {layer.name}",
-        f"{count} maps of {height} x {width}. The mean of {mean_of} lies over each image, smoothly enlarged, its "
-        "colours from the smallest mean to the largest. Beside it are the channels that respond most, with their "
-        "highest output, in the scale of the layer.",
-        tuple(items),
-        _scale(layer, limit),
-        {"layer": layer.name},
+    caption = (
+        marked(
+            "{count} maps of {height} x {width}. The mean of all maps, as the rectifier hands them on, lies over each "
+            "image, smoothly enlarged, its colours from the smallest mean to the largest. Beside it are the channels "
+            "that respond most, with their highest output, in the scale of the layer."
+        )
+        if layer.rectified
+        else marked(
+            "{count} maps of {height} x {width}. The mean of the absolute values of all maps lies over each image, "
+            "smoothly enlarged, its colours from the smallest mean to the largest. Beside it are the channels that "
+            "respond most, with their highest output, in the scale of the layer."
+        )
     )
+    return _(caption, count=count, height=height, width=width)
 
 
 def _scale(layer: Layer, limit: float) -> Scale | None:
     if not limit:
         return None
     if layer.rectified:
-        return pictures.heat_scale(0.0, limit, "channels: what reaches the rectifier, 0 where it is below")
-    return pictures.signed_scale(limit, "channels: output")
+        return pictures.heat_scale(0.0, limit, _("channels: what reaches the rectifier, 0 where it is below"))
+    return pictures.signed_scale(limit, _("channels: output"))
 
 
 def _largest(maps: Maps) -> float:
@@ -148,19 +188,20 @@ def _ends(mean: Maps) -> tuple[float, float]:
 
 
 def _mean_item(layer: Layer, sample: Sample, maps: Maps, mean: Maps, ends: tuple[float, float]) -> Item:
-    about = f"the maps of {layer.name}, on {sample.name}"
+    about = _("the maps of {layer}, on {image}", layer=layer.name, image=sample.name)
+    label = _("mean of {n} maps", n=len(maps))
     if not mean.any():
-        return _zero_item(layer, maps, f"mean of {len(maps)} maps", about, sample.name)
-    return pictures.overlay_item(
-        sample.pixels, mean, f"mean of {len(maps)} maps", about, low=ends[0], limit=ends[1], file=sample.name
-    )
+        return _zero_item(layer, maps, label, about, sample.name)
+    return pictures.overlay_item(sample.pixels, mean, label, about, low=ends[0], limit=ends[1], file=sample.name)
 
 
 def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limit: float) -> Item:
-    label, about = f"channel {channel}", f"{layer.name} on {sample.name}"
+    label = _("channel {channel}", channel=channel)
+    about = _("{layer} on {image}", layer=layer.name, image=sample.name)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        return Item(pictures.written("no number", values.shape), f"{label}: no number", alt=f"{label} of {about}.")
+        plate, told = pictures.written(_("no number"), values.shape), _("{map}: no number", map=label)
+        return Item(plate, told, alt=_("{map} of {about}.", map=label, about=about))
     shown = values.clip(min=0) if layer.rectified else values
     if finite.size == values.size and not shown.any():
         return _zero_item(layer, values, label, about, sample.name)
@@ -170,15 +211,23 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
         else pictures.signed(shown, limit=limit, size=_SIDE)
     )
     row, column = np.unravel_index(int(np.nanargmax(shown)), shown.shape)
-    alt = f"Map of {label} of {about}: strongest at row {row}, column {column}."
+    alt = _(
+        "Map of {map} of {about}: strongest at row {row}, column {column}.",
+        map=label,
+        about=about,
+        row=row,
+        column=column,
+    )
     return Item(drawn, label, float(np.nanmax(shown)), sample.name, alt)
 
 
 def _zero_item(layer: Layer, values: Maps, label: str, about: str, file: str) -> Item:
     """Say in words that maps are zero, and by how much they miss being anything else."""
-    reason = (
-        f"nothing above {values.max():.3g} reaches the rectifier" if layer.rectified else "the layer gives nothing else"
+    told = (
+        _("zero everywhere, because nothing above {highest:.3g} reaches the rectifier", highest=float(values.max()))
+        if layer.rectified
+        else _("zero everywhere, because the layer gives nothing else")
     )
-    told = f"zero everywhere, because {reason}"
-    drawn = pictures.written("zero everywhere", values.shape[-2:])
-    return Item(drawn, f"{label}: {told}", file=file, alt=f"{label} of {about}: {told}.")
+    drawn = pictures.written(_("zero everywhere"), values.shape[-2:])
+    alt = _("{map} of {about}: {told}.", map=label, about=about, told=told)
+    return Item(drawn, headed(label, told), file=file, alt=alt)

@@ -16,6 +16,7 @@ from auditor.data.dataset import ImageData
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.errors import DataError
+from auditor.language import marked
 from auditor.model import architecture, checkpoint
 from auditor.model.architecture import Architecture
 from auditor.model.network import Network, device_named
@@ -67,11 +68,11 @@ def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
     if isinstance(asked, str):
         return preset(asked)
     if asked is not None:
-        return Preprocess.of(asked, source="configuration")
+        return Preprocess.of(asked, source=marked("configuration"))
     if built.preprocess is not None:
         return Preprocess.of(built.preprocess, source=built.preprocess_source, assumed=not built.preprocess_certain)
     if _channels(built.module) == 1:
-        return replace(Preprocess.of({"color": "gray"}), source="ImageNet's, in grey", assumed=True)
+        return replace(Preprocess.of({"color": "gray"}), source=marked("ImageNet's, in grey"), assumed=True)
     return replace(IMAGENET, assumed=True)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from auditor import methods, pictures
 from auditor.collectors import TopActivations
 from auditor.data.image import decode
+from auditor.language import _
 from auditor.patch_rows import Patch, patches_of
 from auditor.results import Gallery, Item
+from auditor.wording import chained, headed
 
 if TYPE_CHECKING:
     from auditor.class_models import ClassModel, Made
@@ -33,27 +35,47 @@ def row(context: Context, model: ClassModel, best: TopActivations | None, *, rol
     name, surest = context.classes[model.target], model.best
     near = _nearest(context, model, best, patches) if best else []
     items = (*_images(context, model), _course(model, name), *(_patch(context, *one, name) for one in near))
-    answer = f"{context.classes[surest.predicted]} at {surest.probabilities[surest.predicted]:.1%}"
-    said = [f"{told(model.plain.preset)}; {told(model.natural[0].preset)}.", f"The network's own answer is {answer}."]
+    said = [f"{chained(told(model.plain.preset), told(model.natural[0].preset))}.", _answer(context, surest)]
     if best and near:
-        said.append(f"Last: where the data excite the same channels of {best.layers[0].name} as the natural image.")
-    return Gallery(f"{name}: {role}" if role else name, " ".join(said), items, about={"class": name})
+        layer = best.layers[0].name
+        said.append(_("Last: where the data excite the same channels of {layer} as the natural image.", layer=layer))
+    title = headed(name, role) if role else name
+    return Gallery(title, " ".join(said), items, about={"class": name})
+
+
+def _answer(context: Context, made: Made) -> str:
+    name, share = context.classes[made.predicted], made.probabilities[made.predicted]
+    return _("The network's own answer is {name} at {share:.1%}.", name=name, share=share)
 
 
 def unit_row(context: Context, unit: Unit, made: Made) -> Gallery:
     """Show what was made for a unit, or for the whole map of a channel."""
-    what = "the mean of its map" if unit.y is None else f"its value at row {unit.y} and column {unit.x}"
-    title = f"{unit.layer}, channel {unit.channel}: made from nothing"
-    answer = f"{context.classes[made.predicted]} at {made.probabilities[made.predicted]:.1%}"
-    alt = f"Image made for channel {unit.channel} of {unit.layer}: {what} is {made.score:.3g}, before any rectifier."
-    drawn = pictures.courses({"natural": made.course}, xlabel="step", ylabel="value")
-    course = f"Course of channel {unit.channel} of {unit.layer}: from {made.course[0]:.3g} to {made.score:.3g}."
+    what = (
+        _("the mean of its map")
+        if unit.y is None
+        else _("its value at row {row} and column {column}", row=unit.y, column=unit.x)
+    )
+    named = {"layer": unit.layer, "channel": unit.channel}
+    alt = _(
+        "Image made for channel {channel} of {layer}: {what} is {value:.3g}, before any rectifier.",
+        what=what,
+        value=made.score,
+        **named,
+    )
+    drawn = pictures.courses({_("natural"): made.course}, xlabel=_("step"), ylabel=_("value"))
+    course = _(
+        "Course of channel {channel} of {layer}: from {first:.3g} to {last:.3g}.",
+        first=float(made.course[0]),
+        last=made.score,
+        **named,
+    )
+    rises = _("What rises is {what}, before any rectifier.", what=what)
     return Gallery(
-        title,
-        f"{told(made.preset)}. What rises is {what}, before any rectifier. The network's own answer is {answer}.",
+        _("{layer}, channel {channel}: made from nothing", **named),
+        f"{told(made.preset)}. {rises} {_answer(context, made)}",
         (
-            Item(pictures.photo(made.pixels, _SIDE), made.note or "natural", made.score, alt=alt),
-            Item(drawn, "value by step", alt=course),
+            Item(pictures.photo(made.pixels, _SIDE), made.note or _("natural"), made.score, alt=alt),
+            Item(drawn, _("value by step"), alt=course),
         ),
         about={"layer": unit.layer, "channel": str(unit.channel)},
     )
@@ -62,40 +84,63 @@ def unit_row(context: Context, unit: Unit, made: Made) -> Gallery:
 def told(preset: Preset) -> str:
     """Return a way of ascent in a few words."""
     if preset.spectrum:
-        return f"natural: {preset.steps} steps of Adam at {preset.step_size:g}, total variation at {preset.variation:g}"
-    return f"Simonyan: {preset.steps} steps of {preset.step_size:g}, λ {preset.l2:g}"
+        return _(
+            "natural: {steps} steps of Adam at {size:g}, total variation at {variation:g}",
+            steps=preset.steps,
+            size=preset.step_size,
+            variation=preset.variation,
+        )
+    return _("Simonyan: {steps} steps of {size:g}, λ {l2:g}", steps=preset.steps, size=preset.step_size, l2=preset.l2)
 
 
 def _images(context: Context, model: ClassModel) -> Iterator[Item]:
-    yield _item(context, model, model.plain, "Simonyan")
-    for number, one in enumerate(model.natural, start=1):
-        yield _item(context, model, one, f"natural {number}" if len(model.natural) > 1 else "natural")
+    for way, one in _ways(model).items():
+        yield _item(context, model, one, way)
     if len(model.natural) > 1:
         mean = np.mean([one.pixels.astype(np.float64) for one in model.natural], axis=0).round().astype(np.uint8)
-        about = f"Mean of {len(model.natural)} images made for {context.classes[model.target]}."
-        yield Item(pictures.photo(mean, _SIDE), "mean of these", alt=about)
+        name = context.classes[model.target]
+        about = _("Mean of {n} images made for {name}.", n=len(model.natural), name=name)
+        yield Item(pictures.photo(mean, _SIDE), _("mean of these"), alt=about)
+
+
+def _ways(model: ClassModel) -> dict[str, Made]:
+    """Return the images of a class by the names of the ways in which they were made."""
+    several = len(model.natural) > 1
+    names = [_("natural {number}", number=n) if several else _("natural") for n in range(1, len(model.natural) + 1)]
+    return {"Simonyan": model.plain, **dict(zip(names, model.natural, strict=True))}
 
 
 def _item(context: Context, model: ClassModel, one: Made, way: str) -> Item:
     answer, target = context.classes[one.predicted], context.classes[model.target]
     share = one.probability(model.target)
-    label = f"{way}: p {share:.3f}" + ("" if one.predicted == model.target else f", taken for {answer}")
+    label = (
+        _("{way}: p {share:.3f}", way=way, share=share)
+        if one.predicted == model.target
+        else _("{way}: p {share:.3f}, taken for {answer}", way=way, share=share, answer=answer)
+    )
     label += f" ({one.note})" if one.note else ""
-    variation = methods.total_variation(one.image[None]).item()
-    alt = (
-        f"Image made for {target} ({told(one.preset)}): score {one.score:.3g}, probability {share:.3f}; norm "
-        f"{one.image.norm().item():.3g}, total variation {variation:.3g}, {one.outside:.0%} of its values beyond "
-        "black and white."
+    alt = _(
+        "Image made for {name} ({way}): score {score:.3g}, probability {share:.3f}; norm {norm:.3g}, total variation "
+        "{variation:.3g}, {outside:.0%} of its values beyond black and white.",
+        name=target,
+        way=told(one.preset),
+        score=one.score,
+        share=share,
+        norm=one.image.norm().item(),
+        variation=methods.total_variation(one.image[None]).item(),
+        outside=one.outside,
     )
     return Item(pictures.photo(one.pixels, _SIDE), label, one.score, alt=alt)
 
 
 def _course(model: ClassModel, name: str) -> Item:
-    natural = {f"natural {n}": one for n, one in enumerate(model.natural, start=1)}
-    ways = {"Simonyan": model.plain, **(natural if len(natural) > 1 else {"natural": model.natural[0]})}
-    drawn = pictures.courses({way: one.course for way, one in ways.items()}, xlabel="step", ylabel="score")
-    ends = ", ".join(f"{way} from {one.course[0]:.3g} to {one.score:.3g}" for way, one in ways.items())
-    return Item(drawn, "score by step", alt=f"Course of the score of {name}: {ends}.")
+    ways = _ways(model)
+    drawn = pictures.courses({way: one.course for way, one in ways.items()}, xlabel=_("step"), ylabel=_("score"))
+    ends = ", ".join(
+        _("{way} from {first:.3g} to {last:.3g}", way=way, first=float(one.course[0]), last=one.score)
+        for way, one in ways.items()
+    )
+    return Item(drawn, _("score by step"), alt=_("Course of the score of {name}: {ways}.", name=name, ways=ends))
 
 
 def _nearest(context: Context, model: ClassModel, best: TopActivations, count: int) -> list[tuple[Patch, float]]:
@@ -125,6 +170,11 @@ def _patch(context: Context, patch: Patch, likeness: float, name: str) -> Item:
     file, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
     image = decode(context.data.listing.files[patch.image])
     part = pictures.part(image, context.preprocess.box_in_original(image.size, patch.box), _SIDE)
-    truth = context.classes[label] if label is not None else "no class"
-    alt = f"Patch of {file}: of what makes the score of the image made for {name} it excites {likeness:.0%}."
+    truth = context.classes[label] if label is not None else _("no class")
+    alt = _(
+        "Patch of {file}: of what makes the score of the image made for {name} it excites {share:.0%}.",
+        file=file,
+        name=name,
+        share=likeness,
+    )
     return Item(pictures.stacked([part], _SIDE), truth, likeness, file, alt)

@@ -145,7 +145,7 @@ class Maker:
             list(targets),
             shape=self.context.network.input_shape,
             preset=self.natural,
-            bounds=_bounds(self.context),
+            bounds=self.context.preprocess.bounds,
             copies=copies,
             diversity=self.diversity if copies > 1 else None,
             seed=self.context.seed,
@@ -158,7 +158,7 @@ class Maker:
 
         with torch.no_grad():
             probabilities = softmax(self.context.network.scores(images).cpu().numpy())
-        low, high = (bound.to(images)[:, None, None] for bound in _bounds(self.context))
+        low, high = (bound.to(images)[:, None, None] for bound in self.context.preprocess.bounds)
         outside = ((images < low) | (images > high)).float().mean((1, 2, 3)).tolist()
         pixels = self.context.preprocess.pixels(images)
         return [
@@ -182,7 +182,7 @@ class _InHalves:
     def __init__(self, context: Context) -> None:
         self.module = context.network.module
         self._scores = context.network.scores
-        low, high = _bounds(context)
+        low, high = context.preprocess.bounds
         self._half = ((high - low) / 2)[:, None, None].to(context.network.device)
 
     def images(self, values: Tensor) -> Tensor:
@@ -190,11 +190,3 @@ class _InHalves:
 
     def __call__(self, values: Tensor) -> Tensor:
         return self._scores(self.images(values))
-
-
-def _bounds(context: Context) -> tuple[Tensor, Tensor]:
-    """Return what black and full intensity of each channel become."""
-    import torch
-
-    mean, std = (torch.tensor(values) for values in (context.preprocess.mean, context.preprocess.std))
-    return -mean / std, (context.preprocess.scale - mean) / std

@@ -35,6 +35,7 @@ from auditor.flags import (
     VERBOSE,
     flags,
 )
+from auditor.language import speaking
 from auditor.plugins import Plugins
 from auditor.report.folder import staged
 from auditor.results import Exit
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from auditor.processes import Processes
     from auditor.results import Audit
     from auditor.runner import Run
+    from auditor.workflow import Workflow
 
 _QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # what is written for somebody who won't wait any more
 
@@ -73,8 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refused(message: str, code: int, error: BaseException | None = None) -> int:
     if error:
         click.echo("".join(traceback.format_exception(error)), err=True)
-    click.echo(f"error: {wording.printable(' '.join(message.split()))}", err=True)
+    line = wording.printable(" ".join(message.split()))
+    click.echo(f"error: {line}", err=True)
+    _tell_workflow(line)
     return code
+
+
+def _tell_workflow(line: str) -> None:
+    """Make an error of a GitHub workflow of it, where there is no report that could say so."""
+    from auditor.workflow import Workflow
+
+    Workflow(click.echo).refused(line)
 
 
 def _broken(error: BaseException, *, verbose: bool) -> int:
@@ -153,7 +164,13 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
     found = plugins.load((*_file(config).plugins, *plugin))
     asked = {"format": "html,pdf,summary"} | _table(given)
     settings = load(folder, asked, checks=found.checks, formats=_formats(found))
-    files = report.render(folder, formats=settings.written, templates=_templates(settings, found), extra=found.formats)
+    files = report.render(
+        folder,
+        formats=settings.written,
+        templates=_templates(settings, found),
+        extra=found.formats,
+        language=settings.lang,
+    )
     click.echo("\n".join(str(path) for path in files.values()))
 
 
@@ -169,6 +186,7 @@ def compare(before: Path, after: Path, **given: Any) -> int:
     from auditor import report
     from auditor.comparison import Pair
     from auditor.terminal import Terminal
+    from auditor.workflow import Workflow
 
     if given["format"] and not given["out"]:
         raise UsageError("--format asks for files; say where with --out DIR")
@@ -180,15 +198,19 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         _refuse_overwriting(out, (before, after))
         _refuse_unwritable(out)
     options = settings.options.get("baseline", {})
-    done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
+    with speaking(settings.lang or pair.after.audit.provenance.language):
+        done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
-    try:
-        if out:
-            looks = _templates(settings, found)
-            files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
-    finally:
-        terminal.compared(done, code, files)
+    workflow = Workflow(terminal.line)
+    with workflow.stopped():
+        try:
+            if out:
+                looks = _templates(settings, found)
+                files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
+        finally:
+            terminal.compared(done, code, files)
+    _finish(workflow, done)
     return code
 
 
@@ -240,11 +262,17 @@ def _audit_and_report(
         audit, files, broken = _written(done, settings, found, templates)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
         terminal.finished(audit, code, files)
-    if trouble := workflow.finished(audit):
-        click.echo(f"warning: {wording.printable(trouble)}", err=True)
+    _finish(workflow, audit)
     if broken:
         raise broken
     return code
+
+
+def _finish(workflow: Workflow, audit: Audit) -> None:
+    with speaking(audit.provenance.language):
+        trouble = workflow.finished(audit)
+    if trouble:
+        click.echo(f"warning: {wording.printable(trouble)}", err=True)
 
 
 def _written(

@@ -23,6 +23,7 @@ from auditor.bookmark import Bookmark, Damaged, Place
 from auditor.collectors import Collector, State
 from auditor.context import Context
 from auditor.data.dataset import loader
+from auditor.language import _
 from auditor.processes import Processes
 from auditor.surroundings import surroundings
 from auditor.sweep import sweep
@@ -212,7 +213,8 @@ class _Keeper:
         try:
             return self._bookmark.open(self._collectors)
         except Damaged as damage:
-            self._notes.append(f"what an earlier run had kept of the sweep was damaged and thrown away: {damage}")
+            told = _("what an earlier run had kept of the sweep was damaged and thrown away: {reason}", reason=damage)
+            self._notes.append(told)
             self._bookmark.remove()
             return Place()
 
@@ -226,7 +228,8 @@ class _Keeper:
         try:
             self._bookmark.keep(self._collectors, Place(self._batches, self.files, tuple(self._notes)))
         except Exception as error:  # a full disk, or a plugin's collector that does not tell its state
-            self._notes.append(f"the sweep's place can't be kept, so that a killed run would begin anew: {error}")
+            told = _("the sweep's place can't be kept, so that a killed run would begin anew: {reason}", reason=error)
+            self._notes.append(told)
             self._bookmark = None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
-from auditor import letterhead, options
+from auditor import language, letterhead, options
 from auditor.configfile import File, parsed, shown, told_by, underscored
 from auditor.errors import PluginError, UsageError, did_you_mean
 from auditor.letterhead import Letterhead
@@ -54,6 +54,8 @@ class Settings:
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
         pdf_summary: Write `summary.pdf` beside the formats, as if it were one of them.
         report: What a report shows of who hands it out: the keys of `[report]`.
+        lang: The language of the report, one of `language.known()`; None for English, or for that of the audit
+            that a report is made of.
         cache: Keep the place in the sweep, so that a run that was killed goes on there.
         durations: How many of the slowest checks the terminal lists.
     """
@@ -87,12 +89,18 @@ class Settings:
     trust_checkpoint: bool = False
     plugins: tuple[str, ...] = ()
     templates: Path | None = None
+    lang: str | None = None
     durations: Whole = 0
 
     @property
     def folder(self) -> Path:
         """Where the report goes."""
         return self.out or Path("reports") / self.checkpoint.stem
+
+    @property
+    def language(self) -> str:
+        """The language of a new audit."""
+        return self.lang or language.ENGLISH
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -225,6 +233,12 @@ class _Table:
         text: str = options.coerce(self._name("device"), value, str)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
             raise UsageError(f"{self._name('device')} is {text!r}, but has to be auto, cpu, cuda, cuda:N or mps")
+        return text
+
+    def _lang(self, value: Any) -> str:
+        text: str = options.coerce(self._name("lang"), value, str)
+        if text not in (names := language.known()):
+            raise UsageError(f"{self._name('lang')} is {text!r}, but a report can be in: {', '.join(names)}")
         return text
 
     def _x(self, value: Any) -> int:

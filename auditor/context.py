@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from auditor.collectors.predictions import softmax
 from auditor.errors import Skip
+from auditor.language import _
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +112,8 @@ class Context:
             Skip: They can't be observed.
         """
         if not len(self.network.layers):
-            raise Skip(f"a {self.checkpoint.format} network does not show its layers; audit its state dict with --arch")
+            kind = self.checkpoint.format
+            raise Skip(_("a {kind} network does not show its layers; audit its state dict with --arch", kind=kind))
         return self.network.layers
 
     @property
@@ -122,7 +124,7 @@ class Context:
             Skip: There are none.
         """
         if self.images is None:
-            raise Skip("needs images, but there are none; give some with --data")
+            raise Skip(_("needs images, but there are none; give some with --data"))
         return self.images
 
     @cached_property
@@ -161,7 +163,7 @@ class Context:
         for sample, kept in zip(self.samples, vars(self)["_kept"], strict=True):
             if not torch.equal(sample.tensor, kept):
                 sample.tensor.copy_(kept)
-                changed.append(f"the sample {sample.name} has other numbers")
+                changed.append(_("the sample {image} has other numbers", image=sample.name))
         return changed
 
     def random(self, purpose: str) -> torch.Generator:

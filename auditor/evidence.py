@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from auditor.language import _
 from auditor.results import Evidence, Figure, Finding, Gallery, Item, Table, Verdict
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
@@ -30,6 +31,8 @@ def refuse_malformed(piece: Evidence) -> None:
         case Gallery():
             _texts(piece, "title", "caption")
             _about(piece)
+            if not all(isinstance(method, str) for method in piece.methods):
+                raise TypeError(f"gallery {piece.title!r} has the methods {piece.methods!r}, which have to be texts")
             for item in piece.items:
                 if not isinstance(item, Item):
                     raise TypeError(f"gallery {piece.title!r} holds a {type(item).__name__}, but has to hold items")
@@ -45,7 +48,9 @@ def measured(finding: Finding) -> Finding:
     value = finding.value
     if value is None or not math.isnan(value) or finding.verdict in (Verdict.FAIL, Verdict.ERROR):
         return finding
-    return replace(finding, verdict=Verdict.ERROR, message=f"{finding.message} (its value is no number)")
+    return replace(
+        finding, verdict=Verdict.ERROR, message=_("{message} (its value is no number)", message=finding.message)
+    )
 
 
 def levelled(piece: Evidence, levels: Mapping[str, str]) -> Evidence:

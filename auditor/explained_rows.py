@@ -9,14 +9,17 @@ import numpy as np
 
 from auditor import pictures
 from auditor.explained import Explained, Maps
+from auditor.language import _, marked
+from auditor.methods.names import DECONVNET, GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM
 from auditor.results import Gallery, Item
+from auditor.wording import headed, numeral
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample
     from auditor.methods import Explanation
     from auditor.methods.targets import Position
 
-_REMARK = "* Hardly changes when upper layers are randomised: no evidence of why it decided so."
+_REMARK = marked("* Hardly changes when upper layers are randomised: no evidence of why it decided so.")
 
 
 def rows(context: Context, one: Explained) -> Iterator[Gallery]:
@@ -25,10 +28,10 @@ def rows(context: Context, one: Explained) -> Iterator[Gallery]:
         named = class_of(context, one.sample, target)
         about = {"image": one.sample.name, "class": context.classes[target]}
         items = tuple(_row(context, one, place))
-        yield Gallery(f"{one.sample.name}: {named}", _caption(one, place), items, about=about)
+        yield Gallery(headed(one.sample.name, named), _caption(one, place), items, about=about, methods=_methods(one))
     yield Gallery(
-        f"{one.sample.name}: the classes side by side",
-        "The pictures of one method share their scale.",
+        _("{image}: the classes side by side", image=one.sample.name),
+        _("The pictures of one method share their scale."),
         tuple(_side_by_side(context, one)),
         about={"image": one.sample.name},
     )
@@ -38,11 +41,21 @@ def unit_row(context: Context, sample: Sample, found: Explanation, position: Pos
     """Show one unit on one image by every method that is defined for it."""
     row, col, activation = (values.item() for values in (position.rows, position.cols, position.values))
     own = maps_of(found)
-    title = f"{position.layer}, channel {position.channel}, on {sample.name}"
-    caption = f"At row {row} and column {col} of its map, where its activation is {activation:.3g}."
+    title = _(
+        "{layer}, channel {channel}, on {image}",
+        layer=position.layer,
+        channel=position.channel,
+        image=sample.name,
+    )
+    caption = _(
+        "At row {row} and column {column} of its map, where its activation is {activation:.3g}.",
+        row=row,
+        column=col,
+        activation=activation,
+    )
     items = (photo(context, sample), *_signals(own, title))
     about = {"image": sample.name, "layer": position.layer, "channel": str(position.channel)}
-    return Gallery(title, f"{caption} {_REMARK}" if "guided_backprop" in own else caption, items, about=about)
+    return Gallery(title, f"{caption} {_(_REMARK)}" if "guided_backprop" in own else caption, items, about=about)
 
 
 def maps_of(found: Explanation) -> dict[str, Maps]:
@@ -54,38 +67,44 @@ def maps_of(found: Explanation) -> dict[str, Maps]:
 def class_of(context: Context, sample: Sample, target: int) -> str:
     """Return a class in words: its name, what it is to this image, and its probability."""
     if not np.isfinite(sample.scores).all():
-        return f"{context.classes[target]} (the scores are no numbers)"
-    roles = ["answer" if target == sample.predicted else ""]
-    roles += ["runner-up" if target == sample.ranked[1] else "", "true class" if target == sample.label else ""]
-    share = f"{sample.probabilities[target]:.1%}"
+        return _("{name} (the scores are no numbers)", name=context.classes[target])
+    roles = [_("answer") if target == sample.predicted else ""]
+    roles += [_("runner-up") if target == sample.ranked[1] else "", _("true class") if target == sample.label else ""]
+    share = numeral(sample.probabilities[target], ".1%")
     return f"{context.classes[target]} ({', '.join([*filter(None, roles), share])})"
+
+
+def _methods(one: Explained) -> tuple[str, ...]:
+    names = {"gradient": GRADIENT, "deconvnet": DECONVNET, "guided_backprop": GUIDED_BACKPROP, "grad_cam": GRAD_CAM}
+    both = (GUIDED_GRAD_CAM,) if {"guided_backprop", "grad_cam"} <= one.maps.keys() else ()
+    return (*(name for kind, name in names.items() if kind in one.maps), *both)
 
 
 def _caption(one: Explained, place: int) -> str:
     said = []
     if not one.maps["gradient"][place].any():
-        said.append("No pixel changes this score: it does not depend on the image.")
+        said.append(_("No pixel changes this score: it does not depend on the image."))
     elif "grad_cam" in one.maps:
         said.append(_against(one.maps["grad_cam"][place]))
-    return " ".join(filter(None, [*said, _REMARK if "guided_backprop" in one.maps else ""]))
+    return " ".join(filter(None, [*said, _(_REMARK) if "guided_backprop" in one.maps else ""]))
 
 
 def _against(cam: Maps) -> str:
     mass = np.abs(cam).sum()
     if not np.isfinite(mass):
-        return "Grad-CAM is no number in places: see saliency.nonfinite."
+        return _("Grad-CAM is no number in places: see saliency.nonfinite.")
     if not mass:
-        return "Grad-CAM has nothing to show: the layer's maps don't change this score."
+        return _("Grad-CAM has nothing to show: the layer's maps don't change this score.")
     against = np.abs(cam[cam < 0]).sum() / mass
     if against >= 1:
-        return "Grad-CAM is zero everywhere: all that the layer shows speaks against this class."
+        return _("Grad-CAM is zero everywhere: all that the layer shows speaks against this class.")
     if against < 0.005:
         return ""
-    return f"Of Grad-CAM, {against:.0%} speaks against this class and is not shown."
+    return _("Of Grad-CAM, {share:.0%} speaks against this class and is not shown.", share=float(against))
 
 
 def _row(context: Context, one: Explained, place: int) -> Iterator[Item]:
-    about = f"{context.classes[one.classes[place]]} on {one.sample.name}"
+    about = _("{name} on {image}", name=context.classes[one.classes[place]], image=one.sample.name)
     own = {name: values[place] for name, values in one.maps.items()}
     yield photo(context, one.sample)
     yield from _signals(own, about)
@@ -93,16 +112,16 @@ def _row(context: Context, one: Explained, place: int) -> Iterator[Item]:
         positive = np.maximum(own["grad_cam"], 0)
         yield pictures.overlay_item(one.sample.pixels, positive, "Grad-CAM", about)
         if "guided_backprop" in own:
-            yield pictures.signed_item((own["guided_backprop"] * positive).sum(0), "guided Grad-CAM *", about)
+            yield pictures.signed_item((own["guided_backprop"] * positive).sum(0), _("guided Grad-CAM *"), about)
 
 
 def _signals(maps: Mapping[str, Maps], about: str) -> Iterator[Item]:
     """Show what arrived at the pixels, each `[c, h, w]`, summed over the colours."""
-    yield pictures.signed_item(maps["gradient"].sum(0), "gradient", about)
-    yield pictures.heat_item(np.abs(maps["gradient"]).max(0), "absolute gradient", about)
+    yield pictures.signed_item(maps["gradient"].sum(0), _("gradient"), about)
+    yield pictures.heat_item(np.abs(maps["gradient"]).max(0), _("absolute gradient"), about)
     if "guided_backprop" in maps:
-        yield pictures.signed_item(maps["deconvnet"].sum(0), "deconvnet", about)
-        yield pictures.signed_item(maps["guided_backprop"].sum(0), "guided backprop *", about)
+        yield pictures.signed_item(maps["deconvnet"].sum(0), _("deconvnet"), about)
+        yield pictures.signed_item(maps["guided_backprop"].sum(0), _("guided backprop *"), about)
 
 
 def _side_by_side(context: Context, one: Explained) -> Iterator[Item]:
@@ -110,16 +129,18 @@ def _side_by_side(context: Context, one: Explained) -> Iterator[Item]:
     names = [context.classes[target] for target in one.classes]
     limit = pictures.limit_of(list(one.absolute))
     for name, values in zip(names, one.absolute, strict=True):
-        yield pictures.heat_item(values, f"absolute gradient: {name}", one.sample.name, limit=limit)
+        label = _("absolute gradient: {name}", name=name)
+        yield pictures.heat_item(values, label, one.sample.name, limit=limit)
     if "grad_cam" not in one.maps:
         return
     positive = np.maximum(one.maps["grad_cam"], 0)
     highest = float(positive[np.isfinite(positive)].max(initial=0.0))
     for name, values in zip(names, positive, strict=True):
-        yield pictures.overlay_item(one.sample.pixels, values, f"Grad-CAM: {name}", one.sample.name, limit=highest)
+        label = headed("Grad-CAM", name)
+        yield pictures.overlay_item(one.sample.pixels, values, label, one.sample.name, limit=highest)
 
 
 def photo(context: Context, sample: Sample) -> Item:
     """Return the image itself as the first picture of a row."""
-    truth = "image" if sample.label is None else f"image of {context.classes[sample.label]}"
+    truth = _("image") if sample.label is None else _("image of {name}", name=context.classes[sample.label])
     return Item(pictures.photo(sample.pixels), truth, file=sample.name, role="photo")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods, pictures
+from auditor.language import _, many, marked
 from auditor.results import Figure, Scale
+from auditor.wording import chained, headed
 
 if TYPE_CHECKING:
     from auditor.model.convolutions import Convolution
@@ -24,9 +26,9 @@ _ACROSS = {False: 32, True: 64}  # columns
 _WITHIN = 0.99  # of the weights that are shown lie within the colours
 _PLOTS = 6
 _ORDERS = {
-    "norm": "the longest first",
-    "similarity": "each beside the one most like it",
-    "index": "by number",
+    "norm": marked("the longest first"),
+    "similarity": marked("each beside the one most like it"),
+    "index": marked("by number"),
 }
 
 
@@ -47,7 +49,7 @@ def picture(
         bgr: The network takes its colours as blue, green, red.
     """
     kernels = np.nan_to_num(layer.kernels, nan=0.0, posinf=0.0, neginf=0.0)
-    _, inputs, height, width = kernels.shape
+    inputs, height, width = kernels.shape[1:]
     single = height * width == 1
     rgb = inputs == 3 and layer.groups == 1 and not single
     grid = inputs > 1 and not rgb
@@ -59,19 +61,32 @@ def picture(
     if grid:
         rows = _longest_inputs(values, _INPUTS[single])
         drawn = pictures.channel_grid(values[:, rows], limit, numbers=numbers, inputs=rows, marks=marks)
-        told = f"One column a filter, one row an input{_told_inputs(layer, rows)}"
+        told = _told_inputs(layer, rows)
     else:
         colours = values[:, ::-1] if bgr else values
         tiles = pictures.coloured(colours, limit) if rgb else pictures.weighted(values[:, 0], limit)
         drawn = pictures.numbered(tiles, numbers, marks)
-        over = "in the colours that it looks for, grey where it is zero" if rgb else "over its one input"
-        told = f"Each filter {over}, its number below"
+        told = (
+            _("Each filter in the colours that it looks for, grey where it is zero, its number below")
+            if rgb
+            else _("Each filter over its one input, its number below")
+        )
+    said = (
+        f"{chained(told, _told_numbers(layer, numbers, order))}.",
+        *_told_marks(marks),
+        _("One scale for all; the 1 % of weights beyond it take its last colour."),
+    )
     return Figure(
-        f"{layer.name}: {_size(layer)}",
-        f"{told}; {_told_numbers(layer, numbers, order)}. {_told_marks(marks)}One scale for all; "
-        "the 1 % of weights beyond it take its last colour.",
+        headed(layer.name, _size(layer)),
+        " ".join(said),
         drawn,
-        alt=f"{len(numbers)} filters of layer {layer.name}, weights from {-limit:.3g} to {limit:.3g}.",
+        alt=_(
+            "{n} filters of layer {layer}, weights from {low:.3g} to {high:.3g}.",
+            n=len(numbers),
+            layer=layer.name,
+            low=-limit,
+            high=limit,
+        ),
         scale=_scale(limit, grey=rgb),
         about={"layer": layer.name},
     )
@@ -87,20 +102,31 @@ def lengths(layers: Sequence[Convolution], share: float) -> Iterator[Figure]:
         norms = {layer.name: methods.norms(np.nan_to_num(layer.kernels)) for layer in layers[start : start + _PLOTS]}
         middle = {name: float(np.median(values)) for name, values in norms.items()}
         yield Figure(
-            "Lengths of the filters",
-            "Each bar is one filter, the longest first. Fresh draws are of much the same length; where the bars fall "
-            f"steeply some filters do little. Red is what lies under {100 * share:g} % of the layer's median length.",
+            _("Lengths of the filters"),
+            _(
+                "Each bar is one filter, the longest first. Fresh draws are of much the same length; where the bars "
+                "fall steeply some filters do little. Red is what lies under {percent:g} % of the layer's median "
+                "length.",
+                percent=100 * share,
+            ),
             pictures.ranked(
                 norms,
-                xlabel="filter, the longest first",
-                ylabel="length (Euclidean norm)",
+                xlabel=_("filter, the longest first"),
+                ylabel=_("length (Euclidean norm)"),
                 limits={name: share * value for name, value in middle.items()},
             ),
-            alt="; ".join(
-                f"{name}: {len(values)} filters, length {values.min():.3g} to {values.max():.3g}"
-                for name, values in norms.items()
-            ),
+            alt=chained(*(_told_lengths(name, values) for name, values in norms.items())),
         )
+
+
+def _told_lengths(name: str, norms: NDArray[np.floating[Any]]) -> str:
+    return _(
+        "{layer}: {n} filters, length {low:.3g} to {high:.3g}",
+        layer=name,
+        n=len(norms),
+        low=float(norms.min()),
+        high=float(norms.max()),
+    )
 
 
 def chosen(kernels: Values, order: Order, count: int, named: Sequence[int]) -> list[int]:
@@ -123,32 +149,61 @@ def _longest_inputs(values: Values, count: int) -> list[int]:
 
 def _size(layer: Convolution) -> str:
     count, inputs, height, width = layer.kernels.shape
+    size = {"filters": count, "height": height, "width": width}
     if layer.depthwise:
-        return f"{count} filters of {height} x {width}, each with an input of its own"
-    grouped = f" each, in {layer.groups} groups" if layer.groups > 1 else ""
-    return f"{count} filters of {height} x {width} over {inputs} input{'s' * (inputs > 1)}{grouped}"
+        return _("{filters} filters of {height} x {width}, each with an input of its own", **size)
+    if layer.groups > 1:
+        return many(
+            "{filters} filters of {height} x {width} over {inputs} input each, in {groups} groups",
+            "{filters} filters of {height} x {width} over {inputs} inputs each, in {groups} groups",
+            inputs,
+            inputs=inputs,
+            groups=layer.groups,
+            **size,
+        )
+    return many(
+        "{filters} filters of {height} x {width} over {inputs} input",
+        "{filters} filters of {height} x {width} over {inputs} inputs",
+        inputs,
+        inputs=inputs,
+        **size,
+    )
 
 
 def _told_inputs(layer: Convolution, rows: Sequence[int]) -> str:
-    inputs = layer.kernels.shape[1]
-    of_group = " of its group" if layer.groups > 1 else ""
-    return f"{of_group} (the {len(rows)} with the largest weights of {inputs})" if len(rows) < inputs else of_group
+    inputs, shown = layer.kernels.shape[1], len(rows)
+    if shown == inputs:
+        return (
+            _("One column a filter, one row an input of its group")
+            if layer.groups > 1
+            else _("One column a filter, one row an input")
+        )
+    message = (
+        marked("One column a filter, one row an input of its group (the {shown} with the largest weights of {inputs})")
+        if layer.groups > 1
+        else marked("One column a filter, one row an input (the {shown} with the largest weights of {inputs})")
+    )
+    return _(message, shown=shown, inputs=inputs)
 
 
 def _told_numbers(layer: Convolution, numbers: Sequence[int], order: Order) -> str:
-    count = len(layer.kernels)
-    if len(numbers) == count:
-        return f"all {count}, {_ORDERS[order]}"
-    return f"{len(numbers)} of {count}, the longest and some that are marked; {_ORDERS[order]}"
+    shown, count, by = len(numbers), len(layer.kernels), _(_ORDERS[order])
+    if shown == count:
+        return _("all {count}, {order}", count=count, order=by)
+    return _("{shown} of {count}, the longest and some that are marked; {order}", shown=shown, count=count, order=by)
 
 
-def _told_marks(marks: Mapping[int, str]) -> str:
-    told = {_DEAD: "red numbers are near zero", _TWIN: "blue numbers have a duplicate"}
-    found = [text for ink, text in told.items() if ink in marks.values()]
-    return f"{'; '.join(found).capitalize()}. " if found else ""
+def _told_marks(marks: Mapping[int, str]) -> Iterator[str]:
+    dead, twin = _DEAD in marks.values(), _TWIN in marks.values()
+    if dead and twin:
+        yield _("Red numbers are near zero; blue numbers have a duplicate.")
+    elif dead:
+        yield _("Red numbers are near zero.")
+    elif twin:
+        yield _("Blue numbers have a duplicate.")
 
 
 def _scale(limit: float, *, grey: bool) -> Scale | None:
     if not limit:
         return None
-    return Scale(-limit, limit, _GREYS, "weight, by colour") if grey else pictures.signed_scale(limit, "weight")
+    return Scale(-limit, limit, _GREYS, _("weight, by colour")) if grey else pictures.signed_scale(limit, _("weight"))

@@ -37,6 +37,8 @@ _OPTION = click.option(
 )
 _STRICT = _switch("strict", "Let a warning cost exit code 1 too.")
 
+_LANG = click.option("--lang", metavar="NAME", help="Language of the report: en or fr; English if absent.")
+
 FILES = (
     click.option(
         "--config", type=click.Path(path_type=Path), metavar="FILE", help="Read this instead of auditor.toml."
@@ -97,6 +99,7 @@ RENDERING = (
     ),
     _switch("pdf-summary", "Write summary.pdf too: at most four pages, for who decides."),
     click.option("--templates", metavar="DIR", help="Templates that stand before the built-in ones."),
+    _LANG,
 )
 OUTPUT = (
     click.option("--out", metavar="DIR", help="Where the report goes; reports/NAME if absent."),
@@ -110,6 +113,7 @@ COMPARISON = (
         "--format", metavar="NAMES", help="What is written: some of html,pdf,json,junit; the first three if absent."
     ),
     click.option("--templates", metavar="DIR", help="Templates that stand before the built-in ones."),
+    _LANG,
     _OPTION,
     _STRICT,
     _QUIET,

@@ -49,6 +49,10 @@ class Language(string.Formatter):
         swapped = {",": self.group, ".": self.point}
         return "".join(swapped.get(letter, letter) for letter in text).replace("%", self.percent)
 
+    def plain(self, text: str) -> str:
+        """Return a number that this language wrote as Python reads it: `1 234,5` in French is `1234.5`."""
+        return text.replace(self.group, "").replace(self.point, ".")
+
     def format_field(self, value: Any, format_spec: str) -> str:
         """Write one value of a message; `string.Formatter` calls this."""
         text: str = super().format_field(value, format_spec)
@@ -72,6 +76,11 @@ def speaking(name: str) -> Iterator[Language]:
         yield current()
     finally:
         _current.reset(token)
+
+
+def speak(name: str) -> None:
+    """Speak a language from now on: for a process of its own, which knows nothing of who started it."""
+    _current.set(load(name))
 
 
 def known() -> tuple[str, ...]:

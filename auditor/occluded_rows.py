@@ -9,7 +9,10 @@ import numpy as np
 
 from auditor import pictures
 from auditor.explained_rows import class_of, photo
+from auditor.language import _
+from auditor.methods.names import OCCLUSION
 from auditor.results import Gallery, Item
+from auditor.wording import headed
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample
@@ -30,20 +33,33 @@ def row(
     """
     predicted = found.predicted[0].cpu().numpy()
     drawn, named = pictures.categories(predicted)
-    shares = [f"{context.classes[c]} at {(predicted == c).mean():.0%} of the positions" for c in named]
+    shares = [
+        _("{name} at {share:.0%} of the positions", name=context.classes[c], share=(predicted == c).mean())
+        for c in named
+    ]
     digits = [share if place == 1 else f"{place} {share}" for place, share in enumerate(shares, start=1)]
     height, width = finest.windows.window
     items = (
         photo(context, sample),
         *_by_position(context, sample, classes[0], found, finest),
-        Item(drawn, "most probable class", alt=f"Most probable class on {sample.name}: {', '.join(shares)}."),
+        Item(
+            drawn,
+            _("most probable class"),
+            alt=_("Most probable class on {image}: {classes}.", image=sample.name, classes=", ".join(shares)),
+        ),
         *_over_the_image(context, sample, classes, finest),
     )
     return Gallery(
-        f"{sample.name}: {class_of(context, sample, classes[0])}",
-        f"A window of {height} x {width} pixels. Most probable class: {', '.join(digits)}.",
+        headed(sample.name, class_of(context, sample, classes[0])),
+        _(
+            "A window of {height} x {width} pixels. Most probable class: {classes}.",
+            height=height,
+            width=width,
+            classes=", ".join(digits),
+        ),
         items,
         about={"image": sample.name, "class": context.classes[classes[0]]},
+        methods=(OCCLUSION,),
     )
 
 
@@ -51,16 +67,18 @@ def _by_position(
     context: Context, sample: Sample, target: int, found: OcclusionMap, finest: OcclusionMap | RefinedMap
 ) -> Iterator[Item]:
     left = (found.clean[0] - finest.drop[0]).cpu().numpy()
-    yield pictures.heat_item(np.maximum(left, 0), f"probability left for {context.classes[target]}", sample.name)
+    label = _("probability left for {name}", name=context.classes[target])
+    yield pictures.heat_item(np.maximum(left, 0), label, sample.name)
     if found.feature is not None:
         channel = int(found.feature.channels[0])
         response = np.maximum(found.feature.responses[0].cpu().numpy(), 0)
-        yield pictures.heat_item(response, f"{found.feature.layer}, channel {channel}: activation left", sample.name)
+        label = _("{layer}, channel {channel}: activation left", layer=found.feature.layer, channel=channel)
+        yield pictures.heat_item(response, label, sample.name)
 
 
 def _over_the_image(
     context: Context, sample: Sample, classes: Sequence[int], finest: OcclusionMap | RefinedMap
 ) -> Iterator[Item]:
     for target, values in zip(classes, finest.attribution.cpu().numpy(), strict=True):
-        name = f"what {context.classes[target]} needs"
-        yield pictures.overlay_item(sample.pixels, np.maximum(values, 0), name, sample.name)
+        label = _("what {name} needs", name=context.classes[target])
+        yield pictures.overlay_item(sample.pixels, np.maximum(values, 0), label, sample.name)

@@ -14,7 +14,9 @@ from auditor import pictures
 from auditor.collectors.top import Best, TopActivations, edges
 from auditor.data.image import decode
 from auditor.errors import DataError
+from auditor.language import _
 from auditor.results import Gallery, Item
+from auditor.wording import headed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -87,14 +89,20 @@ def channel_row(
         told: A sentence about its receptive field.
     """
     counts = seen.histogram(layer)[channel]
-    title = f"{layer.name}, channel {channel}" + (f": {role}" if role else "")
-    silent = int(counts[0])
-    caption = f"Fires on {seen.images - silent} of {seen.images} images, at most {patches[0].value:.3g}. {told}"
-    about = f"channel {channel} of {layer.name}"
+    title = _("{layer}, channel {channel}", layer=layer.name, channel=channel)
+    caption = _(
+        "Fires on {firing} of {n} images, at most {highest:.3g}.",
+        firing=seen.images - int(counts[0]),
+        n=seen.images,
+        highest=patches[0].value,
+    )
+    about = _("channel {channel} of {layer}", channel=channel, layer=layer.name)
     items = _items(context, patches, projected(context, layer, channel, patches), about)
     belongs = {"layer": layer.name, "channel": str(channel)}
     spread = _spread(counts, kernel, about, bgr=context.preprocess.color == "bgr")
-    return Gallery(title, caption, (spread, *items), about=belongs)
+    if role:
+        title = headed(title, role)
+    return Gallery(title, f"{caption} {told}", (spread, *items), about=belongs)
 
 
 def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[Patch]]) -> Iterator[Item]:
@@ -110,9 +118,15 @@ def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[
             parts[channel, number] = pictures.part(image, _in_original(context, image, patch), _SMALL)
     for channel, patches in found.items():
         names = ", ".join(context.data.listing.names[patch.image] for patch in patches[:3])
-        alt = f"The {len(patches)} best patches of channel {channel} of {layer.name}, from {names}."
+        alt = _(
+            "The {n} best patches of channel {channel} of {layer}, from {files}.",
+            n=len(patches),
+            channel=channel,
+            layer=layer.name,
+            files=names,
+        )
         drawn = pictures.sheet([parts[channel, number] for number in range(len(patches))], 3, _SMALL)
-        yield Item(drawn, f"channel {channel}", patches[0].value, alt=alt)
+        yield Item(drawn, _("channel {channel}", channel=channel), patches[0].value, alt=alt)
 
 
 def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Patch]) -> NDArray[np.float32] | None:
@@ -158,8 +172,15 @@ def _items(
             shown.append(pictures.part(signal, patch.box, _SIDE))
         shown.append(pictures.outlined(image, box, _SIDE))
         name, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
-        truth = context.classes[label] if label is not None else "no class"
-        alt = f"Patch {number + 1} of {about}, in {name}: unit at row {patch.row} and column {patch.col} of its map."
+        truth = context.classes[label] if label is not None else _("no class")
+        alt = _(
+            "Patch {number} of {about}, in {file}: unit at row {row} and column {column} of its map.",
+            number=number + 1,
+            about=about,
+            file=name,
+            row=patch.row,
+            column=patch.col,
+        )
         yield Item(pictures.stacked(shown, _SIDE), truth, patch.value, name, alt)
 
 
@@ -175,18 +196,29 @@ def _limit(projections: NDArray[np.float32], patches: Sequence[Patch]) -> float:
 
 
 def _spread(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None, about: str, *, bgr: bool) -> Item:
-    drawn = pictures.distribution(counts.tolist(), edges().tolist(), xlabel="maximum in an image", ylabel="images")
-    alt = f"Distribution of the maxima of {about} over {counts.sum()} images, on {counts[0]} of which it is silent."
+    bounds = edges().tolist()
+    drawn = pictures.distribution(counts.tolist(), bounds, xlabel=_("maximum in an image"), ylabel=_("images"))
+    alt = _(
+        "Distribution of the maxima of {about} over {n} images, on {silent} of which it is silent.",
+        about=about,
+        n=counts.sum(),
+        silent=counts[0],
+    )
     if kernel is None or not (limit := float(np.abs(np.nan_to_num(kernel)).max())):
-        return Item(drawn, "over the data", alt=alt)
+        return Item(drawn, _("over the data"), alt=alt)
     values = np.nan_to_num(kernel)
-    ends = f"weights from {values.min():.3g} to {values.max():.3g}"
+    ends = {"low": float(values.min()), "high": float(values.max())}
     if len(values) == 3 and values[0].size > 1:
         tiles = pictures.coloured(values[None, ::-1] if bgr else values[None], limit)
-        return Item(pictures.with_filter(drawn, tiles), "over the data; its filter", alt=f"{alt} Its filter: {ends}.")
+        told = _("Its filter: weights from {low:.3g} to {high:.3g}.", **ends)
+        return Item(pictures.with_filter(drawn, tiles), _("over the data; its filter"), alt=f"{alt} {told}")
     largest = np.sort(np.argsort(-np.square(values).sum((1, 2)), kind="stable")[:_INPUTS])
-    label = f"over the data; its filter over {len(largest)} of {len(values)} inputs"
-    told = f"Its filter over the inputs {', '.join(map(str, largest))}: {ends}."
+    label = _("over the data; its filter over {shown} of {inputs} inputs", shown=len(largest), inputs=len(values))
+    told = _(
+        "Its filter over the inputs {inputs}: weights from {low:.3g} to {high:.3g}.",
+        inputs=", ".join(map(str, largest)),
+        **ends,
+    )
     return Item(pictures.with_filter(drawn, pictures.weighted(values[largest], limit)), label, alt=f"{alt} {told}")
 
 

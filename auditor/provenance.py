@@ -11,6 +11,7 @@ import torch
 
 from auditor.config import Settings
 from auditor.context import Context
+from auditor.language import current
 from auditor.model.network import Network
 from auditor.results import ArchitectureFacts, CheckpointFacts, DataFacts, LayerFacts, Provenance
 
@@ -53,6 +54,7 @@ def provenance(
         _versions(),
         started,
         tuple(dict.fromkeys(notes)),
+        current().name,
     )
 
 

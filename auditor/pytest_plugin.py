@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--auditor-arch", metavar="SPEC", help="The network, as for auditor run --arch.")
     group.addoption("--auditor-config", metavar="FILE", help="Read this instead of auditor.toml.")
     group.addoption("--auditor-check", metavar="NAME", action="append", help="Run this check; repeatable.")
+    group.addoption("--auditor-lang", metavar="NAME", help="Language of the findings, as for auditor run --lang.")
     group.addoption("--auditor-strict", action="store_true", help="Let a finding that warns fail.")
     group.addoption("--auditor-out", metavar="DIR", help="Write the report there; none is written if absent.")
     group.addoption("--auditor-args", metavar="FLAGS", help="Other flags of auditor run: --auditor-args='-x --seed 3'.")
@@ -175,6 +176,7 @@ def _audit(config: pytest.Config) -> list[_Case]:
 def _flags(config: pytest.Config) -> list[str]:
     asked = config.option
     named = {"data": asked.auditor_data, "arch": asked.auditor_arch, "config": asked.auditor_config}
+    named |= {"lang": asked.auditor_lang}
     flags = [word for name, value in named.items() if value is not None for word in (f"--{name}", value)]
     flags += [word for name in asked.auditor_check or () for word in ("--check", name)]
     flags += ["--strict"] * asked.auditor_strict
@@ -220,6 +222,7 @@ def _tell(config: pytest.Config, text: str) -> None:
 
 def _read(folder: Path) -> list[_Case]:
     from auditor.errors import AuditorError
+    from auditor.language import speaking
     from auditor.report import deciding, record
 
     try:
@@ -227,7 +230,8 @@ def _read(folder: Path) -> list[_Case]:
     except AuditorError as error:
         raise pytest.UsageError(f"auditor: {error}") from None
     strict = deciding.is_strict(audit)
-    cases = [case for result in audit.results for case in _cases(result, strict=strict)]
+    with speaking(audit.provenance.language):
+        cases = [case for result in audit.results for case in _cases(result, strict=strict)]
     return _unique([*cases, *_left_out(audit)])
 
 

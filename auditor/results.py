@@ -130,6 +130,8 @@ class Gallery:
     Attributes:
         about: What all of it is about, so that a report can put together what belongs together:
             `image` (a file of the data), `class`, `layer`, `channel`.
+        methods: The methods that made its pictures, as findings about them name their subject. What other checks
+            find of a method stands at the head of the check that shows it.
     """
 
     title: str
@@ -137,6 +139,7 @@ class Gallery:
     items: tuple[Item, ...]
     scale: Scale | None = None
     about: Mapping[str, str] = field(default_factory=dict)
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +260,7 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What was audited, with what, and how."""
+    """What was audited, with what, and how; `language` is the one that findings and evidence are written in."""
 
     checkpoint: CheckpointFacts
     architecture: ArchitectureFacts
@@ -269,6 +272,7 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict)
     started: str = ""
     notes: tuple[str, ...] = ()
+    language: str = "en"
 
 
 class Answer(NamedTuple):

@@ -28,6 +28,7 @@ from auditor.comparison import Pair, Source
 from auditor.config import Settings
 from auditor.context import Context, Progress, unseen
 from auditor.errors import DataError
+from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
 from auditor.processes import Processes
@@ -115,7 +116,7 @@ def run(
     *,
     baseline: Source | None = None,
 ) -> Run:
-    """Audit a checkpoint.
+    """Audit a checkpoint, in the language that the settings ask for.
 
     Args:
         processes: Those that help with the pass over the data; each of them has to `assist`.
@@ -125,6 +126,13 @@ def run(
         AuditorError: The input can't be used, or no check is selected. A check that fails, breaks
             or is interrupted raises nothing: the audit says so.
     """
+    with speaking(settings.language):
+        return _run(settings, plugins, observer, processes, baseline)
+
+
+def _run(
+    settings: Settings, plugins: Plugins, observer: Observer, processes: Processes, baseline: Source | None
+) -> Run:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     checks = selected(plugins.checks, settings)
     settings, relative = comparison.resolved(settings, checks, baseline)
@@ -154,7 +162,7 @@ def _compared(done: Run, baseline: Source, settings: Settings, observer: Observe
         result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
     except Exception as error:
         told = Finding(f"{check.name}.error", Verdict.ERROR, f"{type(error).__name__}: {error}")
-        result = Result(check.name, check.question, (told,))
+        result = Result(check.name, _(check.question), (told,))
     observer.checked(result)
     return replace(audit, provenance=about, results=(*audit.results, result))
 
@@ -184,7 +192,8 @@ def trials(checks: Sequence[Check], context: Context, settings: Settings, *, kee
 def _own_changes(snapshot: Snapshot) -> list[str]:
     if not snapshot.volatile:
         return []
-    return [f"the network changes itself when it runs, which was put back after each check: {snapshot.volatile[0]}"]
+    change = snapshot.volatile[0]
+    return [_("the network changes itself when it runs, which was put back after each check: {change}", change=change)]
 
 
 def inspect(settings: Settings, plugins: Plugins) -> Provenance:
@@ -301,7 +310,7 @@ class _Course:
         snapshot = self.trials[0].snapshot
         if changes := snapshot.changes():
             snapshot.restore()
-            self.notes.append(f"the network changed during the sweep and was put back: {changes[0]}")
+            self.notes.append(_("the network changed during the sweep and was put back: {change}", change=changes[0]))
 
 
 def loading(settings: Settings, device: torch.device) -> Loading:

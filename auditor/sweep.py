@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from auditor.collectors import Batch, Collector
 from auditor.data.dataset import Loaded
+from auditor.language import _
 from auditor.methods.incremental.trial import alike
 from auditor.methods.recording import buffers_kept
 from auditor.methods.top import sharing
@@ -114,7 +115,7 @@ def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: 
             raise
         scores = None  # and only outside of here is what the failed pass held let go
     if scores is None:
-        note(f"the device ran out of memory on a batch of {count} images; it was halved and repeated")
+        note(_("the device ran out of memory on a batch of {n} images; it was halved and repeated", n=count))
         torch.cuda.empty_cache()
         for half in parts(loaded, math.ceil(count / 2)):
             _step(network, half, lookouts, note)

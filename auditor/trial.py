@@ -15,9 +15,11 @@ from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
 from auditor.evidence import levelled, measured, refuse_malformed
+from auditor.language import _
 from auditor.model.preserve import Snapshot
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
 from auditor.surroundings import surroundings
+from auditor.wording import some
 
 
 @dataclass
@@ -59,8 +61,10 @@ class Trial:
         """Return what was found; `levels` replaces the verdict of rules that warn or fail."""
         evidence = tuple(levelled(e, levels) for e in self.evidence)
         check = self.check
-        told = check.guide, check.source, check.rules
-        return Result(check.name, check.question, evidence, round(self.seconds, 3), *told)
+        rules = {name: _(told) for name, told in check.rules.items()}
+        return Result(
+            check.name, _(check.question), evidence, round(self.seconds, 3), _(check.guide), _(check.source), rules
+        )
 
     def _start(self) -> None:
         self._steps = self.check(self.context, **self.options)
@@ -86,7 +90,7 @@ class Trial:
             if end.value is not None:
                 raise TypeError(f"returned a {type(end.value).__name__} that it has to yield") from None
             if not self.evidence:
-                self._note("error", Verdict.ERROR, "yielded no evidence")
+                self._note("error", Verdict.ERROR, _("yielded no evidence"))
 
     def _waits_for(self, step: Any) -> bool:
         several = step if isinstance(step, tuple) else (step,)
@@ -119,7 +123,7 @@ class Trial:
         except UsageError:
             raise
         except KeyboardInterrupt:
-            self._note("interrupted", Verdict.ERROR, "was interrupted before it was done")
+            self._note("interrupted", Verdict.ERROR, _("was interrupted before it was done"))
             raise
         except BaseException as error:  # a check may call sys.exit, or what a test library raises
             self._note("error", Verdict.ERROR, _described(error), _traceback(error))
@@ -138,15 +142,16 @@ class Trial:
         changes = [*self.snapshot.changes(), *self.context.changed_samples()]
         if changes:
             self.snapshot.restore()
-            first = ", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else "")
-            self._note("modified", Verdict.ERROR, f"changed what all checks share, and it was put back: {first}")
+            told = _("changed what all checks share, and it was put back: {changes}", changes=some(changes, 3))
+            self._note("modified", Verdict.ERROR, told)
 
     def _note(self, rule: str, verdict: Verdict, message: str, detail: str = "") -> None:
         self.evidence.append(Finding(f"{self.check.name}.{rule}", verdict, message, detail=detail))
 
 
 def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+    told = str(error).strip() or _("no message")
+    return f"{type(error).__name__}: {told}"
 
 
 def _traceback(error: BaseException) -> str:

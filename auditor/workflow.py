@@ -51,6 +51,11 @@ class Workflow:
             self._say(command("warning", "auditor", trouble))
         return trouble
 
+    def refused(self, line: str) -> None:
+        """Tell why there is no report."""
+        if self._listens:
+            self._say(command("error", "auditor", line))
+
     def _append(self, audit: Audit) -> str:
         try:
             if self._summary:

@@ -1,8 +1,23 @@
 "use strict";
-/* The page reads well without this: it filters the summary, sorts tables and enlarges pictures. */
+/* The page reads well without this: it filters the summary, sorts tables and enlarges pictures.
+   What it says stands in the page, in the language of the page. */
 (() => {
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const made = (name, properties) => Object.assign(document.createElement(name), properties);
+
+  /* Light or dark: as the system has it, until somebody asks for the other one. */
+  const scheme = () => {
+    const button = document.getElementById("scheme");
+    if (!button) return;
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const now = document.documentElement.dataset;
+      const dark = now.scheme ? now.scheme === "dark" : system.matches;
+      now.scheme = dark ? "light" : "dark";
+    });
+  };
 
   /* The summary, by verdict and by words. */
   const filter = () => {
@@ -19,7 +34,7 @@
       for (const row of rows) {
         row.hidden = off.has(row.dataset.verdict) || !row.textContent.toLowerCase().includes(wanted);
       }
-      none.textContent = rows.every((row) => row.hidden) ? "No check is left by this search and these verdicts." : "";
+      none.textContent = rows.every((row) => row.hidden) ? none.dataset.none : "";
     };
     bar.hidden = false;
     const there = new Set(rows.map((row) => row.dataset.verdict));
@@ -40,7 +55,7 @@
     const heads = [...table.tHead.rows[0].cells];
     const first = [...body.rows];
     if (first.length < 2) return;
-    const words = new Intl.Collator("en", { numeric: true });
+    const words = new Intl.Collator(document.documentElement.lang, { numeric: true });
 
     const sort = (column, way) => {
       const keyed = first.map((row) => {
@@ -77,6 +92,7 @@
     const [title, place, before, next, toggle, opacity, shown] = ["title", "place", "before", "next", "toggle", "opacity", "shown"].map(
       (name) => document.getElementById(`viewer-${name}`),
     );
+    const words = viewer.dataset;
     let row = [];
     let index = 0;
     let above = null;
@@ -94,7 +110,7 @@
     const cover = () => {
       const hidden = toggle.getAttribute("aria-pressed") === "true";
       if (above) above.style.opacity = hidden ? 0 : opacity.value / 100;
-      shown.textContent = hidden ? "0 %" : `${opacity.value} %`;
+      shown.textContent = filled(words.percent, { number: hidden ? 0 : opacity.value });
       opacity.disabled = hidden;
     };
     const show = () => {
@@ -103,7 +119,7 @@
       const block = picture.closest(".block");
       const label = item && item.querySelector(".label");
       const heading = block.querySelector(".block-title").textContent.trim();
-      title.textContent = (label && label.textContent.trim()) || heading || "Picture";
+      title.textContent = (label && label.textContent.trim()) || heading || words.picture;
       above = copy(picture);
       const below = item && item.dataset.role === "overlay" && photograph(item);
       const under = below ? copy(below) : null;
@@ -116,7 +132,7 @@
       cover();
       const scale = (item && item.querySelector(".small-bar")) || block.querySelector(".bar");
       bar.replaceChildren(...(scale ? [scale.cloneNode(true)] : []));
-      const told = item ? [["Value", item.dataset.value], ["File", item.dataset.file], ["Class", item.dataset.class], ["In", heading]] : [];
+      const told = item ? [...["value", "file", "class"].map((name) => [words[name], item.dataset[name]]), [words.in, heading]] : [];
       facts.replaceChildren(
         ...told
           .filter(([, value]) => value)
@@ -127,7 +143,7 @@
           }),
       );
       caption.textContent = picture.getAttribute("alt") || picture.getAttribute("aria-label") || "";
-      place.textContent = row.length > 1 ? `${index + 1} of ${row.length}` : "";
+      place.textContent = row.length > 1 ? filled(words.place, { place: index + 1, count: row.length }) : "";
       before.disabled = index === 0;
       next.disabled = index === row.length - 1;
       before.hidden = next.hidden = row.length < 2;
@@ -189,6 +205,7 @@
     target.scrollIntoView();
   };
 
+  scheme();
   filter();
   all("table.sortable").forEach(sortable);
   enlarging();

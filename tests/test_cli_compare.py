@@ -59,6 +59,16 @@ def findings(folder, rule):
     return [piece for piece in every if piece.get("rule") == f"baseline.{rule}"]
 
 
+def test_a_step_of_github_actions_is_told_what_became_worse(call, monkeypatch, tmp_path):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    lines = call("compare", "reports/old", "reports/new")[1].splitlines()
+    end = lines.index(f"::{lines[0].removeprefix('::stop-commands::')}::")
+    assert lines[end + 1].startswith("::error title=baseline.")
+    assert all(line.startswith(("::error ", "::warning ")) for line in lines[end + 1 :])
+    assert "Something that fails is new" in (tmp_path / "step.md").read_text()
+
+
 def test_tells_what_became_worse(call):
     code, out, _ = call("compare", "reports/old", "reports/new")
     assert code == Exit.FAILED

@@ -467,6 +467,14 @@ def test_a_step_of_github_actions_is_told_what_was_found(auditor, tiny, here, st
     assert step.read_text() == (here / "reports/net/summary.md").read_text()
 
 
+def test_a_step_is_told_why_there_is_no_report(auditor, step):
+    code, out, err = auditor("none.pt", "--data", "50%")
+    assert code == 4
+    last = out.splitlines()[-1]
+    assert last.startswith("::error title=auditor::data 50%25 does not exist")
+    assert err == f"error: {last.removeprefix('::error title=auditor::').replace('%25', '%')}\n"
+
+
 def test_a_summary_that_github_can_not_have_costs_neither_the_report_nor_the_verdict(auditor, tiny, step, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step.parent / "nowhere" / "step.md"))
     code, out, err = auditor(*tiny, "--check", "passes", "--format", "json")
@@ -482,7 +490,10 @@ def test_a_step_is_told_what_was_found_also_where_a_format_breaks(auditor, tiny,
     code, out, err = auditor(*tiny, "--check", "fails", "-p", "torn", "--format", "json,slow")
     assert code == 4
     assert "error: the report format 'slow' broke" in err
-    assert out.splitlines()[-1] == "::error title=fails.ends::The fails ends."
+    assert out.splitlines()[-2:] == [
+        "::error title=fails.ends::The fails ends.",
+        "::error title=auditor::the report format 'slow' broke: RuntimeError: no ink",
+    ]
     assert step.read_text().startswith("## Fail: net.pt")
 
 

@@ -502,6 +502,8 @@ def test_options_and_rules_belong_together_by_their_names():
         "saliency.blind_warn",
         "occlusion.insensitive_warn",
         "occlusion.fill_warn",
+        "trust.randomization_warn",
+        "trust.faithfulness_warn",
     ],
 )
 def test_the_limits_of_the_built_in_checks_can_be_relative(limit):

@@ -13,5 +13,7 @@ READING_ORDER = (
     "patches",
     "saliency",
     "occlusion",
+    "trust",
+    "shortcut",
     "synthesis",
 )

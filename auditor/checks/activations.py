@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from auditor import pictures
 from auditor.activation_rows import layer_rows, ways
+from auditor.border_findings import border_findings
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
-from auditor.layer_findings import by_layer, silent_by_layer
+from auditor.language import _, many, marked
+from auditor.layer_findings import Told, by_layer, silent_by_layer
 from auditor.results import Figure, Finding, Table, Verdict
+from auditor.wording import numeral
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -22,6 +27,16 @@ if TYPE_CHECKING:
 
 _ALWAYS = 0.95  # of all places
 _BARS = 40
+
+_SATURATED = Told(
+    count=marked("{count} of the {channels} channels are cut off at {ceiling} nearly everywhere"),
+    at_most=marked("at most {count} of the {channels} channels are cut off at {ceiling} nearly everywhere"),
+    none=marked("none of the {channels} channels are cut off at {ceiling} nearly everywhere"),
+    too_few=marked(
+        "{images} images are too few (under {few}) to say that channels are cut off at {ceiling} nearly everywhere"
+    ),
+    advice=marked("They say the same of every image: look at the scale of the layer's input and of its weights."),
+)
 
 
 @Check
@@ -59,17 +74,21 @@ def activations(
         activations.saturated: channels that a rectifier with a ceiling, as ReLU6, cuts off there at over 95 % of
             all places; over 10 % of a layer a warning (heuristic).
         activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
+        activations.border: how strongly the maps respond at their border, against their inside, and which strides
+            leave rows or columns out (information): padding shows there.
     Source:
-        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014.
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Border: Alsallakh et al.,
+        Mind the Pad, ICLR 2021.
     """
     shown = context.layers.select(layers)
     if not shown:
-        raise Skip("the network has no convolution whose maps could be shown")
+        raise Skip(_("the network has no convolution whose maps could be shown"))
     seen = yield ChannelStatistics(context.layers.maps if layers == "spread" else shown)
     yield from _not_finite(seen)
     yield from _dead(seen, dead_warn, dead_fail, few)
     yield from _saturated(seen, saturated_warn, few)
     yield _table(seen)
+    yield from border_findings(context, shown)
     yield from ways(context, images)
     yield from layer_rows(context, shown, images, channels)
 
@@ -81,27 +100,34 @@ def _not_finite(seen: ChannelStatistics) -> Iterator[Finding]:
         yield Finding(
             rule,
             Verdict.FAIL,
-            f"{count} outputs are NaN or infinite, most of them in channel {worst}",
+            many(
+                "{count} output is NaN or infinite, in channel {channel}",
+                "{count} outputs are NaN or infinite, most of them in channel {channel}",
+                count,
+                channel=worst,
+            ),
             subject=layer.name,
             value=count,
             limit=0,
-            unit="outputs",
+            unit=marked("outputs"),
             n=seen.images,
-            detail="Look for non-finite weights, a division by zero, or an overflow in half precision.",
+            detail=_("Look for non-finite weights, a division by zero, or an overflow in half precision."),
         )
     if not bad:
-        message = f"all outputs of the {len(seen.layers)} observed layers are finite"
+        message = _("all outputs of the {layers} observed layers are finite", layers=len(seen.layers))
         yield Finding(rule, Verdict.PASS, message, value=0, limit=0, n=seen.images)
 
 
 def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterator[Finding | Figure]:
     rule, rectified = "activations.dead", [layer for layer in seen.layers if layer.rectified]
     if not rectified:
-        yield Finding(rule, Verdict.SKIP, "no rectifier follows the observed layers, so that no channel can be silent")
+        reason = _("no rectifier follows the observed layers, so that no channel can be silent")
+        yield Finding(rule, Verdict.SKIP, reason)
         return
     if seen.images >= few:
         for layer in [layer for layer in rectified if not np.isfinite(seen.highest(layer)).any()]:
-            yield Finding(rule, Verdict.SKIP, "no output is a number, so that no channel is judged", subject=layer.name)
+            reason = _("no output is a number, so that no channel is judged")
+            yield Finding(rule, Verdict.SKIP, reason, subject=layer.name)
             rectified.remove(layer)
     if not rectified:
         return
@@ -116,12 +142,15 @@ def _figure(shares: Mapping[Layer, float], images: int, warn: float) -> Figure:
     largest = sorted(shares.values(), reverse=True)[:_BARS][-1]
     shown = [layer for layer in shares if shares[layer] >= largest][:_BARS]
     worst = max(shares, key=shares.__getitem__)
-    which = f"Of {len(shares)} layers those {len(shown)} with most. " if len(shown) < len(shares) else ""
+    caption = _("Share of each layer's channels that stay silent on all {n} images.", n=images)
+    if len(shown) < len(shares):
+        which = _("Of {layers} layers those {shown} with most.", layers=len(shares), shown=len(shown))
+        caption = f"{which} {caption}"
     return Figure(
-        "Silent channels",
-        f"{which}Share of each layer's channels that stay silent on all {images} images.",
-        pictures.bars([x.name for x in shown], [shares[x] for x in shown], xlabel="share of channels", limit=warn),
-        alt=f"Silent channels by layer: at most {shares[worst]:.1%}, in {worst.name}.",
+        _("Silent channels"),
+        caption,
+        pictures.bars([x.name for x in shown], [shares[x] for x in shown], xlabel=_("share of channels"), limit=warn),
+        alt=_("Silent channels by layer: at most {share:.1%}, in {layer}.", share=shares[worst], layer=worst.name),
     )
 
 
@@ -131,31 +160,31 @@ def _saturated(seen: ChannelStatistics, warn: float, few: int) -> Iterator[Findi
     }
     if not found or seen.images < few:  # without a ceiling there is nothing to say
         return
-    ceilings = " or ".join(sorted({f"{layer.ceiling:g}" for layer in found}))
-    yield from by_layer(
-        "activations.saturated",
-        found,
-        images=seen.images,
-        few=few,
-        warn=warn,
-        message=f"are cut off at {ceilings} nearly everywhere",
-        detail="They say the same of every image: look at the scale of the layer's input and of its weights.",
-    )
+    ceilings = sorted({numeral(layer.ceiling, "g") for layer in found})
+    told = replace(_SATURATED, values={"ceiling": reduce(_either, ceilings)})
+    yield from by_layer("activations.saturated", found, told, images=seen.images, few=few, warn=warn)
+
+
+def _either(one: str, other: str) -> str:
+    return _("{one} or {other}", one=one, other=other)
 
 
 def _table(seen: ChannelStatistics) -> Table:
     return Table(
-        "Observed layers",
-        f"Over {seen.images} images: how many channels a layer has, how many stay silent, the share of outputs above "
-        "zero, the mean and the standard deviation of a channel's outputs (averaged over the channels), and the "
-        "highest output. What is observed is the output before the rectifier.",
-        ("layer", "maps", "silent", "above zero", "mean", "deviation", "highest"),
+        _("Observed layers"),
+        _(
+            "Over {n} images: how many channels a layer has, how many stay silent, the share of outputs above zero, "
+            "the mean and the standard deviation of a channel's outputs (averaged over the channels), and the highest "
+            "output. What is observed is the output before the rectifier.",
+            n=seen.images,
+        ),
+        (_("layer"), _("maps"), _("silent"), _("above zero"), _("mean"), _("deviation"), _("highest")),
         tuple(
             (
                 layer.name,
                 " x ".join(str(s) for s in layer.output),
-                len(seen.silent(layer)) if layer.rectified else "no rectifier",
-                f"{float(seen.active(layer).mean()):.1%}",
+                len(seen.silent(layer)) if layer.rectified else _("no rectifier"),
+                numeral(float(seen.active(layer).mean()), ".1%"),
                 float(seen.mean(layer).mean()),
                 float(np.sqrt(seen.variance(layer)).mean()),
                 float(seen.highest(layer).max()),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from auditor.check import Check, Steps
+from auditor.language import _, many, marked
 from auditor.results import Finding, Table, Verdict
-from auditor.wording import some
+from auditor.wording import numeral, some
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,17 +31,18 @@ def checkpoint(context: Context) -> Steps:
         checkpoint.unexpected: tensors that the file has and the network does not; any is a failure (exact).
         checkpoint.shape: tensors of another shape than the network's; any is a failure (exact).
         checkpoint.batchnorm: batch-norm layers whose statistics were never trained (mean 0 and variance 1
-            throughout); any is a failure (exact).
+            throughout); any is a failure (exact). Other statistics whose layer has counted no batch are told, and
+            no failure: converted checkpoints are like that.
     """
     coverage = context.architecture.coverage
     yield from _coverage(coverage)
     yield from _left_out(context.checkpoint.metadata.get("left_out", ()))
     yield _batch_norm(context.network.module)
     yield Table(
-        "What the file filled",
-        "Share of the network's parameters, by number of elements, and how many tensors did not fit.",
-        ("loaded", "missing", "unexpected", "other shape"),
-        ((f"{coverage.loaded:.1%}", len(coverage.missing), len(coverage.unexpected), len(coverage.misshaped)),),
+        _("What the file filled"),
+        _("Share of the network's parameters, by number of elements, and how many tensors did not fit."),
+        (_("loaded"), _("missing"), _("unexpected"), _("other shape")),
+        ((numeral(coverage.loaded, ".1%"), len(coverage.missing), len(coverage.unexpected), len(coverage.misshaped)),),
     )
 
 
@@ -48,23 +50,35 @@ def _coverage(coverage: Coverage) -> Iterator[Finding]:
     yield _listed(
         "checkpoint.missing",
         coverage.missing,
-        "the file lacks {n} of the network's tensors, which keep random numbers",
-        "every tensor of the network is in the file",
-        "Save the whole network again, or name the architecture that was trained with --arch.",
+        many(
+            "the file lacks {count} of the network's tensors, which keeps random numbers",
+            "the file lacks {count} of the network's tensors, which keep random numbers",
+            len(coverage.missing),
+        ),
+        _("every tensor of the network is in the file"),
+        _("Save the whole network again, or name the architecture that was trained with --arch."),
     )
     yield _listed(
         "checkpoint.unexpected",
         coverage.unexpected,
-        "the file has {n} tensors that the network does not know",
-        "every tensor of the file has its place in the network",
-        "The network that was trained is another one: name it with --arch and --arch-arg.",
+        many(
+            "the file has {count} tensor that the network does not know",
+            "the file has {count} tensors that the network does not know",
+            len(coverage.unexpected),
+        ),
+        _("every tensor of the file has its place in the network"),
+        _("The network that was trained is another one: name it with --arch and --arch-arg."),
     )
     yield _listed(
         "checkpoint.shape",
         coverage.misshaped,
-        "{n} tensors of the file have another shape than the network's",
-        "every tensor of the file has the network's shape",
-        "Give the network the sizes that were trained, as in --arch-arg num_classes=4.",
+        many(
+            "{count} tensor of the file has another shape than the network's",
+            "{count} tensors of the file have another shape than the network's",
+            len(coverage.misshaped),
+        ),
+        _("every tensor of the file has the network's shape"),
+        _("Give the network the sizes that were trained, as in --arch-arg num_classes=4."),
     )
 
 
@@ -73,24 +87,28 @@ def _left_out(names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "checkpoint.unexpected",
             Verdict.INFO,
-            f"{len(names)} tensors beside the network's belong to a loss or a metric and were left out",
+            many(
+                "{count} tensor beside the network's belongs to a loss or a metric and was left out",
+                "{count} tensors beside the network's belong to a loss or a metric and were left out",
+                len(names),
+            ),
             value=len(names),
-            unit="tensors",
+            unit=marked("tensors"),
             detail=some(names),
         )
 
 
 def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -> Finding:
     if not names:
-        return Finding(rule, Verdict.PASS, good, value=0, limit=0, unit="tensors")
+        return Finding(rule, Verdict.PASS, good, value=0, limit=0, unit=marked("tensors"))
     return Finding(
         rule,
         Verdict.FAIL,
-        bad.format(n=len(names)),
+        bad,
         value=len(names),
         limit=0,
-        unit="tensors",
-        detail=f"{advice} They are: {some(names)}",
+        unit=marked("tensors"),
+        detail=_("{advice} They are: {names}", advice=advice, names=some(names)),
     )
 
 
@@ -101,27 +119,50 @@ def _batch_norm(module: nn.Module) -> Finding:
         if getattr(m, "running_mean", None) is not None and getattr(m, "running_var", None) is not None
     }
     if not statistics:
-        return Finding("checkpoint.batchnorm", Verdict.SKIP, "the network has no batch norm with running statistics")
+        reason = _("the network has no batch norm with running statistics")
+        return Finding("checkpoint.batchnorm", Verdict.SKIP, reason)
     fresh = [name for name, (mean, variance) in statistics.items() if _is(mean, 0) and _is(variance, 1)]
     if not fresh:
         return Finding(
             "checkpoint.batchnorm",
             Verdict.PASS,
-            f"all {len(statistics)} batch-norm layers have trained statistics",
+            _("all {n} batch-norm layers have trained statistics", n=len(statistics)),
             value=0,
             limit=0,
-            unit="layers",
+            unit=marked("layers"),
             n=len(statistics),
+            detail=_uncounted(module, statistics),
         )
     return Finding(
         "checkpoint.batchnorm",
         Verdict.FAIL,
-        f"{len(fresh)} of {len(statistics)} batch-norm layers have the statistics of a fresh network",
+        many(
+            "{count} of {n} batch-norm layers has the statistics of a fresh network",
+            "{count} of {n} batch-norm layers have the statistics of a fresh network",
+            len(fresh),
+            n=len(statistics),
+        ),
         value=len(fresh),
         limit=0,
-        unit="layers",
+        unit=marked("layers"),
         n=len(statistics),
-        detail=f"Save the buffers with the parameters: state_dict(), not parameters(). They are: {some(fresh)}",
+        detail=_(
+            "Save the buffers with the parameters: state_dict(), not parameters(). They are: {names}",
+            names=some(fresh),
+        ),
+    )
+
+
+def _uncounted(module: nn.Module, names: Iterable[str]) -> str:
+    """Return how many layers have counted no batch: no defect, as whoever converts a checkpoint leaves zeros."""
+    counters = [getattr(module.get_submodule(name), "num_batches_tracked", None) for name in names]
+    count = sum(counter is not None and int(counter) == 0 for counter in counters)
+    if not count:
+        return ""
+    return many(
+        "{count} layer has counted no batch of training, as where a checkpoint was converted or filled in.",
+        "{count} layers have counted no batch of training, as where a checkpoint was converted or filled in.",
+        count,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.check import Check, Share, Steps
 from auditor.collectors import Readability
+from auditor.language import _, many, marked
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     """
     readability = yield Readability()
     yield _unreadable(readability, unreadable_fail)
-    left_out = {name for name, _ in readability.unreadable}
+    left_out = {name for name, why in readability.unreadable}
     labels = [
         label
         for name, label in zip(context.data.listing.names, context.data.labels.indices, strict=True)
@@ -38,14 +39,17 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     yield _classes(context, labels)
     if readability.unreadable:
         yield Table(
-            "Files left out", "Each file that could not be read, and why.", ("file", "reason"), readability.unreadable
+            _("Files left out"),
+            _("Each file that could not be read, and why."),
+            (_("file"), _("reason")),
+            readability.unreadable,
         )
     counts = Counter(label for label in labels if label is not None)
     if counts:
         yield Table(
-            "Images by class",
-            "How many images there are of each class; few images make every number about it uncertain.",
-            ("class", "images"),
+            _("Images by class"),
+            _("How many images there are of each class; few images make every number about it uncertain."),
+            (_("class"), _("images")),
             tuple((context.classes[label], counts[label]) for label in sorted(counts)),
         )
 
@@ -54,15 +58,22 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
     bad, total = len(readability.unreadable), readability.read + len(readability.unreadable)
     rule = "data.unreadable"
     if not bad:
-        return Finding(rule, Verdict.PASS, f"all {total} files could be read", value=0.0, limit=0.0, n=total)
+        message = _("all {n} files could be read", n=total)
+        return Finding(rule, Verdict.PASS, message, value=0.0, limit=0.0, n=total)
+    files = ", ".join(f"{file} ({why})" for file, why in readability.unreadable[:5])
     return Finding(
         rule,
         at_most(bad / total, warn=0, fail=fail),
-        f"{bad} of {total} files could not be read and were left out",
+        many(
+            "{count} of {n} files could not be read and was left out",
+            "{count} of {n} files could not be read and were left out",
+            bad,
+            n=total,
+        ),
         value=bad / total,
         limit=0.0,
         n=total,
-        detail="Mend or remove them: " + ", ".join(f"{file} ({why})" for file, why in readability.unreadable[:5]),
+        detail=_("Mend or remove them: {files}", files=files),
     )
 
 
@@ -73,10 +84,14 @@ def _classes(context: Context, labels: Sequence[int | None]) -> Finding:
             rule,
             Verdict.FAIL,
             context.data_problem,
-            detail="Name the folders as the classes, or name the classes in their order with --classes.",
+            detail=_("Name the folders as the classes, or name the classes in their order with --classes."),
         )
     if all(label is None for label in labels):
-        return Finding(rule, Verdict.SKIP, "the images have no labels, so that nothing can be said of accuracy")
+        return Finding(rule, Verdict.SKIP, _("the images have no labels, so that nothing can be said of accuracy"))
     present = len({label for label in labels if label is not None})
-    message = f"the labels fit: {present} of the network's {len(context.classes)} classes have images"
-    return Finding(rule, Verdict.PASS, message, value=present, unit="classes", n=len(labels))
+    message = _(
+        "the labels fit: {present} of the network's {classes} classes have images",
+        present=present,
+        classes=len(context.classes),
+    )
+    return Finding(rule, Verdict.PASS, message, value=present, unit=marked("classes"), n=len(labels))

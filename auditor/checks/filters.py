@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.filter_rows import Order, lengths, picture
+from auditor.language import _, many, marked
 from auditor.methods.initialisation import FEWEST, obstacle
 from auditor.model.convolutions import Convolution, convolutions, in_other_dimensions, select
 from auditor.options import Range
 from auditor.results import Arrays, Figure, Finding, Table, Verdict, at_most
-from auditor.wording import some
+from auditor.wording import chained, headed, numeral, some
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -110,7 +111,7 @@ def filters(
         yield Finding("filters.dead", Verdict.SKIP, _left_out(len(flat)), detail=some(flat))
     found = convolutions(module, context.network.layers)
     if not found:
-        yield Finding("filters.dead", Verdict.SKIP, "the network has no convolution in two dimensions")
+        yield Finding("filters.dead", Verdict.SKIP, _("the network has no convolution in two dimensions"))
         return
     names = {layer.name for layer in select(found, layers)}
     every = [_measured(layer, dead_share, dead_length, duplicate_cosine) for layer in found]
@@ -126,7 +127,11 @@ def filters(
 
 
 def _left_out(count: int) -> str:
-    return f"{count} convolution{'s' * (count > 1)} in one or three dimensions left out: their kernels are no pictures"
+    return many(
+        "{count} convolution in one or three dimensions left out: their kernels are no pictures",
+        "{count} convolutions in one or three dimensions left out: their kernels are no pictures",
+        count,
+    )
 
 
 def _shown(
@@ -163,18 +168,35 @@ def _dead(layers: Sequence[Kernels], warn: float) -> Iterator[Finding]:
         yield Finding(
             rule,
             at_most(share, warn=warn),
-            f"{len(layer.dead)} of the layer's {n} filters are near zero",
+            many(
+                "{count} of the layer's {n} filters is near zero",
+                "{count} of the layer's {n} filters are near zero",
+                len(layer.dead),
+                n=n,
+            ),
             subject=layer.name,
             value=share,
             limit=warn,
             n=n,
-            detail="They cost time and do nothing, unless a normalisation behind them enlarges them; prune them, or "
-            f"regularise less. Indices: {some(layer.dead)}",
+            detail=_(
+                "They cost time and do nothing, unless a normalisation behind them enlarges them; prune them, or "
+                "regularise less. Indices: {indices}",
+                indices=some(layer.dead),
+            ),
         )
     if not bad:
         few = {layer.name: some(layer.dead) for layer in layers if len(layer.dead)}
         count = sum(len(layer.dead) for layer in layers)
-        message = f"{count or 'none'} of {total} filters are near zero, and no layer has many of them"
+        message = (
+            many(
+                "{count} of {n} filters is near zero, and no layer has many of them",
+                "{count} of {n} filters are near zero, and no layer has many of them",
+                count,
+                n=total,
+            )
+            if count
+            else _("none of {n} filters are near zero, and no layer has many of them", n=total)
+        )
         worst = max(len(layer.dead) / len(layer.values) for layer in layers)
         yield Finding(rule, Verdict.PASS, message, value=worst, limit=warn, n=total, detail=_listed(few))
 
@@ -184,37 +206,61 @@ def _duplicates(
 ) -> Iterator[Finding]:
     rule, judged = "filters.duplicate", [layer for layer in layers if layer.pairs is not None]
     if not judged:
-        yield Finding(rule, Verdict.SKIP, "no layer has filters of which likeness would make one superfluous")
+        yield Finding(rule, Verdict.SKIP, _("no layer has filters of which likeness would make one superfluous"))
         return
     shares, few = [0.0], {}
     for layer in judged:
         pairs = twins[layer.name]
         count = len({i for pair in pairs for i in (pair.first, pair.second)})
         shares.append(count / len(layer.values))
-        listed = ", ".join(f"{p.first} and {p.second} ({p.cosine:+.3f})" for p in pairs[:8])
+        listed = ", ".join(_told_pair(pair) for pair in pairs[:8])
         if shares[-1] > warn:
             yield _repeating(layer, count, layer.name in confirmed, listed, warn)
         elif count:
             few[layer.name] = listed
     if max(shares) <= warn:
         total = sum(len(layer.values) for layer in judged)
-        some = f"a few filters of {len(few)} layers have a duplicate, and no layer has many of them"
-        message = some if few else f"none of {total} filters in {len(judged)} layers has a duplicate"
+        message = (
+            many(
+                "a few filters of {count} layer have a duplicate, and no layer has many of them",
+                "a few filters of {count} layers have a duplicate, and no layer has many of them",
+                len(few),
+            )
+            if few
+            else many(
+                "none of {n} filters in {count} layer has a duplicate",
+                "none of {n} filters in {count} layers has a duplicate",
+                len(judged),
+                n=total,
+            )
+        )
         yield Finding(rule, Verdict.PASS, message, value=max(shares), limit=warn, n=total, detail=_listed(few))
 
 
+def _told_pair(pair: Pair) -> str:
+    return _("{first} and {second} ({cosine:+.3f})", first=pair.first, second=pair.second, cosine=pair.cosine)
+
+
 def _repeating(layer: Kernels, count: int, confirmed: bool, listed: str, warn: float) -> Finding:
-    how = "confirmed by their outputs" if confirmed else "not confirmed by outputs"
-    share = count / len(layer.values)
+    n = len(layer.values)
+    share = count / n
+    message = (
+        _("{count} of the layer's {n} filters have a duplicate (confirmed by their outputs)", count=count, n=n)
+        if confirmed
+        else _("{count} of the layer's {n} filters have a duplicate (not confirmed by outputs)", count=count, n=n)
+    )
     return Finding(
         "filters.duplicate",
         at_most(share, warn=warn),
-        f"{count} of the layer's {len(layer.values)} filters have a duplicate ({how})",
+        message,
         subject=layer.name,
         value=share,
         limit=warn,
-        n=len(layer.values),
-        detail=f"Fewer filters would do the same, or training started them alike. Indices and cosines: {listed}",
+        n=n,
+        detail=_(
+            "Fewer filters would do the same, or training started them alike. Indices and cosines: {pairs}",
+            pairs=listed,
+        ),
     )
 
 
@@ -247,34 +293,47 @@ def _outputs(context: Context, layers: Sequence[Kernels], images: int) -> dict[s
 
 
 def _noise(layers: Sequence[Kernels], limit: float) -> Iterator[Finding]:
-    rule, unit = "filters.noise", "sd"
+    rule, unit = "filters.noise", marked("sd")
     judged = [(layer, layer.fresh) for layer in layers if layer.fresh]
     untold = {layer.name: layer.obstacle for layer in layers if not layer.fresh}
-    left_out = f"Not judged: {_listed(dict(list(untold.items())[:8]))}" if untold else ""
+    left_out = _("Not judged: {layers}", layers=_listed(dict(list(untold.items())[:8]))) if untold else ""
     if not judged:
-        message = f"no layer has enough to tell it from fresh draws ({FEWEST} weights, all finite)"
+        message = _("no layer has enough to tell it from fresh draws ({fewest} weights, all finite)", fewest=FEWEST)
         yield Finding(rule, Verdict.SKIP, message, detail=left_out)
         return
     noise = [(layer, fresh) for layer, fresh in judged if fresh.distance <= limit]
     if not noise:
         nearest, fresh = min(judged, key=lambda one: one[1].distance)
-        message = f"none of {len(judged)} layers looks like fresh draws; {nearest.name} comes nearest"
-        n = sum(len(layer.values) for layer, _ in judged)
+        message = _(
+            "none of {layers} layers looks like fresh draws; {layer} comes nearest",
+            layers=len(judged),
+            layer=nearest.name,
+        )
+        n = sum(len(layer.values) for layer, found in judged)
         yield Finding(rule, Verdict.PASS, message, value=fresh.distance, limit=limit, unit=unit, n=n, detail=left_out)
     elif len(noise) == len(judged) > 1:
         yield Finding(
             rule,
             Verdict.FAIL,
-            f"the kernels of all {len(noise)} layers look like fresh draws: nothing shows that the network was trained",
-            value=max(fresh.distance for _, fresh in noise),
+            _(
+                "the kernels of all {layers} layers look like fresh draws: nothing shows that the network was trained",
+                layers=len(noise),
+            ),
+            value=max(fresh.distance for layer, fresh in noise),
             limit=limit,
             unit=unit,
-            n=sum(len(layer.values) for layer, _ in noise),
-            detail="Is it the file that training wrote, and was training's network the one that was saved? "
-            f"Layers: {some(layer.name for layer, _ in noise)}. {left_out}".strip(),
+            n=sum(len(layer.values) for layer, fresh in noise),
+            detail=f"{_suspect([layer.name for layer, fresh in noise])} {left_out}".strip(),
         )
     else:
         yield from (_untrained(layer, fresh, limit) for layer, fresh in noise)
+
+
+def _suspect(names: Sequence[str]) -> str:
+    return _(
+        "Is it the file that training wrote, and was training's network the one that was saved? Layers: {layers}.",
+        layers=some(names),
+    )
 
 
 def _untrained(layer: Kernels, fresh: Freshness, limit: float) -> Finding:
@@ -282,15 +341,22 @@ def _untrained(layer: Kernels, fresh: Freshness, limit: float) -> Finding:
     return Finding(
         "filters.noise",
         Verdict.WARN,
-        f"all {count} filters look like fresh draws: their variance entropy is {fresh.entropy:.4f}, that of draws "
-        f"{fresh.lowest_draw(limit):.4f} or more, and nothing else sets them apart",
+        _(
+            "all {n} filters look like fresh draws: their variance entropy is {entropy:.4f}, that of draws "
+            "{draws:.4f} or more, and nothing else sets them apart",
+            n=count,
+            entropy=fresh.entropy,
+            draws=fresh.lowest_draw(limit),
+        ),
         subject=layer.name,
         value=fresh.distance,
         limit=limit,
-        unit="sd",
+        unit=marked("sd"),
         n=count,
-        detail="Was the layer trained? It may be frozen, left out of the optimizer, or not reached by gradients; or "
-        "training has changed it too little to show.",
+        detail=_(
+            "Was the layer trained? It may be frozen, left out of the optimizer, or not reached by gradients; or "
+            "training has changed it too little to show."
+        ),
     )
 
 
@@ -298,13 +364,13 @@ def _table(layers: Sequence[Kernels]) -> Table:
     rows = []
     for layer in layers:
         shape = " x ".join(str(s) for s in layer.values.shape[1:])
-        pairs = "not judged" if layer.pairs is None else len(layer.pairs)
+        pairs = _("not judged") if layer.pairs is None else len(layer.pairs)
         median = float(np.median(methods.norms(layer.values)))
         rows.append((layer.name, len(layer.values), shape, median, len(layer.dead), pairs))
     return Table(
-        "Filters by layer",
-        "Median length of a layer's filters, how many are near zero, and how many pairs point the same way.",
-        ("layer", "filters", "size", "median norm", "near zero", "alike"),
+        _("Filters by layer"),
+        _("Median length of a layer's filters, how many are near zero, and how many pairs point the same way."),
+        (_("layer"), _("filters"), _("size"), _("median norm"), _("near zero"), _("alike")),
         tuple(rows),
     )
 
@@ -315,16 +381,30 @@ def _distances(layers: Sequence[Kernels], limit: float) -> Table:
         if fresh := layer.fresh:
             bounds = (fresh.entropy, fresh.lowest_draw(limit), _published(layer))
             measures = (fresh.spectrum, fresh.inputs, fresh.outputs, fresh.tails)
-            told = "yes" if fresh.distance <= limit else "no"
-            rows.append((layer.name, *(b and f"{b:.4f}" for b in bounds), *(f"{m:.1f}" for m in measures), told))
+            numbers = (*(b and numeral(b, ".4f") for b in bounds), *(numeral(m, ".1f") for m in measures))
+            rows.append((layer.name, *numbers, _("yes") if fresh.distance <= limit else _("no")))
         else:
-            rows.append((layer.name, *(None,) * 7, "not judged"))
+            rows.append((layer.name, *(None,) * 7, _("not judged")))
     return Table(
-        "Distance from fresh draws",
-        "The variance entropy of a layer's kernels, the lowest that fresh draws of its shape reach, and T(n), the "
-        "limit published for 3 x 3 kernels. Then how far spectrum (of which that is the entropy), inputs, outputs and "
-        f"tails are from fresh draws, in standard deviations (sd). A layer with none over {limit:g} looks fresh.",
-        ("layer", "entropy", "draws", "T(n)", "spectrum", "inputs", "outputs", "tails", "fresh"),
+        _("Distance from fresh draws"),
+        _(
+            "The variance entropy of a layer's kernels, the lowest that fresh draws of its shape reach, and T(n), the "
+            "limit published for 3 x 3 kernels. Then how far spectrum (of which that is the entropy), inputs, "
+            "outputs and tails are from fresh draws, in standard deviations (sd). A layer with none over {limit:g} "
+            "looks fresh.",
+            limit=limit,
+        ),
+        (
+            _("layer"),
+            _("entropy"),
+            _("draws"),
+            "T(n)",
+            _("spectrum"),
+            _("inputs"),
+            _("outputs"),
+            _("tails"),
+            _("fresh"),
+        ),
         tuple(rows),
     )
 
@@ -335,4 +415,4 @@ def _published(layer: Kernels) -> float | None:
 
 
 def _listed(few: Mapping[str, str]) -> str:
-    return "; ".join(f"{layer}: {which}" for layer, which in few.items())
+    return chained(*(headed(layer, which) for layer, which in few.items()))

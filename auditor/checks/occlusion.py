@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor import methods
+from auditor import margin, methods
 from auditor.check import Check, Count, Share, Steps
 from auditor.errors import UsageError
 from auditor.explained import tensors
+from auditor.language import _, marked
 from auditor.occluded_rows import row
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Verdict, at_least, at_most
@@ -37,7 +38,14 @@ _FRAME = 0.1  # share of the height and of the width that the frame takes on eac
 _STILL = 0.01
 _ERROR = 0.05
 _FEW = 3
-_ESTIMATED = "The maps are approximate: where large windows made no difference, small ones are estimated."
+_ESTIMATED = marked("The maps are approximate: where large windows made no difference, small ones are estimated.")
+_FILLINGS: dict[Filling, str] = {
+    "grey": marked("grey"),
+    "black": marked("black"),
+    "mean": marked("mean"),
+    "blur": marked("blur"),
+    "noise": marked("noise"),
+}
 
 
 @Check
@@ -108,14 +116,14 @@ def occlusion(
             yield Arrays(_arrays(sample, classes, found, finest))
     sound = [one for one in measured if one.finite]
     area = math.prod(ready.windows.window) / math.prod(ready.windows.image)
-    estimated = _ESTIMATED if first is not None else ""
+    estimated = _(_ESTIMATED) if first is not None else ""
     yield from _concentrated(context, sound, area, concentrated_share, estimated)
     yield from _border(context, sound, border_share, estimated)
     yield _insensitive(sound, insensitive_warn)
     yield _other_fill(context, ready, first, images[:_FEW], fill, drops[:_FEW], fill_warn)
     if first is not None:
         yield _approximation(ready, first, images[:1], samples[0].predicted, covered[:1])
-    yield Finding("occlusion.inference", Verdict.INFO, f"how the scores were computed: {ready.how}")
+    yield Finding("occlusion.inference", Verdict.INFO, _("how the scores were computed: {how}", how=ready.how))
 
 
 def _sizes(images: Tensor, window: int | str | Sequence[int], stride: int | str | Sequence[int]) -> tuple[Pair, Pair]:
@@ -234,18 +242,26 @@ def _concentrated(
     context: Context, sound: Sequence[_Measured], area: float, share: float, estimated: str
 ) -> Iterator[Finding]:
     if area >= _SMALL:
-        reason = f"the window covers {area:.1%} of the image, and only one of under {_SMALL:.0%} is judged"
+        reason = _(
+            "the window covers {area:.1%} of the image, and only one of under {small:.0%} is judged",
+            area=area,
+            small=_SMALL,
+        )
         yield Finding("occlusion.concentrated", Verdict.SKIP, reason)
         return
     hits = {one.name: one.taken > share for one in sound}
-    about = f"one window of {area:.1%} of the area takes away more than {share:.0%} of the probability"
+    about = _(
+        "one window of {area:.1%} of the area takes away more than {share:.0%} of the probability",
+        area=area,
+        share=share,
+    )
     yield from _by_class("occlusion.concentrated", context, sound, hits, about, estimated)
 
 
 def _border(context: Context, sound: Sequence[_Measured], share: float, estimated: str) -> Iterator[Finding]:
     told = [one for one in sound if one.change >= _STILL and not math.isnan(one.frame)]
     hits = {one.name: one.frame > share for one in told}
-    about = f"more than {share:.0%} of what covering takes away comes from the frame"
+    about = _("more than {share:.0%} of what covering takes away comes from the frame", share=share)
     yield from _by_class("occlusion.border", context, told, hits, about, estimated)
 
 
@@ -255,6 +271,7 @@ def _by_class(
     """Warn of each class for most of whose images something holds, beyond chance.
 
     Args:
+        about: What holds, as a main clause.
         estimated: Says that it rests on estimates, where it does.
     """
     classes = sorted({one.answer for one in images})
@@ -262,9 +279,13 @@ def _by_class(
     judged = [group for group in groups if methods.majority(len(group), len(group)) <= _ERROR / len(groups)]
     if not judged:
         most, enough = max(map(len, groups), default=0), _enough(max(1, len(groups)))
-        reason = f"no class has enough explained images to say what holds for most of them: the most is {most} of "
-        reason += f"{enough} that are needed with so many classes"
-        detail = "Explain more images of fewer classes, with --samples."
+        reason = _(
+            "no class has enough explained images to say what holds for most of them: the most is {most} of {enough} "
+            "that are needed with so many classes",
+            most=most,
+            enough=enough,
+        )
+        detail = _("Explain more images of fewer classes, with --samples.")
         yield Finding(rule, Verdict.SKIP, reason, detail=detail)
         return
     counts = [sum(hits[one.name] for one in group) for group in judged]
@@ -274,7 +295,13 @@ def _by_class(
         yield _accused(rule, context, judged[place], counts[place], about, estimated)
     if not guilty:
         total, n = sum(counts), sum(map(len, judged))
-        message = f"in most images of no class {about}: in {total} of {n} over {len(judged)} classes"
+        message = _(
+            "in most images of no class {about}: in {count} of {n} over {classes} classes",
+            about=about,
+            count=total,
+            n=n,
+            classes=len(judged),
+        )
         yield Finding(rule, Verdict.PASS, message, value=total / n, limit=0.5, n=n, detail=estimated)
 
 
@@ -288,42 +315,56 @@ def _accused(
 ) -> Finding:
     n, name = len(group), context.classes[group[0].answer]
     rows, cols = np.array([one.place for one in group]).T
-    where = (
-        f"The windows that cost the most lie around row {np.median(rows):.0f}, column {np.median(cols):.0f}, "
-        f"{np.hypot(rows - np.median(rows), cols - np.median(cols)).mean():.0f} pixels from it on average."
+    row, column = np.median(rows), np.median(cols)
+    detail = _(
+        "The windows that cost the most lie around row {row:.0f}, column {column:.0f}, {distance:.0f} pixels from it "
+        "on average. Look there in images of this class: a mark, a text, a background? Then cover or remove it in the "
+        "training images, and see whether the accuracy stays.",
+        row=row,
+        column=column,
+        distance=np.hypot(rows - row, cols - column).mean(),
     )
     return Finding(
         rule,
         Verdict.WARN,
-        f"in {count} of the {n} explained images that are taken for {name!r} {about}",
+        _(
+            "in {count} of the {n} explained images that are taken for {name!r} {about}",
+            count=count,
+            n=n,
+            name=name,
+            about=about,
+        ),
         subject=name,
         value=count / n,
         limit=0.5,
         n=n,
         interval=methods.wilson(count, n),
-        detail=f"{where} Look there in images of this class: a mark, a text, a background? Then cover or remove it in "
-        f"the training images, and see whether the accuracy stays. {estimated}".rstrip(),
+        detail=f"{detail} {estimated}".rstrip(),
     )
 
 
 def _insensitive(sound: Sequence[_Measured], warn: float) -> Finding:
     if not sound:
-        return Finding("occlusion.insensitive", Verdict.SKIP, "no score is a number, so that none can change")
-    still = [one for one in sound if one.change < _STILL]
-    share = len(still) / len(sound)
+        return Finding("occlusion.insensitive", Verdict.SKIP, _("no score is a number, so that none can change"))
+    still, n = [one.name for one in sound if one.change < _STILL], len(sound)
+    share, interval = len(still) / n, methods.wilson(len(still), n)
+    message, detail = _("covering a part of the image changes the score on all {n} explained images", n=n), ""
+    if still:
+        message = _("no window changes the score on {still} of {n} explained images", still=len(still), n=n)
+        detail = _(
+            "The score hardly depends on any one part of the image: {images}. Is it carried by what is everywhere (a "
+            "mean colour), or by no input at all (saliency.vanishing)?",
+            images=some(still, 5),
+        )
     return Finding(
         "occlusion.insensitive",
         at_most(share, warn=warn),
-        f"no window changes the score on {len(still)} of {len(sound)} explained images"
-        if still
-        else f"covering a part of the image changes the score on all {len(sound)} explained images",
+        message,
         value=share,
         limit=warn,
-        n=len(sound),
-        detail=f"The score hardly depends on any one part of the image: {some([one.name for one in still], 5)}. Is it "
-        "carried by what is everywhere (a mean colour), or by no input at all (saliency.vanishing)?"
-        if still
-        else "",
+        n=n,
+        interval=interval,
+        detail=" ".join(part for part in (detail, margin.told(interval, warn) if still else "") if part),
     )
 
 
@@ -349,17 +390,22 @@ def _other_fill(
     alike = [methods.rank_correlation(a, b) for a, b in zip(drops, others, strict=True)]
     told = [one for one in alike if not math.isnan(one)]
     if not told:
-        return Finding("occlusion.fill", Verdict.SKIP, "no map can be compared: covering changes nothing")
+        return Finding("occlusion.fill", Verdict.SKIP, _("no map can be compared: covering changes nothing"))
     value = float(np.median(told))
     return Finding(
         "occlusion.fill",
         at_least(value, warn=warn),
-        f"filled with {fill} or with {other}, the maps have a rank correlation of {value:.2f}",
+        _(
+            "filled with {fill} or with {other}, the maps have a rank correlation of {r:.2f}",
+            fill=_(_FILLINGS[fill]),
+            other=_(_FILLINGS[other]),
+            r=value,
+        ),
         value=value,
         unit="ρ",
         limit=warn,
         n=len(told),
-        detail="The two put the evidence at different places: trust only what both show." if value < 0.5 else "",
+        detail=_("The two put the evidence at different places: trust only what both show.") if value < 0.5 else "",
     )
 
 
@@ -368,8 +414,12 @@ def _approximation(ready: Occluder, first: Occluder, image: Tensor, target: int,
     near = methods.refine(ready, first, image, target, fill=cover)
     value = methods.rank_correlation(near.drop.cpu().numpy(), full.cpu().numpy())
     if math.isnan(value):
-        return Finding("occlusion.refined", Verdict.SKIP, "no map can be compared: covering changes nothing")
+        return Finding("occlusion.refined", Verdict.SKIP, _("no map can be compared: covering changes nothing"))
     share = float(near.computed.float().mean())
-    message = f"the maps are approximate: {share:.0%} of the small windows were tried, and on one image the rank "
-    message += f"correlation to the full map is {value:.2f}"
+    message = _(
+        "the maps are approximate: {share:.0%} of the small windows were tried, and on one image the rank correlation "
+        "to the full map is {r:.2f}",
+        share=share,
+        r=value,
+    )
     return Finding("occlusion.refined", Verdict.INFO, message, value=value, unit="ρ", n=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -14,12 +15,13 @@ from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import TopActivations
 from auditor.errors import Skip, UsageError
-from auditor.layer_findings import by_layer, silent_by_layer
+from auditor.language import _, many, marked
+from auditor.layer_findings import Told, by_layer, silent_by_layer
 from auditor.model.convolutions import convolutions
 from auditor.options import Range
 from auditor.patch_rows import channel_row, channel_sheets, patches_of
 from auditor.results import Arrays, Finding, Gallery, Verdict
-from auditor.wording import some
+from auditor.wording import chained, headed, some
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -31,6 +33,39 @@ Places = NDArray[np.int64]
 
 _ERROR = 0.05
 _SMALLEST_MAP = 5  # rows or columns: of a smaller map most places lie on the border
+
+_REPEATING = Told(
+    count=marked(
+        "{count} of the {channels} channels are excited most by the same places of the same images as another channel"
+    ),
+    at_most=marked(
+        "at most {count} of the {channels} channels are excited most by the same places of the same images as another "
+        "channel"
+    ),
+    none=marked(
+        "none of the {channels} channels are excited most by the same places of the same images as another channel"
+    ),
+    too_few=marked(
+        "{images} images are too few (under {few}) to say that channels are excited most by the same places of the "
+        "same images as another channel"
+    ),
+    advice=marked(
+        "They cost time and add nothing: compare filters.duplicate, and prune them or train with more decay."
+    ),
+)
+_CORNER = Told(
+    count=marked("{count} of the {channels} channels respond most at the border of the image throughout"),
+    at_most=marked("at most {count} of the {channels} channels respond most at the border of the image throughout"),
+    none=marked("none of the {channels} channels respond most at the border of the image throughout"),
+    too_few=marked(
+        "{images} images are too few (under {few}) to say that channels respond most at the border of the image "
+        "throughout"
+    ),
+    advice=marked(
+        "Look for a frame, a time stamp or a watermark in the images, and at padding with zeros, which such channels "
+        "take for an edge."
+    ),
+)
 
 
 @Check
@@ -82,7 +117,7 @@ def patches(
     """
     chosen = context.layers.select(layers)
     if not chosen:
-        raise Skip("the network has no convolution whose maps could be shown")
+        raise Skip(_("the network has no convolution whose maps could be shown"))
     _refuse_unknown(chosen, channels)
     seen = yield TopActivations(chosen, top, each=each, leave_out=context.data.listing.duplicates)
     yield from _dead(seen, dead_warn, dead_fail, few)
@@ -110,7 +145,8 @@ def _refuse_unknown(layers: Sequence[Layer], channels: Channels) -> None:
 def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[Finding]:
     rectified = [layer for layer in seen.layers if layer.rectified]
     if not rectified:
-        yield Finding("patches.dead", Verdict.SKIP, "no rectifier follows the layers, so that no channel can be silent")
+        reason = _("no rectifier follows the layers, so that no channel can be silent")
+        yield Finding("patches.dead", Verdict.SKIP, reason)
         return
     silent = {layer: never_firing(seen, layer) for layer in rectified}
     yield from silent_by_layer("patches.dead", silent, images=seen.images, few=few, warn=warn, fail=fail)
@@ -123,15 +159,9 @@ def never_firing(seen: TopActivations, layer: Layer) -> Places:
 
 
 def _duplicate(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
-    yield from by_layer(
-        "patches.duplicate",
-        {layer: repeating(seen, layer) for layer in seen.layers},
-        images=seen.images,
-        few=max(few, seen.count),
-        warn=warn,
-        message="are excited most by the same places of the same images as another channel",
-        detail="They cost time and add nothing: compare filters.duplicate, and prune them or train with more decay.",
-    )
+    found = {layer: repeating(seen, layer) for layer in seen.layers}
+    enough = max(few, seen.count)
+    yield from by_layer("patches.duplicate", found, _REPEATING, images=seen.images, few=enough, warn=warn)
 
 
 def repeating(seen: TopActivations, layer: Layer) -> Places:
@@ -151,23 +181,15 @@ def repeating(seen: TopActivations, layer: Layer) -> Places:
 def _corner(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
     large = {layer: at_border(seen, layer) for layer in seen.layers if min(layer.output[1:]) >= _SMALLEST_MAP}
     if not large:
-        yield Finding("patches.corner", Verdict.SKIP, f"no map has {_SMALLEST_MAP} rows and columns or more")
+        reason = _("no map has {side} rows and columns or more", side=_SMALLEST_MAP)
+        yield Finding("patches.corner", Verdict.SKIP, reason)
         return
-    yield from by_layer(
-        "patches.corner",
-        large,
-        images=seen.images,
-        few=few,
-        warn=warn,
-        message="respond most at the border of the image throughout",
-        detail="Look for a frame, a time stamp or a watermark in the images, and at padding with zeros, which such "
-        "channels take for an edge.",
-    )
+    yield from by_layer("patches.corner", large, _CORNER, images=seen.images, few=few, warn=warn)
 
 
 def at_border(seen: TopActivations, layer: Layer) -> Places:
     """Return the channels whose best places all lie in the outermost ring of the map, against chance."""
-    best, (_, height, width) = seen.best(layer), layer.output
+    best, (height, width) = seen.best(layer), layer.output[1:]
     fires = best.values > 0
     ring = (best.rows == 0) | (best.rows == height - 1) | (best.cols == 0) | (best.cols == width - 1)
     share = 1 - (height - 2) * (width - 2) / (height * width)
@@ -181,7 +203,7 @@ def _class_pure(context: Context, seen: TopActivations) -> Finding:
     distinct = [label for i, label in enumerate(labels) if i not in context.data.listing.duplicates]
     counts = Counter(label for label in distinct if label is not None)
     if len(counts) < 2 or seen.each > 1 or len(distinct) < seen.count:
-        reason = f"this needs one place an image, {seen.count} images or more, and at least two classes"
+        reason = _("this needs one place an image, {n} images or more, and at least two classes", n=seen.count)
         return Finding("patches.class-pure", Verdict.SKIP, reason)
     pure: defaultdict[str, list[str]] = defaultdict(list)
     judged = 0
@@ -198,12 +220,29 @@ def _class_pure(context: Context, seen: TopActivations) -> Finding:
     return Finding(
         "patches.class-pure",
         Verdict.INFO,
-        f"{number or 'none'} of {judged} channels have all {seen.count} best patches from images of one class; "
-        f"chance would give {chance:.2g}",
+        _pure(number, judged, seen.count, chance),
         value=number,
-        unit="channels",
+        unit=marked("channels"),
         n=seen.images,
-        detail="; ".join(f"{name}: {some(channels, 4)}" for name, channels in pure.items()),
+        detail=chained(*(headed(name, some(channels, 4)) for name, channels in pure.items())),
+    )
+
+
+def _pure(number: int, judged: int, count: int, chance: float) -> str:
+    numbers = {"channels": judged, "patches": count, "chance": chance}
+    if not number:
+        return _(
+            "none of {channels} channels have all {patches} best patches from images of one class; chance would give "
+            "{chance:.2g}",
+            **numbers,
+        )
+    return many(
+        "{count} of {channels} channels has all {patches} best patches from images of one class; chance would give "
+        "{chance:.2g}",
+        "{count} of {channels} channels have all {patches} best patches from images of one class; chance would give "
+        "{chance:.2g}",
+        number,
+        **numbers,
     )
 
 
@@ -217,8 +256,9 @@ def _shown(
         every = {channel: patches_of(best, channel, field, size) for channel in range(layer.output[0])}
         if fires := {channel: own for channel, own in every.items() if own}:
             items = tuple(channel_sheets(context, layer, fires))
-            caption = f"The {seen.count} best patches of each. {told}"
-            yield Gallery(f"{layer.name}: all channels", caption, items, about={"layer": layer.name})
+            caption = _("The {n} best patches of each.", n=seen.count)
+            title = _("{layer}: all channels", layer=layer.name)
+            yield Gallery(title, f"{caption} {told}", items, about={"layer": layer.name})
         return
     roles = notable(seen, layer) if channels == "notable" else dict.fromkeys(channels, "")
     for channel, role in roles.items():
@@ -229,15 +269,17 @@ def _shown(
 
 def _field_told(field: ReceptiveField | None, size: tuple[int, int]) -> str:
     if field is None:
-        return "What a unit sees could not be found, so that whole images are shown."
+        return _("What a unit sees could not be found, so that whole images are shown.")
     pixels = " x ".join(str(side) for side in field.size)
     if field.local:
-        return (
-            f"A unit sees the whole image, through an operation such as squeeze-excite; shown are the {pixels} pixels "
-            "that it sees by the local path."
+        return _(
+            "A unit sees the whole image, through an operation such as squeeze-excite; shown are the {pixels} pixels "
+            "that it sees by the local path.",
+            pixels=pixels,
         )
-    larger = ", more than the image has" if field.size[0] >= size[0] and field.size[1] >= size[1] else ""
-    return f"A unit sees {pixels} pixels{larger}."
+    if field.size[0] >= size[0] and field.size[1] >= size[1]:
+        return _("A unit sees {pixels} pixels, more than the image has.", pixels=pixels)
+    return _("A unit sees {pixels} pixels.", pixels=pixels)
 
 
 def notable(seen: TopActivations, layer: Layer) -> dict[int, str]:
@@ -250,7 +292,13 @@ def notable(seen: TopActivations, layer: Layer) -> dict[int, str]:
     often = [channel for channel in fires if seen.best(layer).values[channel, -1] > 0] or list(fires)
     selective = max(often, key=lambda channel: sparseness[channel])
     roles: defaultdict[int, list[str]] = defaultdict(list)
-    roles[int(ranked[0])].append("the highest response")
-    roles[int(ranked[len(ranked) // 2])].append("the median response")
-    roles[int(selective)].append(f"the most selective (sparseness {sparseness[selective]:.2f})")
-    return {channel: " and ".join(why) for channel, why in roles.items()}
+    roles[int(ranked[0])].append(_("the highest response"))
+    roles[int(ranked[len(ranked) // 2])].append(_("the median response"))
+    roles[int(selective)].append(
+        _("the most selective (sparseness {sparseness:.2f})", sparseness=sparseness[selective])
+    )
+    return {channel: reduce(_both, why) for channel, why in roles.items()}
+
+
+def _both(one: str, other: str) -> str:
+    return _("{one} and {other}", one=one, other=other)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from auditor import methods
+from auditor import margin, methods
 from auditor.check import Check, Count, Share, Steps
 from auditor.errors import UsageError
 from auditor.explained import Explained, Maps, explained, tensors
 from auditor.explained_rows import maps_of, rows, unit_row
+from auditor.language import _
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Gallery, Verdict, at_most
 from auditor.unit import Unit
@@ -37,6 +38,7 @@ def saliency(
     cam_layer: str = "auto",
     vanishing_warn: Share = 0.1,
     blind_warn: Correlation = 0.95,
+    confident: bool = False,
 ) -> Steps:
     """Which pixels speak for the answer, and would other pixels speak for another one?
 
@@ -55,6 +57,7 @@ def saliency(
             rectifier follows directly, what that gives.
         vanishing_warn: share of images with a vanishing gradient over which the audit warns.
         blind_warn: rank correlation of the maps of different classes over which the audit warns.
+        confident: ask the share of images with a vanishing gradient to keep its limit with the whole 95 % interval.
     Rules:
         saliency.vanishing: images whose gradient is zero, no number or under a millionth of the median, or whose
             answer has a probability of exactly 1; over 10 % of the images a warning (heuristic).
@@ -82,7 +85,7 @@ def saliency(
     for unit in neurons:
         yield from _unit_rows(context, unit, unit_images)
     yield from _not_finite(measured)
-    yield _vanishing(measured, vanishing_warn)
+    yield _vanishing(measured, vanishing_warn, confident=confident)
     yield _blind(context, measured, blind_warn)
     yield _coverage(activations)
     yield told
@@ -106,9 +109,13 @@ def _location(context: Context, layer: str) -> tuple[Location | None, Finding]:
     except ValueError as reason:
         if layer != "auto":
             raise UsageError(f"saliency.cam_layer is {layer!r}: {reason}") from None
-        return None, Finding("saliency.layer", Verdict.SKIP, f"Grad-CAM was left out: {reason}")
-    chosen = ": the last maps before the classifier" if layer == "auto" else ""
-    return found, Finding("saliency.layer", Verdict.INFO, f"Grad-CAM looks at {found}{chosen}", subject=found.layer)
+        return None, Finding("saliency.layer", Verdict.SKIP, _("Grad-CAM was left out: {reason}", reason=reason))
+    message = (
+        _("Grad-CAM looks at {place}: the last maps before the classifier", place=found)
+        if layer == "auto"
+        else _("Grad-CAM looks at {place}", place=found)
+    )
+    return found, Finding("saliency.layer", Verdict.INFO, message, subject=found.layer)
 
 
 def _unit_rows(context: Context, unit: Unit, count: int) -> Iterator[Gallery | Arrays]:
@@ -164,80 +171,91 @@ def _not_finite(measured: Sequence[_Measured]) -> Iterator[Finding]:
         yield Finding(
             "saliency.nonfinite",
             Verdict.FAIL,
-            f"the gradient is NaN or infinite on {len(bad)} of {len(measured)} explained images",
+            _("the gradient is NaN or infinite on {bad} of {n} explained images", bad=len(bad), n=len(measured)),
             subject=bad[0],
             value=len(bad) / len(measured),
             limit=0.0,
             n=len(measured),
-            detail=f"Look at weights.nonfinite and activations.nonfinite for where it begins: {some(bad, 5)}",
+            detail=_(
+                "Look at weights.nonfinite and activations.nonfinite for where it begins: {images}",
+                images=some(bad, 5),
+            ),
         )
 
 
-def _vanishing(measured: Sequence[_Measured], warn: float) -> Finding:
+def _vanishing(measured: Sequence[_Measured], warn: float, *, confident: bool) -> Finding:
     strongest = np.array([one.strongest for one in measured])
     typical = np.median(strongest[strongest > 0]) if (strongest > 0).any() else 0.0
     gone = ~(strongest > _TINY * typical) | [one.certain for one in measured]
     names = [one.name for one, lost in zip(measured, gone, strict=True) if lost]
-    share = len(names) / len(measured)
+    share, n = len(names) / len(measured), len(measured)
+    interval = methods.wilson(len(names), n)
+    verdict = at_most(margin.upper(share, interval, confident=confident), warn=warn)
+    message, detail = _("the score depends on the image on {n} of {n} explained images", n=n), ""
+    if names:
+        message = _("the gradient vanishes or is no number on {bad} of {n} explained images", bad=len(names), n=n)
+        detail = _(
+            "Look for saturated or dead units before the scores, and for a probability of exactly 1, at which "
+            "training stops: {images}",
+            images=some(names, 5),
+        )
+    close = margin.told(interval, warn, confident=confident) if names or verdict >= Verdict.WARN else ""
     return Finding(
         "saliency.vanishing",
-        at_most(share, warn=warn),
-        f"the gradient vanishes or is no number on {len(names)} of {len(measured)} explained images"
-        if names
-        else f"the score depends on the image on {len(measured)} of {len(measured)} explained images",
+        verdict,
+        message,
         subject=names[0] if share > warn else "",
         value=share,
         limit=warn,
-        n=len(measured),
-        detail=f"Look for saturated or dead units before the scores, and for a probability of exactly 1, at which "
-        f"training stops: {some(names, 5)}"
-        if names
-        else "",
+        n=n,
+        interval=interval,
+        detail=" ".join(part for part in (detail, close) if part),
     )
 
 
 def _blind(context: Context, measured: Sequence[_Measured], warn: float) -> Finding:
     if context.network.outputs == 2:
-        reason = "with two classes one score is told by the other, so that their maps lie at the same places"
+        reason = _("with two classes one score is told by the other, so that their maps lie at the same places")
         return Finding("saliency.blind", Verdict.SKIP, reason)
     told = [one for one in measured if not math.isnan(one.alike)]
     if not told:
-        reason = "no map of two classes can be compared: the gradients are constant or no numbers"
+        reason = _("no map of two classes can be compared: the gradients are constant or no numbers")
         return Finding("saliency.blind", Verdict.SKIP, reason)
     value = float(np.median([one.alike for one in told]))
     verdict = at_most(value, warn=warn)
-    changes = "hardly change" if verdict is Verdict.WARN else "change"
+    message, detail = _("the maps change from one class to another: their rank correlation is {r:.2f}", r=value), ""
+    if verdict is Verdict.WARN:
+        message = _("the maps hardly change from one class to another: their rank correlation is {r:.2f}", r=value)
+        detail = _(
+            "The network looks at the same pixels for whatever it is asked. Look at the last layers: are the rows "
+            "of the classifier alike (filters, weights), does one feature carry every score (activations)?"
+        )
     return Finding(
         "saliency.blind",
         verdict,
-        f"the maps {changes} from one class to another: their rank correlation is {value:.2f}",
+        message,
         subject=max(told, key=lambda one: one.alike).name if verdict is Verdict.WARN else "",
         value=value,
         limit=warn,
         unit="ρ",
         n=len(told),
-        detail="The network looks at the same pixels for whatever it is asked. Look at the last layers: are the rows "
-        "of the classifier alike (filters, weights), does one feature carry every score (activations)?"
-        if verdict is Verdict.WARN
-        else "",
+        detail=detail,
     )
 
 
 def _coverage(met: Activations) -> Finding:
     others = sum(met.others.values())
+    kind = Verdict.SKIP if met.hidden or not met.rectifiers else Verdict.INFO
     if met.hidden:
-        kind, message = (
-            Verdict.SKIP,
-            "TorchScript hides rectifiers, so that deconvnet and guided backprop can't reach them",
-        )
+        message = _("TorchScript hides rectifiers, so that deconvnet and guided backprop can't reach them")
     elif not met.rectifiers:
-        kind, message = Verdict.SKIP, "deconvnet and guided backprop are defined for ReLU, and this network has none"
+        message = _("deconvnet and guided backprop are defined for ReLU, and this network has none")
     elif not others:
-        kind = Verdict.INFO
-        message = "the rules of deconvnet and guided backprop acted on all activation functions that were found"
+        message = _("the rules of deconvnet and guided backprop acted on all activation functions that were found")
     else:
-        kind = Verdict.INFO
-        message = "the rules of deconvnet and guided backprop acted on the rectifiers alone; the rest pass the gradient"
+        message = _(
+            "the rules of deconvnet and guided backprop acted on the rectifiers alone; the rest pass the gradient"
+        )
     share = met.rectifiers / max(1, met.rectifiers + others)
-    detail = f"Activation functions between image and score: {met}" if str(met) else ""
+    detail = _("Activation functions between image and score: {functions}", functions=met) if str(met) else ""
     return Finding("saliency.rectifiers", kind, message, value=share, n=met.rectifiers + others, detail=detail)

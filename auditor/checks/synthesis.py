@@ -14,10 +14,13 @@ from auditor.class_model_rows import row, told, unit_row
 from auditor.class_models import ClassModel, Maker
 from auditor.collectors import Predictions, TopActivations
 from auditor.errors import Skip, UsageError, did_you_mean
+from auditor.language import _, many
 from auditor.options import Range
 from auditor.results import Arrays, Finding, Table, Verdict
+from auditor.trigger_findings import trigger_evidence
+from auditor.triggers import TriggerSearch
 from auditor.unit import Unit
-from auditor.wording import some
+from auditor.wording import numeral, some
 
 if TYPE_CHECKING:
     from auditor.collectors import Collector
@@ -45,6 +48,10 @@ def synthesis(
     diversity: Amount = 1.0,
     patches: Count = 2,
     unreached_warn: Share = 0.5,
+    trigger: bool | None = None,
+    trigger_images: Count = 200,
+    trigger_steps: Count = 100,
+    trigger_budget: Amount = 1.0,
 ) -> Steps:
     """What does the network take for each class, when nothing but its own score draws the picture?
 
@@ -68,13 +75,23 @@ def synthesis(
         diversity: what it costs several images of a class to be alike.
         patches: how many patches of the data are shown beside them.
         unreached_warn: probability of its own class under which an image warns.
+        trigger: whether the smallest pattern is looked for that sends other classes' images to each class; none means
+            on networks with 8 to 50 classes, where the budget allows it.
+        trigger_images: how many images that is done with, half to look for the patterns and half to try them.
+        trigger_steps: steps of the descent of masks and patterns.
+        trigger_budget: million million operations that it may take unasked on a CPU, where one takes up to a minute;
+            a hundred times as many elsewhere.
     Rules:
         synthesis.unreached: classes for which no image was found, in either way and with three step sizes, that is
             predicted as the class with a probability of 0.5 or more; a warning (heuristic).
         synthesis.flat: classes whose score no step could change, from an even grey and from noise; a warning.
+        synthesis.trigger: a class whose smallest such pattern sends at least 90 % of other classes' images there (75 %
+            by the lower end of its interval) and is smaller than the smallest of as many ordinary ones is in 5 % of
+            networks; a warning (heuristic): perhaps a backdoor.
     Source:
         Simonyan, Vedaldi, Zisserman, ICLR workshop 2014. Natural: Olah, Mordvintsev, Schubert, Feature Visualization,
-        Distill 2017. Likeness: Gram matrices, ibid.
+        Distill 2017. Likeness: Gram matrices, ibid. Triggers: Wang et al., Neural Cleanse, IEEE S&P 2019, judged by
+        simulated ordinary masks in place of its anomaly index.
     """
     named = _named(context, classes)
     neurons = [_known(context, unit) for unit in dict.fromkeys(map(Unit.read, units))]
@@ -101,12 +118,17 @@ def synthesis(
         yield unit_row(context, unit, maker.make_unit(unit))
     judged = [model for model in models if np.isfinite(model.best.probabilities).all()]
     if lost := [context.classes[model.target] for model in models if model not in judged]:
-        reason = f"the scores of the images made for {len(lost)} classes are no numbers: see predictions.nonfinite"
+        reason = many(
+            "the scores of the images made for {count} class are no numbers: see predictions.nonfinite",
+            "the scores of the images made for {count} classes are no numbers: see predictions.nonfinite",
+            len(lost),
+        )
         yield Finding("synthesis.unreached", Verdict.SKIP, reason, n=len(models), detail=some(lost))
     if judged:
         yield from _unreached(context, judged, unreached_warn)
         yield _flat(context, judged)
     yield _table(context, models)
+    yield from trigger_evidence(context, TriggerSearch(trigger, trigger_images, trigger_steps, trigger_budget))
 
 
 def _named(context: Context, classes: Classes) -> list[int] | None:
@@ -117,7 +139,7 @@ def _named(context: Context, classes: Classes) -> list[int] | None:
     if classes != "explained":
         return list(dict.fromkeys(_index(context, name) for name in classes))
     if context.images is None:
-        raise Skip("needs images to choose classes by; name some with -o synthesis.classes=..., or all")
+        raise Skip(_("needs images to choose classes by; name some with -o synthesis.classes=..., or all"))
     return None
 
 
@@ -152,12 +174,13 @@ def _explained(context: Context, seen: Predictions | None, most: int) -> dict[in
         counts = seen.confusion.sum(1)
         known = np.flatnonzero(counts)
         shares = seen.confusion.diagonal()[known] / counts[known]
-        for why, place in (("best", shares.argmax()), ("worst", shares.argmin())):
-            target = int(known[place])
-            right = f"{seen.confusion[target, target]} of {counts[target]} images right"
-            roles.setdefault(target, f"the {why} accuracy ({right})")
+        best, worst = int(known[shares.argmax()]), int(known[shares.argmin()])
+        right, n = seen.confusion.diagonal(), counts
+        roles[best] = _("the best accuracy ({right} of {n} images right)", right=right[best], n=n[best])
+        told = _("the worst accuracy ({right} of {n} images right)", right=right[worst], n=n[worst])
+        roles.setdefault(worst, told)
     for sample in context.samples:
-        roles.setdefault(sample.predicted if sample.label is None else sample.label, "explained")
+        roles.setdefault(sample.predicted if sample.label is None else sample.label, _("explained"))
     return dict(list(roles.items())[:most])
 
 
@@ -169,22 +192,35 @@ def _unreached(context: Context, models: Sequence[ClassModel], warn: float) -> I
         yield Finding(
             rule,
             Verdict.WARN,
-            f"no image could be made that the network takes for {name}: the best one is "
-            f"{context.classes[best.predicted]} to it at {best.probabilities[best.predicted]:.1%}",
+            _(
+                "no image could be made that the network takes for {name}: the best one is {answer} to it at "
+                "{share:.1%}",
+                name=name,
+                answer=context.classes[best.predicted],
+                share=best.probabilities[best.predicted],
+            ),
             subject=name,
             value=best.probability(one.target),
             limit=warn,
             n=len(models),
-            detail="Do its weights in the last layer reach the others' (checkpoint, weights), is it ever predicted "
-            "(predictions.collapsed)? If its pictures look right, more steps may do.",
+            detail=_(
+                "Do its weights in the last layer reach the others' (checkpoint, weights), is it ever predicted "
+                "(predictions.collapsed)? If its pictures look right, more steps may do."
+            ),
         )
     if len(lost) > _NAMED:
         names = some(context.classes[one.target] for one in lost[_NAMED:])
-        yield Finding(rule, Verdict.WARN, f"nor for {len(lost) - _NAMED} other classes", n=len(models), detail=names)
+        message = many("nor for {count} other class", "nor for {count} other classes", len(lost) - _NAMED)
+        yield Finding(rule, Verdict.WARN, message, n=len(models), detail=names)
     if not lost:
         least = min(models, key=lambda one: one.best.probability(one.target))
         share = least.best.probability(least.target)
-        message = f"the network takes the images made for {len(models)} classes for these, at {share:.1%} or more"
+        message = many(
+            "the network takes the images made for {count} class for it, at {share:.1%} or more",
+            "the network takes the images made for {count} classes for these, at {share:.1%} or more",
+            len(models),
+            share=share,
+        )
         yield Finding(rule, Verdict.PASS, message, value=share, limit=warn, n=len(models))
 
 
@@ -192,18 +228,30 @@ def _flat(context: Context, models: Sequence[ClassModel]) -> Finding:
     rule = "synthesis.flat"
     flat = [context.classes[one.target] for one in models if not one.moved]
     if not flat:
-        message = f"the scores of {len(models)} classes change with the image"
+        message = many(
+            "the score of {count} class changes with the image",
+            "the scores of {count} classes change with the image",
+            len(models),
+        )
         return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=len(models))
     return Finding(
         rule,
         Verdict.WARN,
-        f"the scores of {len(flat)} of {len(models)} classes change with no image, whichever way it is changed",
+        many(
+            "the score of {count} of {n} classes changes with no image, whichever way it is changed",
+            "the scores of {count} of {n} classes change with no image, whichever way it is changed",
+            len(flat),
+            n=len(models),
+        ),
         subject=flat[0],
         value=len(flat),
         limit=0,
         n=len(models),
-        detail="Look for dead units before the scores (activations.dead) and for weights of zero in the last layer: "
-        f"{some(flat)}",
+        detail=_(
+            "Look for dead units before the scores (activations.dead) and for weights of zero in the last layer: "
+            "{classes}",
+            classes=some(flat),
+        ),
     )
 
 
@@ -212,15 +260,17 @@ def _table(context: Context, models: Sequence[ClassModel]) -> Table:
     for model in models:
         for one in (model.plain, *model.natural):
             norm, variation = one.image.norm().item(), methods.total_variation(one.image[None]).item()
-            share, answer = f"{one.probability(model.target):.4f}", context.classes[one.predicted]
-            numbers = (one.score, share, answer, norm, variation, f"{one.outside:.0%}")
+            share, answer = numeral(one.probability(model.target), ".4f"), context.classes[one.predicted]
+            numbers = (one.score, share, answer, norm, variation, numeral(one.outside, ".0%"))
             rows.append((context.classes[model.target], told(one.preset), *numbers))
     return Table(
-        "Class models",
-        "How each image was made, and what the network says of it: its score, the probability of its class, the most "
-        "probable class. Norm and total variation are those of what the network was given; beyond is the share of "
-        "values darker than black or brighter than white, which the pictures cut off.",
-        ("class", "way", "score", "p", "answer", "norm", "variation", "beyond"),
+        _("Class models"),
+        _(
+            "How each image was made, and what the network says of it: its score, the probability of its class, the "
+            "most probable class. Norm and total variation are those of what the network was given; beyond is the "
+            "share of values darker than black or brighter than white, which the pictures cut off."
+        ),
+        (_("class"), _("way"), _("score"), "p", _("answer"), _("norm"), _("variation"), _("beyond")),
         tuple(rows),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.errors import Skip
+from auditor.language import _, many, marked
 from auditor.results import Finding, Table, Verdict
+from auditor.wording import headed, numeral
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,16 +56,22 @@ def weights(context: Context) -> Steps:
     tensors = [*module.named_parameters(), *module.named_buffers()]
     numbers = [measured(name, tensor) for name, tensor in tensors if tensor.is_floating_point() and tensor.numel()]
     if not numbers:
-        raise Skip(f"the {context.checkpoint.format} file holds its weights as constants, which can't be read")
+        kind = context.checkpoint.format
+        raise Skip(_("the {kind} file holds its weights as constants, which can't be read", kind=kind))
     yield _not_finite(numbers)
-    parameters = {name for name, _ in module.named_parameters()}
+    parameters = dict(module.named_parameters())
     yield _constant([n for n in numbers if n.name in parameters])
     yield Table(
-        "Parameters and statistics",
-        "Mean, standard deviation, range and share of exact zeros of each tensor, over its finite values.",
-        ("tensor", "shape", "mean", "std", "lowest", "highest", "zeros"),
-        tuple((n.name, " x ".join(map(str, n.shape)), n.mean, n.std, n.low, n.high, f"{n.zeros:.1%}") for n in numbers),
+        _("Parameters and statistics"),
+        _("Mean, standard deviation, range and share of exact zeros of each tensor, over its finite values."),
+        (_("tensor"), _("shape"), _("mean"), _("std"), _("lowest"), _("highest"), _("zeros")),
+        tuple(_row(n) for n in numbers),
     )
+
+
+def _row(one: Numbers) -> tuple[str | float, ...]:
+    shape = " x ".join(map(str, one.shape))
+    return one.name, shape, one.mean, one.std, one.low, one.high, numeral(one.zeros, ".1%")
 
 
 def measured(name: str, tensor: Tensor) -> Numbers:
@@ -88,31 +97,50 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
     rule, bad = "weights.nonfinite", [n for n in numbers if n.not_finite]
     count = sum(n.not_finite for n in bad)
     if not bad:
-        return Finding(rule, Verdict.PASS, f"all numbers of {len(numbers)} tensors are finite", value=0, limit=0)
+        message = _("all numbers of {n} tensors are finite", n=len(numbers))
+        return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=_size(numbers))
     return Finding(
         rule,
         Verdict.FAIL,
-        f"{count} numbers in {len(bad)} of {len(numbers)} tensors are NaN or infinite",
+        many(
+            "{count} number in {bad} of {n} tensors is NaN or infinite",
+            "{count} numbers in {bad} of {n} tensors are NaN or infinite",
+            count,
+            bad=len(bad),
+            n=len(numbers),
+        ),
         subject=bad[0].name.rpartition(".")[0],
         value=count,
         limit=0,
-        unit="numbers",
-        detail="Go back to a checkpoint from before training diverged. "
-        + ", ".join(f"{n.name}: {n.not_finite}" for n in bad[:10]),
+        unit=marked("numbers"),
+        n=_size(numbers),
+        detail=_(
+            "Go back to a checkpoint from before training diverged. {tensors}",
+            tensors=", ".join(headed(n.name, n.not_finite) for n in bad[:10]),
+        ),
     )
+
+
+def _size(numbers: Sequence[Numbers]) -> int:
+    return sum(math.prod(n.shape) for n in numbers)
 
 
 def _constant(numbers: Sequence[Numbers]) -> Finding:
     rule, bad = "weights.constant", [n for n in numbers if n.constant and not n.not_finite]
     if not bad:
-        return Finding(rule, Verdict.PASS, "no kernel or matrix holds one number throughout", value=0, limit=0)
+        message = _("no kernel or matrix holds one number throughout")
+        return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=len(numbers))
     return Finding(
         rule,
         Verdict.WARN,
-        f"{len(bad)} tensors hold one number throughout",
+        many("{count} tensor holds one number throughout", "{count} tensors hold one number throughout", len(bad)),
         subject=bad[0].name.rpartition(".")[0],
         value=len(bad),
         limit=0,
-        unit="tensors",
-        detail="Look whether these layers were trained at all: " + ", ".join(f"{n.name} = {n.low:g}" for n in bad[:10]),
+        unit=marked("tensors"),
+        n=len(numbers),
+        detail=_(
+            "Look whether these layers were trained at all: {tensors}",
+            tensors=", ".join(f"{n.name} = {numeral(n.low, 'g')}" for n in bad[:10]),
+        ),
     )

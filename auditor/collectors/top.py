@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor.collectors.collector import Batch, State
 from auditor.collectors.sums import Sums, added, exact
 from auditor.errors import Skip
+from auditor.language import _
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -201,7 +202,7 @@ def _last(reduced: Mapping[str, Sequence[Peaks]], tap: str, count: int) -> Peaks
     """
     found = reduced.get(tap, ())
     if not found or len(found[-1].values) != count:
-        raise Skip(f"layer {tap!r} does not run once for each image; choose others")
+        raise Skip(_("layer {layer!r} does not run once for each image; choose others", layer=tap))
     return found[-1]
 
 

@@ -15,6 +15,7 @@ from auditor.comparison.check import Part, baseline, parts
 from auditor.comparison.pair import Pair, Source, read
 from auditor.comparison.relative import resolved
 from auditor.evidence import levelled, measured, refuse_malformed
+from auditor.language import _, current
 from auditor.results import Audit, Evidence, Finding, Result
 
 __all__ = ["DECLARED", "Pair", "Source", "compared", "read", "resolved", "result"]
@@ -28,7 +29,8 @@ def result(pair: Pair, options: Mapping[str, Any], levels: Mapping[str, str]) ->
     begun = time.perf_counter()
     evidence = _kept(baseline(pair, **options), levels)
     seconds = round(time.perf_counter() - begun, 3)
-    return Result(baseline.name, baseline.question, evidence, seconds, baseline.guide, baseline.source)
+    told = _(baseline.guide), _(baseline.source)
+    return Result(baseline.name, _(baseline.question), evidence, seconds, *told)
 
 
 def compared(
@@ -43,7 +45,7 @@ def compared(
     facts = pair.after.audit.provenance
     settings = {**facts.settings, "baseline": pair.before.told, "strict": strict}
     return Audit(
-        replace(facts, settings=settings),
+        replace(facts, settings=settings, language=current().name),
         tuple(_section(part, pair, levels or {}) for part in parts(**chosen)),
         comparison=True,
     )
@@ -53,10 +55,9 @@ def _section(part: Part, pair: Pair, levels: Mapping[str, str]) -> Result:
     begun = time.perf_counter()
     evidence = _kept(part.of(pair), levels)
     seconds = round(time.perf_counter() - begun, 3)
-    guide = baseline.guide if part.name == "data" else ""
-    return Result(
-        part.name, part.question, evidence, seconds, guide, baseline.source if part.name == "accuracy" else ""
-    )
+    guide = _(baseline.guide) if part.name == "data" else ""
+    source = _(baseline.source) if part.name == "accuracy" else ""
+    return Result(part.name, _(part.question), evidence, seconds, guide, source)
 
 
 def _kept(pieces: Iterable[Any], levels: Mapping[str, str]) -> tuple[Evidence, ...]:

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.comparison.answers import Common, Flags, common, missing
 from auditor.comparison.pair import Pair
+from auditor.language import _, current, many
 from auditor.methods.paired import difference, mcnemar
 from auditor.methods.proportion import holm
+from auditor.report.wording import percent
 from auditor.results import Figure, Finding, Table, Verdict
+from auditor.wording import told_p
 
 _BARS = 20
 _LISTED = 100  # images that were lost
@@ -29,23 +32,39 @@ def accuracy(pair: Pair, significance: float, few: int, drop: float) -> Iterator
     yield _agreement(shared)
     n = int(shared.labelled.sum())
     if n < few:
-        yield Finding(rule, Verdict.SKIP, f"{n} images with the same label in both audits are too few (under {few})")
+        yield Finding(rule, Verdict.SKIP, too_few(n, few))
         return
     yield _overall(shared, significance, drop)
     yield from _by_class(shared, significance, few, drop)
     yield from _lost(shared)
 
 
+def too_few(n: int, few: int) -> str:
+    """Return why so many images are not enough."""
+    return many(
+        "{count} image with the same label in both audits is too few (under {few})",
+        "{count} images with the same label in both audits are too few (under {few})",
+        n,
+        few=few,
+    )
+
+
 def _agreement(shared: Common) -> Finding:
     alike, n = sum(a == b for a, b in zip(*shared.answers, strict=True)), len(shared.before)
-    apart = ", ".join(f"{count} {why}" for why, count in shared.apart.items())
+    apart = ", ".join(_(why, count=count) for why, count in shared.apart.items())
+    told = many(
+        "both give the same answer to {alike} of {count} image",
+        "both give the same answer to {alike} of {count} images",
+        n,
+        alike=alike,
+    )
     return Finding(
         "baseline.answers",
         Verdict.INFO if n else Verdict.SKIP,
-        f"both give the same answer to {alike} of {n} images" if n else "the two audits have no image in common",
+        told if n else _("the two audits have no image in common"),
         value=alike / n if n else None,
         n=n,
-        detail=f"Left out: {apart}." if apart else "",
+        detail=_("Left out: {images}.", images=apart) if apart else "",
     )
 
 
@@ -61,17 +80,26 @@ def _overall(shared: Common, significance: float, drop: float) -> Finding:
     n, p = len(before), mcnemar(lost, gained)
     change = (gained - lost) / n
     worse = p < significance and change < -drop
-    told = f"{before.mean():.1%} of {n} images were answered rightly before, {after.mean():.1%} are now"
-    chance = f"{lost} were lost and {gained} gained, McNemar {told_p(p)}"
+    message = _(
+        "{before:.1%} of {n} images were answered rightly before, {after:.1%} are now: "
+        "{lost} were lost and {gained} gained, McNemar {p}",
+        before=float(before.mean()),
+        n=n,
+        after=float(after.mean()),
+        lost=lost,
+        gained=gained,
+        p=told_p(p),
+    )
+    advice = _("The images that were lost are listed below; [levels] can make this rule fail.")
     return Finding(
         "baseline.accuracy",
         Verdict.WARN if worse else Verdict.PASS,
-        f"{told}: {chance}",
+        message,
         value=change,
         limit=0.0 - drop,
         n=n,
         interval=difference(both, lost, gained, neither),
-        detail="The images that were lost are listed below; [levels] can make this rule fail." if worse else "",
+        detail=advice if worse else "",
     )
 
 
@@ -102,8 +130,17 @@ def _by_class(shared: Common, significance: float, few: int, drop: float) -> Ite
             yield Finding(
                 "baseline.accuracy",
                 Verdict.WARN if worse else Verdict.INFO,
-                f"{one.before:.1%} of {one.n} images were recognised before, {one.after:.1%} are now: {one.lost} were "
-                f"lost and {one.gained} gained, McNemar {told_p(p)}, corrected for {len(judged)} classes",
+                _(
+                    "{before:.1%} of {n} images were recognised before, {after:.1%} are now: {lost} were "
+                    "lost and {gained} gained, McNemar {p}, corrected for {classes} classes",
+                    before=one.before,
+                    n=one.n,
+                    after=one.after,
+                    lost=one.lost,
+                    gained=one.gained,
+                    p=told_p(p),
+                    classes=len(judged),
+                ),
                 subject=one.name,
                 value=one.change,
                 limit=0.0 - drop,
@@ -114,19 +151,22 @@ def _by_class(shared: Common, significance: float, few: int, drop: float) -> Ite
         yield _figure(judged)
     found.sort(key=lambda one: (one.change >= 0, corrected.get(one.name, 1.0), one.change, one.name))
     yield Table(
-        "Accuracy class by class",
-        "Share of each class's images that are recognised, before and now; the difference with its 95 % interval; "
-        "how many images were lost and gained; p is McNemar's exact test, corrected by Holm for the number of classes "
-        f"with at least {few} images, and left out for the others. The losses come first.",
-        ("class", "images", "before", "now", "difference", "95 %", "lost", "gained", "p"),
+        _("Accuracy class by class"),
+        _(
+            "Share of each class's images that are recognised, before and now; the difference with its 95 % interval; "
+            "how many images were lost and gained; p is McNemar's exact test, corrected by Holm for the number of "
+            "classes with at least {few} images, and left out for the others. The losses come first.",
+            few=few,
+        ),
+        _columns(),
         tuple(
             (
                 one.name,
                 one.n,
-                f"{one.before:.1%}",
-                f"{one.after:.1%}",
+                _("{share:.1%}", share=one.before),
+                _("{share:.1%}", share=one.after),
                 signed(one.change),
-                " to ".join(_points(end) for end in one.interval),
+                _("{low} to {high}", low=_points(one.interval[0]), high=_points(one.interval[1])),
                 one.lost,
                 one.gained,
                 told_p(corrected[one.name]).removeprefix("p = ").removeprefix("p ") if one.name in corrected else None,
@@ -136,23 +176,52 @@ def _by_class(shared: Common, significance: float, few: int, drop: float) -> Ite
     )
 
 
+def _columns() -> tuple[str, ...]:
+    return (
+        _("class"),
+        _("images"),
+        _("before"),
+        _("now"),
+        _("difference"),
+        _("95 %"),
+        _("lost"),
+        _("gained"),
+        "p",
+    )
+
+
 def _figure(judged: Sequence[_Class]) -> Figure:
     """Show the classes that changed most."""
     shown = sorted(judged, key=lambda one: -abs(one.change))[:_BARS]
     shown.sort(key=lambda one: (one.change, one.name))
-    which = f"The {len(shown)} of {len(judged)} classes that changed most. " if len(shown) < len(judged) else ""
     worst, best = shown[0], shown[-1]
     return Figure(
-        "Difference in accuracy",
-        f"{which}Share of each class's images that are recognised now, less that before, with its 95 % interval.",
+        _("Difference in accuracy"),
+        _differences(len(shown), len(judged)),
         pictures.bars(
             [one.name for one in shown],
             [one.change for one in shown],
-            xlabel="difference in accuracy",
+            xlabel=_("difference in accuracy"),
             intervals=[one.interval for one in shown],
         ),
-        alt=f"Differences in accuracy from {signed(worst.change)} for {worst.name} to {signed(best.change)} for "
-        f"{best.name}.",
+        alt=_(
+            "Differences in accuracy from {least} for {worst} to {most} for {best}.",
+            least=signed(worst.change),
+            worst=worst.name,
+            most=signed(best.change),
+            best=best.name,
+        ),
+    )
+
+
+def _differences(shown: int, judged: int) -> str:
+    if shown == judged:
+        return _("Share of each class's images that are recognised now, less that before, with its 95 % interval.")
+    return _(
+        "The {shown} of {n} classes that changed most. Share of each class's images that are recognised now, less that "
+        "before, with its 95 % interval.",
+        shown=shown,
+        n=judged,
     )
 
 
@@ -168,36 +237,41 @@ def _lost(shared: Common) -> Iterator[Table]:
     places = [int(i) for i in np.flatnonzero(before & ~after)]
     places.sort(key=lambda i: (-shared.after[i].confidence, shared.after[i].file))
     if places:
-        more = f" Of {len(places)} these {_LISTED}." if len(places) > _LISTED else ""
         yield Table(
-            "Images that were lost",
-            f"Answered rightly before and wrongly now, those first of which the network is surest now.{more}",
-            ("image", "class", "sure before", "answer now", "sure now"),
+            _("Images that were lost"),
+            _losses(len(places)),
+            (_("image"), _("class"), _("sure before"), _("answer now"), _("sure now")),
             tuple(
                 (
                     shared.after[i].file,
                     shared.labels[i],
-                    f"{shared.before[i].confidence:.1%}",
-                    shared.answers[1][i] or "no number",
-                    f"{shared.after[i].confidence:.1%}",
+                    _("{share:.1%}", share=shared.before[i].confidence),
+                    shared.answers[1][i] or _("no number"),
+                    _("{share:.1%}", share=shared.after[i].confidence),
                 )
                 for i in places[:_LISTED]
             ),
         )
 
 
-def told_p(p: float) -> str:
-    """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+def _losses(count: int) -> str:
+    if count <= _LISTED:
+        return _("Answered rightly before and wrongly now, those first of which the network is surest now.")
+    return _(
+        "Answered rightly before and wrongly now, those first of which the network is surest now. "
+        "Of {n} these {listed}.",
+        n=count,
+        listed=_LISTED,
+    )
 
 
 def signed(share: float) -> str:
     """Return a difference of shares: `−1.5 %`."""
-    return f"{_points(share, 1)} %"
+    return percent(_points(share, 1))
 
 
 def _points(share: float, decimals: int | None = None) -> str:
     """Return a difference of shares in percent, the larger the coarser."""
     decimals = decimals if decimals is not None else 1 if abs(share) < 0.1 else 0
     text = f"{100 * share:+.{decimals}f}"
-    return text.replace("-", "−") if float(text) else text[1:]
+    return current().number(text.replace("-", "−") if float(text) else text[1:])

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.comparison.pair import Pair
+from auditor.language import _, marked
 from auditor.results import Answer
 
 Flags = NDArray[np.bool_]
 
-_OLD = "the baseline holds no answers image by image: audit it again with this version of auditor"
-_NONE = "no check looked at all images, so that no answer is known"
+_OLD = marked("the baseline holds no answers image by image: audit it again with this version of auditor")
+_NONE = marked("no check looked at all images, so that no answer is known")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Common:
     """The images that both audits have answers to, and whose names and contents are the same.
 
     Attributes:
-        apart: Why other images of one of the audits are left out, by reason.
+        apart: Why other images of one of the audits are left out: how many by reason, which is not translated yet.
         labelled: Which of them have the same label in both.
         label: Name of the class by image; empty where it is not known.
     """
@@ -74,9 +75,12 @@ def common(pair: Pair) -> Common:
     shared = [name for name in after if name in before]
     same = [name for name in shared if _is_same(before[name], after[name])]
     apart = Counter(
-        {"only in the baseline": len(before) - len(shared), "not in the baseline": len(after) - len(shared)}
+        {
+            marked("{count} only in the baseline"): len(before) - len(shared),
+            marked("{count} not in the baseline"): len(after) - len(shared),
+        }
     )
-    apart["of the same name, but with other contents"] = len(shared) - len(same)
+    apart[marked("{count} of the same name, but with other contents")] = len(shared) - len(same)
     first, second = (audit.provenance.data.classes for audit in pair.audits)
     return Common(tuple(before[n] for n in same), tuple(after[n] for n in same), (first, second), +apart)
 
@@ -95,4 +99,4 @@ def missing(pair: Pair) -> str:
     if before and after:
         return ""
     swept = pair.before.audit.provenance.data.images and not before and after
-    return _OLD if swept else _NONE
+    return _(_OLD) if swept else _(_NONE)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.comparison.accuracy import too_few
 from auditor.comparison.answers import Common, Flags, common, missing
 from auditor.comparison.pair import Pair
+from auditor.language import _, current, many, marked
 from auditor.methods.paired import calibration_difference, calibration_errors
 from auditor.results import Answer, Finding, Table, Verdict
 from auditor.wording import some
@@ -23,27 +25,34 @@ def calibration(pair: Pair, few: int, seed: int = 0) -> Iterator[Finding | Table
         yield Finding(rule, Verdict.SKIP, reason)
         return
     shared = common(pair)
-    told = shared.labelled & np.array([None not in (a.answer, b.answer) for a, b in _both(shared)], bool)
-    n = int(told.sum())
+    known = shared.labelled & np.array([None not in (a.answer, b.answer) for a, b in _both(shared)], bool)
+    n = int(known.sum())
     if n < few:
-        yield Finding(rule, Verdict.SKIP, f"{n} images with the same label in both audits are too few (under {few})")
+        yield Finding(rule, Verdict.SKIP, too_few(n, few))
         return
-    numbers = _numbers(shared, told)
+    numbers = _numbers(shared, known)
     before, after = calibration_errors(*numbers)
     interval = calibration_difference(*numbers, seed=seed)
     worse = after - before > CALIBRATION and interval[0] > 0
+    told = (
+        marked("the expected calibration error was {before:.3f} and is {after:.3f}")
+        if worse or after <= before
+        else marked(
+            "the expected calibration error was {before:.3f} and is {after:.3f}, no more than chance and the tolerance "
+            "allow"
+        )
+    )
     yield Finding(
         rule,
         Verdict.WARN if worse else Verdict.PASS,
-        f"the expected calibration error was {before:.3f} and is {after:.3f}"
-        + ("" if worse or after <= before else ", no more than chance and the tolerance allow"),
+        _(told, before=before, after=after),
         value=after - before,
         limit=CALIBRATION,
         n=n,
         interval=interval,
-        detail="Temperature scaling on held-out images mends it without retraining." if worse else "",
+        detail=_("Temperature scaling on held-out images mends it without retraining.") if worse else "",
     )
-    yield from _calibration_by_class(shared, told, few)
+    yield from _calibration_by_class(shared, known, few)
 
 
 def _both(shared: Common) -> Iterator[tuple[Answer, Answer]]:
@@ -70,13 +79,24 @@ def _calibration_by_class(shared: Common, told: Flags, few: int) -> Iterator[Fin
         rows.append((name, n, before, after, after - before))
     rows.sort(key=lambda row: (-row[4], row[0]))
     if left:
-        reason = f"classes with under {few} images are not judged one by one: {some(left, 6)}"
-        yield Finding("baseline.calibration", Verdict.SKIP, reason, value=len(left), unit="classes")
+        reason = many(
+            "classes with under {count} image are not judged one by one: {classes}",
+            "classes with under {count} images are not judged one by one: {classes}",
+            few,
+            classes=some(left, 6),
+        )
+        yield Finding("baseline.calibration", Verdict.SKIP, reason, value=len(left), unit=marked("classes"))
     if rows:
         yield Table(
-            "Calibration class by class",
-            "Expected calibration error of the images of each class, before and now; what became worse comes first. On "
-            "few images it is large by chance, for both networks alike.",
-            ("class", "images", "before", "now", "difference"),
-            tuple((name, n, f"{a:.3f}", f"{b:.3f}", f"{d:+.3f}".replace("-", "−")) for name, n, a, b, d in rows),
+            _("Calibration class by class"),
+            _(
+                "Expected calibration error of the images of each class, before and now; what became worse comes "
+                "first. On few images it is large by chance, for both networks alike."
+            ),
+            (_("class"), _("images"), _("before"), _("now"), _("difference")),
+            tuple((name, n, *map(current().number, _told(a, b, d))) for name, n, a, b, d in rows),
         )
+
+
+def _told(before: float, after: float, difference: float) -> tuple[str, ...]:
+    return f"{before:.3f}", f"{after:.3f}", f"{difference:+.3f}".replace("-", "−")

@@ -10,7 +10,8 @@ from typing import Any
 
 from auditor.comparison.metrics import metric_of
 from auditor.comparison.pair import Pair
-from auditor.report.wording import measured
+from auditor.language import _, many, marked
+from auditor.report.wording import measured, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 from auditor.wording import some
 
@@ -21,18 +22,18 @@ _LISTED = 8  # in the detail of the summary
 
 
 class Kind(Enum):
-    """What became of a finding, the most urgent first."""
+    """What became of a finding, the most urgent first; in words that are not translated yet."""
 
-    NEW = "new"
-    WORSE = "worse"
-    UNJUDGED = "no longer judged"
-    LIMIT = "other limit"
-    EDGE = "at the limit"
-    DRIFTED = "drifted"
-    BETTER = "better"
-    GONE = "gone"
-    FIRST = "first time"
-    UNASKED = "not asked"
+    NEW = marked("new")
+    WORSE = marked("worse")
+    UNJUDGED = marked("no longer judged")
+    LIMIT = marked("other limit")
+    EDGE = marked("at the limit")
+    DRIFTED = marked("drifted")
+    BETTER = marked("better")
+    GONE = marked("gone")
+    FIRST = marked("first time")
+    UNASKED = marked("not asked")
 
     @property
     def raises(self) -> bool:
@@ -69,31 +70,64 @@ def findings(pair: Pair) -> Iterator[Finding | Table]:
     counts = Counter(change.kind for change in found)
     raised = [change for change in found if change.kind.raises]
     same = len(pair.after.audit.findings) - sum(change.after is not None for change in found)
-    urgent, others = (
-        [f"{counts[k]} {k.value}" for k in Kind if counts[k] and k.raises is which] for which in (True, False)
-    )
-    names = f" ({some([_name(change.shown) for change in raised], 3)})" if raised else ""
-    told = ", ".join([*([", ".join(urgent) + names] if urgent else []), *others])
+    told = _tally(counts, raised)
     yield Finding(
         "baseline.findings",
         max([change.verdict for change in raised], default=Verdict.PASS),
-        f"{told}; {same} findings are as before" if told else f"all {same} findings are as before",
+        _as_before(told, same),
         value=len(raised),
         limit=0,
-        unit="findings",
+        unit=marked("findings"),
         n=same + len(found),
         detail="\n".join(_line(change) for change in raised[:_LISTED]),
     )
     if found:
         yield Table(
-            "Findings that changed",
-            "New: raised now and not before. Worse: a worse verdict. No longer judged: measured before, skipped now. "
-            "Other limit: the verdict changed because the limit did. At the limit: it changed, but the value did not "
-            "by more than the tolerance of its rule. Drifted: the same verdict, on a value that did. First time, not "
-            "asked: the check ran in one audit only.",
-            ("change", "rule", "subject", "verdict", "value"),
+            _("Findings that changed"),
+            _(
+                "New: raised now and not before. Worse: a worse verdict. No longer judged: measured before, skipped "
+                "now. Other limit: the verdict changed because the limit did. At the limit: it changed, but the value "
+                "did not by more than the tolerance of its rule. Drifted: the same verdict, on a value that did. First "
+                "time, not asked: the check ran in one audit only."
+            ),
+            (_("change"), _("rule"), _("subject"), _("verdict"), _("value")),
             tuple(_row(change) for change in found),
         )
+
+
+def _tally(counts: Mapping[Kind, int], raised: Sequence[Change]) -> str:
+    """Return how many findings changed in which way, those that raise the alarm first and by name."""
+    urgent, others = (
+        ", ".join(_many(kind, counts[kind]) for kind in Kind if counts[kind] and kind.raises is which)
+        for which in (True, False)
+    )
+    if raised:
+        names = some([_name(change.shown) for change in raised], 3)
+        urgent = _("{changes} ({findings})", changes=urgent, findings=names)
+    return ", ".join(part for part in (urgent, others) if part)
+
+
+def _many(kind: Kind, count: int) -> str:
+    return {
+        Kind.NEW: many("{count} new", "{count} new", count),
+        Kind.WORSE: many("{count} worse", "{count} worse", count),
+        Kind.UNJUDGED: many("{count} no longer judged", "{count} no longer judged", count),
+        Kind.LIMIT: many("{count} other limit", "{count} other limit", count),
+        Kind.EDGE: many("{count} at the limit", "{count} at the limit", count),
+        Kind.DRIFTED: many("{count} drifted", "{count} drifted", count),
+        Kind.BETTER: many("{count} better", "{count} better", count),
+        Kind.GONE: many("{count} gone", "{count} gone", count),
+        Kind.FIRST: many("{count} first time", "{count} first time", count),
+        Kind.UNASKED: many("{count} not asked", "{count} not asked", count),
+    }[kind]
+
+
+def _as_before(told: str, same: int) -> str:
+    if not told:
+        return many("all {count} findings are as before", "all {count} findings are as before", same)
+    return many(
+        "{changes}; {count} finding is as before", "{changes}; {count} findings are as before", same, changes=told
+    )
 
 
 def changes(before: Audit, after: Audit) -> list[Change]:
@@ -201,7 +235,7 @@ def _at_the_limit(before: Finding, after: Finding) -> bool:
 
 def _limits(settings: Chosen, rule: str) -> object:
     """Return the options that begin with the name of a rule, as its limits do, and its level."""
-    check, _, name = rule.partition(".")
+    check, name = rule.partition(".")[::2]
     options, levels = settings.get("options"), settings.get("levels")
     chosen = options.get(check) if isinstance(options, Mapping) else None
     own = {o: v for o, v in chosen.items() if o.startswith(f"{name}_")} if isinstance(chosen, Mapping) else {}
@@ -225,7 +259,13 @@ def _comparable(before: Finding, after: Finding) -> bool:
 
 def _line(change: Change) -> str:
     finding = change.shown
-    return f"{change.kind.value}, {finding.verdict}: {_name(finding)}: {finding.message}"
+    return _(
+        "{change}, {verdict}: {finding}: {message}",
+        change=_(change.kind.value),
+        verdict=name_of(finding.verdict),
+        finding=_name(finding),
+        message=finding.message,
+    )
 
 
 def _name(finding: Finding) -> str:
@@ -234,8 +274,8 @@ def _name(finding: Finding) -> str:
 
 def _row(change: Change) -> tuple[str, ...]:
     ends = (change.before, change.after)
-    verdicts = [str(end.verdict) if end else "none" for end in ends]
-    values = [measured(end.value, end.unit) or "none" if end else "none" for end in ends]
+    verdicts = [name_of(end.verdict) if end else _("none") for end in ends]
+    values = [measured(end.value, end.unit) or _("none") if end else _("none") for end in ends]
     shown = change.shown
     return _kind_told(change), shown.rule, shown.subject, _arrow(*verdicts), _arrow(*values)
 
@@ -243,10 +283,11 @@ def _row(change: Change) -> tuple[str, ...]:
 def _kind_told(change: Change) -> str:
     before, after = (end.value if end else None for end in (change.before, change.after))
     if change.kind is not Kind.DRIFTED or before is None or after is None:
-        return change.kind.value
+        return _(change.kind.value)
     metric = metric_of(change.shown)
-    way = " (worse)" if metric.is_worse(before, after) else " (better)" if metric.is_worse(after, before) else ""
-    return f"{change.kind.value}{way}"
+    if metric.is_worse(before, after):
+        return _("drifted (worse)")
+    return _("drifted (better)") if metric.is_worse(after, before) else _(change.kind.value)
 
 
 def _arrow(before: str, after: str) -> str:

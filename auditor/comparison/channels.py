@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.comparison.pair import Pair
+from auditor.language import _, many
 from auditor.results import Audit, Finding, Table, Verdict
 from auditor.wording import some
 
@@ -20,7 +21,7 @@ def dead(pair: Pair, silent_warn: float, few: int) -> Iterator[Finding | Table]:
     widths = _widths(after)
     shared = [name for name in new if name in old and widths.get(name, 0) == _widths(before).get(name)]
     if not shared:
-        yield Finding(rule, Verdict.SKIP, "the two networks have no layer of the same name and width in common")
+        yield Finding(rule, Verdict.SKIP, _("the two networks have no layer of the same name and width in common"))
         return
     fallen = {name: sorted(set(new[name]) - set(old[name])) for name in shared}
     risen = {name: sorted(set(old[name]) - set(new[name])) for name in shared}
@@ -29,12 +30,17 @@ def dead(pair: Pair, silent_warn: float, few: int) -> Iterator[Finding | Table]:
         yield Finding(
             rule,
             Verdict.WARN,
-            f"{len(old[name])} of the {widths[name]} channels were silent before, {len(new[name])} are now",
+            _(
+                "{before} of the {n} channels were silent before, {after} are now",
+                before=len(old[name]),
+                n=widths[name],
+                after=len(new[name]),
+            ),
             subject=name,
             value=more[name],
             limit=silent_warn,
             n=after.provenance.data.images,
-            detail=f"Newly silent channels: {some(fallen[name], 24)}",
+            detail=_("Newly silent channels: {channels}", channels=some(fallen[name], 24)),
         )
     count, back = (sum(map(len, found.values())) for found in (fallen, risen))
     worst = max(more.values())
@@ -42,8 +48,13 @@ def dead(pair: Pair, silent_warn: float, few: int) -> Iterator[Finding | Table]:
         yield Finding(
             rule,
             Verdict.PASS,
-            f"in none of {len(shared)} layers many more channels are silent than before; "
-            f"{count or 'none'} fell silent, {back or 'none'} woke up",
+            _(
+                "in none of {n} layers many more channels are silent than before; "
+                "{fallen} fell silent, {woken} woke up",
+                n=len(shared),
+                fallen=count or _("none"),
+                woken=back or _("none"),
+            ),
             value=worst,
             limit=silent_warn,
             n=after.provenance.data.images,
@@ -51,21 +62,31 @@ def dead(pair: Pair, silent_warn: float, few: int) -> Iterator[Finding | Table]:
     rows = [(n, widths[n], len(old[n]), len(new[n]), some(fallen[n], 24)) for n in shared if fallen[n] or risen[n]]
     if rows:
         yield Table(
-            "Newly silent channels",
-            "Layers in which a channel fell silent or woke up. Channels are told apart by their number, which means "
-            "the same only if one network was made from the other; of networks trained apart compare the counts.",
-            ("layer", "channels", "silent before", "silent now", "newly silent"),
+            _("Newly silent channels"),
+            _(
+                "Layers in which a channel fell silent or woke up. Channels are told apart by their number, which "
+                "means the same only if one network was made from the other; of networks trained apart compare the "
+                "counts."
+            ),
+            (_("layer"), _("channels"), _("silent before"), _("silent now"), _("newly silent")),
             tuple(rows),
         )
 
 
 def _missing(before: Audit, after: Audit, few: int) -> str:
     if not after.recorded.silent:
-        return "no layer was observed: run the check activations too"
+        return _("no layer was observed: run the check activations too")
     if not before.recorded.silent:
-        return "the baseline does not hold which channels are silent: audit it again, with the check activations"
+        return _("the baseline does not hold which channels are silent: audit it again, with the check activations")
     images = min(audit.provenance.data.images for audit in (before, after))
-    return f"{images} images are too few (under {few}) to call a channel silent" if images < few else ""
+    if images >= few:
+        return ""
+    return many(
+        "{count} image is too few (under {few}) to call a channel silent",
+        "{count} images are too few (under {few}) to call a channel silent",
+        images,
+        few=few,
+    )
 
 
 def _widths(audit: Audit) -> dict[str, int]:

@@ -10,6 +10,7 @@ from auditor import options
 from auditor.check import Check, Count, Share, Steps
 from auditor.comparison import accuracy, calibration, changes, channels, facts, maps
 from auditor.comparison.pair import Pair
+from auditor.language import marked
 from auditor.results import Evidence
 
 Rank = Annotated[float, options.Range(-1, 1)]
@@ -74,12 +75,16 @@ class Part:
 def parts(*, significance: float, drop: float, dead_warn: float, alike_warn: float, few: int) -> tuple[Part, ...]:
     """Return the questions, in the order in which a reader asks them."""
     return (
-        Part("data", "Are both audits of the same images, treated in the same way?"),
-        Part("findings", "Which findings are new, gone, worse or better?"),
-        Part("accuracy", "Is the network right as often as before, on the same images?", (significance, few, drop)),
-        Part("calibration", "Does its confidence mean what it says as nearly as before?", (few,)),
-        Part("dead", "Which channels have fallen silent?", (dead_warn, few)),
-        Part("explanations", "Does it look at the same parts of the same images?", (alike_warn,)),
+        Part("data", marked("Are both audits of the same images, treated in the same way?")),
+        Part("findings", marked("Which findings are new, gone, worse or better?")),
+        Part(
+            "accuracy",
+            marked("Is the network right as often as before, on the same images?"),
+            (significance, few, drop),
+        ),
+        Part("calibration", marked("Does its confidence mean what it says as nearly as before?"), (few,)),
+        Part("dead", marked("Which channels have fallen silent?"), (dead_warn, few)),
+        Part("explanations", marked("Does it look at the same parts of the same images?"), (alike_warn,)),
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from auditor.comparison.pair import Pair
+from auditor.language import _, many, marked
 from auditor.report.node import encoded
+from auditor.report.wording import decimal, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 from auditor.wording import some
 
@@ -19,66 +22,54 @@ def data(pair: Pair) -> Iterator[Finding | Table]:
     before, after = pair.audits
     yield from _incomplete(pair)
     yield _images(before, after)
-    yield _same(
-        "preprocessing",
-        _steps(before),
-        _steps(after),
-        Verdict.WARN,
-        "every number may differ because of it",
-    )
-    yield _same(
-        "classes", _classes(before), _classes(after), Verdict.WARN, "images are matched by the names of classes"
-    )
-    yield _same("network", _network(before), _network(after), Verdict.INFO, "")
-    yield _same("settings", _settings(before), _settings(after), Verdict.INFO, "verdicts may differ because of it")
-    yield _same("tools", _tools(before), _tools(after), Verdict.INFO, "")
+    for name, of in _PARTS.items():
+        yield _same(name, of(before), of(after))
     yield Table(
-        "The two audits",
-        "What is compared: the baseline, and the audit now.",
-        ("fact", "baseline", "now"),
+        _("The two audits"),
+        _("What is compared: the baseline, and the audit now."),
+        (_("fact"), _("baseline"), _("now")),
         tuple((name, *both) for name, *both in _facts(pair)),
     )
 
 
 def _incomplete(pair: Pair) -> Iterator[Finding]:
-    for name, audit in zip(("the baseline", "the audit now"), pair.audits, strict=True):
+    for name, audit in zip((_("the baseline"), _("the audit now")), pair.audits, strict=True):
         if not audit.complete:
-            message = f"{name} ended early: {some(audit.not_run, 4) or 'a check'} had no turn"
+            checks = some(audit.not_run, 4) or _("a check")
+            message = _("{audit} ended early: {checks} had no turn", audit=name, checks=checks)
             yield Finding("baseline.data", Verdict.WARN, message, subject=name)
 
 
 def _images(before: Audit, after: Audit) -> Finding:
     one, other = before.provenance.data, after.provenance.data
-    about: dict[str, Any] = {"rule": "baseline.data", "subject": "images", "n": other.images}
+    about: dict[str, Any] = {"rule": "baseline.data", "subject": _("images"), "n": other.images}
     if not one.images or not other.images:
-        return Finding(verdict=Verdict.SKIP, message="one of the audits is without images", **about)
+        return Finding(verdict=Verdict.SKIP, message=_("one of the audits is without images"), **about)
     if one.fingerprint and one.fingerprint == other.fingerprint:
-        return Finding(verdict=Verdict.PASS, message=f"both are audits of the same {other.images} images", **about)
-    message = f"the images are not the same: {one.images} before, {other.images} now"
-    detail = "Accuracy, calibration and explanations are compared on the images that both have; all else is not."
+        message = many(
+            "both are audits of the same {count} image", "both are audits of the same {count} images", other.images
+        )
+        return Finding(verdict=Verdict.PASS, message=message, **about)
+    message = _("the images are not the same: {before} before, {after} now", before=one.images, after=other.images)
+    detail = _("Accuracy, calibration and explanations are compared on the images that both have; all else is not.")
     return Finding(verdict=Verdict.WARN, message=message, detail=detail, **about)
 
 
-def _same(subject: str, before: Mapping[str, Any], after: Mapping[str, Any], worst: Verdict, why: str) -> Finding:
+def _same(part: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Finding:
+    told, subject = _TOLD[part], _(part)
     differing = [name for name in {**before, **after} if encoded(before.get(name)) != encoded(after.get(name))]
     if not differing:
-        return Finding("baseline.data", Verdict.PASS, f"the {subject} {_are(subject)} the same", subject=subject)
-    told = [f"{name}: {_short(before.get(name))} before, {_short(after.get(name))} now" for name in differing]
-    return Finding(
-        "baseline.data",
-        worst,
-        f"the {subject} {_are(subject)} not the same ({some(differing, 5)})" + (f": {why}" if why else ""),
-        subject=subject,
-        detail="\n".join(told[:12]),
-    )
-
-
-def _are(subject: str) -> str:
-    return "are" if subject.endswith("s") else "is"
+        return Finding("baseline.data", Verdict.PASS, _(told.same), subject=subject)
+    each = [
+        _("{fact}: {before} before, {after} now", fact=n, before=_short(before.get(n)), after=_short(after.get(n)))
+        for n in differing
+    ]
+    message = _(told.other, facts=some(differing, 5))
+    return Finding("baseline.data", told.verdict, message, subject=subject, detail="\n".join(each[:12]))
 
 
 def _short(value: Any) -> str:
-    text = "nothing" if value in (None, "", {}, []) else str(encoded(value))
+    text = _("nothing") if value in (None, "", {}, []) else str(encoded(value))
     return text if len(text) <= 160 else f"{text[:160]}…"
 
 
@@ -110,9 +101,46 @@ def _tools(audit: Audit) -> dict[str, Any]:
 
 def _facts(pair: Pair) -> Iterator[tuple[str, str, str]]:
     before, after = pair.before.told, pair.after.told
-    for name in ("report", "checkpoint", "started"):
-        yield name, before[name], after[name]
+    yield _("report"), before["report"], after["report"]
+    yield _("checkpoint"), before["checkpoint"], after["checkpoint"]
+    yield _("started"), before["started"], after["started"]
     yield "SHA-256", before["sha256"][:12], after["sha256"][:12]
     one, other = pair.audits
-    yield "verdict", str(one.verdict), str(other.verdict)
-    yield "images", f"{one.provenance.data.images:,}", f"{other.provenance.data.images:,}"
+    yield _("verdict"), name_of(one.verdict), name_of(other.verdict)
+    yield _("images"), decimal(one.provenance.data.images), decimal(other.provenance.data.images)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is said of a part of both audits; not translated yet."""
+
+    same: str
+    other: str
+    verdict: Verdict = Verdict.INFO
+
+
+_PARTS = {
+    marked("preprocessing"): _steps,
+    marked("classes"): _classes,
+    marked("network"): _network,
+    marked("settings"): _settings,
+    marked("tools"): _tools,
+}
+_TOLD = {
+    "preprocessing": _Told(
+        marked("the preprocessing is the same"),
+        marked("the preprocessing is not the same ({facts}): every number may differ because of it"),
+        Verdict.WARN,
+    ),
+    "classes": _Told(
+        marked("the classes are the same"),
+        marked("the classes are not the same ({facts}): images are matched by the names of classes"),
+        Verdict.WARN,
+    ),
+    "network": _Told(marked("the network is the same"), marked("the network is not the same ({facts})")),
+    "settings": _Told(
+        marked("the settings are the same"),
+        marked("the settings are not the same ({facts}): verdicts may differ because of it"),
+    ),
+    "tools": _Told(marked("the tools are the same"), marked("the tools are not the same ({facts})")),
+}

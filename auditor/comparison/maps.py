@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from auditor.comparison.answers import common
 from auditor.comparison.pair import Pair
 from auditor.errors import OutputError
+from auditor.language import _, current, marked
 from auditor.methods.correlation import rank_correlation
 from auditor.results import Finding, Table, Verdict
 
@@ -21,11 +22,12 @@ Map = NDArray[np.float64]
 _JUDGED = {("saliency", "grad_cam"), ("occlusion", "drop")}
 """Coarse maps, which two good networks share; the others change with every training."""
 _SHOWN = {
-    ("saliency", "gradient"): "absolute gradient",
+    ("saliency", "gradient"): marked("absolute gradient"),
     ("saliency", "grad_cam"): "Grad-CAM",
-    ("occlusion", "drop"): "occlusion",
+    ("occlusion", "drop"): marked("occlusion"),
 }
-_MEANT = "the maps of both audits are needed: run both with --save-arrays, and the checks saliency or occlusion"
+_UNALIKE = marked("no map explains the same class of the same image")
+_MEANT = marked("the maps of both audits are needed: run both with --save-arrays, and the checks saliency or occlusion")
 
 
 def explanations(pair: Pair, alike_warn: float) -> Iterator[Finding | Table]:
@@ -37,18 +39,21 @@ def explanations(pair: Pair, alike_warn: float) -> Iterator[Finding | Table]:
         yield Finding(rule, Verdict.SKIP, str(reason))
         return
     if not found:
-        checks = {check for check, _ in _SHOWN}
+        checks = {check for check, method in _SHOWN}
         saved = all(checks & source.arrays.keys() for source in (pair.before, pair.after))
-        yield Finding(rule, Verdict.SKIP, "no map explains the same class of the same image" if saved else _MEANT)
+        yield Finding(rule, Verdict.SKIP, _(_UNALIKE if saved else _MEANT))
         return
     for key, by_image in found.items():
         yield from _finding(key, by_image, alike_warn)
     names = dict.fromkeys(name for by_image in found.values() for name in by_image)
     yield Table(
-        "Maps before and now",
-        "Rank correlation of the maps that explain one class of one image, by method: 1 where they order the pixels in "
-        "the same way, 0 where they have nothing to do with each other. Only classes that both audits explain.",
-        ("image", *(_SHOWN[key] for key in found)),
+        _("Maps before and now"),
+        _(
+            "Rank correlation of the maps that explain one class of one image, by method: 1 where they order the "
+            "pixels in the same way, 0 where they have nothing to do with each other. Only classes that both audits "
+            "explain."
+        ),
+        (_("image"), *(_(_SHOWN[key]) for key in found)),
         tuple((name, *(_rounded(by_image.get(name)) for by_image in found.values())) for name in names),
     )
 
@@ -56,22 +61,27 @@ def explanations(pair: Pair, alike_warn: float) -> Iterator[Finding | Table]:
 def _finding(key: tuple[str, str], by_image: Mapping[str, float], alike_warn: float) -> Iterator[Finding]:
     known = {name: value for name, value in by_image.items() if not math.isnan(value)}
     if not known:
-        yield Finding(
-            "baseline.explanations", Verdict.SKIP, f"the maps of {_SHOWN[key]} are constant, so that none is compared"
-        )
+        message = _("the maps of {method} are constant, so that none is compared", method=_(_SHOWN[key]))
+        yield Finding("baseline.explanations", Verdict.SKIP, message)
         return
     middle, least = float(np.median(list(known.values()))), min(known, key=known.__getitem__)
     worse = key in _JUDGED and middle < alike_warn
     yield Finding(
         "baseline.explanations",
         Verdict.WARN if worse else Verdict.PASS if key in _JUDGED else Verdict.INFO,
-        f"the maps by {_SHOWN[key]} have a median rank correlation of {middle:.2f} with those before; "
-        f"least alike are those of {least} ({known[least]:.2f})",
+        _(
+            "the maps by {method} have a median rank correlation of {middle:.2f} with those before; "
+            "least alike are those of {image} ({least:.2f})",
+            method=_(_SHOWN[key]),
+            middle=middle,
+            image=least,
+            least=known[least],
+        ),
         value=middle,
         limit=alike_warn if key in _JUDGED else None,
         unit="ρ",
         n=len(known),
-        detail="The network decides by other parts of the image: look at the two reports side by side."
+        detail=_("The network decides by other parts of the image: look at the two reports side by side.")
         if worse
         else "",
     )
@@ -88,7 +98,7 @@ def correlations(pair: Pair) -> dict[tuple[str, str], dict[str, float]]:
     for check, method in _SHOWN:
         before, after = (source.arrays.get(check, {}) for source in (pair.before, pair.after))
         for name in sorted(before.keys() & after.keys()):
-            image, _, kind = name.rpartition("/")
+            image, kind = name.rpartition("/")[::2]
             if kind == method and image not in other and f"{image}/classes" in before.keys() & after.keys():
                 values = [_correlation(one, two) for one, two in _pairs(before, after, image, name, names)]
                 known = [value for value in values if not math.isnan(value)]
@@ -116,7 +126,10 @@ def _pairs(
 
 
 def _classes(places: Any, names: Sequence[str]) -> list[str]:
-    return [names[int(k)] if 0 <= k < len(names) else f"class {int(k)}" for k in np.ravel(np.asarray(places))]
+    return [
+        names[int(k)] if 0 <= k < len(names) else _("class {number}", number=int(k))
+        for k in np.ravel(np.asarray(places))
+    ]
 
 
 def _array(values: Any) -> Map:
@@ -132,4 +145,6 @@ def _correlation(one: Map, two: Map) -> float:
 
 
 def _rounded(value: float | None) -> str | None:
-    return None if value is None else "constant" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
+    if value is None or math.isnan(value):
+        return None if value is None else _("constant")
+    return current().number(f"{value:.2f}".replace("-", "−"))

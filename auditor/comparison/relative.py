@@ -11,6 +11,7 @@ from auditor.comparison.metrics import METRICS
 from auditor.comparison.pair import Source
 from auditor.config import Settings
 from auditor.errors import UsageError
+from auditor.language import _
 from auditor.limits import Relative, clipped, rule_of
 from auditor.results import Audit, Verdict
 
@@ -32,7 +33,8 @@ def resolved(settings: Settings, checks: Iterable[Check], baseline: Source | Non
             if isinstance(value, Relative) and name in by_name:
                 limit = _number(by_name[name], option, value, baseline)
                 chosen[option] = limit
-                notes.append(f"{name}.{option} is {value.text}, which is {limit:.6g}")
+                told = f"{name}.{option}"
+                notes.append(_("{option} is {text}, which is {limit:.6g}", option=told, text=value.text, limit=limit))
     return replace(settings, options=options), tuple(notes)
 
 

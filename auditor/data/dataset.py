@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from auditor.data.image import MAX_PIXELS, Unreadable, decode
 from auditor.data.labels import Labels, fit
 from auditor.data.listing import Listing, listing
 from auditor.data.preprocessing import Preprocess
+from auditor.language import current, speak
 
 __all__ = [
     "ImageData",
@@ -126,7 +128,13 @@ def loader(
         collate_fn=data.collate,
         generator=torch.Generator(),  # else every pass would draw from the global stream
         multiprocessing_context=_processes() if workers else None,
+        worker_init_fn=partial(_begin, current().name) if workers else None,
     )
+
+
+def _begin(language: str, worker: int) -> None:
+    """Let a process that decodes say in the audit's language why a file can't be read."""
+    speak(language)
 
 
 def _processes() -> BaseContext | None:

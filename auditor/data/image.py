@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from auditor import truncation
 from auditor.errors import DataError
+from auditor.language import _
 
 MAX_PIXELS = 1024**3 // 4 // 3
 """More pixels than these (a quarter of a GiB as RGB) are taken for a decompression bomb."""
@@ -85,7 +86,7 @@ def _opened(path: Path) -> Image.Image:
     with Image.open(path, formats=_FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise Unreadable(path, _too_large(f"{width} x {height} pixels"))
+            raise Unreadable(path, _too_large(_("{width} x {height} pixels", width=width, height=height)))
         image.load()  # before the orientation is asked for: TIFF applies its own while loading
         return _upright(_rgb(image), _orientation(image))
 
@@ -127,16 +128,16 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _reason(path: Path, error: BaseException) -> str:
     if isinstance(error, Image.DecompressionBombError):
-        return _too_large("its header asks for more")
+        return _too_large(_("its header asks for more"))
     if isinstance(error, UnidentifiedImageError):
-        return "empty file" if path.stat().st_size == 0 else "no image, or a damaged header"
+        return _("empty file") if path.stat().st_size == 0 else _("no image, or a damaged header")
     if isinstance(error, FileNotFoundError):
-        return "no such file"
+        return _("no such file")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     first_line = str(error).partition("\n")[0][:100]
-    return f"damaged: {first_line or type(error).__name__}"
+    return _("damaged: {reason}", reason=first_line or type(error).__name__)
 
 
 def _too_large(found: str) -> str:
-    return f"absurdly large: {found}, at most {MAX_PIXELS:,} pixels are read"
+    return _("absurdly large: {found}, at most {most:,} pixels are read", found=found, most=MAX_PIXELS)

@@ -10,6 +10,8 @@ from typing import Final
 
 from auditor.data.listing import Listing
 from auditor.errors import DataError, did_you_mean
+from auditor.language import _, many, marked
+from auditor.wording import chained
 
 _WORDNET: Final = re.compile(r"n\d{8}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
@@ -70,7 +72,7 @@ def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> 
         classes = tuple(sorted({label for label in found if label is not None}))
         below = Listing(listing.root / folder, (), tuple(inside), found, classes)
         if classes and not fit(below, outputs=outputs, names=names).problem:
-            return f"; the folders in {folder!r} would fit: give --data {below.root}"
+            return "; " + _("the folders in {folder!r} would fit: give --data {path}", folder=folder, path=below.root)
     return ""
 
 
@@ -107,7 +109,7 @@ def _places(found: Sequence[str | int], classes: tuple[str, ...], kind: str, sou
     named = {word: exact.get(word) or alike.get(_plain(word), []) for word in words}
     for label, positions in named.items():
         if len(positions) > 1:
-            raise DataError(f"{kind} {label!r} is ambiguous: it is the name of the classes {_and(positions)}")
+            raise DataError(_ambiguous(kind, label, positions))
     places: dict[str | int, int] = {label: positions[0] for label, positions in named.items() if positions}
     if not places:
         places = {label: int(label) for label in found if _is_index(label, len(classes))}
@@ -133,21 +135,55 @@ def _is_index(label: str | int, outputs: int) -> bool:
     return bool(_NUMBER.fullmatch(str(label))) and int(label) < outputs
 
 
+def _ambiguous(kind: str, label: str, positions: Sequence[int]) -> str:
+    if kind == "folder":
+        message = marked("folder {label!r} is ambiguous: it is the name of the classes {classes}")
+    else:
+        message = marked("label {label!r} is ambiguous: it is the name of the classes {classes}")
+    return _(message, label=label, classes=_and(positions))
+
+
 def _misfit(
     kind: str, strangers: Sequence[str | int], found: Sequence[str | int], classes: Sequence[str], source: str
 ) -> str:
-    many = len(strangers) > 1
     hint = did_you_mean(str(strangers[0]), classes)
-    met = f"the {kind}{'s' * many} {_and(strangers)} {'are' if many else 'is'} no class of the network"
     if source == "numbers":
-        expected = f"it has {len(classes)} outputs without names: use 0 to {len(classes) - 1}, or give --classes FILE"
+        expected = _(
+            "it has {n} outputs without names: use 0 to {last}, or give --classes FILE",
+            n=len(classes),
+            last=len(classes) - 1,
+        )
     else:
-        expected = f"its {len(classes)} classes are: {_and(classes)}"
-    return f"{met}; found {len(found)} {kind}s: {_and(found)}; {expected}{hint}"
+        expected = _("its {n} classes are: {classes}", n=len(classes), classes=_and(classes))
+    met = _no_classes(kind, strangers)
+    labels = (
+        many("found {count} folder: {labels}", "found {count} folders: {labels}", len(found), labels=_and(found))
+        if kind == "folder"
+        else many("found {count} label: {labels}", "found {count} labels: {labels}", len(found), labels=_and(found))
+    )
+    return chained(met, labels, expected) + hint
+
+
+def _no_classes(kind: str, strangers: Sequence[str | int]) -> str:
+    labels = _and(strangers)
+    if kind == "folder":
+        return many(
+            "the folder {labels} is no class of the network",
+            "the folders {labels} are no class of the network",
+            len(strangers),
+            labels=labels,
+        )
+    return many(
+        "the label {labels} is no class of the network",
+        "the labels {labels} are no class of the network",
+        len(strangers),
+        labels=labels,
+    )
 
 
 def _and(items: Sequence[str | int]) -> str:
     """Return a list for a sentence, shortened in the middle."""
     if len(items) <= _SHOWN:
         return ", ".join(map(repr, items))
-    return f"{', '.join(map(repr, items[: _SHOWN - 2]))} ... {items[-1]!r} ({len(items)} in all)"
+    first = ", ".join(map(repr, items[: _SHOWN - 2]))
+    return _("{first} ... {last!r} ({n} in all)", first=first, last=items[-1], n=len(items))

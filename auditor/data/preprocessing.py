@@ -19,6 +19,7 @@ from torch import Tensor
 
 from auditor.data.geometry import Box, centre_crop, crop_offset, resized_size
 from auditor.errors import UsageError, did_you_mean
+from auditor.language import _, marked
 
 INTERPOLATIONS: Final = {mode.name.lower(): mode for mode in Image.Resampling}
 COLORS: Final = ("rgb", "bgr", "gray")
@@ -86,6 +87,12 @@ class Preprocess:
         """Channels, rows and columns of what the network is given."""
         return (len(self.mean), *self.crop)
 
+    @property
+    def bounds(self) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+        """What black and full intensity of each channel become."""
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        return -mean / std, (self.scale - mean) / std
+
     def settings(self) -> dict[str, Any]:
         """Return the keys of `[preprocess]`; `of` makes the same steps of them."""
         return {key: getattr(self, key) for key in _KEYS}
@@ -127,7 +134,7 @@ class Preprocess:
         return ((box[0] + left) * across, (box[1] + top) * down, (box[2] + left) * across, (box[3] + top) * down)
 
 
-IMAGENET: Final = Preprocess(source="ImageNet's usual preprocessing")
+IMAGENET: Final = Preprocess(source=marked("ImageNet's usual preprocessing"))
 
 _PRESETS: Final = {
     "imagenet": IMAGENET,
@@ -146,7 +153,7 @@ def preset(name: str) -> Preprocess:
     if name not in _PRESETS:
         hint = did_you_mean(name, _PRESETS)
         raise UsageError(f"there is no preprocessing {name!r}; there are: {', '.join(_PRESETS)}{hint}")
-    return replace(_PRESETS[name], source=f"preset {name}")
+    return replace(_PRESETS[name], source=_("preset {name}", name=name))
 
 
 def _usual(color: str, scale: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from auditor.language import _
 from auditor.methods.gradients import guided_backprop
 from auditor.methods.grid import has_square_cells
 from auditor.methods.recording import Model, Passage, Recording, module_of, record, survey
@@ -43,7 +44,7 @@ class Location:
     rectified: bool = False
 
     def __str__(self) -> str:
-        return f"{self.layer}, after the rectifier behind it" if self.rectified else self.layer
+        return _("{layer}, after the rectifier behind it", layer=self.layer) if self.rectified else self.layer
 
 
 @torch.inference_mode(False)
@@ -144,7 +145,7 @@ def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
     ]
     telling = _with_gradient(recording, stacks)
     if not telling:
-        raise ValueError("no layer gives maps on which the scores depend place by place")
+        raise ValueError(_("no layer gives maps on which the scores depend place by place"))
     names = ([names for names in telling if _is_of_features(recording, names[0])] or telling)[-1]
     rectifier = recording.rectifier_behind(recording.passages[names[0]])
     return Location(_outermost(names), rectifier is not None)

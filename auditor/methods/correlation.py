@@ -17,8 +17,12 @@ def rank_correlation(a: Float[NDArray[np.floating], "*shape"], b: Float[NDArray[
 
     Equal values share the mean of their ranks.
     """
-    first, second = (ranks(values.ravel()) for values in (a, b))
-    first, second = first - first.mean(), second - second.mean()
+    return correlation(ranks(a.ravel()), ranks(b.ravel()))
+
+
+def correlation(a: Float[NDArray[np.float64], " n"], b: Float[NDArray[np.float64], " n"]) -> float:
+    """Return Pearson's correlation, -1 to 1; NaN where one of the two is the same everywhere."""
+    first, second = a - a.mean(), b - b.mean()
     length = math.sqrt(float(first @ first) * float(second @ second))
     return float(first @ second) / length if length else math.nan
 

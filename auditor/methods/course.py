@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from auditor.language import _
+
 _FALLS = 10  # steps in a row that lower the objective to under where it began
 
 
@@ -77,12 +79,12 @@ class Course:
         self._moved = look.gradient.flatten(1).any(1)
         self._falls = torch.zeros_like(look.scores)
         self._scores, self._objectives = [look.scores], [look.objectives]
-        self._note(~self.open, "not finite at the start: the score or its gradient")
+        self._note(~self.open, _("not finite at the start: the score or its gradient"))
 
     def go_on(self, step: int, found: Look) -> Look:
         """Take in what a step led to, and return where each image is now: one that can't go on stays."""
         lost = self.open & ~found.finite
-        self._note(lost, f"stopped at step {step}: the score or its gradient is no longer finite")
+        self._note(lost, _("stopped at step {step}: the score or its gradient is no longer finite", step=step))
         self.open = self.open & ~lost
         if self._steady:
             self._refuse_to_fall(step, found)
@@ -97,7 +99,7 @@ class Course:
         missing = steps + 1 - len(self._scores)
         rows = (torch.stack(rows, 1) for rows in (self._scores, self._objectives))
         course, objectives = (functional.pad(one, (0, missing), value=torch.nan) for one in rows)
-        flat = "no gradient: the score did not change with the image at any step"
+        flat = _("no gradient: the score did not change with the image at any step")
         notes = [note or ("" if moved else flat) for note, moved in zip(self._notes, self._moved, strict=True)]
         return Synthesis(self._now.images, self._now.scores, course, objectives, tuple(notes))
 
@@ -105,7 +107,7 @@ class Course:
         lower = (found.objectives < self._now.objectives) & (found.objectives < self._first.objectives)
         self._falls = torch.where(lower, self._falls + 1, 0)
         diverging = self.open & (self._falls >= _FALLS)
-        self._note(diverging, f"stopped at step {step}: it diverges; take a smaller step_size")
+        self._note(diverging, _("stopped at step {step}: it diverges; take a smaller step_size", step=step))
         self.open = self.open & ~diverging
         self._now = self._best.where(diverging, self._now)
 

@@ -21,6 +21,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from auditor.language import _
+
 Kernels = Float[NDArray[np.floating], "k c h w"]
 Rows = Float[NDArray[np.floating], "n d"]
 
@@ -71,13 +73,13 @@ class Freshness:
 def obstacle(kernels: Kernels) -> str:
     """Return why a layer tells nothing about whether it was trained; empty if it does."""
     if kernels.size < FEWEST:
-        return f"{kernels.size} weights are too few"
+        return _("{n} weights are too few", n=kernels.size)
     if not np.isfinite(kernels).all():
-        return "not finite"
+        return _("not finite")
     rows = _rows(kernels)
     if min(len(rows) - 1, rows.shape[1]) < 3:
-        return "too few kernels"
-    return "" if np.ptp(rows, axis=0).any() else "all kernels are the same"
+        return _("too few kernels")
+    return "" if np.ptp(rows, axis=0).any() else _("all kernels are the same")
 
 
 def freshness(kernels: Kernels) -> Freshness:

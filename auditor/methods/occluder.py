@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from auditor.language import _
 from auditor.methods.incremental.direct import Direct
 from auditor.methods.incremental.export import NotExportable, said
 from auditor.methods.incremental.features import last_features
@@ -22,6 +23,7 @@ from auditor.methods.incremental.trial import Trial, alike
 from auditor.methods.recording import Model
 from auditor.methods.windows import Size, Windows
 from auditor.probabilities import are_probabilities
+from auditor.wording import chained
 
 Way = Callable[[Maps, Maps, Wanted], Iterator[Passed]]
 
@@ -57,9 +59,13 @@ class How:
 
     def __str__(self) -> str:
         if self.dense:
-            return f"dense: {self.dense}"
-        stop = f"; {self.stop}" if self.stop and self.share < 0.5 else ""
-        return f"incremental: {self.share:.0%} of the network, about {self.saving:.1f} times less work{stop}"
+            return _("dense: {reason}", reason=self.dense)
+        told = _(
+            "incremental: {share:.0%} of the network, about {saving:.1f} times less work",
+            share=self.share,
+            saving=self.saving,
+        )
+        return chained(told, self.stop) if self.stop and self.share < 0.5 else told
 
 
 class Occluder:
@@ -185,9 +191,11 @@ class Occluder:
 
     def _do_without(self, reason: NotExportable) -> None:
         direct = Direct(self._model, self._trial, self.windows, self._room, alone=reason.alone)
-        mixes = "; one image at a time, since together they have other scores" if direct.mixes else ""
         self.in_whole = self._way = direct
-        self.how = How(f"{reason}{mixes}", batch=direct.batch)
+        told = str(reason)
+        if direct.mixes:
+            told = _("{reason}; one image at a time, since together they have other scores", reason=reason)
+        self.how = How(told, batch=direct.batch)
 
     def _plan(self, graph: Graph) -> None:
         watched = last_features(graph, self.windows.image)
@@ -195,7 +203,7 @@ class Occluder:
         self.in_whole = self._way = Whole(graph, watched, self.windows, self._room)
         try:
             if not self._incremental:
-                raise NothingToSave("as asked")
+                raise NothingToSave(_("as asked"))
             plan = planned(graph, self.windows, self._room, watched)
             way = Incremental(plan, watched)
             self._try(way)
@@ -216,9 +224,10 @@ class Occluder:
         try:
             same = alike(_in_order(way(*asked)), whole)
         except Exception as error:  # an operator of thousands whose rectangles are not what its rule says
-            raise NothingToSave(f"what a window changes can't be computed alone: {said(error)}") from error
+            reason = _("what a window changes can't be computed alone: {reason}", reason=said(error))
+            raise NothingToSave(reason) from error
         if not same:
-            raise NothingToSave("computing only what a window changes gives other scores")
+            raise NothingToSave(_("computing only what a window changes gives other scores"))
 
     def _choose(self, image: Maps, fill: Maps) -> None:
         """Go on with each image in whole if that is faster."""
@@ -230,7 +239,7 @@ class Occluder:
         rate = self._rate(self.in_whole, image, fill, some)
         if rate > self._rate(self._way, image, fill, None):
             self._way = self.in_whole
-            self.how = replace(self.how, dense="computing each image in whole is faster here")
+            self.how = replace(self.how, dense=_("computing each image in whole is faster here"))
 
     def _rate(self, way: Way, image: Maps, fill: Maps, wanted: Wanted) -> float:
         """Return how many windows a second are computed."""

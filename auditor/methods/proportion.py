@@ -51,3 +51,16 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     low = 0.0 if hits == 0 else max(0.0, middle - reach)
     high = 1.0 if hits == n else min(1.0, middle + reach)
     return low, high
+
+
+def never(n: int) -> float:
+    """Return the share that something seen on none of `n` stays under, with 95 % confidence: about `3 / n`.
+
+    C. Clopper, E. Pearson: The Use of Confidence or Fiducial Limits. Biometrika 26, 1934; here one-sided.
+
+    Raises:
+        ValueError: `n` is negative.
+    """
+    if n < 0:
+        raise ValueError(f"{n} is no count")
+    return 1.0 if n == 0 else 1 - 0.05 ** (1 / n)

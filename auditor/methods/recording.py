@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from auditor.errors import Skip, did_you_mean
+from auditor.language import _
 from auditor.methods.arrangement import arrangement, arrangement_behind
 from auditor.methods.grid import as_maps
 from auditor.methods.in_place import Aside
@@ -114,7 +115,7 @@ class Recording:
             with applied(rule, way.rectifiers):
                 arrived = self.reach(start, signal, ends)
         if any(one is None for one in arrived):
-            raise NotDifferentiable("the score does not depend on what it is asked about")
+            raise NotDifferentiable(_("the score does not depend on what it is asked about"))
         return [one.detach() for one in arrived if one is not None]
 
     def reach(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge]) -> Sequence[Tensor | None]:
@@ -196,7 +197,9 @@ def module_of(model: Model) -> nn.Module:
     module = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         kind = type(module or model).__name__
-        raise ValueError(f"layers can be named in an nn.Module, but this is a {kind}, which does not show them")
+        raise ValueError(
+            _("layers can be named in an nn.Module, but this is a {kind}, which does not show them", kind=kind)
+        )
     return module
 
 
@@ -224,7 +227,7 @@ def _run(
         source = f"layer {cut!r}" if cut else "the images"
         raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on {source}")
     if not scores.requires_grad:
-        raise NotDifferentiable("the score does not depend on the images by differentiable operations")
+        raise NotDifferentiable(_("the score does not depend on the images by differentiable operations"))
     edge = _before_softmax(scores)
     softmax = edge.node is not get_gradient_edge(scores).node
     return Recording(leaf, scores.detach(), edge, passages, scripted=_is_scripted(model), softmax=softmax)
@@ -312,7 +315,14 @@ def _before_softmax(scores: Tensor) -> GradientEdge:
 
 
 def _no_rectifier(rule: Rule, met: Activations) -> str:
-    name = "guided backprop" if rule is Rule.GUIDED else "deconvnet"
+    name = _("guided backprop") if rule is Rule.GUIDED else _("deconvnet")
     if met.hidden:
-        return f"{name} can't reach the rectifiers that TorchScript hides; use the network that it was made from"
-    return f"{name} is defined for ReLU, and this network has none ({str(met) or 'no known activation function'})"
+        return _(
+            "{method} can't reach the rectifiers that TorchScript hides; use the network that it was made from",
+            method=name,
+        )
+    return _(
+        "{method} is defined for ReLU, and this network has none ({functions})",
+        method=name,
+        functions=str(met) or _("no known activation function"),
+    )

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from auditor.errors import Skip
+from auditor.language import _, marked
 
 if TYPE_CHECKING:
     from torch.autograd.graph import Node as Node
@@ -73,9 +74,9 @@ class Activations:
         return self.rectifiers > 0 and not self.hidden
 
     def __str__(self) -> str:
-        others = [f"{name} {count}" for name, count in sorted(self.others.items())]
-        rectifiers = [f"rectifiers {self.rectifiers}"] if self.rectifiers else []
-        hidden = [f"parts that TorchScript has joined {self.hidden}"] if self.hidden else []
+        others = [f"{_(name)} {count}" for name, count in sorted(self.others.items())]
+        rectifiers = [_("rectifiers {count}", count=self.rectifiers)] if self.rectifiers else []
+        hidden = [_("parts that TorchScript has joined {count}", count=self.hidden)] if self.hidden else []
         return ", ".join([*rectifiers, *others, *hidden])
 
 
@@ -84,19 +85,19 @@ _OTHERS = {
     "Elu": "ELU",
     "Gelu": "GELU",
     "Glu": "GLU",
-    "Hardshrink": "hard shrink",
-    "Hardtanh": "hard tanh",
-    "Hardsigmoid": "hard sigmoid",
-    "Hardswish": "hard swish",
-    "LeakyRelu": "leaky ReLU",
-    "LogSigmoid": "log-sigmoid",
+    "Hardshrink": marked("hard shrink"),
+    "Hardtanh": marked("hard tanh"),
+    "Hardsigmoid": marked("hard sigmoid"),
+    "Hardswish": marked("hard swish"),
+    "LeakyRelu": marked("leaky ReLU"),
+    "LogSigmoid": marked("log-sigmoid"),
     "Mish": "Mish",
     "PreluKernel": "PReLU",
     "RreluWithNoise": "RReLU",
-    "Sigmoid": "sigmoid",
+    "Sigmoid": marked("sigmoid"),
     "Silu": "SiLU",
-    "Softplus": "softplus",
-    "Softshrink": "soft shrink",
+    "Softplus": marked("softplus"),
+    "Softshrink": marked("soft shrink"),
     "Tanh": "tanh",
 }
 _LOWER = {
@@ -119,7 +120,7 @@ def nodes_between(start: Node, end: Node | None) -> list[Node]:
     waiting = [start]
     while waiting:
         taker = waiting.pop()
-        for node, _ in taker.next_functions:
+        for node, _place in taker.next_functions:
             if node is None:
                 continue
             if node not in takers:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError
+from auditor.language import _, marked
 from auditor.model import builders, inference, recipe
 from auditor.model.builders import Builder, Schemes
 from auditor.model.checkpoint import Checkpoint
@@ -90,7 +91,7 @@ def _itself(checkpoint: Checkpoint, module: nn.Module) -> Architecture:
     if checkpoint.format == "torch.export":
         name = checkpoint.path.stem
     said = checkpoint.metadata.get("preprocess")
-    source = "checkpoint metadata" if said else ""
+    source = marked("checkpoint metadata") if said else ""
     classes = checkpoint.metadata.get("classes")
     return Architecture(name, checkpoint.format, frozen(module), Coverage(), classes, said, source)
 
@@ -114,16 +115,17 @@ def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
     prefix = checkpoint.metadata.get("prefix", "")
     recorded = _recorded(checkpoint, given)
     if recorded and not recorded[0].differing:
-        return _told(recorded[0], "named by the checkpoint")
+        return _named_by_checkpoint(recorded[0])
     try:
         match = inference.infer(checkpoint.tensors, prefix=prefix)
     except ArchitectureError as error:
         if recorded:
-            return _told(recorded[0], "named by the checkpoint")
+            return _named_by_checkpoint(recorded[0])
         name = checkpoint.metadata.get("arch")
         raise ArchitectureError(f"{error} (the checkpoint itself names {name!r})" if name else str(error)) from None
     given_too = inference.compare(match.builder, checkpoint.tensors, prefix=prefix, given=given)
-    return _told(given_too, "inferred from the checkpoint's keys")
+    source = _("{source} (inferred from the checkpoint's keys)", source=given_too.builder.source)
+    return _told(given_too, source)
 
 
 def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
@@ -150,12 +152,19 @@ def _with_input_scaling(match: Match, sha256: str) -> Match:
         return match
     if any(_is_published_as(w.url, sha256) for w in torchvision.models.get_model_weights(builder.name)):
         return replace(match, arguments={**match.arguments, "transform_input": True})
-    remark = "without scaling its input; fine-tuned torchvision weights need --arch-arg transform_input=true"
-    return replace(match, builder=replace(builder, source=f"{builder.source}, {remark}"))
+    source = _(
+        "{source}, without scaling its input; fine-tuned torchvision weights need --arch-arg transform_input=true",
+        source=builder.source,
+    )
+    return _told(match, source)
 
 
-def _told(match: Match, how: str) -> Match:
-    return replace(match, builder=replace(match.builder, source=f"{match.builder.source} ({how})"))
+def _named_by_checkpoint(match: Match) -> Match:
+    return _told(match, _("{source} (named by the checkpoint)", source=match.builder.source))
+
+
+def _told(match: Match, source: str) -> Match:
+    return replace(match, builder=replace(match.builder, source=source))
 
 
 def _described(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage: Coverage) -> Architecture:
@@ -163,7 +172,7 @@ def _described(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage
     classes = _class_names(checkpoint, match, declared)
     said = checkpoint.metadata.get("preprocess")
     if said:
-        declared = _Declared(said, "checkpoint metadata")
+        declared = _Declared(said, marked("checkpoint metadata"))
     return Architecture(
         name=match.builder.name,
         source=match.builder.source,

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from auditor.errors import ArchitectureError, did_you_mean
+from auditor.language import _
 from auditor.model.format import told
 from auditor.vision import torchvision
 
@@ -75,13 +76,16 @@ def named(spec: str, schemes: Schemes) -> Builder:
     if scheme == "timm":
         return timm_builder(rest)
     if scheme in schemes:
-        return Builder(spec, f"the plugin's scheme {scheme}", partial(schemes[scheme], rest))
-    place, _, attribute = spec.rpartition(":")
+        source = _("the plugin's scheme {scheme}", scheme=scheme)
+        return Builder(spec, source, partial(schemes[scheme], rest))
+    place, attribute = spec.rpartition(":")[::2]
     if place.endswith(".py"):
-        return Builder(f"{Path(place).name}:{attribute}", "a Python file", partial(_from_file, Path(place), attribute))
+        return Builder(
+            f"{Path(place).name}:{attribute}", _("a Python file"), partial(_from_file, Path(place), attribute)
+        )
     if "/" in place:
         raise ArchitectureError(f"--arch {spec} is none of: {FORMS}")
-    return Builder(spec, "a Python module", partial(_from_module, place, attribute, schemes))
+    return Builder(spec, _("a Python module"), partial(_from_module, place, attribute, schemes))
 
 
 def recorded(name: str) -> list[Builder]:

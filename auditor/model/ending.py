@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from auditor.language import marked
 from auditor.probabilities import are_probabilities
 
 _aten = torch.ops.aten
@@ -23,11 +24,11 @@ _aten = torch.ops.aten
 class Ending(Enum):
     """What makes the last tensor of a network."""
 
-    SCORES = "scores"
-    SOFTMAX = "softmax"
-    LOG_SOFTMAX = "log-softmax"
-    SIGMOID = "sigmoid"
-    PROBABILITIES = "probabilities of unknown making"
+    SCORES = marked("scores")
+    SOFTMAX = marked("softmax")
+    LOG_SOFTMAX = marked("log-softmax")
+    SIGMOID = marked("sigmoid")
+    PROBABILITIES = marked("probabilities of unknown making")
 
 
 _OPERATORS = {

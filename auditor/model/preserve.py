@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from auditor.language import _, marked
+
 _INTERNAL = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -87,11 +89,11 @@ class Snapshot:
             _set_tensor(owner, name.rpartition(".")[2], held.tensor)
 
     def _remove_added(self) -> None:
-        for name in [n for n, _ in self._module.named_modules() if n not in self._modules]:
+        for name in [n for n, module in self._module.named_modules() if n not in self._modules]:
             owner = self._modules.get(name.rpartition(".")[0])
             if owner is not None:
                 del owner._modules[name.rpartition(".")[2]]
-        for name in [n for n, _ in _tensors(self._module) if n not in self._tensors]:
+        for name in [n for n, tensor in _tensors(self._module) if n not in self._tensors]:
             owner, leaf = self._module.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
             owner._parameters.pop(leaf, None)
             owner._buffers.pop(leaf, None)
@@ -99,33 +101,35 @@ class Snapshot:
     def _changed_tensors(self) -> Iterator[str]:
         now = dict(_tensors(self._module))
         for name in sorted(now.keys() ^ self._tensors.keys()):
-            yield f"{name} {'was added' if name in now else 'is gone'}"
+            yield _("{name} was added", name=name) if name in now else _("{name} is gone", name=name)
         for name, held in self._tensors.items():
             if name not in now:
                 continue
             tensor = now[name]
             if tensor is not held.tensor:
-                yield f"{name} was exchanged"
+                yield _("{name} was exchanged", name=name)
             elif not _same_bits(tensor.detach(), held.numbers):
-                yield f"{name} has other numbers"
+                yield _("{name} has other numbers", name=name)
             if tensor.requires_grad != held.requires_grad:
-                yield f"{name}.requires_grad is {tensor.requires_grad}"
+                yield _("{name}.requires_grad is {value}", name=name, value=tensor.requires_grad)
             if tensor.grad is not held.grad:
-                yield f"{name}.grad was written"
+                yield _("{name}.grad was written", name=name)
 
     def _changed_modules(self) -> Iterator[str]:
         now: dict[str, nn.Module] = dict(self._module.named_modules())
         for name, module in self._modules.items():
-            label = name or "the network"
+            label = name or _("the network")
             if now.get(name) is not module:
-                yield f"{label} was exchanged"
+                yield _("{name} was exchanged", name=label)
                 continue
             if module.training != self._training[name]:
-                yield f"{label} is in {'training' if module.training else 'eval'} mode"
+                mode = marked("{name} is in training mode") if module.training else marked("{name} is in eval mode")
+                yield _(mode, name=label)
             if _hooks(module) != self._hooks[name]:
-                yield f"{label} has other hooks"
-            yield from (f"{label}.{a} was changed" for a in _differing(self._attributes[name], _attributes(module)))
-        yield from (f"{name} was added" for name in now.keys() - self._modules.keys())
+                yield _("{name} has other hooks", name=label)
+            for attribute in _differing(self._attributes[name], _attributes(module)):
+                yield _("{name} was changed", name=f"{label}.{attribute}")
+        yield from (_("{name} was added", name=name) for name in now.keys() - self._modules.keys())
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -157,7 +161,7 @@ def _replace(now: dict[int, Any], then: dict[int, Any]) -> None:
 def _put_back(root: nn.Module, name: str, module: nn.Module) -> None:
     if not name:
         return
-    parent, _, leaf = name.rpartition(".")
+    parent, leaf = name.rpartition(".")[::2]
     owner = root.get_submodule(parent)
     if owner._modules.get(leaf) is not module:
         owner._modules[leaf] = module

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from auditor.language import _
 from auditor.pictures.colours import heat_scale, signed_scale
 from auditor.pictures.encoding import lighter
 from auditor.pictures.maps import Map, Pixels, heat, overlay, signed
@@ -73,15 +74,23 @@ def _drawable(values: Map) -> Map:
 
 def _named(name: str, values: Map) -> str:
     if not np.isfinite(values).any():
-        return f"{name}: no number anywhere"
+        return _("{name}: no number anywhere", name=name)
     if not np.isfinite(values).all():
-        return f"{name}: in part no number"
-    return name if values.any() else f"{name}: zero everywhere"
+        return _("{name}: in part no number", name=name)
+    return name if values.any() else _("{name}: zero everywhere", name=name)
 
 
 def _alt(values: Map, name: str, about: str) -> str:
     finite = np.where(np.isfinite(values), np.abs(values), -1.0)
     if finite.max() <= 0:
-        return f"{_named(name, values)}, of {about}."
+        return _("{map}, of {about}.", map=_named(name, values), about=about)
     row, column = np.unravel_index(finite.argmax(), finite.shape)
-    return f"{name} of {about}: strongest at row {row} and column {column} of {finite.shape[0]} x {finite.shape[1]}."
+    return _(
+        "{map} of {about}: strongest at row {row} and column {column} of {rows} x {columns}.",
+        map=name,
+        about=about,
+        row=row,
+        column=column,
+        rows=finite.shape[0],
+        columns=finite.shape[1],
+    )

@@ -15,12 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from auditor.language import _, current
 from auditor.pictures.colours import STEPS, signed_ramp
 from auditor.pictures.encoding import png
+from auditor.wording import numeral
 
 # Okabe and Ito 2008, without the yellow that vanishes on white
 _SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -85,7 +87,7 @@ def matrix(values: ArrayLike, labels: Sequence[str], *, xlabel: str, ylabel: str
     _name(axes, xlabel, ylabel)
     if len(labels) <= _MOST_CELLS_WITH_NUMBERS:
         _number_cells(axes, cells)
-    bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02, format=_Ticks())
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=_TEXT - 2, colors=_MUTED, length=0)
     return _png(figure)
@@ -103,15 +105,16 @@ def reliability(
     figure = Figure(figsize=(4.6, 4.6), dpi=_DPI, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     x, y = np.asarray(confidence, dtype=float), np.asarray(accuracy, dtype=float)
-    upper.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1, label="perfectly calibrated")
-    upper.vlines(x, y, x, color=_LIMIT, linewidth=3, alpha=0.35, label="gap")
-    upper.plot(x, y, "o", color=_SERIES[0], markersize=5, label="this network")
+    upper.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1, label=_("perfectly calibrated"))
+    upper.vlines(x, y, x, color=_LIMIT, linewidth=3, alpha=0.35, label=_("gap"))
+    upper.plot(x, y, "o", color=_SERIES[0], markersize=5, label=_("this network"))
     upper.set(xlim=(0, 1), ylim=(0, 1.02))
     if error is not None:
-        upper.text(0.97, 0.04, f"calibration error {error:.3f}", ha="right", fontsize=_TEXT, color=_INK)
+        told = _("calibration error {error:.3f}", error=error)
+        upper.text(0.97, 0.04, told, ha="right", fontsize=_TEXT, color=_INK)
     occupied = np.isfinite(x)
     lower.bar(x[occupied], np.asarray(counts)[occupied], width=0.03, color=_BAR)
-    for axes, below, beside in ((upper, "", "accuracy"), (lower, "confidence", "images")):
+    for axes, below, beside in ((upper, "", _("accuracy")), (lower, _("confidence"), _("images"))):
         _style(axes)
         _name(axes, below, beside)
         axes.grid(color=_GRID, linewidth=0.8)
@@ -129,16 +132,17 @@ def reliability(
 
 
 def histogram(
-    counts: Sequence[float], edges: Sequence[float], *, xlabel: str, ylabel: str = "count", limit: float | None = None
+    counts: Sequence[float], edges: Sequence[float], *, xlabel: str, ylabel: str = "", limit: float | None = None
 ) -> bytes:
     """Draw counts between edges, of which there is one more than there are counts.
 
     Args:
+        ylabel: What is counted.
         limit: A dashed line, named by its value.
     """
     figure, axes = _figure(height=2.6)
     axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=_BAR, edgecolor="white", linewidth=0.4)
-    _name(axes, xlabel, ylabel)
+    _name(axes, xlabel, ylabel or _("count"))
     _limit(axes, limit)
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
     return _png(figure)
@@ -157,7 +161,7 @@ def distribution(counts: Sequence[int], edges: Sequence[float], *, xlabel: str, 
     _style(axes)
     axes.bar([first - 2, *range(first, last + 1)], [counts[0], *counts[first : last + 1]], width=0.9, color=_BAR)
     ends = sorted({first, last})
-    axes.set_xticks([first - 2, *ends], ["0", *(f"{edges[place]:.2g}" for place in ends)])
+    axes.set_xticks([first - 2, *ends], ["0", *(numeral(edges[place], ".2g") for place in ends)])
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.set_xlabel(xlabel, fontsize=_TEXT - 1, color=_INK)
     axes.set_ylabel(ylabel, fontsize=_TEXT - 1, color=_INK)
@@ -232,8 +236,17 @@ def _figure(*, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+class _Ticks(ScalarFormatter):
+    """Writes the numbers at an axis as the language that is spoken has them."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return current().number(super().__call__(x, pos))
+
+
 def _style(axes: Axes) -> None:
     axes.set_axisbelow(True)
+    axes.xaxis.set_major_formatter(_Ticks())
+    axes.yaxis.set_major_formatter(_Ticks())
     axes.tick_params(length=0, colors=_MUTED, labelsize=_TEXT - 1)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
@@ -250,7 +263,7 @@ def _limit(axes: Axes, limit: float | None) -> None:
         return
     axes.axvline(limit, color=_LIMIT, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"limit {limit:g}",
+        _("limit {limit:g}", limit=limit),
         (limit, 1),
         xycoords=("data", "axes fraction"),
         xytext=(3, 2),
@@ -281,7 +294,7 @@ def _number_cells(axes: Axes, cells: np.ndarray[Any, np.dtype[np.float64]]) -> N
     largest = _largest(cells)
     for (row, column), value in np.ndenumerate(cells):
         ink = "white" if value > 0.55 * largest else _INK
-        axes.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=_TEXT - 2, color=ink)
+        axes.text(column, row, numeral(value, ".3g"), ha="center", va="center", fontsize=_TEXT - 2, color=ink)
 
 
 def _largest(cells: np.ndarray[Any, np.dtype[np.float64]]) -> float:

@@ -6,6 +6,7 @@ Nothing here is smoothed: a cell of a map is a square, so that a map of 7 x 7 ca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from auditor.language import _
 from auditor.pictures.colours import heat_scale
 from auditor.pictures.encoding import lighter, png
 from auditor.pictures.maps import Map, heat
 from auditor.results import Item
+from auditor.wording import numeral
 
 _SIDE = 336  # of a map, at most
 _WIDTH, _HEIGHT = 240, 384  # of what stands in a narrow column
@@ -30,19 +33,28 @@ def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
     """Return a map that is nowhere below zero, every cell a square, with its own scale from smallest to largest.
 
     Args:
-        zero: Why it is zero where it is so everywhere.
+        zero: What is said where it is zero everywhere, with the reason.
     """
     finite = values[np.isfinite(values)]
     if not finite.size or not finite.any():
-        told = f"zero everywhere{zero and f', because {zero}'}" if finite.size == values.size else "no number anywhere"
-        plate = written(told.partition(",")[0], values.shape)
-        return Item(plate, f"{label}\n{told}", alt=f"{label.partition(chr(10))[0]} of {about}: {told}.")
+        plate = _("zero everywhere") if finite.size == values.size else _("no number anywhere")
+        told = zero or plate if finite.size == values.size else plate
+        alt = _("{map} of {about}: {told}.", map=label.partition("\n")[0], about=about, told=told)
+        return Item(written(plate, values.shape), f"{label}\n{told}", alt=alt)
     low, high = float(finite.min()), float(finite.max())
     low = low if low < high else 0.0
     row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(values), values, np.nan))), values.shape)
-    alt = (
-        f"{label.replace(chr(10), ', ')}, of {about}: from {finite.min():.3g} to {high:.3g}, "
-        f"strongest at row {row} and column {column} of {values.shape[0]} x {values.shape[1]}."
+    alt = _(
+        "{map}, of {about}: from {low:.3g} to {high:.3g}, strongest at row {row} and column {column} of {rows} x "
+        "{columns}.",
+        map=label.replace("\n", ", "),
+        about=about,
+        low=float(finite.min()),
+        high=high,
+        row=row,
+        column=column,
+        rows=values.shape[0],
+        columns=values.shape[1],
     )
     drawn = lighter(heat(values, low=low, high=high, size=_SIDE))
     return Item(drawn, label, alt=alt, scale=heat_scale(low, high))
@@ -55,10 +67,11 @@ def written(text: str, shape: tuple[int, ...] = (1, 1)) -> bytes:
     sheet = Image.new("RGB", (max(width, 96), max(round(_WIDTH * min(1.0, rows / cols)), 2 * _LINE)), _PLATE)
     pen = ImageDraw.Draw(sheet)
     pen.rectangle((0, 0, sheet.width - 1, sheet.height - 1), outline=_EDGE)
-    lines = _wrapped(text, sheet.width - 16, 3)
+    font = _font(text)
+    lines = _wrapped(text, sheet.width - 16, 3, font)
     top = (sheet.height - len(lines) * _LINE) / 2
     for number, line in enumerate(lines):
-        pen.text((sheet.width / 2, top + (number + 0.5) * _LINE), line, _MUTED, _font(), anchor="mm")
+        pen.text((sheet.width / 2, top + (number + 0.5) * _LINE), line, _MUTED, font, anchor="mm")
     return _few(sheet)
 
 
@@ -99,42 +112,50 @@ def answers(names: Sequence[str], shares: Sequence[float], scores: Sequence[floa
     pen = ImageDraw.Draw(sheet)
     for place, (name, share, score) in enumerate(zip(names, shares, scores, strict=True)):
         top = place * each + 2
-        (line,) = _wrapped(name, _WIDTH - 2, 1)
-        pen.text((1, top), line, _INK, _font())
-        pen.text((1, top + _LINE - 1), f"{share:.1%}", _MUTED, _font())
+        (line,) = _wrapped(name, _WIDTH - 2, 1, _font(name))
+        pen.text((1, top), line, _INK, _font(name))
+        pen.text((1, top + _LINE - 1), numeral(share, ".1%").replace("\N{NO-BREAK SPACE}", " "), _MUTED, _font())
         pen.text((_WIDTH - 2, top + _LINE - 1), _number(score), _MUTED, _font(), anchor="ra")
         pen.rectangle((0, top + 2 * _LINE, _WIDTH - 1, top + 2 * _LINE + 9), fill=_EMPTY)
         pen.rectangle((0, top + 2 * _LINE, max(1, round(share * (_WIDTH - 1))), top + 2 * _LINE + 9), fill=_BAR)
     return _few(sheet)
 
 
-def _wrapped(text: str, width: int, most: int) -> list[str]:
+def _wrapped(text: str, width: int, most: int, font: Any) -> list[str]:
     """Return a text in at most some lines that fit, cut with an ellipsis where it is longer."""
     words = "".join(c if c.isprintable() else " " for c in text).split() or [""]
     lines = [words[0]]
     for word in words[1:]:
         joined = f"{lines[-1]} {word}"
-        if len(lines) == most or _font().getlength(joined) <= width:
+        if len(lines) == most or font.getlength(joined) <= width:
             lines[-1] = joined
         else:
             lines.append(word)
-    return [_cut(line, width) for line in lines]
+    return [_cut(line, width, font) for line in lines]
 
 
-def _cut(line: str, width: int) -> str:
-    if _font().getlength(line) <= width:
+def _cut(line: str, width: int, font: Any) -> str:
+    if font.getlength(line) <= width:
         return line
-    while line and _font().getlength(f"{line}…") > width:
+    while line and font.getlength(f"{line}…") > width:
         line = line[:-1]
     return f"{line.rstrip()}…"
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}"  # with a hyphen: the font has no minus
+    return numeral(value, ".3g")  # with a hyphen: the font has no minus
 
 
-def _font() -> Any:
-    return ImageFont.load_default(_TEXT)
+def _font(text: str = "") -> Any:
+    """Return Pillow's own font, and for letters that it lacks, as accented ones, the wider one of the plots."""
+    return ImageFont.load_default(_TEXT) if text.isascii() else _wide_font()
+
+
+@cache
+def _wide_font() -> Any:
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", _TEXT - 4)
 
 
 def _few(sheet: Image.Image) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import AuditorError, OutputError, UsageError, did_you_mean
+from auditor.language import speaking
 from auditor.report import folder as place
 from auditor.report import record
 from auditor.results import Audit
@@ -44,7 +45,7 @@ def write(
     arrays: Mapping[str, Mapping[str, Any]] | None = None,
     extra: Mapping[str, Format] | None = None,
 ) -> dict[str, Path]:
-    """Write a report, in place of an older one, and return the files by format.
+    """Write a report in the language of the audit, in place of an older one, and return the files by format.
 
     A format that breaks costs only itself: the others, and the record from which it can be made
     again, are written before its error is raised.
@@ -74,14 +75,24 @@ def render(
     formats: Sequence[str] = ("html", "pdf", "summary"),
     templates: Sequence[Path] = (),
     extra: Mapping[str, Format] | None = None,
+    language: str | None = None,
 ) -> dict[str, Path]:
     """Make reports again from the record in `folder`; whatever else lies there stays.
 
+    Args:
+        language: The one that the audit has to be in; None for any.
+
     Raises:
         OutputError: The folder holds no report, or can't be written, or a format could not be made.
+        UsageError: There is no such format, or the audit is in another language.
     """
     makers = _makers([name for name in formats if name != "json"], templates, extra or {})
     audit = read(folder)
+    if language not in (None, audit.provenance.language):
+        raise UsageError(
+            f"the findings in {folder} are written in {audit.provenance.language!r}, so that no report in "
+            f"{language!r} can be made of them; audit again with --lang {language}"
+        )
     with place.staged(folder, replaces=tuple(FILES[name] for name in makers if name in FILES)) as stage:
         broken = _make(audit, stage, makers)
     if broken:
@@ -114,7 +125,8 @@ def _make(audit: Audit, stage: Path, makers: Mapping[str, Format]) -> AuditorErr
     first = None
     for name, make in makers.items():
         try:
-            make(audit, stage)
+            with speaking(audit.provenance.language):
+                make(audit, stage)
         except AuditorError as error:
             first = first or error
         except OSError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from auditor.language import _, many
 from auditor.report import deciding, wording
 from auditor.results import Audit, Exit, Finding, Verdict
 from auditor.wording import printable
@@ -30,7 +31,7 @@ def stopped() -> tuple[str, str]:
 def lines(audit: Audit) -> list[str]:
     """Return the commands, the worst first: what costs the exit code is an error, any other warning a warning."""
     strict = deciding.is_strict(audit)
-    found = [finding for _, finding in deciding.worst_first(audit) if finding.verdict >= Verdict.WARN]
+    found = [finding for check, finding in deciding.worst_first(audit) if finding.verdict >= Verdict.WARN]
     errors = [*_ended(audit), *(_finding("error", f) for f in found if deciding.costs(f, strict=strict))]
     warnings = [_finding("warning", f) for f in found if not deciding.costs(f, strict=strict)]
     return [*_shown(errors, "error"), *_shown(warnings, "warning")]
@@ -46,7 +47,7 @@ def command(name: str, title: str, message: str) -> str:
 def _ended(audit: Audit) -> list[str]:
     """Return what costs the exit code without being a finding."""
     if audit.interrupted:
-        return [command("error", "auditor", "The audit was interrupted; the report holds what was done.")]
+        return [command("error", "auditor", _("The audit was interrupted; the report holds what was done."))]
     if audit.exit_code() is Exit.NOTHING:
         return [command("error", "auditor", wording.headline(audit))]
     return []
@@ -64,7 +65,8 @@ def _shown(commands: Sequence[str], name: str) -> list[str]:
     if len(commands) <= _MOST:
         return list(commands)
     more = len(commands) - _MOST + 1
-    return [
-        *commands[: _MOST - 1],
-        command(name, "auditor", f"{wording.plural(more, f'more {name}')}: see the report."),
-    ]
+    told = {
+        "error": many("{count} more error: see the report.", "{count} more errors: see the report.", more),
+        "warning": many("{count} more warning: see the report.", "{count} more warnings: see the report.", more),
+    }
+    return [*commands[: _MOST - 1], command(name, "auditor", told[name])]

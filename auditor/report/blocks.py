@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.language import _, current
 from auditor.report import wording
 from auditor.report.album import Album, Picture, is_strip, strip
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_NUMBER = re.compile(r"[-−+]?[0-9][0-9,.]*(e[-−+]?[0-9]+)? ?%?")
+_NUMBER = re.compile(r"([-+]?[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?)\s?%?")
 _STRIPS = 10
 
 
@@ -25,7 +26,7 @@ class Badge:
 
     @classmethod
     def of(cls, verdict: Verdict) -> Badge:
-        return cls(str(verdict), wording.VERDICTS[verdict])
+        return cls(str(verdict), wording.verdict(verdict))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ class Blocks:
             message=wording.sentence(finding.message),
             value=wording.measured(finding.value, finding.unit),
             limit=wording.measured(finding.limit, finding.unit),
-            n="" if finding.n is None else f"{finding.n:,}",
+            n="" if finding.n is None else _("{n:,}", n=finding.n),
             interval=wording.interval(finding.interval, finding.unit),
             advice=advice,
             detail="" if advice else self._cut(finding.detail.strip()),
@@ -208,7 +209,10 @@ class Blocks:
         aligns = [_align(values) for values in zip(*rows, strict=True)] or ["text"] * width
         shown = rows[: self._medium.rows]
         cells = tuple(
-            tuple(Cell(wording.cell(value), align, _sorted_by(value)) for value, align in zip(row, aligns, strict=True))
+            tuple(
+                Cell(wording.cell(value), align, _sorted_by(value, align))
+                for value, align in zip(row, aligns, strict=True)
+            )
             for row in shown
         )
         columns = _head(names, aligns, cells)
@@ -222,7 +226,7 @@ class Blocks:
         )
 
     def _figure(self, figure: Figure) -> FigureBlock:
-        alt = figure.alt or f"{figure.title}. {figure.caption}"
+        alt = figure.alt or wording.described(figure)
         picture = self._album.picture(figure.image, alt, pixels=1340, high=960)
         return FigureBlock(figure.title, figure.caption, picture, self._bar(figure.scale), self._id())
 
@@ -262,15 +266,21 @@ class Blocks:
         return "\n".join(lines if len(lines) <= self._medium.lines else ["…", *lines[-self._medium.lines :]])
 
 
-def _sorted_by(value: str | float | int | bool | None) -> str:
-    if isinstance(value, str) or value is None:
-        return ""
-    return repr(float(value)) if math.isfinite(value) else ""
+def _sorted_by(value: str | float | int | bool | None, align: str) -> str:
+    """Return the number that a cell is sorted by; one of text has one where its whole column is of numbers."""
+    number = _number(value) if isinstance(value, str) and align == "number" else value
+    return repr(float(number)) if isinstance(number, float | int) and math.isfinite(number) else ""
+
+
+def _number(text: str) -> float | None:
+    """Return the number that a text is, written in the language of the page; `%` goes unnoticed."""
+    found = _NUMBER.fullmatch(current().plain(text.strip()).replace("−", "-"))
+    return float(found[1]) if found else None
 
 
 def _align(values: tuple[str | float | int | bool | None, ...]) -> str:
     present = [value for value in values if value is not None]
-    numeric = [type(v) in (int, float) or (isinstance(v, str) and _NUMBER.fullmatch(v)) for v in present]
+    numeric = [type(v) in (int, float) or (isinstance(v, str) and _number(v) is not None) for v in present]
     return "number" if numeric and all(numeric) else "text"
 
 
@@ -295,4 +305,4 @@ def _columns(items: Sequence[Item]) -> int:
 def _left_out(count: int, shown: int) -> str:
     if not count:
         return ""
-    return f"The first {shown:,} rows; {count:,} more stand in audit.json."
+    return _("The first {shown:,} rows; {more:,} more stand in audit.json.", shown=shown, more=count)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from auditor.language import many
 from auditor.report import deciding, pdf, templates, wording
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, Block, Blocks, FigureBlock, FindingBlock, GalleryBlock
@@ -111,7 +112,7 @@ def _page(audit: Audit, page: Page, room: Room) -> Page:
         imprint=_facts(page.imprint, room),
         cards=tuple(Card(card.title, short(card.lead, _LONGEST_NAME), _facts(card.facts, room)) for card in page.cards),
         deciding=findings,
-        more_deciding=_more(len(chosen) - len(findings), "finding"),
+        more_deciding=_more_findings(len(chosen) - len(findings)),
     )
 
 
@@ -145,7 +146,7 @@ def _brief(audit: Audit, page: Page, room: Room) -> Brief:
         order = [result.verdict for result in audit.results]
         lines = [line for _, line in sorted(zip(order, lines, strict=True), key=lambda pair: -pair[0])]
     shown = tuple(lines[: room.checks])
-    return Brief(shown, _more(len(lines) - len(shown), "check"), _pictures(audit, room))
+    return Brief(shown, _more_checks(len(lines) - len(shown)), _pictures(audit, room))
 
 
 def _line(section: Section, room: Room) -> Line:
@@ -183,12 +184,20 @@ def _picture(result: Result, blocks: Blocks) -> FigureBlock | GalleryBlock | Non
         )
         block = blocks.of(replace(piece, items=items, title=title, caption=caption))
         return block if isinstance(block, GalleryBlock) and any(i.picture.source for i in block.items) else None
-    block = blocks.of(replace(piece, alt=piece.alt or f"{piece.title}. {piece.caption}", title=title, caption=caption))
+    block = blocks.of(replace(piece, alt=piece.alt or wording.described(piece), title=title, caption=caption))
     return block if isinstance(block, FigureBlock) and block.picture.source else None
 
 
-def _more(count: int, noun: str) -> str:
-    return f"and {wording.plural(count, f'more {noun}')} in the full report" if count > 0 else ""
+def _more_findings(count: int) -> str:
+    if count <= 0:
+        return ""
+    return many("and {count} more finding in the full report", "and {count} more findings in the full report", count)
+
+
+def _more_checks(count: int) -> str:
+    if count <= 0:
+        return ""
+    return many("and {count} more check in the full report", "and {count} more checks in the full report", count)
 
 
 def _shortened(value: Value, letters: int) -> Value:

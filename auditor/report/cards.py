@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from auditor.language import _, many
 from auditor.report import wording
 from auditor.report.node import encoded
 from auditor.results import Audit, LayerFacts, Table
@@ -38,14 +39,14 @@ def overview(audit: Audit) -> tuple[Card, ...]:
 
 def imprint(audit: Audit, subject: str = "") -> tuple[Fact, ...]:
     """Return what the cover of a printed report says about it; the subject, where the title is another."""
-    facts = audit.provenance
+    facts, unnamed = audit.provenance, _("unnamed")
     return _present(
         [
-            Fact("Checkpoint", subject),
-            Fact("Network", f"{facts.architecture.name}, {wording.plural(facts.architecture.parameters, 'parameter')}"),
-            Fact("Data", f"{facts.data.name or 'unnamed'}, {wording.plural(facts.data.images, 'image')}"),
-            Fact("Date", wording.date(facts.started)),
-            Fact("Tool", f"auditor {facts.versions.get('auditor', '')}".rstrip()),
+            Fact(_("Checkpoint"), subject),
+            Fact(_("Network"), f"{facts.architecture.name}, {_parameters(facts.architecture.parameters)}"),
+            Fact(_("Data"), f"{facts.data.name or unnamed}, {wording.images(facts.data.images)}"),
+            Fact(_("Date"), wording.date(facts.started)),
+            Fact(_("Tool"), f"auditor {facts.versions.get('auditor', '')}".rstrip()),
             Fact("SHA-256", facts.checkpoint.sha256, "code"),
         ]
     )
@@ -55,17 +56,17 @@ def provenance(audit: Audit) -> tuple[Card, ...]:
     """Return what was audited, with what, and how."""
     facts = audit.provenance
     run = (
-        Fact("Started", wording.date(facts.started)),
-        Fact("Device", facts.device),
-        Fact("Seed", str(facts.seed)),
-        Fact("Time in checks", wording.duration(math.fsum(result.seconds for result in audit.results))),
+        Fact(_("Started"), wording.date(facts.started)),
+        Fact(_("Device"), facts.device),
+        Fact(_("Seed"), str(facts.seed)),
+        Fact(_("Time in checks"), wording.duration(math.fsum(result.seconds for result in audit.results))),
     )
     cards = (
-        Card("Checkpoint", "", _checkpoint(audit)),
-        Card("Run", "", run),
-        Card("Preprocessing", "", _mapping(facts.preprocess)),
-        Card("Settings", "", _mapping({k: v for k, v in facts.settings.items() if k != "report"})),
-        Card("Versions", "", _mapping(facts.versions)),
+        Card(_("Checkpoint"), "", _checkpoint(audit)),
+        Card(_("Run"), "", run),
+        Card(_("Preprocessing"), "", _mapping(facts.preprocess)),
+        Card(_("Settings"), "", _mapping({k: v for k, v in facts.settings.items() if k != "report"})),
+        Card(_("Versions"), "", _mapping(facts.versions)),
     )
     return tuple(card for card in cards if card.facts)
 
@@ -74,32 +75,35 @@ def tables(audit: Audit) -> tuple[Table, ...]:
     """Return the lists that belong to the provenance: files left out, layers."""
     facts = audit.provenance
     skipped = Table(
-        "Files that could not be read", "They took no part in any number.", ("File", "Reason"), facts.data.skipped
+        _("Files that could not be read"),
+        _("They took no part in any number."),
+        (_("File"), _("Reason")),
+        facts.data.skipped,
     )
     return tuple(table for table in (skipped, _layers(facts.architecture.layers)) if table.rows)
 
 
 def _layers(layers: tuple[LayerFacts, ...]) -> Table:
-    columns = ("Layer", "Type", "Output", "Parameters", "Receptive field")
+    columns = (_("Layer"), _("Type"), _("Output"), _("Parameters"), _("Receptive field"))
     known = len(columns) - all(layer.receptive_field is None for layer in layers)
     rows = tuple(_layer(layer)[:known] for layer in layers)
-    return Table("Layers", "In the order of the forward pass.", columns[:known], rows)
+    return Table(_("Layers"), _("In the order of the forward pass."), columns[:known], rows)
 
 
 def _network(audit: Audit) -> Card:
     checkpoint, architecture = audit.provenance.checkpoint, audit.provenance.architecture
     facts = [
-        Fact("Architecture", architecture.name),
-        Fact("Known from", architecture.source),
-        Fact("Parameters", f"{architecture.parameters:,}"),
-        Fact("Layers", f"{len(architecture.layers):,}" if architecture.layers else ""),
-        Fact("Checkpoint", ", ".join(part for part in (checkpoint.format, wording.size(checkpoint.bytes)) if part)),
-        Fact("Weights loaded", wording.measured(checkpoint.loaded, ""), "plain" if checkpoint.loaded == 1 else "warn"),
+        Fact(_("Architecture"), architecture.name),
+        Fact(_("Known from"), _(architecture.source)),
+        Fact(_("Parameters"), wording.decimal(architecture.parameters)),
+        Fact(_("Layers"), wording.decimal(len(architecture.layers)) if architecture.layers else ""),
+        Fact(_("Checkpoint"), ", ".join(part for part in (checkpoint.format, wording.size(checkpoint.bytes)) if part)),
+        Fact(_("Weights loaded"), wording.measured(checkpoint.loaded, ""), _unless(checkpoint.loaded == 1)),
         Fact("SHA-256", f"{checkpoint.sha256[:16]}…" if checkpoint.sha256 else "", "code"),
     ]
     if checkpoint.trusted:
-        facts.append(Fact("Trusted", "its pickle was allowed to run code (--trust-checkpoint)", "warn"))
-    return Card("Network", checkpoint.name, _present(facts))
+        facts.append(Fact(_("Trusted"), _("its pickle was allowed to run code (--trust-checkpoint)"), "warn"))
+    return Card(_("Network"), checkpoint.name, _present(facts))
 
 
 def _baseline(audit: Audit) -> tuple[Card, ...]:
@@ -108,37 +112,50 @@ def _baseline(audit: Audit) -> tuple[Card, ...]:
     if not isinstance(told, Mapping):
         return ()
     facts = [
-        Fact("Checkpoint", _text(told.get("checkpoint"))),
-        Fact("Started", wording.date(_text(told.get("started")))),
+        Fact(_("Checkpoint"), _text(told.get("checkpoint"))),
+        Fact(_("Started"), wording.date(_text(told.get("started")))),
         Fact("SHA-256", f"{_text(told.get('sha256'))[:16]}…", "code"),
     ]
-    return (Card("Baseline", _text(told.get("report")), _present(facts)),)
+    return (Card(_("Baseline"), _text(told.get("report")), _present(facts)),)
 
 
 def _data(audit: Audit) -> Card:
     data, preprocess = audit.provenance.data, audit.provenance.preprocess
     shown = {name: value for name, value in preprocess.items() if name in ("resize", "crop", "color", "interpolation")}
     facts = [
-        Fact("Images", f"{data.images:,}"),
-        Fact("Labels", "yes" if data.labelled else "none"),
-        Fact("Classes", _classes(data.classes)),
-        Fact("Left out", wording.plural(len(data.skipped), "unreadable file") if data.skipped else "", "warn"),
-        Fact("Preprocessing", ", ".join(f"{name} {_step(value)}" for name, value in shown.items())),
-        Fact("Known from", _text(preprocess.get("source", ""))),
-        Fact("Fingerprint", f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
+        Fact(_("Images"), wording.decimal(data.images)),
+        Fact(_("Labels"), _("yes") if data.labelled else _("no")),
+        Fact(_("Classes"), _classes(data.classes)),
+        Fact(_("Left out"), _unreadable(len(data.skipped)) if data.skipped else "", "warn"),
+        Fact(_("Preprocessing"), ", ".join(f"{name} {_step(value)}" for name, value in shown.items())),
+        Fact(_("Known from"), _(_text(preprocess.get("source", "")))),
+        Fact(_("Fingerprint"), f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
     ]
-    return Card("Data", data.name or wording.plural(data.images, "image"), _present(facts))
+    return Card(_("Data"), data.name or wording.images(data.images), _present(facts))
+
+
+def _parameters(count: int) -> str:
+    return many("{count} parameter", "{count} parameters", count)
+
+
+def _unreadable(count: int) -> str:
+    return many("{count} unreadable file", "{count} unreadable files", count)
+
+
+def _unless(good: bool) -> str:
+    """Return the kind of a fact that is a warning unless all is well."""
+    return "plain" if good else "warn"
 
 
 def _checkpoint(audit: Audit) -> tuple[Fact, ...]:
     facts = audit.provenance.checkpoint
     return _present(
         [
-            Fact("File", facts.name),
+            Fact(_("File"), facts.name),
             Fact("SHA-256", facts.sha256, "code"),
-            Fact("Size", f"{facts.bytes:,} bytes"),
-            Fact("Format", facts.format),
-            Fact("Data fingerprint", audit.provenance.data.fingerprint, "code"),
+            Fact(_("Size"), many("{count} byte", "{count} bytes", facts.bytes)),
+            Fact(_("Format"), facts.format),
+            Fact(_("Data fingerprint"), audit.provenance.data.fingerprint, "code"),
         ]
     )
 
@@ -146,12 +163,12 @@ def _checkpoint(audit: Audit) -> tuple[Fact, ...]:
 def _classes(names: tuple[str, ...]) -> str:
     if len(names) <= 6:
         return ", ".join(names)
-    return f"{len(names):,}: {', '.join(names[:4])} … {names[-1]}"
+    return _("{n:,}: {first} … {last}", n=len(names), first=", ".join(names[:4]), last=names[-1])
 
 
 def _layer(layer: LayerFacts) -> tuple[str | int | None, ...]:
     field = layer.receptive_field
-    seen = "" if field is None else "whole image" if field.global_ else _sides(field.size)
+    seen = "" if field is None else _("whole image") if field.global_ else _sides(field.size)
     return layer.name, layer.type, _sides(layer.output), layer.parameters, seen
 
 

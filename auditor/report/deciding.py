@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from auditor.language import _, many
 from auditor.report import wording
-from auditor.report.wording import plural
 from auditor.results import Audit, Finding, Verdict
 
 
@@ -22,20 +22,34 @@ def worst_first(audit: Audit) -> tuple[tuple[str, Finding], ...]:
 def title(verdict: Verdict) -> str:
     """Return what stands over the findings that made a verdict."""
     if verdict >= Verdict.FAIL:
-        return "What decided it"
-    return "Worth a look" if verdict is Verdict.WARN else "Findings"
+        return _("What decided it")
+    return _("Worth a look") if verdict is Verdict.WARN else _("Findings")
 
 
 def banners(audit: Audit) -> tuple[str, ...]:
     """Return what limits the whole audit: it was interrupted, it is incomplete."""
-    left = (
-        f"{plural(len(audit.not_run), 'selected check')} had no turn: {', '.join(audit.not_run)}."
-        if audit.not_run
-        else ""
-    )
+    left = ", ".join(audit.not_run)
+    if audit.interrupted and left:
+        return (
+            many(
+                "This audit was interrupted before it was done. {count} selected check had no turn: {checks}.",
+                "This audit was interrupted before it was done. {count} selected checks had no turn: {checks}.",
+                len(audit.not_run),
+                checks=left,
+            ),
+        )
     if audit.interrupted:
-        return (f"This audit was interrupted before it was done. {left}".strip(),)
-    return (f"This audit ended early. {left}",) if left else ()
+        return (_("This audit was interrupted before it was done."),)
+    if not left:
+        return ()
+    return (
+        many(
+            "This audit ended early. {count} selected check had no turn: {checks}.",
+            "This audit ended early. {count} selected checks had no turn: {checks}.",
+            len(audit.not_run),
+            checks=left,
+        ),
+    )
 
 
 def is_strict(audit: Audit) -> bool:

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from auditor import letterhead
+from auditor.language import _, current, many
 from auditor.letterhead import Letterhead
 from auditor.report import cards, deciding, wording
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
 from auditor.report.evidence import slug
+from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
-from auditor.report.wording import duration, plural
+from auditor.report.wording import duration
 from auditor.results import Audit, Finding, Result, Verdict
 from auditor.wording import short
 
@@ -22,10 +24,26 @@ _MOST_DECIDING = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What another check found of a method that this one shows; `target` is that check's section.
+
+    Attributes:
+        doubt: It is to be known wherever the pictures are spoken of.
+    """
+
+    badge: Badge
+    message: str
+    check: str
+    target: str
+    doubt: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """One check.
 
     Attributes:
+        remarks: What other checks found of the methods that it shows.
         findings: The worst first; `kept` are more that are no worse than `pass`.
         kept_title: `12 more that pass`, or nothing.
         time: The seconds as a number to sort by.
@@ -45,6 +63,7 @@ class Section:
     kept: tuple[FindingBlock, ...]
     kept_title: str
     blocks: tuple[Block, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,7 @@ class Page:
     """A report.
 
     Attributes:
+        language: As `<html lang>` wants it.
         title: The checkpoint's name, or the title of one's own; `subject` is the name then, and else empty.
         running: As much of the title as fits the foot of a page.
         banners: What limits the whole audit: it was interrupted, it is incomplete.
@@ -70,6 +90,7 @@ class Page:
         repeated: Pictures that stand at more than one place, so that a page can store them once.
     """
 
+    language: str
     kind: str
     title: str
     running: str
@@ -103,20 +124,21 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
     """Return everything that a report in this medium prints."""
     known = Known.of(audit)
     blocks = Blocks(medium, album, known.by_file())
-    sections = tuple(_section(number, result, blocks, medium) for number, result in enumerate(audit.results, start=1))
+    sections = tuple(_section(number, audit, blocks, medium) for number in range(1, len(audit.results) + 1))
     facts = audit.provenance
     own = letterhead.recorded(facts.settings.get("report"))
     subject = _title(audit) if own.title else ""
     decided = tuple(blocks.finding(check, finding) for check, finding in deciding.deciding(audit))
     return Page(
-        kind="Comparison of two audits" if audit.comparison else "Audit of a trained image classifier",
+        language=current().name,
+        kind=_("Comparison of two audits") if audit.comparison else _("Audit of a trained image classifier"),
         title=own.title or _title(audit),
         running=short(own.title or _title(audit), 60),
         subject=subject,
         letterhead=own,
         checksum=facts.checkpoint.sha256,
         network=facts.architecture.name,
-        data=facts.data.name or plural(facts.data.images, "image"),
+        data=facts.data.name or wording.images(facts.data.images),
         date=wording.date(facts.started),
         day=facts.started,
         version=str(facts.versions.get("auditor", "")),
@@ -145,15 +167,18 @@ def _title(audit: Audit) -> str:
     if not audit.comparison or not isinstance(baseline, Mapping):
         return now
     before = str(baseline.get("checkpoint", ""))
-    return f"{now} against {before}" if before != now else f"{now} against an earlier one"
+    if before == now:
+        return _("{name} against an earlier one", name=now)
+    return _("{now} against {before}", now=now, before=before)
 
 
-def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Section:
+def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Section:
+    result = audit.results[number - 1]
     found = sorted(wording.findings(result), key=lambda finding: -finding.verdict)
     worse = sum(finding.verdict > Verdict.PASS for finding in found)
     shown = max(worse, medium.passes)
     return Section(
-        id=f"check-{number}-{slug(result.check, 'check')}",
+        id=_id(number, result),
         number=number,
         check=result.check,
         question=result.question,
@@ -162,12 +187,24 @@ def _section(number: int, result: Result, blocks: Blocks, medium: Medium) -> Sec
         source=result.source,
         seconds=duration(result.seconds),
         time=str(result.seconds) if math.isfinite(result.seconds) else "",
-        count=str(len(found)),
+        count=wording.decimal(len(found)),
         findings=_blocks(blocks, result.check, found[:shown]),
         kept=_blocks(blocks, result.check, found[shown:]),
-        kept_title=f"{plural(len(found) - shown, 'more finding')} that raised nothing" if found[shown:] else "",
+        kept_title=_kept(len(found) - shown) if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
+        remarks=tuple(_remarks(audit, result)),
     )
+
+
+def _remarks(audit: Audit, result: Result) -> Iterable[Remark]:
+    targets = {one.check: _id(number, one) for number, one in enumerate(audit.results, start=1)}
+    for check, finding in remarks(audit, result):
+        message = wording.sentence(finding.message)
+        yield Remark(Badge.of(finding.verdict), message, check, targets[check], is_doubt(finding))
+
+
+def _id(number: int, result: Result) -> str:
+    return f"check-{number}-{slug(result.check, 'check')}"
 
 
 def _views(audit: Audit, sections: Iterable[Section], known: Known, blocks: Blocks, album: Album) -> Views:
@@ -185,16 +222,36 @@ def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[Fi
     return tuple(blocks.finding(check, finding) for finding in findings)
 
 
+def _kept(count: int) -> str:
+    return many("{count} more finding that raised nothing", "{count} more findings that raised nothing", count)
+
+
 def _more_deciding(count: int) -> str:
-    return f"{plural(count, 'more finding')} of this kind: see the sections below." if count > 0 else ""
+    if count <= 0:
+        return ""
+    return many(
+        "{count} more finding of this kind: see the sections below.",
+        "{count} more findings of this kind: see the sections below.",
+        count,
+    )
 
 
 def _counts(audit: Audit) -> tuple[Count, ...]:
     found = [finding.verdict for result in audit.results for finding in wording.findings(result)]
-    words = {Verdict.ERROR: "broken", Verdict.FAIL: "failed", Verdict.WARN: "to look at", Verdict.PASS: "passed"}
-    words |= {Verdict.INFO: "for information", Verdict.SKIP: "skipped"}
     return tuple(
-        Count(Badge.of(verdict), found.count(verdict), words[verdict])
+        Count(Badge.of(verdict), found.count(verdict), _counted(verdict, found.count(verdict)))
         for verdict in wording.VERDICTS
         if verdict in found
     )
+
+
+def _counted(verdict: Verdict, count: int) -> str:
+    """Return what so many findings are, without the number."""
+    return {
+        Verdict.ERROR: many("broken", "broken", count),
+        Verdict.FAIL: many("failed", "failed", count),
+        Verdict.WARN: many("to look at", "to look at", count),
+        Verdict.PASS: many("passed", "passed", count),
+        Verdict.INFO: many("for information", "for information", count),
+        Verdict.SKIP: many("skipped", "skipped", count),
+    }[verdict]

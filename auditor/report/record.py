@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import OutputError
+from auditor.language import ENGLISH, known
 from auditor.report import evidence
 from auditor.report.document import SCHEMA, document
 from auditor.report.node import Malformed, Node, number, plain
@@ -155,7 +156,16 @@ def _provenance(node: Node) -> Provenance:
         versions=node.mapping("versions"),
         started=node.text("started"),
         notes=node.texts("notes", []),
+        language=_language(node),
     )
+
+
+def _language(node: Node) -> str:
+    """Return the language of the audit; audits from before there were several are in English."""
+    name = node.text("language", ENGLISH)
+    if name not in known():
+        raise Malformed(f"{node.at('language')} is {name!r}, and this version of auditor speaks {', '.join(known())}")
+    return name
 
 
 def _checkpoint(node: Node) -> CheckpointFacts:
@@ -217,7 +227,8 @@ def _evidence(node: Node, load: Load) -> Evidence:
             )
         case "gallery":
             items = tuple(_item(item, load) for item in node.each("items"))
-            return Gallery(node.text("title"), node.text("caption"), items, _scale(node), node.words("about"))
+            title, shown = node.text("title"), node.texts("methods", [])
+            return Gallery(title, node.text("caption"), items, _scale(node), node.words("about"), shown)
         case "table":
             rows = tuple(_cells(row, f"{node.at('rows')}[{index}]") for index, row in enumerate(node.items("rows")))
             return Table(node.text("title"), node.text("caption"), node.texts("columns"), rows)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from auditor.errors import OutputError
+from auditor.language import _, marked
 from auditor.report import summary
 from auditor.results import Audit
 
 LARGEST = 2**20  # bytes; GitHub shows nothing at all of a step with more
 
-_CUT = "\n\n**Cut here, as GitHub shows 1 MiB for a step: the whole stands in summary.md of the report.**\n"
+_CUT = marked("Cut here, as GitHub shows 1 MiB for a step: the whole stands in summary.md of the report.")
 
 
 def append(audit: Audit, file: Path) -> None:
@@ -31,7 +32,7 @@ def _fitting(text: str, room: int, *, first: bool) -> bytes:
     whole = text.encode() if first else f"\n\n{text}".encode()
     if len(whole) <= room:
         return whole
-    note = _CUT.encode()
+    note = f"\n\n**{_(_CUT)}**\n".encode()
     kept = whole[: max(0, room - len(note))].rpartition(b"\n")[0]
     if not kept.strip():
         raise OutputError("can't append the summary: this step has no room for it, as GitHub shows 1 MiB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from auditor.language import _, many
 from auditor.report import deciding, markdown, wording
 from auditor.results import Audit, Finding, Result
 
@@ -22,32 +23,41 @@ def save(audit: Audit, folder: Path) -> None:
 def text(audit: Audit) -> str:
     """Return the summary, in paragraphs."""
     parts = [
-        f"## {wording.VERDICTS[audit.verdict]}: {markdown.text(audit.provenance.checkpoint.name)}",
+        f"## {_title(audit)}",
         markdown.text(wording.headline(audit)),
         *(f"**{markdown.text(banner)}**" for banner in deciding.banners(audit)),
         *_decided(audit),
-        "### Checks",
+        "### " + _("Checks"),
         "\n".join(_checks(audit)),
         _imprint(audit),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _title(audit: Audit) -> str:
+    name = markdown.text(audit.provenance.checkpoint.name)
+    return _("{verdict}: {name}", verdict=wording.verdict(audit.verdict), name=name)
+
+
 def _decided(audit: Audit) -> Iterator[str]:
-    found = [finding for _, finding in deciding.deciding(audit)]
+    found = [finding for check, finding in deciding.deciding(audit)]
     if not found:
         return
     yield f"### {deciding.title(audit.verdict)}"
     yield "\n".join(_finding(finding) for finding in found[:_MOST_DECIDING])
-    if more := len(found) - _MOST_DECIDING:
-        yield f"{wording.plural(more, 'more finding')} of this kind: see the report." if more > 0 else ""
+    if (more := len(found) - _MOST_DECIDING) > 0:
+        yield many(
+            "{count} more finding of this kind: see the report.",
+            "{count} more findings of this kind: see the report.",
+            more,
+        )
 
 
 def _finding(finding: Finding) -> str:
     """Return a finding as a list's item: what it is, the sentence, the numbers, what to do."""
     numbers = wording.numbers(finding)
     parts = (
-        f"**{wording.VERDICTS[finding.verdict]}**",
+        f"**{wording.verdict(finding.verdict)}**",
         markdown.code(finding.rule),
         markdown.code(finding.subject),
         markdown.text(_cut(wording.sentence(finding.message))),
@@ -59,15 +69,16 @@ def _finding(finding: Finding) -> str:
 
 def _checks(audit: Audit) -> list[str]:
     ran = [_check(result) for result in audit.results]
-    left_out = [(markdown.code(check), "Not run", "", "") for check in audit.not_run]
-    return markdown.table(("Check", "Verdict", "Time", "Worst finding"), [*ran, *left_out], right=(2,))
+    left_out = [(markdown.code(check), _("Not run"), "", "") for check in audit.not_run]
+    head = (_("Check"), _("Verdict"), _("Time"), _("Worst finding"))
+    return markdown.table(head, [*ran, *left_out], right=(2,))
 
 
 def _check(result: Result) -> tuple[str, ...]:
     worst = max(wording.findings(result), key=lambda finding: finding.verdict, default=None)
     return (
         f"{markdown.code(result.check)} {markdown.text(result.question)}".strip(),
-        wording.VERDICTS[result.verdict],
+        wording.verdict(result.verdict),
         wording.duration(result.seconds),
         markdown.text(_cut(wording.sentence(worst.message))) if worst else "",
     )
@@ -78,7 +89,7 @@ def _imprint(audit: Audit) -> str:
     parts = (
         f"auditor {facts.versions.get('auditor', '')}".rstrip(),
         facts.architecture.name,
-        wording.plural(facts.data.images, "image"),
+        wording.images(facts.data.images),
         wording.date(facts.started),
         f"SHA-256 {facts.checkpoint.sha256[:16]}" if facts.checkpoint.sha256 else "",
     )

@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 from markupsafe import Markup
 
 from auditor.errors import OutputError
+from auditor.language import many, translated
 from auditor.report.page import Page
 
 _PACKAGE = Path(__file__).parent.parent
@@ -56,4 +57,6 @@ def built_in() -> Path:
 def _environment(folders: Sequence[Path]) -> Environment:
     own = FileSystemLoader(built_in())
     loader = ChoiceLoader([*(FileSystemLoader(folder) for folder in folders), own, PrefixLoader({"auditor": own})])
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals |= {"_": translated, "many": many}
+    return made

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from auditor.language import _, current
+from auditor.report import wording
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Block, Blocks, FigureBlock, FindingBlock, GalleryBlock, GalleryItem
 from auditor.report.cards import Fact
@@ -91,7 +93,9 @@ class Known:
                 known.label[one.file] = classes[one.label]
             if one.answer is not None:
                 known.answer[one.file] = classes[one.answer]
-                known.confidence[one.file] = f"{one.confidence:.1%}".replace("%", "\N{NO-BREAK SPACE}%")
+                known.confidence[one.file] = wording.percent(current().number(f"{100 * one.confidence:.1f}")).replace(
+                    " ", "\N{NO-BREAK SPACE}"
+                )
         return known
 
     def told(self, file: str) -> str:
@@ -100,9 +104,10 @@ class Known:
         if not answer:
             return label
         if not label:
-            return f"taken for {answer} ({confidence})"
-        how = "recognised" if label == answer else f"taken for {answer}"
-        return f"{label}, {how} ({confidence})"
+            return _("taken for {answer} ({confidence})", answer=answer, confidence=confidence)
+        if label == answer:
+            return _("{label}, recognised ({confidence})", label=label, confidence=confidence)
+        return _("{label}, taken for {answer} ({confidence})", label=label, answer=answer, confidence=confidence)
 
     def by_file(self) -> dict[str, str]:
         return {file: self.told(file) for file in {**self.label, **self.answer}}
@@ -147,7 +152,7 @@ def _image(
 ) -> View:
     parts = tuple(_parts(file, own, album))
     cover = next((item.picture for one in own for item in _items(one.block) if item.role == "photo"), None)
-    names = (("True class", known.label), ("Answer", known.answer), ("Its probability", known.confidence))
+    names = ((_("True class"), known.label), (_("Answer"), known.answer), (_("Its probability"), known.confidence))
     findings = [
         blocks.finding(one.check, one.piece)
         for one in placed
@@ -195,7 +200,7 @@ def _channel(id_: str, layer: str, channel: str, own: Sequence[Placed], placed: 
     whole = [one for one in placed if isinstance(one.piece, Figure) and _about(one) == {"layer": layer}]
     parts = tuple(_part(one, one.block, album) for one in [*own, *whole] if one.block is not None)
     told = next((one.piece.title.partition(": ")[2] for one in own if isinstance(one.piece, Gallery)), "")
-    return View(id_, f"{layer}, channel {channel}", told, None, (), (), parts)
+    return View(id_, _("{layer}, channel {channel}", layer=layer, channel=channel), told, None, (), (), parts)
 
 
 def _part(one: Placed, block: Block, album: Album) -> Part:
@@ -229,7 +234,7 @@ def _layers(
         elif isinstance(one.piece, Finding) and one.piece.subject in links:
             links[one.piece.subject].append(Link(one.piece.rule, one.place))
     for (layer, channel), view in channels.items():
-        links.setdefault(layer, []).append(Link(f"channel {channel}", view.id))
+        links.setdefault(layer, []).append(Link(_("channel {channel}", channel=channel), view.id))
     return _entries(links)
 
 
@@ -239,7 +244,8 @@ def _entries(links: Mapping[str, Sequence[Link]]) -> tuple[Entry, ...]:
 
 def _link(one: Placed) -> Link:
     title = getattr(one.piece, "title", "")
-    return Link(f"{one.check}: {title}" if title else one.check, getattr(one.block, "id", one.place))
+    told = _("{check}: {title}", check=one.check, title=title) if title else one.check
+    return Link(told, getattr(one.block, "id", one.place))
 
 
 def _about(one: Placed) -> Mapping[str, str]:

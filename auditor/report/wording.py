@@ -6,66 +6,115 @@ import math
 import re
 from datetime import datetime
 
-from auditor.results import Audit, Finding, Result, Verdict
+from auditor.language import ENGLISH, _, current, many, marked
+from auditor.results import Audit, Figure, Finding, Result, Verdict
 
 VERDICTS = {
-    Verdict.ERROR: "Error",
-    Verdict.FAIL: "Fail",
-    Verdict.WARN: "Warning",
-    Verdict.PASS: "Pass",
-    Verdict.INFO: "Information",
-    Verdict.SKIP: "Skipped",
+    Verdict.ERROR: marked("Error"),
+    Verdict.FAIL: marked("Fail"),
+    Verdict.WARN: marked("Warning"),
+    Verdict.PASS: marked("Pass"),
+    Verdict.INFO: marked("Information"),
+    Verdict.SKIP: marked("Skipped"),
 }
-"""From worst to best."""
+"""From worst to best, in English."""
 
+_NAMES = {
+    Verdict.ERROR: marked("error"),
+    Verdict.FAIL: marked("fail"),
+    Verdict.WARN: marked("warn"),
+    Verdict.PASS: marked("pass"),
+    Verdict.INFO: marked("info"),
+    Verdict.SKIP: marked("skip"),
+}
 _LONGEST_ADVICE = 400
+_SIZES = {marked("{size:.1f} GB"): 1e9, marked("{size:.1f} MB"): 1e6, marked("{size:.1f} kB"): 1e3}
+
+
+def verdict(which: Verdict) -> str:
+    """Return the word that readers know a verdict by."""
+    return _(VERDICTS[which])
+
+
+def name_of(which: Verdict) -> str:
+    """Return the name of a verdict as it stands in a list: `fail`."""
+    return _(_NAMES[which])
 
 
 def findings(result: Result) -> tuple[Finding, ...]:
     """Return the findings of a check; where it left no evidence at all, one that says so."""
     if result.evidence:
         return result.findings
-    return (Finding(result.check, Verdict.ERROR, "The check ended without any evidence, so nothing is known."),)
+    return (Finding(result.check, Verdict.ERROR, _("The check ended without any evidence, so nothing is known.")),)
 
 
 def headline(audit: Audit) -> str:
     """Return the verdict as one sentence."""
-    checks = sum(result.verdict is audit.verdict for result in audit.results)
     if audit.comparison:
         return _compared(audit)
-    which = f"{checks} of {plural(len(audit.results), 'check')}"
-    return {
-        Verdict.ERROR: f"{which} broke, so the audit can't vouch for this network.",
-        Verdict.FAIL: f"{which} failed: this network should not ship as it is.",
-        Verdict.WARN: f"Nothing failed, but {which} found something to look at.",
-        Verdict.PASS: "Every limit that was checked is kept.",
-        Verdict.INFO: "The checks describe this network; none of them judged it.",
-        Verdict.SKIP: "No check could say anything about this network.",
-    }[audit.verdict]
+    count, n = sum(result.verdict is audit.verdict for result in audit.results), len(audit.results)
+    match audit.verdict:
+        case Verdict.ERROR:
+            return many(
+                "{which} of {count} check broke, so the audit can't vouch for this network.",
+                "{which} of {count} checks broke, so the audit can't vouch for this network.",
+                n,
+                which=count,
+            )
+        case Verdict.FAIL:
+            return many(
+                "{which} of {count} check failed: this network should not ship as it is.",
+                "{which} of {count} checks failed: this network should not ship as it is.",
+                n,
+                which=count,
+            )
+        case Verdict.WARN:
+            return many(
+                "Nothing failed, but {which} of {count} check found something to look at.",
+                "Nothing failed, but {which} of {count} checks found something to look at.",
+                n,
+                which=count,
+            )
+        case Verdict.PASS:
+            return _("Every limit that was checked is kept.")
+        case Verdict.INFO:
+            return _("The checks describe this network; none of them judged it.")
+        case Verdict.SKIP:
+            return _("No check could say anything about this network.")
 
 
 def _compared(audit: Audit) -> str:
     return {
-        Verdict.ERROR: "A part of the comparison broke, so that it can't vouch for this network.",
-        Verdict.FAIL: "Something that fails is new, or worse than in the baseline.",
-        Verdict.WARN: "Nothing new fails, but not all is as good, or as it was, in the baseline.",
-        Verdict.PASS: "Nothing is worse than in the baseline.",
-        Verdict.INFO: "The two audits have nothing in common that could be judged.",
-        Verdict.SKIP: "The two audits have nothing in common that could be compared.",
+        Verdict.ERROR: _("A part of the comparison broke, so that it can't vouch for this network."),
+        Verdict.FAIL: _("Something that fails is new, or worse than in the baseline."),
+        Verdict.WARN: _("Nothing new fails, but not all is as good, or as it was, in the baseline."),
+        Verdict.PASS: _("Nothing is worse than in the baseline."),
+        Verdict.INFO: _("The two audits have nothing in common that could be judged."),
+        Verdict.SKIP: _("The two audits have nothing in common that could be compared."),
     }[audit.verdict]
 
 
 def sentence(message: str) -> str:
     """Return a message as a sentence; a first word that may be a name keeps its case."""
-    if re.match(r"[a-z]+[ ,]", message):
+    first = re.match(r"([^\W\d_]+)[ ,’\N{NO-BREAK SPACE}]", message)
+    if first and first[1].islower():
         message = message[0].upper() + message[1:]
     return message if not message or not message[-1].isalnum() else f"{message}."
 
 
-def plural(count: int, noun: str) -> str:
-    """Return `1 image`, `2 images`, `3 classes`."""
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{ending}"
+def described(figure: Figure) -> str:
+    """Return what a figure shows, where it does not say so itself."""
+    return _("{title}. {caption}", title=figure.title, caption=figure.caption)
+
+
+def images(count: int) -> str:
+    """Return `1 image`, `2 images`."""
+    return many("{count} image", "{count} images", count)
+
+
+def percent(digits: str) -> str:
+    """Return `12.3 %`, or as the language writes it, of the digits `12.3`."""
+    return _("{number} %", number=digits)
 
 
 def measured(value: float | None, unit: str) -> str:
@@ -73,22 +122,24 @@ def measured(value: float | None, unit: str) -> str:
     if value is None:
         return ""
     if not unit and math.isfinite(value) and abs(value) <= 1:
-        return f"{_digits(100 * value, 3)} %"
-    return f"{decimal(value)} {unit}".rstrip()
+        return percent(_digits(100 * value, 3))
+    return f"{decimal(value)} {_(unit)}".rstrip()
 
 
 def interval(ends: tuple[float, float] | None, unit: str) -> str:
     """Return a confidence interval: `12 % to 15 %`."""
-    return "" if ends is None else f"{measured(ends[0], unit)} to {measured(ends[1], unit)}"
+    if ends is None:
+        return ""
+    return _("{low} to {high}", low=measured(ends[0], unit), high=measured(ends[1], unit))
 
 
 def numbers(finding: Finding) -> str:
     """Return what a finding rests on: `40 %, limit 50 %, n = 40, 95 % interval 26 % to 55 %`."""
     parts = (
         measured(finding.value, finding.unit),
-        finding.limit is not None and f"limit {measured(finding.limit, finding.unit)}",
-        finding.n is not None and f"n = {finding.n:,}",
-        finding.interval and f"95 % interval {interval(finding.interval, finding.unit)}",
+        finding.limit is not None and _("limit {limit}", limit=measured(finding.limit, finding.unit)),
+        finding.n is not None and _("n = {n:,}", n=finding.n),
+        finding.interval and _("95 % interval {interval}", interval=interval(finding.interval, finding.unit)),
     )
     return ", ".join(part for part in parts if part)
 
@@ -102,16 +153,16 @@ def advice(finding: Finding) -> str:
 def decimal(value: float) -> str:
     """Return a number with four digits that count, and thousands set apart."""
     if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+        return _("not a number") if math.isnan(value) else "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}".replace("-", "−")
+        return current().number(f"{int(value):,}".replace("-", "−"))
     return _digits(value)
 
 
 def cell(value: str | float | int | bool | None) -> str:
     """Return the text of a table's cell."""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if value is None:
         return ""
     return value if isinstance(value, str) else decimal(value)
@@ -120,16 +171,16 @@ def cell(value: str | float | int | bool | None) -> str:
 def duration(seconds: float) -> str:
     """Return `0.42 s` or `3 min 20 s`."""
     if not math.isfinite(seconds) or seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+        return _("{seconds:.2f} s", seconds=seconds) if seconds < 10 else _("{seconds:.0f} s", seconds=seconds)
+    return _("{minutes} min {seconds} s", minutes=int(seconds // 60), seconds=int(seconds % 60))
 
 
 def size(count: int) -> str:
     """Return a number of bytes: `44.7 MB`."""
-    for unit, bytes_each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for text, bytes_each in _SIZES.items():
         if count >= bytes_each:
-            return f"{count / bytes_each:.1f} {unit}"
-    return plural(count, "byte")
+            return _(text, size=count / bytes_each)
+    return many("{count} byte", "{count} bytes", count)
 
 
 def date(started: str) -> str:
@@ -138,9 +189,13 @@ def date(started: str) -> str:
         moment = datetime.fromisoformat(started)
     except ValueError:
         return started
+    if (language := current().name) != ENGLISH:
+        from babel.dates import format_datetime
+
+        return str(format_datetime(moment, "long", tzinfo=moment.tzinfo, locale=language))
     return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".rstrip()
 
 
 def _digits(value: float, count: int = 4) -> str:
     text = f"{value:,.{count}g}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
-    return text.replace("-", "−")
+    return current().number(text.replace("-", "−"))

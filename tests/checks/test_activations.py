@@ -141,3 +141,25 @@ def test_a_channel_that_is_cut_off_everywhere_is_found(net, images):
     assert told.detail.endswith("Channels: 1")
     (fine,) = rules(result(net("ReLU6"), images), "saturated")
     assert fine.verdict is Verdict.PASS
+
+
+def test_the_border_is_information_with_the_layer_that_it_is_strongest_in(net, images):
+    found = result(net(), images)
+    (finding,) = rules(found, "border")
+    assert finding.verdict is Verdict.INFO
+    assert finding.subject in ("0", "3")
+    assert finding.interval[0] <= finding.value <= finding.interval[1]
+    (table,) = [piece for piece in found.evidence if getattr(piece, "title", "") == "Border and inside"]
+    assert [row[0] for row in table.rows] == ["0", "3"]
+
+
+def test_a_layer_that_shows_its_padding_is_found(net, images):
+    """A bias that only padding with zeros takes part of away: sums of whole kernels are far below it inside."""
+
+    def padded(state):
+        state["0.weight"][:] = -1.0
+        state["0.bias"][:] = 20.0
+
+    (plain,), (planted,) = rules(result(net(), images), "border"), rules(result(net(change=padded), images), "border")
+    assert planted.value > plain.value
+    assert planted.subject == "0"

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from conftest import result_of
 from PIL import Image
 
 from auditor import plugins
@@ -253,3 +254,52 @@ def test_unreadable_files_are_no_images_of_their_class(small, photographs, tmp_p
         file.write_bytes(b"nothing")
     audited = audit(small, tmp_path / "data", small.checkpoint)
     assert found(audited, "data.classes")[0].value == 3
+
+
+def test_classes_out_of_order_are_found_with_their_order(small, photographs, tmp_path):
+    def turned(state):
+        for name in ("head.weight", "head.bias"):
+            state[name] = state[name].roll(1, 0)
+
+    def judged(checkpoint):
+        settings = {"arch": small.arch, "preprocess": small.preprocess, "samples": 3}
+        result = result_of("predictions", checkpoint, photographs, {"few": 6}, **settings)
+        return next(finding for finding in result.findings if finding.rule == "predictions.permuted")
+
+    finding = judged(damaged(small, tmp_path, turned))
+    assert finding.verdict is Verdict.FAIL
+    assert "its lines would be: rocket, astronaut, cat, coffee." in finding.detail
+    assert judged(small.checkpoint).verdict is Verdict.PASS
+
+
+def test_converted_statistics_are_told_and_no_failure(small, photographs, tmp_path):
+    def converted(state):
+        state["bn1.num_batches_tracked"].zero_()
+
+    settings = {"arch": small.arch, "preprocess": small.preprocess}
+    finding = result_of("checkpoint", damaged(small, tmp_path, converted), None, {}, **settings).findings[-1]
+    assert (finding.rule, finding.verdict) == ("checkpoint.batchnorm", Verdict.PASS)
+    assert "1 layer has counted no batch" in finding.detail
+    assert result_of("checkpoint", small.checkpoint, None, {}, **settings).findings[-1].detail == ""
+
+
+def test_a_silent_channel_may_fire_on_images_that_nobody_saw(small, photographs, tmp_path):
+    settings = {"arch": small.arch, "preprocess": small.preprocess, "samples": 2}
+    found = result_of(
+        "activations", damaged(small, tmp_path, silenced), photographs, {"images": 1}, **settings
+    ).findings
+    (dead,) = [f for f in found if f.rule == "activations.dead" and f.verdict is Verdict.FAIL]
+    assert "silent on all of 24 images fires on less than 11.7% of such images (95 %)" in dead.detail
+
+
+def test_of_few_images_it_is_told_how_sure_a_share_is(small, photographs, tmp_path):
+    settings = {"arch": small.arch, "preprocess": small.preprocess, "samples": 3}
+
+    def vanishing(checkpoint, **options):
+        found = result_of("saliency", checkpoint, photographs, options, **settings).findings
+        return next(f for f in found if f.rule == "saliency.vanishing")
+
+    sound, sure = vanishing(small.checkpoint), vanishing(small.checkpoint, confident=True)
+    assert (sound.verdict, sure.verdict) == (Verdict.PASS, Verdict.WARN)
+    assert sound.interval == sure.interval == pytest.approx((0, 0.5615), abs=1e-4)
+    assert "more images make it narrower" in sure.detail

@@ -107,7 +107,7 @@ def test_scores_that_are_no_numbers_are_not_judged(small, result, tmp_path):
         state["head.weight"][2] = float("nan")
 
     found = result(damaged(small, tmp_path, broken), classes=("0", "2"))
-    (skipped,) = found.findings
+    (skipped,) = rules(found, "unreached")
     assert skipped.verdict is Verdict.SKIP
     assert "no numbers" in skipped.message
 

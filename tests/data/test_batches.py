@@ -10,6 +10,7 @@ from PIL import Image
 
 from auditor.data.dataset import ImageData, Labels, listing, loader
 from auditor.data.preprocessing import Preprocess
+from auditor.language import speaking
 
 UNIT = Preprocess.of({"resize": 8, "crop": 8, "mean": 0, "std": 1, "scale": 255})
 
@@ -38,6 +39,13 @@ def test_every_image_comes_once_in_order_with_its_label(data: ImageData, batch_s
         ("7.png", "no image, or a damaged header"),
     ]
     assert len(batches) == -(-10 // batch_size)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_why_a_file_can_not_be_read_is_told_in_the_language_that_is_spoken(data: ImageData, workers: int) -> None:
+    with speaking("fr"):
+        batches = list(loader(data, batch_size=99, workers=workers))
+    assert batches[0].unreadable[0] == ("3.png", "fichier vide")
 
 
 def test_a_batch_of_which_nothing_can_be_read_is_empty(data: ImageData) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from auditor import pictures
+from auditor.language import speaking
 
 HOSTILE = "_$\\frac{\u0000\n<b>猫 & \ud83d\ude00 x" * 5
 
@@ -45,6 +46,15 @@ def test_plots_leave_the_global_settings_of_matplotlib_alone_and_repeat_exactly(
     before = dict(mpl.rcParams)
     assert plot() == plot()
     assert dict(mpl.rcParams) == before
+
+
+def test_numbers_at_the_axes_are_those_of_the_language_that_is_spoken():
+    def plot():
+        return pictures.bars(["a", "b"], [0.25, 0.75], xlabel="x")
+
+    with speaking("fr"):
+        french = plot()
+    assert french != plot() == plot()
 
 
 def test_neither_pyplot_nor_torch_is_loaded():

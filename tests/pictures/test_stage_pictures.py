@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from auditor import pictures
+from auditor.language import speaking
 from auditor.pictures.colours import heat_ramp
 
 
@@ -40,7 +41,9 @@ def test_a_constant_map_starts_its_scale_at_zero():
     ("value", "told"), [(0.0, "conv\nzero everywhere, because it is"), (np.nan, "conv\nno number anywhere")]
 )
 def test_a_map_with_nothing_to_show_is_words(value, told):
-    item = pictures.stage_item(np.full((4, 8), value, np.float32), "conv", "cat.png", zero="it is")
+    item = pictures.stage_item(
+        np.full((4, 8), value, np.float32), "conv", "cat.png", zero="zero everywhere, because it is"
+    )
     assert item.label == told
     assert item.scale is None
     drawn = opened(item.image)
@@ -92,6 +95,17 @@ def test_a_tall_column_of_answers_keeps_its_height():
     short, tall = (opened(pictures.answers(["a", "b"], [0.6, 0.4], [1, 0], tall=tall)) for tall in (False, True))
     assert short.shape[0] < short.shape[1]
     assert tall.shape[0] > 1.5 * tall.shape[1]
+
+
+def test_letters_that_one_font_lacks_are_drawn_in_another():
+    accented, unknown = (opened(pictures.answers([name], [0.5], [1])) for name in ("épagneul", "\ue000pagneul"))
+    assert (accented != unknown).any()
+
+
+def test_numbers_beside_the_bars_are_those_of_the_language_that_is_spoken():
+    with speaking("fr"):
+        french = pictures.answers(["cat"], [0.125], [1.5])
+    assert french != pictures.answers(["cat"], [0.125], [1.5])
 
 
 def test_words_are_cut_where_they_are_too_long():

@@ -147,7 +147,7 @@ def test_dates_durations_and_sizes_read_as_people_write_them():
     assert wording.date("whenever") == "whenever"
     assert [wording.duration(s) for s in (0.4213, 31.2, 200)] == ["0.42 s", "31 s", "3 min 20 s"]
     assert [wording.size(b) for b in (1, 44_700_000)] == ["1 byte", "44.7 MB"]
-    assert wording.plural(2, "class") == "2 classes"
+    assert [wording.images(n) for n in (1, 2)] == ["1 image", "2 images"]
 
 
 def test_a_verdict_has_one_sentence_each():

@@ -73,7 +73,7 @@ cells = texts | numbers | st.booleans() | st.none()
 evidence = (
     findings
     | build(Figure, texts, texts, images, texts, scales)
-    | build(Gallery, texts, texts, tuples(items), scales)
+    | build(Gallery, texts, texts, tuples(items), scales, methods=tuples(texts))
     | build(Table, texts, texts, tuples(texts), tuples(tuples(cells)))
 )
 documented = st.dictionaries(texts, texts, max_size=2)
@@ -258,6 +258,16 @@ def test_what_pictures_are_about_and_their_roles_come_back(tmp_path):
     record.save(full(), tmp_path)
     VALIDATOR.validate(json.loads((tmp_path / "audit.json").read_text()))
     assert record.read(tmp_path) == full()
+
+
+@pytest.mark.parametrize("methods", [3, "gradient", [1]])
+def test_methods_that_are_no_texts_are_refused(tmp_path, methods):
+    record.save(audit(maps()), tmp_path)
+    whole = json.loads((tmp_path / "audit.json").read_text())
+    whole["results"][0]["evidence"][1]["methods"] = methods
+    (tmp_path / "audit.json").write_text(json.dumps(whole))
+    with pytest.raises(OutputError, match="methods"):
+        record.read(tmp_path)
 
 
 @pytest.mark.parametrize("about", [3, ["image"], {"image": 3}])

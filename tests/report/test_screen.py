@@ -3,13 +3,16 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from browser import AXE, CHROMIUM, Browser, Screen
 from sample_audits import HOSTILE, full, hostile
 
+from auditor.language import speaking
 from auditor.report import html
+from auditor.results import Result, Table
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 
@@ -168,6 +171,28 @@ def test_numbers_are_sorted_as_numbers_and_what_is_missing_comes_last(screen):
         assert found[1] == order[1]
 
 
+def test_french_is_searched_sorted_and_enlarged_in_french(browser, tmp_path):
+    shares = ("1\u202f234,5\u00a0%", "12,3\u00a0%", "−3\u00a0%", "12,25\u00a0%", "200\u00a0%")
+    numbers = Result("numbers", "?", (Table("Numbers", "", ("share",), tuple((share,) for share in shares)),))
+    given = full()
+    with speaking("fr"):
+        (tmp_path / "report.html").write_text(html.text(replace(given, results=(*given.results, numbers))), "utf-8")
+    shown = Screen(browser, 1440).open(tmp_path / "report.html")
+    table = "[...document.querySelectorAll('table.data')].find((one) => one.textContent.includes('234'))"
+    shown.run(f"{table}.querySelector('.sort').click()")
+    found = shown.run(f"[...{table}.tBodies[0].rows].map((row) => row.cells[0].textContent)")
+    assert found == [shares[i] for i in (2, 3, 1, 4, 0)]
+    shown.run("document.getElementById('filter-text').value = 'nothing is called so'")
+    shown.run("document.getElementById('filter-text').dispatchEvent(new Event('input'))")
+    assert shown.run("document.getElementById('filter-empty').textContent").startswith("Cette recherche")
+    shown.run("document.querySelector('.gallery .enlarge').click()")
+    told = viewer(shown)
+    assert " sur " in told["place"]
+    assert set(told["facts"]) <= {"Valeur", "Fichier", "Classe", "Dans"}
+    assert (shown.complaints, shown.requests) == ([], [])
+    shown.close()
+
+
 def test_a_link_unfolds_an_image(screen):
     screen.click(".index-images a")
     assert screen.run("location.hash") == "#image-1"
@@ -186,15 +211,32 @@ def test_nothing_is_wider_than_the_screen(screen):
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: .ci/system tests")
 def test_axe_finds_nothing(browser, report, width, dark):
     shown = Screen(browser, width, dark=dark).open(report)
-    assert shown.run("getComputedStyle(document.body).backgroundColor") == (
-        "rgb(15, 19, 26)" if dark else "rgb(245, 246, 248)"
-    )
+    assert ground(shown) == ("rgb(15, 19, 26)" if dark else "rgb(245, 246, 248)")
     shown.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert shown.violations() == []
     enlarge(shown, 1)
     assert viewer(shown)["open"]
     assert shown.violations() == []
     shown.close()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_reader_may_ask_for_the_other_colours_but_paper_stays_white(browser, report, dark):
+    shown = Screen(browser, 1440, dark=dark).open(report)
+    seen = [ground(shown)]
+    for _ in range(2):
+        shown.run("document.getElementById('scheme').click()")
+        seen.append(ground(shown))
+    light, night = "rgb(245, 246, 248)", "rgb(15, 19, 26)"
+    assert seen == ([night, light, night] if dark else [light, night, light])
+    shown.do("Emulation.setEmulatedMedia", media="print")
+    assert ground(shown) == "rgb(255, 255, 255)"
+    assert shown.run("getComputedStyle(document.body).color") == "rgb(24, 32, 44)"
+    shown.close()
+
+
+def ground(shown):
+    return shown.run("getComputedStyle(document.body).backgroundColor")
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -8,6 +8,7 @@ import pypdf
 import pytest
 from sample_audits import audit
 
+from auditor.language import speaking
 from auditor.report import brief, html, pdf, templates
 
 REPORTS = {"report.html": html, "print.html": pdf, "brief.html": brief}
@@ -37,6 +38,14 @@ def look(folder, **files):
 def blocks(name) -> list[str]:
     source = (templates.built_in() / name).read_text()
     return [part.partition(" ")[0] for part in source.split("{% block ")[1:]]
+
+
+def test_templates_of_ones_own_speak_the_language_of_the_report(tmp_path):
+    words = '{{ _("Contents") }}, {{ many("{count} image", "{count} images", 3) }}, {{ _("Mine alone") }}'
+    block = f'{{% extends "auditor/report.html" %}}{{% block footer %}}{words}{{% endblock %}}'
+    mine = look(tmp_path / "look", report=block)
+    with speaking("fr"):
+        assert "Sommaire, 3 images, Mine alone" in html.text(audit(), [mine])
 
 
 @pytest.mark.parametrize(("name", "block"), [(name, block) for name in REPORTS for block in blocks(name)])

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
+from auditor.language import _
 from auditor.methods.incremental.folding import folded
 from auditor.methods.incremental.graph import Graph, Node, needed
 from auditor.methods.incremental.operators import Affine, Number, Opaque, Slot, Source
@@ -63,7 +64,7 @@ def ends_of(module: nn.Module, images: Float[Tensor, "n c h w"]) -> list[End]:
     """
     program = _exported(module, images[:1].expand(_IMAGES, -1, -1, -1).contiguous())
     if program.graph_signature.buffers_to_mutate:
-        raise NotExportable("the network changes its own buffers")
+        raise NotExportable(_("the network changes its own buffers"))
     reader = _Reader(program)
     ends = [one for out in program.graph.output_node().args[0] for one in _ends(out)]
     found = [(reader.known[end], behind) for end, behind in ends if isinstance(reader.known.get(end), Node)]
@@ -81,12 +82,13 @@ def _exported(module: nn.Module, images: Tensor) -> ExportedProgram:
             program: ExportedProgram = torch.export.export(_double(module), (images.clone(),), dynamic_shapes=shapes)
             program = program.run_decompositions({})
         except GuardOnDataDependentSymNode as error:
-            raise NotExportable("what the network does depends on the values in its images", alone=True) from error
+            reason = _("what the network does depends on the values in its images")
+            raise NotExportable(reason, alone=True) from error
         except Exception as error:  # there are as many ways to fail as there are to write a `forward`
             if "Constraints violated" in str(error):
-                reason = "what the network does depends on how many images there are"
+                reason = _("what the network does depends on how many images there are")
                 raise NotExportable(reason, alone=True) from error
-            raise NotExportable(f"torch.export can't follow the network: {said(error)}") from error
+            raise NotExportable(_("torch.export can't follow the network: {reason}", reason=said(error))) from error
     return program
 
 
@@ -152,7 +154,7 @@ class _Reader:
             elif node.op == "call_function":
                 self.known[node] = self._called(node)
             elif node.op != "output":
-                raise NotExportable(f"its graph has a graph inside, {node.name}")
+                raise NotExportable(_("its graph has a graph inside, {name}", name=node.name))
 
     def _images(self, node: fx.Node) -> Node:
         self._images_symbol = node.meta["val"].shape[0]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.language import _
 from auditor.methods.incremental.assembly import Extent, Kept, Region
 from auditor.methods.incremental.geometry import alike
 from auditor.methods.incremental.graph import Cell, Graph, Node
@@ -140,7 +141,8 @@ def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = N
     batch, stop = _tail_batch(meeting, tail, left), _stop(graph, intervals, meeting)
     plan = Plan(graph, windows, meeting, drafts, left, tail, batch, kept, held, stop)
     if plan.saving < _LEAST_SAVING:
-        raise NothingToSave(f"{stop or 'a window changes nearly all'}: only {plan.saving:.2f} times less work")
+        why = stop or _("a window changes nearly all")
+        raise NothingToSave(_("{why}: only {saving:.2f} times less work", why=why, saving=plan.saving))
     return plan
 
 
@@ -166,8 +168,9 @@ def _stop(graph: Graph, intervals: Intervals, meeting: Node) -> str:
         return ""
     first = next(node for node in graph.nodes if not all(node in on for on in intervals))
     name = first.operator.target if isinstance(first.operator, Opaque) else first.name
-    where = f" in {first.layer}" if first.layer else ""
-    return f"{name}{where} has no rule for rectangles"
+    if first.layer:
+        return _("{operator} in {layer} has no rule for rectangles", operator=name, layer=first.layer)
+    return _("{operator} has no rule for rectangles", operator=name)
 
 
 def _work(multiplications: float, written: int) -> float:
@@ -275,7 +278,12 @@ def _left(graph: Graph, kept: frozenset[Kept], room: Room) -> Room:
     """
     size, once = sum(one.size for one in kept), peak(whole(graph.nodes[1:]), {Cell(graph.images): graph.images.size})
     if room.memory // _HELD + size + 2 * once > room.memory:
-        raise NothingToSave(f"keeping the clean image's maps takes {size + 2 * once >> 20} of {room.memory >> 20} MiB")
+        message = _(
+            "keeping the clean image's maps takes {size} of {memory} MiB",
+            size=size + 2 * once >> 20,
+            memory=room.memory >> 20,
+        )
+        raise NothingToSave(message)
     left = room.memory - room.memory // _HELD - size
     return replace(room, memory=left // 2)  # a half for groups, a half for what waits for the tail
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from auditor.language import _
 from auditor.methods.incremental.export import End, NotExportable, ends_of, said
 from auditor.methods.incremental.graph import Cell, Graph, Node
 from auditor.methods.incremental.operators import Opaque, Slot
@@ -60,10 +61,10 @@ class Trial:
             NotExportable: There is none that gives the scores of the model.
         """
         if self.random:
-            reason = "the network gives other scores each time: does it draw random numbers, or is dropout on?"
+            reason = _("the network gives other scores each time: does it draw random numbers, or is dropout on?")
             raise NotExportable(reason, alone=True)
         if self.mixes:
-            raise NotExportable("the network does not compute the images of a batch each by itself", alone=True)
+            raise NotExportable(_("the network does not compute the images of a batch each by itself"), alone=True)
         module = _exportable(model)
         try:
             for end in ends_of(module, self.images[:1]):
@@ -73,10 +74,13 @@ class Trial:
         except NotExportable:
             raise
         except Exception as error:  # an operator of thousands that is called in an unforeseen way
-            raise NotExportable(f"its exported graph can't be computed: {said(error)}") from error
+            raise NotExportable(_("its exported graph can't be computed: {reason}", reason=said(error))) from error
         hooked = any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
-        hooks = " (without its hooks)" if hooked else ""
-        raise NotExportable(f"its exported graph{hooks} does not give the scores of the model")
+        raise NotExportable(
+            _("its exported graph (without its hooks) does not give the scores of the model")
+            if hooked
+            else _("its exported graph does not give the scores of the model")
+        )
 
     def _computed(self, graph: Graph) -> tuple[Graph, Tensor]:
         if graph.scores.shape == (1,) and self.scores.shape[1] == 2:
@@ -149,9 +153,10 @@ def _exportable(model: Model) -> nn.Module:
     while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(module, "_orig_mod"):
         module = module._orig_mod if hasattr(module, "_orig_mod") else module.module  # of torch.compile
     if isinstance(module, torch.jit.ScriptModule):
-        raise NotExportable("TorchScript does not show its graph; use the network that it was made from")
+        raise NotExportable(_("TorchScript does not show its graph; use the network that it was made from"))
     if not isinstance(module, nn.Module):
-        raise NotExportable(f"only an nn.Module shows its graph, and this is a {type(module or model).__name__}")
+        kind = type(module or model).__name__
+        raise NotExportable(_("only an nn.Module shows its graph, and this is a {kind}", kind=kind))
     return module
 
 

@@ -1,0 +1,89 @@
+"""Other ways to prepare the images, of those that networks are usually trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.data.preprocessing import Preprocess
+from auditor.language import marked
+
+_SAME = 0.02  # of the range from black to white
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One way to prepare the images; `name` says in what it differs from the declared one, to be translated."""
+
+    name: str
+    preprocess: Preprocess
+
+
+def alternatives(declared: Preprocess) -> tuple[Alternative, ...]:
+    """Return the usual ways that differ from the declared one, each in one thing: numbers, colours or resizing.
+
+    All give images of the size that the network takes.
+    """
+    found: list[Alternative] = []
+    for one in (*_of_numbers(declared), *_of_colours(declared), *_of_sizes(declared)):
+        if not any(_same(one.preprocess, other) for other in (declared, *(one.preprocess for one in found))):
+            found.append(one)
+    return tuple(found)
+
+
+def _of_numbers(declared: Preprocess) -> Iterator[Alternative]:
+    yield Alternative(marked("0 to 255, without mean and std"), _with(declared, scale=255, mean=0.0, std=1.0))
+    yield Alternative(marked("0 to 1, without mean and std"), _with(declared, scale=1, mean=0.0, std=1.0))
+    yield Alternative(marked("0 to 1, then ImageNet's mean and std"), _with(declared, scale=1))
+    yield Alternative(marked("-1 to 1"), _with(declared, scale=1, mean=0.5, std=0.5))
+    if declared.color == "gray":
+        mnist = _with(declared, scale=1, mean=0.1307, std=0.3081)
+        yield Alternative(marked("0 to 1, then the mean and std of MNIST"), mnist)
+    else:
+        usual = Preprocess.of({"color": "bgr", "scale": 255})
+        caffe = replace(declared, color="bgr", scale=255, mean=usual.mean, std=(1.0,) * 3)
+        yield Alternative(marked("BGR, 0 to 255 less ImageNet's mean, as Caffe has it"), caffe)
+
+
+def _with(declared: Preprocess, **numbers: int | float) -> Preprocess:
+    kept = {key: value for key, value in declared.settings().items() if key not in ("mean", "std")}
+    return Preprocess.of(kept | numbers)
+
+
+def _of_colours(declared: Preprocess) -> Iterator[Alternative]:
+    other = {"rgb": "bgr", "bgr": "rgb"}.get(declared.color)
+    if other:
+        turned = replace(declared, color=other, mean=declared.mean[::-1], std=declared.std[::-1])
+        name = marked("BGR instead of RGB") if other == "bgr" else marked("RGB instead of BGR")
+        yield Alternative(name, turned)
+
+
+def _of_sizes(declared: Preprocess) -> Iterator[Alternative]:
+    crop = declared.crop
+    yield Alternative(marked("the whole image squashed, no crop"), replace(declared, resize=crop))
+    yield Alternative(marked("shorter side resized to the crop"), replace(declared, resize=max(crop)))
+    wider = replace(declared, resize=round(max(crop) / 0.875))
+    yield Alternative(marked("shorter side resized to 8/7 of the crop"), wider)
+    if declared.resize is None:
+        return  # nothing is interpolated
+    if declared.interpolation == "bilinear":
+        yield Alternative(marked("bicubic interpolation"), replace(declared, interpolation="bicubic"))
+    else:
+        yield Alternative(marked("bilinear interpolation"), replace(declared, interpolation="bilinear"))
+
+
+def _same(first: Preprocess, second: Preprocess) -> bool:
+    """Return whether two ways give numbers that no network could tell apart."""
+    if any(getattr(first, key) != getattr(second, key) for key in ("resize", "crop", "color", "interpolation")):
+        return False
+    levels, others = _black_and_white(first), _black_and_white(second)
+    return bool(np.abs(levels - others).max() <= _SAME * np.ptp(others, axis=0).min())
+
+
+def _black_and_white(preprocess: Preprocess) -> NDArray[np.float64]:
+    """Return what black and full intensity become, `[2, c]`."""
+    levels = np.array([[0.0], [preprocess.scale]])
+    return np.asarray((levels - np.array(preprocess.mean)) / np.array(preprocess.std))

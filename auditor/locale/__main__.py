@@ -1,0 +1,20 @@
+"""Bring every catalogue up to date with the messages that there are: `python -m auditor.locale`."""
+
+from __future__ import annotations
+
+from auditor.locale import catalogues
+from auditor.locale.messages import messages
+
+
+def main() -> None:
+    """Update the catalogues in place, and tell what is still to be translated."""
+    found = messages()
+    for name, file in catalogues.files():
+        new = catalogues.updated(name, catalogues.read(name, file), found)
+        catalogues.write(new, file)
+        missing = sum(not all(catalogues.forms(message)) for message in new if message.id)
+        print(f"{name}: {len(new)} messages, {missing} without a translation")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

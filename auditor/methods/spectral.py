@@ -1,0 +1,129 @@
+"""Groups of points of which each is near others of its group, however the group is shaped.
+
+U. von Luxburg: A Tutorial on Spectral Clustering. Statistics and Computing 17, 2007 (normalised Laplacian, eigengap).
+A. Ng, M. Jordan, Y. Weiss: On Spectral Clustering. NeurIPS 2001 (rows of unit length).
+S. Lapuschkin et al.: Unmasking Clever Hans Predictors. Nature Communications 10, 2019 (of relevance maps: SpRAy).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+from numpy.typing import NDArray
+
+_STARTS = 10  # of k-means, of which the best is kept
+_ROUNDS = 100
+_NOTHING = 1e-9  # an eigenvalue under this is zero
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Which point is in which cluster.
+
+    Attributes:
+        labels: From 0, the largest cluster first.
+        eigenvalues: Of the normalised Laplacian, ascending, 0 to 2; as many zeros as there are separate groups.
+    """
+
+    labels: Int64[NDArray[np.int64], " n"]
+    eigenvalues: Float[NDArray[np.float64], " n"]
+
+    @property
+    def count(self) -> int:
+        return int(self.labels.max()) + 1
+
+
+def spectral_clusters(
+    points: Float[NDArray[np.floating], "n d"], *, most: int = 6, neighbours: int | None = None, seed: int = 0
+) -> Clusters:
+    """Return clusters of points, as many as the largest gap between the first eigenvalues tells.
+
+    Args:
+        most: How many clusters there may be.
+        neighbours: How many nearest points each one is joined to; None for the root of their number.
+
+    Raises:
+        ValueError: There are fewer than two points, or one is no number.
+    """
+    if len(points) < 2 or not np.isfinite(points).all():
+        raise ValueError(f"{len(points)} points can't be put into clusters: two or more are needed, all of numbers")
+    joined = affinity(points, neighbours or math.ceil(math.sqrt(len(points))))
+    values, vectors = np.linalg.eigh(_laplacian(joined))
+    values = np.where(values < _NOTHING, 0.0, values)
+    count = _by_eigengap(values, min(most, len(points) - 1))
+    rows = vectors[:, :count] / np.maximum(np.linalg.norm(vectors[:, :count], axis=1, keepdims=True), _NOTHING)
+    return Clusters(_largest_first(_k_means(rows, count, np.random.default_rng(seed))), values)
+
+
+def affinity(points: Float[NDArray[np.floating], "n d"], neighbours: int) -> Float[NDArray[np.float64], "n n"]:
+    """Return 1 for two points that are both among the nearest of each other, 0.5 where only one is; itself counts.
+
+    Of points that are equally near the first ones are taken.
+    """
+    squares = _squares(points.astype(np.float64), points.astype(np.float64))
+    np.fill_diagonal(squares, -1.0)  # each is its own nearest, also among copies of it
+    nearest = np.argsort(squares, axis=1, kind="stable")[:, :neighbours]
+    near = np.zeros(squares.shape)
+    np.put_along_axis(near, nearest, 1.0, axis=1)
+    return np.asarray((near + near.T) / 2)
+
+
+def _squares(
+    a: Float[NDArray[np.float64], "n d"], b: Float[NDArray[np.float64], "k d"]
+) -> Float[NDArray[np.float64], "n k"]:
+    return np.asarray(((a[:, None] - b[None]) ** 2).sum(2))
+
+
+def _laplacian(joined: Float[NDArray[np.float64], "n n"]) -> Float[NDArray[np.float64], "n n"]:
+    apart = joined - np.diag(joined.diagonal())
+    degrees = np.maximum(apart.sum(1), _NOTHING)
+    return np.asarray(np.eye(len(apart)) - apart / np.sqrt(np.outer(degrees, degrees)))
+
+
+def _by_eigengap(values: Float[NDArray[np.float64], " n"], most: int) -> int:
+    return int(np.argmax(np.diff(values[: most + 1]))) + 1
+
+
+def _k_means(
+    rows: Float[NDArray[np.float64], "n k"], count: int, random: np.random.Generator
+) -> Int64[NDArray[np.int64], " n"]:
+    runs = [_one_k_means(rows, _far_apart(rows, count, random)) for start in range(_STARTS)]
+    return min(runs, key=lambda run: run[1])[0]
+
+
+def _far_apart(
+    rows: Float[NDArray[np.float64], "n k"], count: int, random: np.random.Generator
+) -> Float[NDArray[np.float64], "count k"]:
+    """Return rows to begin with, each drawn by its squared distance to those before (k-means++)."""
+    chosen = [int(random.integers(len(rows)))]
+    for more in range(1, count):  # `more` have been chosen
+        distance = _squares(rows, rows[chosen]).min(1)
+        total = distance.sum()
+        chosen.append(int(random.choice(len(rows), p=distance / total)) if total > 0 else chosen[more - 1])
+    return rows[chosen]
+
+
+def _one_k_means(
+    rows: Float[NDArray[np.float64], "n k"], centres: Float[NDArray[np.float64], "count k"]
+) -> tuple[Int64[NDArray[np.int64], " n"], float]:
+    """Return the labels, and the sum of the squared distances to the centres."""
+    labels = np.full(len(rows), -1)
+    for round_ in range(_ROUNDS):
+        distances = _squares(rows, centres)
+        found = distances.argmin(1)
+        if round_ and (found == labels).all():
+            break
+        labels = found
+        centres = np.stack(
+            [rows[labels == c].mean(0) if (labels == c).any() else centres[c] for c in range(len(centres))]
+        )
+    return labels.astype(np.int64), float(distances.min(1).sum())
+
+
+def _largest_first(labels: Int64[NDArray[np.int64], " n"]) -> Int64[NDArray[np.int64], " n"]:
+    found, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    order = found[np.lexsort((first, -counts))]
+    return np.asarray(np.argsort(order)[np.searchsorted(np.sort(order), labels)], dtype=np.int64)

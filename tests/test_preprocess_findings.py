@@ -1,0 +1,175 @@
+"""Networks trained in one way and audited in another."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from auditor.assembly import assemble
+from auditor.config import Settings
+from auditor.data import dataset
+from auditor.data.preprocessing import Preprocess
+from auditor.preprocess_findings import as_settings, preprocess_findings
+from auditor.results import Table, Verdict
+
+SIZE = {"resize": 32, "crop": 32}
+WAYS = {
+    "imagenet": {**SIZE},
+    "raw": {**SIZE, "scale": 255, "mean": 0.0, "std": 1.0},
+    "unit": {**SIZE, "mean": 0.0, "std": 1.0},
+    "bgr": {**SIZE, "color": "bgr"},
+}
+NETWORK = """
+from torch import nn
+
+def net(num_classes=4):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 5, stride=3, bias=False), NORM, nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes),
+    )
+"""
+COLOURS = {"red": (150, 95, 90), "green": (95, 150, 90), "blue": (90, 95, 150), "grey": (112, 112, 112)}
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """Fifteen textures of each of four colours, wider than high."""
+    root, random = tmp_path_factory.mktemp("coloured"), np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (root / name).mkdir()
+        for i in range(15):
+            grain = random.normal(0, 40, (10, 14, 1)) + random.normal(0, 15, (10, 14, 3)) + random.normal(0, 15)
+            small = Image.fromarray((np.array(colour) + grain).clip(0, 255).astype(np.uint8))
+            small.resize((56, 40), Image.Resampling.BICUBIC).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, coloured):
+    """Return a function that gives the checkpoint of a network trained in some way, and what `--arch` takes."""
+    made = {}
+
+    def get(way, norm="nn.BatchNorm2d(8)"):
+        if (way, norm) not in made:
+            made[way, norm] = fitted(tmp_path_factory.mktemp(way), coloured, WAYS[way], norm)
+        return made[way, norm]
+
+    return get
+
+
+def fitted(folder, coloured, way, norm):
+    (folder / "net.py").write_text(NETWORK.replace("NORM", norm))
+    space: dict = {}
+    exec(compile(NETWORK.replace("NORM", norm), "net.py", "exec"), space)  # noqa: S102 - the text above
+    torch.manual_seed(0)
+    net, listing = space["net"](), dataset.listing(str(coloured))
+    images = dataset.ImageData(listing, dataset.fit(listing, outputs=4, names=None), Preprocess.of(way))
+    (batch,) = dataset.loader(images, batch_size=len(images))
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _step in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(batch.images), batch.labels).backward()
+        optimizer.step()
+    torch.save(net.state_dict(), folder / "net.pt")
+    return folder / "net.pt", f"{folder / 'net.py'}:net"
+
+
+def found(network, data, declared, **options):
+    checkpoint, arch = network
+    settings = Settings(checkpoint, data and str(data), arch=arch, preprocess=declared, samples=2)
+    context = assemble(settings, architectures={}, sources={})
+    return list(preprocess_findings(context, **{"images": 200, "few": 20, "warn": 0.02, **options}))
+
+
+def unlabelled(data, folder):
+    for i, file in enumerate(sorted(data.rglob("*.png"))):
+        (folder / f"{i}.png").write_bytes(file.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("way", "declared"),
+    [
+        ("imagenet", "raw"),
+        ("imagenet", "unit"),
+        ("imagenet", "bgr"),
+        ("raw", "imagenet"),
+        ("unit", "imagenet"),
+        ("bgr", "imagenet"),
+    ],
+)
+def test_the_way_of_training_is_found_and_can_be_pasted(trained, coloured, way, declared):
+    """Where other numbers cost no answer, what flows into the batch norm tells."""
+    pieces = found(trained(way), coloured, WAYS[declared])
+    first, *_others = [piece for piece in pieces if not isinstance(piece, Table) and piece.verdict is Verdict.WARN]
+    pasted = first.detail.partition("[preprocess]\n")[2].splitlines()
+    read = {key: json.loads(value) for key, value in (line.split(" = ") for line in pasted)}
+    images = torch.rand(2, 3, 32, 32)
+    asked, truth = Preprocess.of(read), Preprocess.of(WAYS[way])
+    assert np.abs(asked.pixels(images).astype(int) - truth.pixels(images)).max() <= 1
+
+
+def test_both_accuracies_come_with_the_interval_of_their_difference(trained, coloured):
+    first, *_others = found(trained("imagenet"), coloured, WAYS["bgr"])
+    assert (first.n, first.limit) == (60, 0.02)
+    assert 0 < first.interval[0] < first.value < first.interval[1]
+    assert "of 60 are answered rightly instead of" in first.message
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_network_that_is_audited_as_it_was_trained_is_left_alone(trained, coloured, way):
+    first, _table, inputs = found(trained(way), coloured, WAYS[way])
+    assert (first.verdict, inputs.verdict, inputs.subject) == (Verdict.PASS, Verdict.PASS, "1")
+
+
+@pytest.mark.parametrize(("way", "declared"), [("imagenet", "raw"), ("raw", "imagenet"), ("imagenet", "unit")])
+def test_without_labels_the_batch_norm_tells(trained, coloured, tmp_path, way, declared):
+    skipped, inputs = found(trained(way), unlabelled(coloured, tmp_path), WAYS[declared])
+    assert skipped.verdict is Verdict.SKIP
+    assert inputs.verdict is Verdict.WARN
+    read = inputs.detail.partition("[preprocess]\n")[2].splitlines()
+    asked = Preprocess.of({key: json.loads(value) for key, value in (line.split(" = ") for line in read)})
+    assert asked.mean == pytest.approx(Preprocess.of(WAYS[way]).mean, rel=1e-4)
+
+
+def test_without_labels_and_without_batch_norm_nothing_is_said(trained, coloured, tmp_path):
+    (skipped,) = found(trained("raw", "nn.Identity()"), unlabelled(coloured, tmp_path), WAYS["imagenet"])
+    assert (skipped.verdict, skipped.value) == (Verdict.SKIP, None)
+
+
+def test_too_few_images_are_skipped_twice(trained, coloured):
+    answers, inputs = found(trained("raw"), coloured, WAYS["imagenet"], few=61)
+    assert answers.verdict is inputs.verdict is Verdict.SKIP
+    assert "60 labelled images are too few (under 61)" in answers.message
+
+
+def test_without_images_it_is_skipped(trained):
+    (skipped,) = found(trained("raw"), None, WAYS["raw"])
+    assert skipped.verdict is Verdict.SKIP
+
+
+def test_a_fresh_batch_norm_tells_nothing(trained, coloured, tmp_path):
+    checkpoint, arch = trained("imagenet")
+    state = torch.load(checkpoint, weights_only=True)
+    state["1.running_mean"].zero_()
+    state["1.running_var"].fill_(1)
+    torch.save(state, tmp_path / "fresh.pt")
+    inputs = found((tmp_path / "fresh.pt", arch), coloured, WAYS["imagenet"])[-1]
+    assert (inputs.verdict, inputs.subject) == (Verdict.SKIP, "1")
+
+
+def test_the_table_tells_all_ways_and_that_some_were_given_up(trained, coloured):
+    _, table, *_rest = found(trained("imagenet"), coloured, WAYS["unit"])
+    assert isinstance(table, Table)
+    shares = {row[0]: row for row in table.rows}
+    assert "at most" in shares["bicubic interpolation"][3]
+    assert shares["bicubic interpolation"][4] is None
+    assert shares["0 to 1, then ImageNet's mean and std"][1] == 60
+
+
+def test_a_size_that_is_left_alone_is_written_as_a_file_has_it():
+    lines = list(as_settings(Preprocess.of({"resize": "none", "crop": [40, 30]})))
+    assert lines[:2] == ['resize = "none"', "crop = [40, 30]"]
