@@ -41,9 +41,17 @@ _SAME_ANYWHERE = marked(
     "the same. Networks of few layers, and those that training has hardly moved, are like that; else look at a method "
     "that changes."
 )
+_FROM_THE_FIRST = marked(
+    "With all layers re-drawn it is {value:.2f}: the picture shows what the first layers have learnt to look for, more "
+    "than what the answer made of it, and no verdict rests on it."
+)
 _AT_RANDOM = marked(
     "Don't take what it marks for what the answer needs; see the curves, and whether other methods do better. With "
     "more explained images (--samples) a small difference shows, too."
+)
+_UNDECIDED = marked(
+    "Most images speak for the method, but they are too few to rule out chance: explain more, with --samples and "
+    "trust.images."
 )
 
 
@@ -78,15 +86,18 @@ def trust(
         steps: in how many steps the whole image is taken away.
         orders: how many random orders each image is taken away in, to compare with.
         occlusion: try occlusion, too, with windows twice as large as usual; that multiplies the time.
-        randomization_warn: rank correlation with the picture as trained, over which the audit warns.
+        randomization_warn: rank correlation with the picture as trained, over which the audit warns, if it stays over
+            it with all layers re-drawn.
         faithfulness_warn: probability of error from which no better than random is said.
     Rules:
         trust.randomization: the rank correlation (Spearman) of a method's map as trained with the one after the last
-            half of the layers was re-drawn; a median over the images of more than 0.5 is a warning (heuristic). Of
-            deconvnet, guided backprop and guided Grad-CAM it is information.
+            half of the layers was re-drawn, and after all were; medians over the images of more than 0.5 in both are a
+            warning (heuristic), in the first alone information: such pictures show what the first layers have learnt.
+            Of deconvnet, guided backprop and guided Grad-CAM it is information.
         trust.faithfulness: deletion or insertion in a method's order is no better than in random order, by the area
             under the curve (Wilcoxon's signed ranks over the images, the worse of the two, corrected by Holm for the
-            number of methods that are judged); an error of more than 5 % is a warning (heuristic). Of deconvnet, guided
+            number of methods that are judged); an error of more than 5 % is a warning (heuristic) where no more than
+            half of the images speak for the method, and skipped as undecided where most do. Of deconvnet, guided
             backprop and guided Grad-CAM it is information, and not corrected.
     Source:
         Randomisation: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018. Insertion and deletion: Petsiuk,
@@ -173,20 +184,30 @@ def _randomization(found: Redrawn, warn: float) -> Iterator[Finding]:
         told = found.correlation[name][found.half]
         told = told[np.isfinite(told)]
         if len(told):
-            yield _dependence(found, name, told.tolist(), warn)
+            yield _dependence(found, name, told.tolist(), _in_the_end(found, name), warn)
         else:
             reason = _("{method}: no map can be compared, as they are constant or no numbers", method=name)
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name)
 
 
-def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -> Finding:
+def _in_the_end(found: Redrawn, name: str) -> float:
+    """Return the median rank correlation with all layers re-drawn; with no map of a number it stays infinite."""
+    told = found.correlation[name][-1]
+    return float(np.median(told[np.isfinite(told)])) if np.isfinite(told).any() else math.inf
+
+
+def _dependence(found: Redrawn, name: str, told: Sequence[float], end: float, warn: float) -> Finding:
     value, count = float(np.median(told)), found.counts[found.half]
     verdict = at_most(value, warn=warn)
     numbers = {"method": name, "count": count, "total": found.total, "value": value}
     changes = verdict is Verdict.PASS
+    of_the_first = not changes and end <= warn
+    advice = (
+        _(_NO_VERDICT) if name in HEEDLESS else _(_FROM_THE_FIRST, value=end) if of_the_first else _(_SAME_ANYWHERE)
+    )
     return Finding(
         "trust.randomization",
-        Verdict.INFO if name in HEEDLESS else verdict,
+        Verdict.INFO if name in HEEDLESS or of_the_first else verdict,
         _(
             "{method}: changes with the last layers of this network; with {count} of {total} re-drawn its rank "
             "correlation is {value:.2f}",
@@ -204,7 +225,7 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
         unit="ρ",
         n=len(told),
         interval=methods.median_interval(told),
-        detail="" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE),
+        detail="" if changes else advice,
     )
 
 
@@ -221,6 +242,11 @@ class _Judged:
     n: int
     better: tuple[int, int]
     errors: tuple[float, float]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether most images speak for the method both times, though too few of them to rule out chance."""
+        return all(2 * better > self.n for better in self.better)
 
     @classmethod
     def of(cls, name: str, found: Uncovered) -> _Judged:
@@ -259,10 +285,11 @@ def _faithfulness(found: Uncovered, names: Sequence[str], warn: float) -> Iterat
 def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) -> Finding:
     verdict = at_most(chance, warn=warn)
     better = verdict is Verdict.PASS
-    advice = "" if better else _(_NO_VERDICT) if one.name in HEEDLESS else _(_AT_RANDOM)
+    undecided = not better and one.undecided
+    advice = "" if better else _(_NO_VERDICT) if one.name in HEEDLESS else _(_UNDECIDED if undecided else _AT_RANDOM)
     return Finding(
         "trust.faithfulness",
-        Verdict.INFO if one.name in HEEDLESS else verdict,
+        Verdict.INFO if one.name in HEEDLESS else Verdict.SKIP if undecided else verdict,
         _compared(one, chance, warn),
         subject=one.name,
         value=chance,

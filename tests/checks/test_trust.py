@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from PIL import Image
 from torch import nn
 
 from auditor.assembly import assemble
-from auditor.checks.trust import _faithfulness, _randomization
+from auditor.checks.trust import _faithfulness, _Judged, _randomization
 from auditor.cli import main
 from auditor.config import Settings
 from auditor.explained import tensors
-from auditor.redrawn import redrawn
+from auditor.redrawn import Redrawn, redrawn
 from auditor.results import Figure, Gallery, Table, Verdict
 from auditor.uncovered import uncovered
 
@@ -177,6 +178,32 @@ def test_an_edge_detector_is_caught_by_both_tests(context):
     (faithful,) = _faithfulness(bared, ["edges"], 0.05)
     assert faithful.verdict is Verdict.WARN
     assert "no better than a random order" in faithful.message
+
+
+def forgotten(half, end):
+    """What three images' gradients are like with the last half of ten layers re-drawn, and with all."""
+    told = {"gradient": np.array([[0.9] * 3, [half] * 3, [end] * 3])}
+    return Redrawn(10, (1, 5, 10), ("a", "b", "c"), 1, told, told, {})
+
+
+@pytest.mark.parametrize(
+    ("half", "end", "verdict"),
+    [
+        (0.7, 0.6, Verdict.WARN),
+        (0.7, 0.3, Verdict.INFO),
+        (0.3, 0.6, Verdict.PASS),
+        (0.7, math.nan, Verdict.WARN),
+    ],
+)
+def test_a_picture_of_what_the_first_layers_have_learnt_is_no_warning(half, end, verdict):
+    (finding,) = _randomization(forgotten(half, end), 0.5)
+    assert (finding.verdict, finding.value) == (verdict, half)
+    assert ("With all layers re-drawn it is 0.30" in finding.detail) == (verdict is Verdict.INFO)
+
+
+@pytest.mark.parametrize(("better", "undecided"), [((6, 8), True), ((5, 5), True), ((4, 8), False), ((8, 1), False)])
+def test_most_images_speaking_for_a_method_is_undecided_where_they_are_few(better, undecided):
+    assert _Judged("gradient", 8, better, (0.1, 0.1)).undecided is undecided
 
 
 def test_gains_are_tested_as_scipy_does(context):
