@@ -29,7 +29,8 @@ def courses(found: Redrawn) -> Iterator[Figure]:
             title,
             _(
                 "Each line is the median over the images. A line that stays up belongs to a method whose pictures "
-                "don't show what these layers have learnt. What is judged is the rank correlation at {count} layers.",
+                "don't show what these layers have learnt. What is judged is the rank correlation at the end; of what "
+                "is known for heeding no last layers, the one at {count} layers is told.",
                 count=found.counts[found.half],
             ),
             pictures.lines(series, xlabel=about, ylabel=unit),
