@@ -96,12 +96,13 @@ def filters(
             correlated on the explained images; over 5 % of a layer a warning. Not judged are depthwise
             layers, layers right before one, and kernels so short that chance gives such pairs.
         filters.noise: layers that can't be told from fresh draws of an initialisation. The variance entropy of
-            their kernels, the evenness of their inputs and of their outputs, and the tails of their weights all lie
-            within 4 standard deviations of what draws of the same shape give (two fresh layers in a thousand, at the
-            most, do not). All layers that can be judged, where these are two or more, a failure; else a warning. Not
-            judged are layers under 500 weights, where half a kernel's length may change unseen. A layer that training
-            has moved by less than that looks fresh too. The limit that the paper gives for 3 x 3 kernels is shown
-            beside that of the draws, but does not decide: up to a tenth of fresh layers are under it.
+            their kernels, the evenness of their inputs and of their outputs, the tails of their weights, and how alike
+            weights beside each other in a kernel are, all lie within 4 standard deviations of what draws of the same
+            shape give (two fresh layers in a thousand, at the most, do not). All layers that can be judged, where these
+            are two or more, a failure; else a warning. Not judged are layers under 500 weights, where half a kernel's
+            length may change unseen. A layer that training has moved by less than that looks fresh too. The limit that
+            the paper gives for 3 x 3 kernels is shown beside that of the draws, but does not decide: up to a tenth of
+            fresh layers are under it.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Variance entropy: Gavrikov,
         Keuper: CNN Filter DB, CVPR 2022.
@@ -380,18 +381,18 @@ def _distances(layers: Sequence[Kernels], limit: float) -> Table:
     for layer in layers:
         if fresh := layer.fresh:
             bounds = (fresh.entropy, fresh.lowest_draw(limit), _published(layer))
-            measures = (fresh.spectrum, fresh.inputs, fresh.outputs, fresh.tails)
+            measures = (fresh.spectrum, fresh.inputs, fresh.outputs, fresh.tails, fresh.neighbours)
             numbers = (*(b and numeral(b, ".4f") for b in bounds), *(numeral(m, ".1f") for m in measures))
             rows.append((layer.name, *numbers, _("yes") if fresh.distance <= limit else _("no")))
         else:
-            rows.append((layer.name, *(None,) * 7, _("not judged")))
+            rows.append((layer.name, *(None,) * 8, _("not judged")))
     return Table(
         _("Distance from fresh draws"),
         _(
             "The variance entropy of a layer's kernels, the lowest that fresh draws of its shape reach, and T(n), the "
             "limit published for 3 x 3 kernels. Then how far spectrum (of which that is the entropy), inputs, "
-            "outputs and tails are from fresh draws, in standard deviations (sd). A layer with none over {limit:g} "
-            "looks fresh.",
+            "outputs, tails and neighbours in a kernel are from fresh draws, in standard deviations (sd). A layer with "
+            "none over {limit:g} looks fresh.",
             limit=limit,
         ),
         (
@@ -403,6 +404,7 @@ def _distances(layers: Sequence[Kernels], limit: float) -> Table:
             _("inputs"),
             _("outputs"),
             _("tails"),
+            _("neighbours"),
             _("fresh"),
         ),
         tuple(rows),

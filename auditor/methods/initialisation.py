@@ -6,10 +6,10 @@ measure is the variance entropy, the limit for 3x3 kernels a curve fitted to ran
 ten lies under that curve near 200 kernels, and all lie far above it from 1000 on. So the limit here is what
 fresh draws of the same shape reach, for kernels of any size.
 
-Entropy alone overlooks layers of 1x1 kernels, whose spectrum training may leave as flat as chance made it.
-Three more things are the same throughout a fresh layer, whatever it was drawn from (uniform, normal,
-truncated or orthogonal): each input counts as much as the next, so does each output, and no weight lies
-farther out than those of a normal distribution.
+Entropy alone overlooks layers of 1x1 kernels, whose spectrum training may leave as flat as chance made it, and
+layers that training has not moved far. Four more things are the same throughout a fresh layer, whatever it was
+drawn from (uniform, normal, truncated or orthogonal): each input counts as much as the next, so does each output,
+no weight lies farther out than those of a normal distribution, and a weight says nothing of the one beside it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Freshness:
         inputs: How far the mean squares of the inputs' weights differ among each other; 0 with a single one.
         outputs: The same of the outputs.
         tails: How far the kurtosis of the weights is above that of a normal distribution.
+        neighbours: How alike weights beside each other in a kernel are; 0 in kernels of one pixel.
     """
 
     rows: int
@@ -58,11 +59,12 @@ class Freshness:
     inputs: float
     outputs: float
     tails: float
+    neighbours: float
 
     @property
     def distance(self) -> float:
-        """The largest of the four: a layer that was ever trained is far off in one of them at least."""
-        return max(self.spectrum, self.inputs, self.outputs, self.tails)
+        """The largest of the five: a layer that was ever trained is far off in one of them at least."""
+        return max(self.spectrum, self.inputs, self.outputs, self.tails, self.neighbours)
 
     def lowest_draw(self, deviations: float) -> float:
         """Return the entropy that lies some standard deviations under that of fresh draws."""
@@ -104,6 +106,7 @@ def freshness(kernels: Kernels) -> Freshness:
         _unevenness(scaled, 1, kurtosis),
         _unevenness(scaled, 0, kurtosis),
         _heaviness(kurtosis, scaled.size),
+        _likeness(scaled),
     )
 
 
@@ -189,3 +192,18 @@ def _heaviness(kurtosis: float, n: int) -> float:
     below = 1 + (kurtosis - mean) / np.sqrt(variance) * np.sqrt(2 / (freedom - 4))
     tail = 2 / (9 * freedom)
     return float((1 - tail - np.cbrt((1 - 2 / freedom) / below)) / np.sqrt(tail))
+
+
+def _likeness(kernels: Kernels) -> float:
+    """Return how alike weights beside each other in a kernel are, against chance, as a standard normal number.
+
+    Of weights that don't depend on each other the sum of the products of all such pairs has this deviation.
+    """
+    centred = kernels - kernels.mean()
+    pairs = [(centred[:, :, 1:] * centred[:, :, :-1]), (centred[..., 1:] * centred[..., :-1])]
+    count = sum(products.size for products in pairs)
+    return (
+        float(sum(products.sum() for products in pairs) / (np.square(centred).mean() * np.sqrt(count)))
+        if count
+        else 0.0
+    )

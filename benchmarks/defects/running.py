@@ -17,8 +17,7 @@ from benchmarks.defects.building import Built
 from benchmarks.defects.planting import DEFECTS, Defect
 from benchmarks.defects.training import PREPROCESS
 
-SAMPLES = 80  # eight of each of ten classes: with fewer the rules about a class say that they were too few
-_SLOW = ("saliency", "occlusion", "synthesis", "trust", "shortcut")  # they explain images one by one
+_SLOW = ("saliency", "occlusion", "synthesis", "trust", "shortcut")
 _NETWORKS = Path(__file__).with_name("networks.py")
 _SOUND = Defect("nothing", ())
 
@@ -85,7 +84,6 @@ def audited(root: Path, folder: Path, case: Case, *, every: bool = False) -> Fou
         arch_arg={"num_classes": len(classes)},
         classes=names,
         preprocess={**PREPROCESS, **defect.preprocess},
-        samples=SAMPLES,
         threads=1,
         cache=False,
         check=() if every or not case.defect else _checks(defect),

@@ -120,6 +120,11 @@ def heavy(kernels):
     return np.sign(kernels) * np.abs(kernels) ** 1.7
 
 
+def blurred(kernels):
+    """A quarter of each weight goes over to the one beside it, which the spectrum of so few kernels does not show."""
+    return kernels + 0.25 * np.roll(kernels, 1, axis=3)
+
+
 @pytest.mark.parametrize(
     ("change", "measure", "shape"),
     [
@@ -130,6 +135,7 @@ def heavy(kernels):
         (preferring, "inputs", (64, 32, 1, 1)),
         (given_up, "outputs", (64, 32, 3, 3)),
         (heavy, "tails", (64, 32, 1, 1)),
+        (blurred, "neighbours", (24, 3, 5, 5)),
     ],
 )
 def test_each_measure_sees_what_training_does(change, measure, shape):
@@ -148,7 +154,7 @@ def test_neither_scale_nor_sign_nor_the_order_of_channels_matters(shape, seed):
     kernels = random.normal(size=shape)
     changed = kernels[random.permutation(shape[0])][:, random.permutation(shape[1])] * -(10 ** random.uniform(-6, 6))
     before, after = freshness(kernels), freshness(changed)
-    for measure in ("entropy", "spectrum", "inputs", "outputs", "tails"):
+    for measure in ("entropy", "spectrum", "inputs", "outputs", "tails", "neighbours"):
         assert getattr(after, measure) == pytest.approx(getattr(before, measure), rel=1e-6, abs=1e-6)
 
 
