@@ -14,7 +14,7 @@ from auditor.check import Check, Count, Share, Steps
 from auditor.errors import Skip
 from auditor.explained import tensors
 from auditor.language import _, marked
-from auditor.methods.names import HEEDLESS, OCCLUSION
+from auditor.methods.names import HEEDLESS, OCCLUSION, method_told
 from auditor.options import Range
 from auditor.redrawn import Maps, Redrawn, redrawn
 from auditor.redrawn_rows import row
@@ -175,14 +175,14 @@ def _randomization(found: Redrawn, warn: float) -> Iterator[Finding]:
         if len(told):
             yield _dependence(found, name, told.tolist(), warn)
         else:
-            reason = _("{method}: no map can be compared, as they are constant or no numbers", method=name)
+            reason = _("{method}: no map can be compared, as they are constant or no numbers", method=method_told(name))
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name)
 
 
 def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -> Finding:
     value, count = float(np.median(told)), found.counts[found.half]
     verdict = at_most(value, warn=warn)
-    numbers = {"method": name, "count": count, "total": found.total, "value": value}
+    numbers = {"method": method_told(name), "count": count, "total": found.total, "value": value}
     changes = verdict is Verdict.PASS
     return Finding(
         "trust.randomization",
@@ -246,7 +246,7 @@ def _faithfulness(found: Uncovered, names: Sequence[str], warn: float) -> Iterat
                 Verdict.SKIP,
                 _(
                     "{method}: {n} images are too few to tell it from a random order; it takes {enough}",
-                    method=one.name,
+                    method=method_told(one.name),
                     n=one.n,
                     enough=enough,
                 ),
@@ -273,7 +273,7 @@ def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) 
 
 
 def _compared(one: _Judged, chance: float, warn: float) -> str:
-    numbers = {"method": one.name, "taken": one.better[0], "added": one.better[1], "n": one.n}
+    numbers = {"method": method_told(one.name), "taken": one.better[0], "added": one.better[1], "n": one.n}
     correction = chance / max(one.errors)
     by_chance = tuple(error * correction > warn for error in one.errors)
     if by_chance == (True, False):
@@ -317,7 +317,8 @@ def _areas(one: _Judged, found: Uncovered) -> str:
 
 def _left_out() -> Finding:
     reason = _(
-        "{method}: not tried, as it takes many passes; ask for it with -o trust.occlusion=true", method=OCCLUSION
+        "{method}: not tried, as it takes many passes; ask for it with -o trust.occlusion=true",
+        method=method_told(OCCLUSION),
     )
     return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
 
