@@ -11,7 +11,7 @@ import numpy as np
 
 from auditor import methods
 from auditor.language import _, marked
-from auditor.methods.names import HEEDLESS
+from auditor.methods.names import HEEDLESS, method_told
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _SAME_ANYWHERE = marked(
     "the same. Networks of few layers, and those that training has hardly moved, are like that; else look at a method "
     "that changes."
 )
+_MORE_IMAGES = marked("Explain more images, with --samples and trust.images.")
 _AT_RANDOM = marked(
     "Don't take what it marks for what the answer needs; see the curves, and whether other methods do better. With "
     "more explained images (--samples) a small difference shows, too."
@@ -42,7 +43,7 @@ def randomization(found: Redrawn, warn: float) -> Iterator[Finding]:
         if len(told):
             yield _dependence(found, name, told.tolist(), warn)
         else:
-            reason = _("{method}: no map can be compared, as they are constant or no numbers", method=name)
+            reason = _("{method}: no map can be compared, as they are constant or no numbers", method=method_told(name))
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name)
 
 
@@ -70,7 +71,12 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
 
 
 def _depends(found: Redrawn, name: str, value: float, *, changes: bool) -> str:
-    numbers = {"method": name, "count": found.counts[_stop(found, name)], "total": found.total, "value": value}
+    numbers = {
+        "method": method_told(name),
+        "count": found.counts[_stop(found, name)],
+        "total": found.total,
+        "value": value,
+    }
     if name not in HEEDLESS and changes:
         return _(
             "{method}: changes with what this network has learnt; with all {total} layers re-drawn its rank "
@@ -147,22 +153,20 @@ def faithfulness(found: Uncovered, names: Sequence[str], warn: float) -> Iterato
                 Verdict.SKIP,
                 _(
                     "{method}: {n} images are too few to tell it from a random order; it takes {enough}",
-                    method=one.name,
+                    method=method_told(one.name),
                     n=one.n,
                     enough=enough,
                 ),
                 subject=one.name,
                 n=one.n,
-                detail=_("Explain more images, with --samples and trust.images."),
+                detail=_(_MORE_IMAGES),
             )
 
 
 def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) -> Finding:
     verdict = at_most(chance, warn=warn)
-    better = verdict is Verdict.PASS
-    if not better and one.n < _ENOUGH and one.is_rather_better(chance, warn):
+    if verdict is not Verdict.PASS and one.n < _ENOUGH and one.is_rather_better(chance, warn):
         verdict = Verdict.SKIP
-    advice = "" if better else _(_NO_VERDICT) if one.name in HEEDLESS else _(_AT_RANDOM)
     return Finding(
         "trust.faithfulness",
         Verdict.INFO if one.name in HEEDLESS else verdict,
@@ -171,12 +175,20 @@ def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) 
         value=chance,
         limit=warn,
         n=one.n,
-        detail=f"{_areas(one, found)} {advice}".rstrip(),
+        detail=f"{_areas(one, found)} {_advice(one.name, verdict)}".rstrip(),
     )
 
 
+def _advice(name: str, verdict: Verdict) -> str:
+    if verdict is Verdict.PASS:
+        return ""
+    if name in HEEDLESS:
+        return _(_NO_VERDICT)
+    return _(_MORE_IMAGES) if verdict is Verdict.SKIP else _(_AT_RANDOM)
+
+
 def _compared(one: _Judged, chance: float, warn: float) -> str:
-    numbers = {"method": one.name, "taken": one.better[0], "added": one.better[1], "n": one.n}
+    numbers = {"method": method_told(one.name), "taken": one.better[0], "added": one.better[1], "n": one.n}
     by_chance = one.by_chance(chance, warn)
     if by_chance != (False, False) and one.n < _ENOUGH and one.is_rather_better(chance, warn):
         return _(

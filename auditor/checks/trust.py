@@ -12,7 +12,7 @@ from auditor.check import Check, Count, Share, Steps
 from auditor.errors import Skip
 from auditor.explained import tensors
 from auditor.language import _
-from auditor.methods.names import OCCLUSION
+from auditor.methods.names import OCCLUSION, method_told
 from auditor.options import Range
 from auditor.redrawn import Maps, Redrawn, redrawn
 from auditor.redrawn_rows import row
@@ -157,7 +157,8 @@ def _redrawn(
 
 def _left_out() -> Finding:
     reason = _(
-        "{method}: not tried, as it takes many passes; ask for it with -o trust.occlusion=true", method=OCCLUSION
+        "{method}: not tried, as it takes many passes; ask for it with -o trust.occlusion=true",
+        method=method_told(OCCLUSION),
     )
     return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
 
