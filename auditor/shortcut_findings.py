@@ -215,24 +215,6 @@ def left_out(context: Context, seen: ClassImages, judged: Sequence[int], few: in
 
 def suspects_table(context: Context, lab: Laboratory, tried: Sequence[Tried], guilty: Sequence[bool]) -> Table:
     """Return all suspect places, and what exchanging them does."""
-    rows = []
-    for (suspect, trial), sure in zip(tried, guilty, strict=True):
-        found = trial.exchange
-        rows.append(
-            (
-                context.classes[suspect.target],
-                place_told(lab, suspect),
-                round(suspect.evidence, 3),
-                round(suspect.elsewhere, 3),
-                round(suspect.constancy, 2),
-                int(found.lost.sum()),
-                int(found.lost_control.sum()),
-                int(found.won.sum()),
-                max(int(one.sum()) for one in found.won_controls),
-                found.n,
-                _("yes") if sure else _("no"),
-            )
-        )
     columns = (
         _("class"),
         _("place"),
@@ -240,14 +222,32 @@ def suspects_table(context: Context, lab: Laboratory, tried: Sequence[Tried], gu
         _("of that of others"),
         _("constancy"),
         _("class taken away"),
-        _("control"),
         _("class brought up"),
-        _("control"),
-        _("pairs"),
         _("shortcut"),
     )
     caption = _(
-        "Where the evidence for a class lies apart from that for the others, and what exchanging the place does: pairs "
-        "of images, and the most that a control does."
+        "Where the evidence for a class lies apart from that for the others, and in how many pairs of images "
+        "exchanging the place takes the class away, or brings it up; in brackets the most that a control does."
     )
-    return Table(_("Suspect places"), caption, columns, tuple(rows))
+    rows = tuple(_suspect(context, lab, *one, sure=sure) for one, sure in zip(tried, guilty, strict=True))
+    return Table(_("Suspect places"), caption, columns, rows)
+
+
+def _suspect(
+    context: Context, lab: Laboratory, suspect: Suspect, trial: Trial, *, sure: bool
+) -> tuple[str | float | int | bool | None, ...]:
+    found = trial.exchange
+    return (
+        context.classes[suspect.target],
+        place_told(lab, suspect),
+        round(suspect.evidence, 3),
+        round(suspect.elsewhere, 3),
+        round(suspect.constancy, 2),
+        _of(int(found.lost.sum()), found.n, int(found.lost_control.sum())),
+        _of(int(found.won.sum()), found.n, max(int(one.sum()) for one in found.won_controls)),
+        _("yes") if sure else _("no"),
+    )
+
+
+def _of(count: int, n: int, control: int) -> str:
+    return _("{count} of {n} ({control})", count=count, n=n, control=control)

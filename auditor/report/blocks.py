@@ -299,7 +299,7 @@ def _columns(items: Sequence[Item]) -> int:
     if 7 < count <= _STRIPS and is_strip(items[-1].image):
         return count
     if count <= 7:
-        return {0: 1, 1: 2}.get(count, count)
+        return {0: 1, 1: 2, 2: 3}.get(count, count)  # two would be as large as posters
     return min((6, 5, 4), key=lambda columns: -count % columns)
 
 
