@@ -82,7 +82,7 @@ def _table(found: Mapping[str, Border]) -> Table:
             "explained images: mean and 95 % interval. Far from 1 it tells of padding, or of what lies at the border "
             "of the images."
         ),
-        (_("layer"), _("images"), _("border / inside"), "95 %"),
+        (_("layer"), _("images"), _("border / inside"), _("95 %")),
         tuple(
             (
                 name,

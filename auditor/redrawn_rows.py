@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from auditor import pictures
 from auditor.explained_rows import photo
 from auditor.language import _
-from auditor.methods.names import GRAD_CAM, OCCLUSION
+from auditor.methods.names import GRAD_CAM, OCCLUSION, method_told
 from auditor.redrawn import Maps, Redrawn
 from auditor.results import Gallery, Item
 
@@ -39,10 +39,12 @@ def _of_method(
     context: Context, sample: Sample, place: int, name: str, trained: Maps, found: Redrawn
 ) -> Iterator[Item]:
     yield photo(context, sample)
-    yield _picture(sample, trained[place], name, name)
+    yield _picture(sample, trained[place], name, method_told(name))
     for stop in sorted({0, found.half, len(found.counts) - 1}):
         count = found.counts[stop]
-        label = _("{method}, {count} of {total} layers re-drawn", method=name, count=count, total=found.total)
+        label = _(
+            "{method}, {count} of {total} layers re-drawn", method=method_told(name), count=count, total=found.total
+        )
         yield _picture(sample, found.twins[name][stop, place], name, label)
 
 

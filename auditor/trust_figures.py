@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from auditor import pictures
 from auditor.language import _
+from auditor.methods.names import method_told
 from auditor.redrawn import Maps, Redrawn, agreements
 from auditor.results import Figure, Table
 from auditor.uncovered import Uncovered
@@ -23,13 +24,14 @@ def courses(found: Redrawn) -> Iterator[Figure]:
         (_("Structural similarity to the map as trained"), _("structural similarity"), found.structure),
     )
     for title, unit, values in kinds:
-        series = {name: (found.counts, _medians(course)) for name, course in values.items()}
+        series = {method_told(name): (found.counts, _medians(course)) for name, course in values.items()}
         ends = {name: course[-1] for name, (counts, course) in series.items()}
         yield Figure(
             title,
             _(
                 "Each line is the median over the images. A line that stays up belongs to a method whose pictures "
-                "don't show what these layers have learnt. What is judged is the rank correlation at {count} layers.",
+                "don't show what these layers have learnt. What is judged is the rank correlation at the end; of what "
+                "is known for heeding no last layers, the one at {count} layers is told.",
                 count=found.counts[found.half],
             ),
             pictures.lines(series, xlabel=about, ylabel=unit),
@@ -45,7 +47,7 @@ def curves(found: Uncovered) -> Iterator[Figure]:
         (_("Insertion"), _("share of the image brought back"), found.insertion, found.by_chance[1]),
     )
     for title, about, curves, by_chance in kinds:
-        every = {**curves, chance: by_chance.mean(0)}
+        every = {**{method_told(name): curve for name, curve in curves.items()}, chance: by_chance.mean(0)}
         means = {name: curve[np.isfinite(curve).all(1)] for name, curve in every.items()}
         drawn = {name: curve.mean(0) for name, curve in means.items() if len(curve)}
         points = {name: (np.linspace(0, 1, len(curve)), curve) for name, curve in drawn.items()}
@@ -66,7 +68,7 @@ def curves(found: Uncovered) -> Iterator[Figure]:
 
 def agreement(trained: Mapping[str, Maps]) -> Figure:
     """Draw how alike the methods' maps are."""
-    values, names = agreements(trained), list(trained)
+    values, names = agreements(trained), [method_told(name) for name in trained]
     pairs = {f"{names[i]} / {names[j]}": float(values[i, j]) for i in range(len(names)) for j in range(i)}
     return Figure(
         _("Agreement between methods"),
@@ -82,7 +84,7 @@ def agreement(trained: Mapping[str, Maps]) -> Figure:
 def table(found: Uncovered, names: Sequence[str], forgotten: Redrawn | None) -> Table:
     """Return the numbers of each method, and of random orders."""
     chance = (_("random order"), None, None, None, *found.areas_by_chance)
-    rows = [(name, *_forgotten(forgotten, name), *found.areas(name)) for name in names]
+    rows = [(method_told(name), *_forgotten(forgotten, name), *found.areas(name)) for name in names]
     return Table(
         _("Methods"),
         _(

@@ -31,6 +31,11 @@ most = 1
 steps = 2
 natural_steps = 2
 unreached_warn = 0.0
+
+[checks.trust]
+depths = 1
+steps = 2
+orders = 1
 """
 
 

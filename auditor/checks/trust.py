@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -13,14 +11,15 @@ from auditor import methods
 from auditor.check import Check, Count, Share, Steps
 from auditor.errors import Skip
 from auditor.explained import tensors
-from auditor.language import _, marked
-from auditor.methods.names import HEEDLESS, OCCLUSION
+from auditor.language import _
+from auditor.methods.names import OCCLUSION, method_told
 from auditor.options import Range
 from auditor.redrawn import Maps, Redrawn, redrawn
 from auditor.redrawn_rows import row
-from auditor.results import Arrays, Finding, Verdict, at_most
+from auditor.results import Arrays, Finding, Verdict
 from auditor.trust_figures import agreement, courses, curves, table
-from auditor.uncovered import Uncovered, uncovered
+from auditor.trust_findings import faithfulness, randomization
+from auditor.uncovered import uncovered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,27 +31,6 @@ Correlation = Annotated[float, Range(-1, 1)]
 
 _CELLS = 7  # along the shorter side of the image
 _COARSE = 0.214  # side of the window of occlusion, of the shorter side of the image
-_NO_VERDICT = marked(
-    "It is known for that on any network (Adebayo et al. 2018): it shows what is in the image more than why the "
-    "network answered so, and no verdict rests on it."
-)
-_SAME_ANYWHERE = marked(
-    "Don't read a reason for the answer out of these pictures: a network that has forgotten its classes gives nearly "
-    "the same. Networks of few layers, and those that training has hardly moved, are like that; else look at a method "
-    "that changes."
-)
-_FROM_THE_FIRST = marked(
-    "With all layers re-drawn it is {value:.2f}: the picture shows what the first layers have learnt to look for, more "
-    "than what the answer made of it, and no verdict rests on it."
-)
-_AT_RANDOM = marked(
-    "Don't take what it marks for what the answer needs; see the curves, and whether other methods do better. With "
-    "more explained images (--samples) a small difference shows, too."
-)
-_UNDECIDED = marked(
-    "Most images speak for the method, but they are too few to rule out chance: explain more, with --samples and "
-    "trust.images."
-)
 
 
 @Check
@@ -86,19 +64,17 @@ def trust(
         steps: in how many steps the whole image is taken away.
         orders: how many random orders each image is taken away in, to compare with.
         occlusion: try occlusion, too, with windows twice as large as usual; that multiplies the time.
-        randomization_warn: rank correlation with the picture as trained, over which the audit warns, if it stays over
-            it with all layers re-drawn.
+        randomization_warn: rank correlation with the picture as trained, over which the audit warns.
         faithfulness_warn: probability of error from which no better than random is said.
     Rules:
-        trust.randomization: the rank correlation (Spearman) of a method's map as trained with the one after the last
-            half of the layers was re-drawn, and after all were; medians over the images of more than 0.5 in both are a
-            warning (heuristic), in the first alone information: such pictures show what the first layers have learnt.
-            Of deconvnet, guided backprop and guided Grad-CAM it is information.
+        trust.randomization: the rank correlation (Spearman) of a method's map as trained with the one after all layers
+            were re-drawn; a median over the images of more than 0.5 is a warning (heuristic). Of deconvnet, guided
+            backprop and guided Grad-CAM it is information, and told of the last half of the layers.
         trust.faithfulness: deletion or insertion in a method's order is no better than in random order, by the area
             under the curve (Wilcoxon's signed ranks over the images, the worse of the two, corrected by Holm for the
-            number of methods that are judged); an error of more than 5 % is a warning (heuristic) where no more than
-            half of the images speak for the method, and skipped as undecided where most do. Of deconvnet, guided
-            backprop and guided Grad-CAM it is information, and not corrected.
+            number of methods that are judged); where the error is more than 5 %, a warning (heuristic) on 20 images or
+            more, and on fewer if no more than half of them are better; else too few to tell, which is skipped. Of
+            deconvnet, guided backprop and guided Grad-CAM it is information, and not corrected.
     Source:
         Randomisation: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018. Insertion and deletion: Petsiuk,
         Das, Saenko, RISE, BMVC 2018. Structural similarity: Wang et al., IEEE TIP 2004.
@@ -113,10 +89,10 @@ def trust(
         bared = uncovered(context, batch, target, trained, side=side, steps=steps, orders=orders, seen=seen)
     forgotten = _redrawn(context, batch, explain, trained, depths, shown)
     if isinstance(forgotten, Redrawn):
-        yield from _randomization(forgotten, randomization_warn)
+        yield from randomization(forgotten, randomization_warn)
     else:
         yield forgotten
-    yield from _faithfulness(bared, list(trained), faithfulness_warn)
+    yield from faithfulness(bared, list(trained), faithfulness_warn)
     if not occlusion:
         yield _left_out()
     if isinstance(forgotten, Redrawn):
@@ -179,172 +155,10 @@ def _redrawn(
         return Finding("trust.randomization", Verdict.SKIP, str(reason))
 
 
-def _randomization(found: Redrawn, warn: float) -> Iterator[Finding]:
-    for name in found.correlation:
-        told = found.correlation[name][found.half]
-        told = told[np.isfinite(told)]
-        if len(told):
-            yield _dependence(found, name, told.tolist(), _in_the_end(found, name), warn)
-        else:
-            reason = _("{method}: no map can be compared, as they are constant or no numbers", method=name)
-            yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name)
-
-
-def _in_the_end(found: Redrawn, name: str) -> float:
-    """Return the median rank correlation with all layers re-drawn; with no map of a number it stays infinite."""
-    told = found.correlation[name][-1]
-    return float(np.median(told[np.isfinite(told)])) if np.isfinite(told).any() else math.inf
-
-
-def _dependence(found: Redrawn, name: str, told: Sequence[float], end: float, warn: float) -> Finding:
-    value, count = float(np.median(told)), found.counts[found.half]
-    verdict = at_most(value, warn=warn)
-    numbers = {"method": name, "count": count, "total": found.total, "value": value}
-    changes = verdict is Verdict.PASS
-    of_the_first = not changes and end <= warn
-    advice = (
-        _(_NO_VERDICT) if name in HEEDLESS else _(_FROM_THE_FIRST, value=end) if of_the_first else _(_SAME_ANYWHERE)
-    )
-    return Finding(
-        "trust.randomization",
-        Verdict.INFO if name in HEEDLESS or of_the_first else verdict,
-        _(
-            "{method}: changes with the last layers of this network; with {count} of {total} re-drawn its rank "
-            "correlation is {value:.2f}",
-            **numbers,
-        )
-        if changes
-        else _(
-            "{method}: hardly depends on the last layers of this network; with {count} of {total} re-drawn its rank "
-            "correlation is {value:.2f}",
-            **numbers,
-        ),
-        subject=name,
-        value=value,
-        limit=warn,
-        unit="ρ",
-        n=len(told),
-        interval=methods.median_interval(told),
-        detail="" if changes else advice,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Whether a method's order is better than a random one.
-
-    Attributes:
-        better: On how many of `n` images, at deletion and at insertion.
-        errors: The probability that this is chance, of both.
-    """
-
-    name: str
-    n: int
-    better: tuple[int, int]
-    errors: tuple[float, float]
-
-    @property
-    def undecided(self) -> bool:
-        """Whether most images speak for the method both times, though too few of them to rule out chance."""
-        return all(2 * better > self.n for better in self.better)
-
-    @classmethod
-    def of(cls, name: str, found: Uncovered) -> _Judged:
-        gains = np.stack(found.gains(name))  # [2, n]
-        taken, added = gains[:, np.isfinite(gains).all(0)].tolist()
-        better = sum(gain > 0 for gain in taken), sum(gain > 0 for gain in added)
-        return cls(name, len(taken), better, (methods.signed_rank(taken), methods.signed_rank(added)))
-
-
-def _faithfulness(found: Uncovered, names: Sequence[str], warn: float) -> Iterator[Finding]:
-    judged = [_Judged.of(name, found) for name in names]
-    counted = [one for one in judged if one.name not in HEEDLESS]
-    chances = methods.holm([max(one.errors) for one in counted])
-    corrected = {one.name: chance for one, chance in zip(counted, chances, strict=True)}
-    for one in judged:
-        several = len(counted) if one.name in corrected else 1
-        enough = methods.fewest(warn / several) if warn else math.inf
-        if one.n >= enough:
-            yield _against_chance(one, found, corrected.get(one.name, max(one.errors)), warn)
-        else:
-            yield Finding(
-                "trust.faithfulness",
-                Verdict.SKIP,
-                _(
-                    "{method}: {n} images are too few to tell it from a random order; it takes {enough}",
-                    method=one.name,
-                    n=one.n,
-                    enough=enough,
-                ),
-                subject=one.name,
-                n=one.n,
-                detail=_("Explain more images, with --samples and trust.images."),
-            )
-
-
-def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) -> Finding:
-    verdict = at_most(chance, warn=warn)
-    better = verdict is Verdict.PASS
-    undecided = not better and one.undecided
-    advice = "" if better else _(_NO_VERDICT) if one.name in HEEDLESS else _(_UNDECIDED if undecided else _AT_RANDOM)
-    return Finding(
-        "trust.faithfulness",
-        Verdict.INFO if one.name in HEEDLESS else Verdict.SKIP if undecided else verdict,
-        _compared(one, chance, warn),
-        subject=one.name,
-        value=chance,
-        limit=warn,
-        n=one.n,
-        detail=f"{_areas(one, found)} {advice}".rstrip(),
-    )
-
-
-def _compared(one: _Judged, chance: float, warn: float) -> str:
-    numbers = {"method": one.name, "taken": one.better[0], "added": one.better[1], "n": one.n}
-    correction = chance / max(one.errors)
-    by_chance = tuple(error * correction > warn for error in one.errors)
-    if by_chance == (True, False):
-        return _(
-            "{method}: no better than a random order at taking the image away ({taken} of {n} images better), only at "
-            "bringing it back ({added} of {n})",
-            **numbers,
-        )
-    if by_chance == (False, True):
-        return _(
-            "{method}: no better than a random order at bringing the image back ({added} of {n} images better), only "
-            "at taking it away ({taken} of {n})",
-            **numbers,
-        )
-    if by_chance == (True, True):
-        return _(
-            "{method}: no better than a random order, be it at taking the image away ({taken} of {n} images better) or "
-            "at bringing it back ({added} of {n})",
-            **numbers,
-        )
-    return _(
-        "{method}: better than a random order at taking the image away ({taken} of {n} images) and at bringing it back "
-        "({added} of {n})",
-        **numbers,
-    )
-
-
-def _areas(one: _Judged, found: Uncovered) -> str:
-    (taken, added), (taken_by_chance, added_by_chance) = found.areas(one.name), found.areas_by_chance
-    return _(
-        "Median area under the curve at deletion: {taken:.3f}, in random order {taken_by_chance:.3f} (p = "
-        "{taken_error:.3g}); at insertion: {added:.3f}, in random order {added_by_chance:.3f} (p = {added_error:.3g}).",
-        taken=taken,
-        taken_by_chance=taken_by_chance,
-        taken_error=one.errors[0],
-        added=added,
-        added_by_chance=added_by_chance,
-        added_error=one.errors[1],
-    )
-
-
 def _left_out() -> Finding:
     reason = _(
-        "{method}: not tried, as it takes many passes; ask for it with -o trust.occlusion=true", method=OCCLUSION
+        "{method}: not tried, as it takes many passes; ask for it with -o trust.occlusion=true",
+        method=method_told(OCCLUSION),
     )
     return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
 

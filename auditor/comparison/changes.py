@@ -11,6 +11,7 @@ from typing import Any
 from auditor.comparison.metrics import metric_of
 from auditor.comparison.pair import Pair
 from auditor.language import _, many, marked
+from auditor.methods.names import method_told
 from auditor.report.wording import measured, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 from auditor.wording import some
@@ -269,7 +270,7 @@ def _line(change: Change) -> str:
 
 
 def _name(finding: Finding) -> str:
-    return f"{finding.rule} [{finding.subject}]" if finding.subject else finding.rule
+    return f"{finding.rule} [{method_told(finding.subject)}]" if finding.subject else finding.rule
 
 
 def _row(change: Change) -> tuple[str, ...]:
@@ -277,7 +278,7 @@ def _row(change: Change) -> tuple[str, ...]:
     verdicts = [name_of(end.verdict) if end else _("none") for end in ends]
     values = [measured(end.value, end.unit) or _("none") if end else _("none") for end in ends]
     shown = change.shown
-    return _kind_told(change), shown.rule, shown.subject, _arrow(*verdicts), _arrow(*values)
+    return _kind_told(change), shown.rule, method_told(shown.subject), _arrow(*verdicts), _arrow(*values)
 
 
 def _kind_told(change: Change) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-GRADIENT: Final = "gradient"
-DECONVNET: Final = "deconvnet"
-GUIDED_BACKPROP: Final = "guided backprop"
+from auditor.language import _, marked
+
+GRADIENT: Final = marked("gradient")
+DECONVNET: Final = marked("deconvnet")
+GUIDED_BACKPROP: Final = marked("guided backprop")
 GRAD_CAM: Final = "Grad-CAM"
-GUIDED_GRAD_CAM: Final = "guided Grad-CAM"
-OCCLUSION: Final = "occlusion"
+GUIDED_GRAD_CAM: Final = marked("guided Grad-CAM")
+OCCLUSION: Final = marked("occlusion")
+
+_ALL: Final = (GRADIENT, DECONVNET, GUIDED_BACKPROP, GRAD_CAM, GUIDED_GRAD_CAM, OCCLUSION)
 
 HEEDLESS: Final = (DECONVNET, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
 """Those that are known for hardly depending on the last layers, of any network.
@@ -17,3 +21,11 @@ HEEDLESS: Final = (DECONVNET, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
 J. Adebayo et al.: Sanity Checks for Saliency Maps. NeurIPS 2018. W. Nie, Y. Zhang, A. Patel: A Theoretical
 Explanation for Perplexing Behaviors of Backpropagation-based Visualizations. ICML 2018 (deconvnet).
 """
+
+
+def method_told(name: str) -> str:
+    """Return what a method is called in the language that is spoken; what is no method's name stays as it is.
+
+    A finding keeps the name in English as its subject, by which audits in two languages are compared.
+    """
+    return _(name) if name in _ALL else name

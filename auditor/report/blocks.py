@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.language import _, current
+from auditor.methods.names import method_told
 from auditor.report import wording
 from auditor.report.album import Album, Picture, is_strip, strip
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
@@ -192,7 +193,7 @@ class Blocks:
             badge=Badge.of(finding.verdict),
             check=check,
             rule=finding.rule,
-            subject=finding.subject,
+            subject=method_told(finding.subject),
             message=wording.sentence(finding.message),
             value=wording.measured(finding.value, finding.unit),
             limit=wording.measured(finding.limit, finding.unit),
@@ -298,7 +299,7 @@ def _columns(items: Sequence[Item]) -> int:
     if 7 < count <= _STRIPS and is_strip(items[-1].image):
         return count
     if count <= 7:
-        return {0: 1, 1: 2}.get(count, count)
+        return {0: 1, 1: 2, 2: 3}.get(count, count)  # two would be as large as posters
     return min((6, 5, 4), key=lambda columns: -count % columns)
 
 

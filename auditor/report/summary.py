@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.language import _, many
+from auditor.methods.names import method_told
 from auditor.report import deciding, markdown, wording
 from auditor.results import Audit, Finding, Result
 
@@ -59,7 +60,7 @@ def _finding(finding: Finding) -> str:
     parts = (
         f"**{wording.verdict(finding.verdict)}**",
         markdown.code(finding.rule),
-        markdown.code(finding.subject),
+        markdown.code(method_told(finding.subject)),
         markdown.text(_cut(wording.sentence(finding.message))),
         f"({markdown.text(numbers)})" if numbers else "",
         markdown.text(wording.advice(finding)),

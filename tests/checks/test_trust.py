@@ -1,5 +1,4 @@
 import json
-import math
 
 import numpy as np
 import pytest
@@ -10,13 +9,13 @@ from PIL import Image
 from torch import nn
 
 from auditor.assembly import assemble
-from auditor.checks.trust import _faithfulness, _Judged, _randomization
 from auditor.cli import main
 from auditor.config import Settings
 from auditor.explained import tensors
-from auditor.redrawn import Redrawn, redrawn
+from auditor.redrawn import redrawn
 from auditor.results import Figure, Gallery, Table, Verdict
-from auditor.uncovered import uncovered
+from auditor.trust_findings import faithfulness, randomization
+from auditor.uncovered import Uncovered, uncovered
 
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
@@ -157,7 +156,7 @@ def test_a_network_whose_gradient_is_not_learnt_is_found(folder, tmp_path):
     found = result_of("trust", tmp_path / "net.pt", folder / "data", FEW, **settings(tmp_path, "Edges"))
     finding = about(found, "randomization")["gradient"]
     assert (finding.verdict, finding.value) == (Verdict.WARN, pytest.approx(1, abs=1e-3))
-    assert "hardly depends on the last layers" in finding.message
+    assert "hardly depends on what this network has learnt; with all" in finding.message
     assert list(about(found, "faithfulness")) == ["gradient"]  # no rectifier, and no layer that gives maps
 
 
@@ -171,39 +170,13 @@ def test_an_edge_detector_is_caught_by_both_tests(context):
     images = tensors(context, context.samples)
     edges = {"edges": images.diff(dim=2, append=images[:, :, -1:]).abs().sum(1).numpy()}
     told = redrawn(context, images, lambda: edges, edges, depths=3, shown=1, seen=lambda done: None)
-    (dependence,) = _randomization(told, 0.5)
+    (dependence,) = randomization(told, 0.5)
     assert (dependence.verdict, dependence.value) == (Verdict.WARN, pytest.approx(1))
     target = [sample.predicted for sample in context.samples]
     bared = uncovered(context, images, target, edges, side=5, steps=7, orders=2, seen=lambda done: None)
-    (faithful,) = _faithfulness(bared, ["edges"], 0.05)
+    (faithful,) = faithfulness(bared, ["edges"], 0.05)
     assert faithful.verdict is Verdict.WARN
     assert "no better than a random order" in faithful.message
-
-
-def forgotten(half, end):
-    """What three images' gradients are like with the last half of ten layers re-drawn, and with all."""
-    told = {"gradient": np.array([[0.9] * 3, [half] * 3, [end] * 3])}
-    return Redrawn(10, (1, 5, 10), ("a", "b", "c"), 1, told, told, {})
-
-
-@pytest.mark.parametrize(
-    ("half", "end", "verdict"),
-    [
-        (0.7, 0.6, Verdict.WARN),
-        (0.7, 0.3, Verdict.INFO),
-        (0.3, 0.6, Verdict.PASS),
-        (0.7, math.nan, Verdict.WARN),
-    ],
-)
-def test_a_picture_of_what_the_first_layers_have_learnt_is_no_warning(half, end, verdict):
-    (finding,) = _randomization(forgotten(half, end), 0.5)
-    assert (finding.verdict, finding.value) == (verdict, half)
-    assert ("With all layers re-drawn it is 0.30" in finding.detail) == (verdict is Verdict.INFO)
-
-
-@pytest.mark.parametrize(("better", "undecided"), [((6, 8), True), ((5, 5), True), ((4, 8), False), ((8, 1), False)])
-def test_most_images_speaking_for_a_method_is_undecided_where_they_are_few(better, undecided):
-    assert _Judged("gradient", 8, better, (0.1, 0.1)).undecided is undecided
 
 
 def test_gains_are_tested_as_scipy_does(context):
@@ -211,8 +184,21 @@ def test_gains_are_tested_as_scipy_does(context):
     maps = {"some": np.random.default_rng(3).random((8, 32, 32), dtype=np.float32)}
     bared = uncovered(context, images, target, maps, side=5, steps=7, orders=2, seen=lambda done: None)
     errors = [scipy.stats.wilcoxon(gain, alternative="greater", method="exact").pvalue for gain in bared.gains("some")]
-    (faithful,) = _faithfulness(bared, ["some"], 0.05)
+    (faithful,) = faithfulness(bared, ["some"], 0.05)
     assert faithful.value == pytest.approx(max(errors))
+
+
+@pytest.mark.parametrize(
+    ("better", "n", "verdict"),
+    [(8, 8, Verdict.PASS), (5, 8, Verdict.SKIP), (4, 8, Verdict.WARN), (11, 19, Verdict.SKIP), (11, 20, Verdict.WARN)],
+)
+def test_what_is_better_on_most_of_few_images_is_no_warning(better, n, verdict):
+    flat = np.full((n, 3), 0.5)
+    falls = flat - np.where(np.arange(n) < better, 0.1, -0.1)[:, None] * [0, 1, 0]
+    found = Uncovered({"some": falls}, {"some": 1 - falls}, (flat[None], flat[None]))
+    (finding,) = faithfulness(found, ["some"], 0.05)
+    assert (finding.verdict, finding.n) == (verdict, n)
+    assert ("on so few images that may be chance" in finding.message) == (verdict is Verdict.SKIP)
 
 
 def test_the_network_is_handed_back_even_where_explaining_breaks(context):
@@ -273,7 +259,7 @@ def test_the_verdict_of_a_method_stands_at_the_head_of_the_check_that_shows_it(f
     head = page.partition('class="check-head"')[2].partition("</header>")[0]
     assert "Which pixels speak for the answer" in head
     assert "Guided backprop: hardly depends on the last layers of this network" in head
-    assert "gradient: changes with the last layers of this network" in head
+    assert "gradient: changes with what this network has learnt" in head
     summary = page.partition('id="summary"')[2].partition("</section>")[0]
     assert "Guided backprop: hardly depends on the last layers of this network" in summary
     assert "gradient: changes" not in summary

@@ -202,5 +202,10 @@ def test_no_text_of_a_comparison_stands_there_untranslated(report, tmp_path):
     assert untranslated(page, read(report), read(out), places=(later, report)) == []
 
 
+def test_methods_keep_their_names_in_the_record_for_audits_in_two_languages_are_compared_by_them(report):
+    judged = {finding.subject for finding in read(report).findings if finding.rule == "trust.randomization"}
+    assert {"gradient", "guided backprop", "guided Grad-CAM"} <= judged
+
+
 def test_the_page_says_which_language_it_is_in(report):
     assert f'<html lang="{PSEUDO}">' in (report / "report.html").read_text()
