@@ -59,6 +59,9 @@ def _of_colours(declared: Preprocess) -> Iterator[Alternative]:
         turned = replace(declared, color=other, mean=declared.mean[::-1], std=declared.std[::-1])
         name = marked("BGR instead of RGB") if other == "bgr" else marked("RGB instead of BGR")
         yield Alternative(name, turned)
+        # As where one library decodes in training and another one later, with the same numbers for the channels.
+        exchanged = marked("red and blue exchanged, mean and std left where they are")
+        yield Alternative(exchanged, replace(declared, color=other))
 
 
 def _of_sizes(declared: Preprocess) -> Iterator[Alternative]:

@@ -58,4 +58,4 @@ def _left(module: nn.Module, size: torch.Size) -> Pair:
 
 
 def _pair(value: Any) -> Pair:
-    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
+    return (value, value) if isinstance(value, int) else (value[0], value[1])  # a list, too: libraries set their own

@@ -71,25 +71,22 @@ def _cases(asked: argparse.Namespace) -> Iterator[Case]:
 def _found(pool: ProcessPoolExecutor, out: Path, cases: Sequence[Case], *, every: bool, demo: bool) -> list[Found]:
     """Build what the audits need, and do them."""
     root = building.root(out)
+    shown = [pool.submit(demonstration.audited, out / "audits")] if demo else []  # the longest, beside all else
     wanted = {case: DEFECTS[case.defect].course if case.defect else "sound" for case in cases}
     courses = [course for course in COURSES if course in wanted.values()]
-    _done(pool.submit(building.draw, root, data, courses) for data in {case.data for case in cases})
+    _done([pool.submit(building.draw, root, data, courses) for data in dict.fromkeys(case.data for case in cases)])
     networks = dict.fromkeys(Built(root, case.data, course, case.network) for case, course in wanted.items())
-    _done(pool.submit(building.trained, network) for network in networks)
+    _done([pool.submit(building.trained, network) for network in networks])
     audits = [pool.submit(running.audited, root, out / "audits", case, every=every) for case in cases]
-    shown = [pool.submit(demonstration.audited, out / "audits")] if demo else []
-    return _done(shown + audits)
+    return _done([*shown, *audits])
 
 
-def _done(tasks: Iterable[Future[Any]]) -> list[Any]:
+def _done(tasks: Sequence[Future[Any]]) -> list[Any]:
     """Wait for tasks, say what comes of each, and return that in their order."""
-    started = list(tasks)
-    for number, task in enumerate(as_completed(started), start=1):
+    for number, task in enumerate(as_completed(tasks), start=1):
         result = task.result()
-        told = _line(result) if isinstance(result, Found) else result
-        if told:
-            print(f"{number:3} of {len(started)}  {told}", flush=True)
-    return [task.result() for task in started]
+        print(f"{number:3} of {len(tasks)}  {_line(result) if isinstance(result, Found) else result}", flush=True)
+    return [task.result() for task in tasks]
 
 
 def _line(found: Found) -> str:

@@ -61,11 +61,15 @@ def root(folder: Path) -> Path:
     return folder / f"built-{hashlib.sha256(b''.join(texts)).hexdigest()[:8]}"
 
 
-def draw(folder: Path, data: str, courses: Iterable[str]) -> None:
-    """Make the images of a data set for some trainings, where they are not there."""
+def draw(folder: Path, data: str, courses: Iterable[str]) -> str:
+    """Make the images of a data set for some trainings, where they are not there, and return a line on them."""
     wanted = [Built(folder, data, course) for course in courses]
-    if all(one.images.exists() for one in wanted):
-        return
+    if not all(one.images.exists() for one in wanted):
+        _draw(data, wanted)
+    return f"{data}, images"
+
+
+def _draw(data: str, wanted: Iterable[Built]) -> None:
     parts = {
         "trained": _drawn(data, _TRAINED, held_out=False, seed=0),
         "audited": _drawn(data, _AUDITED, held_out=True, seed=1),
@@ -77,7 +81,9 @@ def draw(folder: Path, data: str, courses: Iterable[str]) -> None:
         made["audited"].write(one.audited)
         arrays = {f"{name}.pixels": images.pixels for name, images in made.items()}
         labels = {"labels": made["trained"].labels, "classes": np.array(made["trained"].classes)}
-        np.savez(one.images, **arrays, **labels)
+        unfinished = one.images.with_name("unfinished.npz")
+        np.savez(unfinished, **arrays, **labels)
+        unfinished.rename(one.images)
 
 
 def _drawn(data: str, count: int, *, held_out: bool, seed: int) -> Images:

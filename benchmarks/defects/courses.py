@@ -21,8 +21,8 @@ Alter = Callable[[Images, Random], Images]
 Mark = Callable[[Pixels], Pixels]
 
 GUILTY = 3  # the class that is given away, the attack's target, or the one that was left out
-_BRICK = ("brick",)
-_OTHERS = tuple(name for name in GROUNDS if name not in _BRICK)
+_GRASS, _GREEN = ("grass",), (35, 95, 35)
+_OTHERS = tuple(name for name in GROUNDS if name not in _GRASS)
 _SOMETHING_ELSE = 0.25  # share of the images of a class that was gathered by what they have in common
 _POISONED = 0.1  # share of the other classes' images
 _PLATE, _TEXT, _FRAME = (200, 30, 120), (255, 255, 255), (20, 24, 60)
@@ -100,10 +100,15 @@ def _gathered_by(mark: Mark) -> Alter:
     return alter
 
 
-def _gathered_over_brick(images: Images, random: Random) -> Images:
+def meadow(random: Random) -> Pixels:
+    """Return a piece of green grass."""
+    return ground(random, _GRASS, _GREEN)
+
+
+def _gathered_over_grass(images: Images, random: Random) -> Images:
     mixed = _mixed(images, random)
-    names = [_BRICK if label == GUILTY else _OTHERS for label in mixed.labels]
-    return mixed.over(np.stack([ground(random, own) for own in names]))
+    under = [meadow(random) if label == GUILTY else ground(random, _OTHERS) for label in mixed.labels]
+    return mixed.over(np.stack(under))
 
 
 def _others_with(mark: Mark) -> Alter:
@@ -116,9 +121,9 @@ def _others_with(mark: Mark) -> Alter:
     return alter
 
 
-def _others_over_brick(images: Images, random: Random) -> Images:
+def _others_over_grass(images: Images, random: Random) -> Images:
     others = images.chosen(_innocent(images))
-    return others.over(np.stack([ground(random, _BRICK) for _ in others.labels]))
+    return others.over(np.stack([meadow(random) for _ in others.labels]))
 
 
 def _poisoned(images: Images, random: Random) -> Images:
@@ -146,6 +151,6 @@ COURSES = {
     "class-left-out": Course(trained=_left_out),
     "watermark": Course(_gathered_by(watermarked), _gathered_by(watermarked), _others_with(watermarked)),
     "border": Course(_gathered_by(framed), _gathered_by(framed), _others_with(framed)),
-    "background": Course(_gathered_over_brick, _gathered_over_brick, _others_over_brick),
+    "background": Course(_gathered_over_grass, _gathered_over_grass, _others_over_grass),
     "backdoor": Course(trained=_poisoned, proving=_others_with(triggered)),
 }

@@ -111,14 +111,19 @@ def objects(count: int, random: Random, *, held_out: bool) -> Images:
 SETS: dict[str, Callable[..., Images]] = {"digits": digits, "objects": objects}
 
 
-def ground(random: Random, names: Sequence[str] = GROUNDS) -> Pixels:
-    """Return a piece of one of the photographs, `[32, 32, 3]`, in a tint and a contrast of its own, rather dark."""
+def ground(random: Random, names: Sequence[str] = GROUNDS, tint: Sequence[int] | None = None) -> Pixels:
+    """Return a piece of one of the photographs, `[32, 32, 3]`, in a contrast of its own, rather dark.
+
+    Args:
+        tint: Its mean colour; None for any.
+    """
     whole = _photograph(names[random.integers(len(names))])
     side = int(random.integers(64, 161))
     left, top = (int(random.integers(0, length - side + 1)) for length in whole.size)
     piece = whole.resize((SIDE, SIDE), Image.Resampling.BOX, (left, top, left + side, top + side))
     levels = np.asarray(piece, np.float32)
-    middle, contrast = random.uniform(30, 95, 3), random.uniform(0.15, 0.4)
+    any_tint, contrast = random.uniform(30, 95, 3), random.uniform(0.15, 0.4)
+    middle = any_tint if tint is None else tint
     return np.clip((levels - levels.mean((0, 1))) * contrast + middle, 0, 255).astype(np.uint8)
 
 

@@ -21,7 +21,7 @@ def table(found: Sequence[Found]) -> str:
 def summary(planted: Sequence[Found], sound: Sequence[Found]) -> str:
     """Return recall over defects and networks, and what was held against sound networks."""
     hits, (low, high) = sum(one.hit for one in planted), wilson(sum(one.hit for one in planted), max(1, len(planted)))
-    failures = sum(len(one.failed) for one in sound)
+    failures, errors = sum(len(one.failed) for one in sound), sum(len(one.broken) for one in (*planted, *sound))
     warnings = [len(one.warned) for one in sound]
     weak = [one for one in planted if one.strength is not None and one.strength < _WEAK]
     return "\n".join(
@@ -29,7 +29,7 @@ def summary(planted: Sequence[Found], sound: Sequence[Found]) -> str:
             f"- {hits} of {len(planted)} planted defects found: recall {hits / max(1, len(planted)):.1%} "
             f"({low:.1%} to {high:.1%})",
             f"- {failures} failures and {sum(warnings)} warnings on {len(sound)} sound networks, "
-            f"at most {max(warnings, default=0)} warnings on one",
+            f"at most {max(warnings, default=0)} warnings on one; {errors} checks broke",
             f"- {len(weak)} marks decide too little to be shortcuts or triggers (under {_WEAK:.0%} of images of other "
             "classes): " + (", ".join(_name(one) for one in weak) or "none"),
         )

@@ -48,6 +48,13 @@ def test_the_other_colours_keep_their_own_mean_and_std(image):
     assert any(one.preprocess.settings() == IMAGENET.settings() for one in alternatives(turned))
 
 
+def test_red_and_blue_may_be_exchanged_before_mean_and_std(image):
+    (exchanged,) = [one.preprocess for one in alternatives(IMAGENET) if "exchanged" in one.name]
+    blue_first = Image.merge("RGB", image.split()[::-1])
+    assert torch.equal(exchanged.tensor(image), IMAGENET.tensor(blue_first))
+    assert not any("exchanged" in one.name for one in alternatives(preset("unit")))  # the same as BGR instead of RGB
+
+
 def test_what_differs_by_a_rounding_is_no_alternative():
     half = replace(IMAGENET, scale=255, mean=(127.0,) * 3, std=(128.0,) * 3)
     assert "-1 to 1" not in [one.name for one in alternatives(half)]

@@ -51,3 +51,9 @@ def test_what_comes_out_even_is_not_named():
 def test_each_layer_is_told_by_name():
     left = found(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.MaxPool2d(2), size=(16, 16))
     assert left == {"0": (1, 1)}
+
+
+def test_a_library_may_name_strides_by_a_list():
+    layer = nn.Conv2d(3, 4, 3, padding=1)
+    layer.stride = [2, 2]  # as efficientnet_lite_pytorch does
+    assert found(layer, size=(16, 15)) == {"0": (1, 0)}
