@@ -39,7 +39,7 @@ def trust(
     *,
     images: Count = 8,
     depths: Count = 4,
-    shown: Count = 2,
+    shown: Count = 1,
     patch: Literal["auto"] | Count = "auto",
     steps: Count = 7,
     orders: Count = 3,
