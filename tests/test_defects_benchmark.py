@@ -1,5 +1,7 @@
 """The benchmark of planted defects plants what it says, and counts what was found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -220,3 +222,12 @@ def test_the_table_names_what_was_missed_and_what_was_a_false_alarm():
     told = table([one("not-finite", []), one("", ["filters.noise"])])
     assert "| not-finite: one weight is no number | **missed** |" in told
     assert "filters.noise" in told.splitlines()[-1]
+
+
+def test_what_is_said_of_the_sound_network_too_finds_nothing():
+    noise = ("filters.noise", "across"), ("filters.noise", "first")
+    sound = replace(one("", []), warned=noise[:1])
+    told = summary([replace(one("noisy-first-layer", []), warned=noise[:1])], [sound])
+    assert "0 of 1 planted defects found" in told
+    told = summary([replace(one("noisy-first-layer", []), warned=noise)], [sound])
+    assert "1 of 1 planted defects found" in told

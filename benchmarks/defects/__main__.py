@@ -91,7 +91,7 @@ def _done(tasks: Sequence[Future[Any]]) -> list[Any]:
 
 def _line(found: Found) -> str:
     name = " ".join((found.case.data, found.case.network, found.case.defect or "sound"))
-    verdict = ("found" if found.hit else "MISSED") if found.case.defect else ""
+    verdict = ("found" if found.finders() else "MISSED") if found.case.defect else ""
     return f"{name:45} {verdict:6} {', '.join(sorted(found.fired))}"
 
 

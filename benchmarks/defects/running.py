@@ -55,12 +55,18 @@ class Found:
     seconds: float
 
     @property
-    def fired(self) -> frozenset[str]:
-        return frozenset(rule for rule, _ in (*self.warned, *self.failed))
+    def findings(self) -> frozenset[tuple[str, str]]:
+        return frozenset((*self.warned, *self.failed))
 
     @property
-    def hit(self) -> bool:
-        return not self.fired.isdisjoint(DEFECTS[self.case.defect].rules) if self.case.defect else False
+    def fired(self) -> frozenset[str]:
+        return frozenset(rule for rule, _ in self.findings)
+
+    def finders(self, sound: Found | None = None) -> frozenset[str]:
+        """Return the rules that found the defect: what they say is not said of the same network when it is sound."""
+        rules = DEFECTS[self.case.defect].rules if self.case.defect else ()
+        known = sound.findings if sound else frozenset()
+        return frozenset(rule for rule, _ in self.findings - known if rule in rules)
 
 
 def audited(root: Path, folder: Path, case: Case, *, every: bool = False) -> Found:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from auditor.methods.proportion import wilson
 from benchmarks.defects.planting import DEFECTS
-from benchmarks.defects.running import Found
+from benchmarks.defects.running import Case, Found
 
 _WEAK = 0.5  # strength under which a planted mark decides too little to count as a defect
 
@@ -15,12 +15,15 @@ def table(found: Sequence[Found]) -> str:
     """Return the summary, a line for each defect and network, and a line for each sound network."""
     planted = [one for one in found if one.case.defect]
     sound = [one for one in found if not one.case.defect]
-    return "\n\n".join((summary(planted, sound), _matrix(planted), _details(planted), _alarms(sound))) + "\n"
+    finders = _finders(planted, sound)
+    parts = (summary(planted, sound), _matrix(finders), _details(planted, finders), _alarms(sound))
+    return "\n\n".join(parts) + "\n"
 
 
 def summary(planted: Sequence[Found], sound: Sequence[Found]) -> str:
     """Return recall over defects and networks, and what was held against sound networks."""
-    hits, (low, high) = sum(one.hit for one in planted), wilson(sum(one.hit for one in planted), max(1, len(planted)))
+    hits = sum(map(bool, _finders(planted, sound).values()))
+    low, high = wilson(hits, max(1, len(planted)))
     failures, errors = sum(len(one.failed) for one in sound), sum(len(one.broken) for one in (*planted, *sound))
     warnings = [len(one.warned) for one in sound]
     weak = [one for one in planted if one.strength is not None and one.strength < _WEAK]
@@ -36,28 +39,32 @@ def summary(planted: Sequence[Found], sound: Sequence[Found]) -> str:
     )
 
 
-def _matrix(planted: Sequence[Found]) -> str:
-    networks = sorted({(one.case.data, one.case.network) for one in planted})
-    by = {(one.case.defect, one.case.data, one.case.network): one for one in planted}
+def _finders(planted: Sequence[Found], sound: Sequence[Found]) -> dict[Case, frozenset[str]]:
+    """Return the rules that found each planted defect."""
+    beside = {(one.case.data, one.case.network): one for one in sound}
+    return {one.case: one.finders(beside.get((one.case.data, one.case.network))) for one in planted}
+
+
+def _matrix(finders: Mapping[Case, frozenset[str]]) -> str:
+    networks = sorted({(case.data, case.network) for case in finders})
     header = ["defect", *(" ".join(network) for network in networks)]
     rows = [
-        [f"{name}: {defect.told}", *(_mark(by.get((name, *network))) for network in networks)]
+        [f"{name}: {defect.told}", *(_mark(finders.get(Case(*network, name))) for network in networks)]
         for name, defect in DEFECTS.items()
-        if any((name, *network) in by for network in networks)
+        if any(Case(*network, name) in finders for network in networks)
     ]
     return _rows(header, rows)
 
 
-def _mark(found: Found | None) -> str:
-    return "" if found is None else "found" if found.hit else "**missed**"
+def _mark(by: frozenset[str] | None) -> str:
+    return "" if by is None else "found" if by else "**missed**"
 
 
-def _details(planted: Sequence[Found]) -> str:
+def _details(planted: Sequence[Found], finders: Mapping[Case, frozenset[str]]) -> str:
     header = ["defect", "network", "accuracy", "strength", "found by", "other rules that fired", "CPU s"]
     rows = []
     for one in planted:
-        expected = set(DEFECTS[one.case.defect].rules)
-        by, others = one.fired & expected, one.fired - expected
+        by, others = finders[one.case], one.fired - finders[one.case]
         strength = "" if one.strength is None else f"{one.strength:.0%}"
         rows.append(
             [
