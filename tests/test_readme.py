@@ -32,6 +32,10 @@ steps = 2
 natural_steps = 2
 unreached_warn = 0.0
 
+[checks.occlusion]
+window = 112
+stride = 112
+
 [checks.trust]
 depths = 1
 steps = 2
