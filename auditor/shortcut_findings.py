@@ -67,19 +67,15 @@ def locations(
 
 
 def _located(context: Context, lab: Laboratory, suspect: Suspect, trial: Trial) -> Finding:
-    found, name = trial.exchange, context.classes[suspect.target]
-    won, lost, n = int(found.won.sum()), int(found.lost.sum()), found.n
+    counts, name = _counts(trial), context.classes[suspect.target]
+    won, n = counts["won"], counts["n"]
     message = _(
         "{name!r} is given away by {place}: pasted into images of other classes it brings the class up in {won} of "
         "{n} (controls: {control}), and with what other images have there {lost} of {n} images of the class lose it "
         "(control: {kept})",
         name=name,
         place=place_told(lab, suspect),
-        won=won,
-        lost=lost,
-        n=n,
-        control=max(int(one.sum()) for one in found.won_controls),
-        kept=int(found.lost_control.sum()),
+        **counts,
     )
     detail = _(
         "The place holds {own:.0%} of the evidence for this class and {others:.0%} of that for others, and {area:.0%} "
@@ -93,6 +89,18 @@ def _located(context: Context, lab: Laboratory, suspect: Suspect, trial: Trial) 
     )
     interval = methods.wilson(won, n)
     return Finding("shortcut.location", Verdict.WARN, message, name, won / n, n=n, interval=interval, detail=detail)
+
+
+def _counts(trial: Trial) -> dict[str, int]:
+    """Return what an exchange does, and what controls do: `control` brings the class up, `kept` takes it away."""
+    found = trial.exchange
+    return {
+        "won": int(found.won.sum()),
+        "lost": int(found.lost.sum()),
+        "n": found.n,
+        "control": max(int(one.sum()) for one in found.won_controls),
+        "kept": int(found.lost_control.sum()),
+    }
 
 
 def clusters(
@@ -128,8 +136,8 @@ def clusters(
 
 
 def _clustered(context: Context, group: Group, trial: Trial) -> Finding:
-    found, name = trial.exchange, context.classes[group.target]
-    won, lost, n = int(found.won.sum()), int(found.lost.sum()), found.n
+    counts, name = _counts(trial), context.classes[group.target]
+    won, n = counts["won"], counts["n"]
     whole = _("{name!r} is given away by the window that each image needs most", name=name)
     part = _(
         "{name!r} is given away by the window that each image needs most, in cluster {cluster} of its maps",
@@ -140,11 +148,7 @@ def _clustered(context: Context, group: Group, trial: Trial) -> Finding:
         "{who}: pasted into images of other classes it brings the class up in {won} of {n} (controls: {control}), and "
         "{lost} of {n} images lose the class with what others have there (control: {kept})",
         who=whole if group.cluster is None else part,
-        won=won,
-        lost=lost,
-        n=n,
-        control=max(int(one.sum()) for one in found.won_controls),
-        kept=int(found.lost_control.sum()),
+        **counts,
     )
     detail = _(
         "The patches have a constancy of {constancy:.2f}. Look at the outlined windows in the gallery of "
@@ -236,15 +240,15 @@ def suspects_table(context: Context, lab: Laboratory, tried: Sequence[Tried], gu
 def _suspect(
     context: Context, lab: Laboratory, suspect: Suspect, trial: Trial, *, sure: bool
 ) -> tuple[str | float | int | bool | None, ...]:
-    found = trial.exchange
+    counts = _counts(trial)
     return (
         context.classes[suspect.target],
         place_told(lab, suspect),
         round(suspect.evidence, 3),
         round(suspect.elsewhere, 3),
         round(suspect.constancy, 2),
-        _of(int(found.lost.sum()), found.n, int(found.lost_control.sum())),
-        _of(int(found.won.sum()), found.n, max(int(one.sum()) for one in found.won_controls)),
+        _of(counts["lost"], counts["n"], counts["kept"]),
+        _of(counts["won"], counts["n"], counts["control"]),
         _("yes") if sure else _("no"),
     )
 

@@ -250,7 +250,7 @@ def test_says_of_each_suspect_place_what_the_controls_did(found):
     table = next(one for one in found("mark").evidence if isinstance(one, Table))
     row = next(one for one in table.rows if one[0] == "apple")
     assert row[4] == 1.0
-    assert row[5:] == (12, 0, 12, 0, 12, "yes")
+    assert row[5:] == ("12 of 12 (0)", "12 of 12 (0)", "yes")
 
 
 def test_too_few_images_are_skipped_with_how_many_there_are(tmp_path):
