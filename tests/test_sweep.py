@@ -134,6 +134,16 @@ def test_a_batch_stays_whole_where_its_images_matter_to_each_other():
     assert found(Drawing()) is None
 
 
+def test_more_images_go_through_together_where_the_weights_are_many():
+    def found(width):
+        layers = [nn.Conv2d(3, 64, 1), nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(64 * 64, width)]
+        module = nn.Sequential(*layers).eval()
+        return at_once(Network.of(module, (3, 256, 256), torch.device("cpu"), amp=False))
+
+    assert found(2) == 4
+    assert found(12_000) > 4
+
+
 def test_a_single_image_that_does_not_fit_is_an_error_and_leaves_no_hook(network, images):
     network.module.most = 0
     with pytest.raises(torch.OutOfMemoryError):
