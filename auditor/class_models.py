@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auditor.context import Advance, Context
     from auditor.methods import Diversity, Preset, Synthesis
     from auditor.methods.ascent import Progress
+    from auditor.model.network import Network
     from auditor.unit import Unit
 
 _OTHER_PACES = (0.1, 10.0)
@@ -88,6 +89,7 @@ class Maker:
     """Makes images for classes of a network.
 
     Attributes:
+        network: What they are made with: it gives the scores of the context's network, perhaps sooner.
         plain, natural: The two ways.
         copies: Images of each class in the natural way.
         diversity: What it costs these to be alike.
@@ -95,6 +97,7 @@ class Maker:
     """
 
     context: Context
+    network: Network
     plain: Preset
     natural: Preset
     copies: int
@@ -126,7 +129,7 @@ class Maker:
 
     def _plain(self, targets: Sequence[int], progress: Progress | None = None, *, pace: float = 1.0) -> list[Made]:
         preset = replace(self.plain, step_size=pace * self.plain.step_size)
-        network = _InHalves(self.context)
+        network = _InHalves(self.context, self.network)
         found = methods.synthesize(
             network, list(targets), shape=self.context.network.input_shape, preset=preset, progress=progress
         )
@@ -141,7 +144,7 @@ class Maker:
 
     def _natural(self, targets: Sequence[int | Unit], progress: Progress, copies: int) -> list[Made]:
         found = methods.synthesize(
-            self.context.network,
+            self.network if all(isinstance(target, int) for target in targets) else self.context.network,
             list(targets),
             shape=self.context.network.input_shape,
             preset=self.natural,
@@ -179,11 +182,11 @@ class Maker:
 class _InHalves:
     """The network, given images in units of half the range of a pixel, whatever its preprocessing makes of that."""
 
-    def __init__(self, context: Context) -> None:
-        self.module = context.network.module
-        self._scores = context.network.scores
+    def __init__(self, context: Context, network: Network) -> None:
+        self.module = network.module
+        self._scores = network.scores
         low, high = context.preprocess.bounds
-        self._half = ((high - low) / 2)[:, None, None].to(context.network.device)
+        self._half = ((high - low) / 2)[:, None, None].to(network.device)
 
     def images(self, values: Tensor) -> Tensor:
         return values * self._half

@@ -4,7 +4,8 @@ python benchmarks/synthesis.py [--networks resnet18,vgg16,efficientnet_lite0] [-
 
 "classic" is the loop as notebooks have it. "ours" makes all classes in one call of `synthesize`. Factors are time per
 class and step. Aims on a CPU in float32: 2.3 (ResNet-18), 3.5 (EfficientNet-Lite0), 2.3 (VGG-16); on a GPU 5 for 16
-classes over one class at a time with frozen weights, which is "alone".
+classes over one class at a time with frozen weights, which is "alone". "folded" has batch norm in the convolutions, as
+the check does it.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import torch
 from gradients import network as made
 from measuring import interleaved, load
 
+from auditor.folding import folded
 from auditor.methods import synthesize
 from auditor.model.network import Network
 
@@ -54,6 +56,7 @@ def measured(name: str, classes: int, steps: int, rounds: int) -> str:
             "classic": partial(classic, plain, device, classes, steps),
             "alone": partial(ours, network, classes, steps, alone=True),
             "ours": partial(ours, network, classes, steps),
+            "folded": partial(ours, folded(network), classes, steps),
         },
         rounds=rounds,
     )

@@ -93,6 +93,8 @@ def synthesis(
         Distill 2017. Likeness: Gram matrices, ibid. Triggers: Wang et al., Neural Cleanse, IEEE S&P 2019, judged by
         simulated ordinary masks in place of its anomaly index.
     """
+    from auditor.folding import folded
+
     named = _named(context, classes)
     neurons = [_known(context, unit) for unit in dict.fromkeys(map(Unit.read, units))]
     last = context.network.layers.maps[-1:]
@@ -103,6 +105,7 @@ def synthesis(
     roles = _explained(context, seen, most) if named is None else dict.fromkeys(named, "")
     maker = Maker(
         context,
+        folded(context.network),
         replace(methods.SIMONYAN, steps=steps, step_size=step_size, l2=l2),
         replace(methods.NATURAL, steps=natural_steps),
         copies,
