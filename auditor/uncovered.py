@@ -70,6 +70,7 @@ def uncovered(
     import torch
 
     from auditor.data.filling import filling
+    from auditor.folding import folded
 
     random = context.random("trust.orders")
     height, width = images.shape[2:]
@@ -79,13 +80,20 @@ def uncovered(
     every = torch.stack([*own, *(methods.random_orders(len(images), count, random) for _ in range(orders))])
     grey = filling("mean", images, context.preprocess, blur=0.0, random=random)
     blurred = filling("blur", images, context.preprocess, blur=side / 2, random=random)
+    network, steps = folded(context.network), min(steps, count)
+
+    def curves(a: Tensor, b: Tensor, here: slice) -> Curves:
+        found = methods.replaced(
+            network, a[here], b[here], classes[here], every[:, here], cells, steps=steps, batch_size=context.batch_size
+        )
+        return np.asarray(found.numpy())
+
     parts = []
     for i in range(len(images)):
         here = slice(i, i + 1)
-        ways = ((images, grey), (blurred, images))
-        parts.append([_curves(context, a[here], b[here], classes[here], every[:, here], cells, steps) for a, b in ways])
+        parts.append([curves(images, grey, here), curves(blurred, images, here)])
         seen(1)
-    deletion, insertion = (np.concatenate(curves, axis=1) for curves in zip(*parts, strict=True))  # [methods + r, n, p]
+    deletion, insertion = (np.concatenate(both, axis=1) for both in zip(*parts, strict=True))  # [methods + r, n, p]
     for number, values in enumerate(maps.values()):
         deletion[number, ~np.isfinite(values).all((1, 2))] = np.nan
     return Uncovered(
@@ -93,16 +101,6 @@ def uncovered(
         dict(zip(maps, insertion, strict=False)),
         (deletion[len(maps) :], insertion[len(maps) :]),
     )
-
-
-def _curves(
-    context: Context, images: Tensor, others: Tensor, target: Tensor, orders: Tensor, cells: Tensor, steps: int
-) -> Curves:
-    steps = min(steps, orders.shape[2])
-    found = methods.replaced(
-        context.network, images, others, target, orders, cells, steps=steps, batch_size=context.batch_size
-    )
-    return np.asarray(found.numpy())
 
 
 def _area(curves: Curves) -> Curves:
