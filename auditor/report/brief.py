@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from auditor.report.album import Album
 from auditor.report.blocks import PRINT, Block, Blocks, FigureBlock, FindingBlock, GalleryBlock
 from auditor.report.cards import Card, Fact
 from auditor.report.page import Page, Section, page_of
-from auditor.results import Audit, Figure, Finding, Gallery, Result, Table
+from auditor.results import Audit, Figure, Gallery, Result, Table
 from auditor.wording import short
 
 NAME = "summary.pdf"
@@ -96,7 +95,7 @@ def _without_pictures(audit: Audit) -> Audit:
 
 def _page(audit: Audit, page: Page, room: Room) -> Page:
     """Return the page with few findings and short texts."""
-    chosen = _chosen(audit)
+    chosen = deciding.one_of_each(audit)
     blocks = Blocks(PRINT, Album())
     findings = tuple(_finding(blocks.finding(check, finding), room) for check, finding in chosen[: room.findings])
     brief = _shortened(
@@ -114,16 +113,6 @@ def _page(audit: Audit, page: Page, room: Room) -> Page:
         deciding=findings,
         more_deciding=_more_findings(len(chosen) - len(findings)),
     )
-
-
-def _chosen(audit: Audit) -> list[tuple[str, Finding]]:
-    """Return what decided, the worst first, and of the same verdict one of each rule before a second one."""
-    met: Counter[str] = Counter()
-    found = []
-    for check, finding in deciding.deciding(audit):
-        found.append((-finding.verdict, met[finding.rule], check, finding))
-        met[finding.rule] += 1
-    return [(check, finding) for *_, check, finding in sorted(found, key=lambda entry: entry[:2])]
 
 
 def _finding(block: FindingBlock, room: Room) -> FindingBlock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from auditor.language import _, many
 from auditor.report import wording
 from auditor.results import Audit, Finding, Verdict
@@ -11,6 +13,16 @@ def deciding(audit: Audit) -> tuple[tuple[str, Finding], ...]:
     """Return check and finding of all that failed or broke, or where nothing did, of all that warned; worst first."""
     least = Verdict.FAIL if audit.verdict >= Verdict.FAIL else Verdict.WARN
     return tuple(pair for pair in worst_first(audit) if pair[1].verdict >= least)
+
+
+def one_of_each(audit: Audit) -> tuple[tuple[str, Finding], ...]:
+    """Return the same, and of one verdict one finding of each rule before a second one."""
+    met: Counter[str] = Counter()
+    found = []
+    for check, finding in deciding(audit):
+        found.append((-finding.verdict, met[finding.rule], check, finding))
+        met[finding.rule] += 1
+    return tuple((check, finding) for *_order, check, finding in sorted(found, key=lambda entry: entry[:2]))
 
 
 def worst_first(audit: Audit) -> tuple[tuple[str, Finding], ...]:

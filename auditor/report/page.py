@@ -13,6 +13,7 @@ from auditor.report import cards, deciding, wording
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
+from auditor.report.cover import leading
 from auditor.report.evidence import slug
 from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
@@ -84,7 +85,8 @@ class Page:
         title: The checkpoint's name, or the title of one's own; `subject` is the name then, and else empty.
         running: As much of the title as fits the foot of a page.
         banners: What limits the whole audit: it was interrupted, it is incomplete.
-        deciding: The findings that made the verdict; `more_deciding` says how many were left out.
+        leading: The first of the findings that made the verdict, shortened to fit the cover.
+        deciding: All of them; `more_deciding` says how many were left out.
         not_run: Checks that had no turn.
         views: The same evidence by image, channel, class and layer, where the medium has room for it.
         repeated: Pictures that stand at more than one place, so that a page can store them once.
@@ -109,6 +111,7 @@ class Page:
     banners: tuple[str, ...]
     notes: tuple[str, ...]
     deciding_title: str
+    leading: tuple[FindingBlock, ...]
     deciding: tuple[FindingBlock, ...]
     more_deciding: str
     cards: tuple[Card, ...]
@@ -127,13 +130,14 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
     sections = tuple(_section(number, audit, blocks, medium) for number in range(1, len(audit.results) + 1))
     facts = audit.provenance
     own = letterhead.recorded(facts.settings.get("report"))
-    subject = _title(audit) if own.title else ""
+    title, subject = own.title or _title(audit), _title(audit) if own.title else ""
+    imprint = cards.imprint(audit, subject)
     decided = tuple(blocks.finding(check, finding) for check, finding in deciding.deciding(audit))
     return Page(
         language=current().name,
         kind=_("Comparison of two audits") if audit.comparison else _("Audit of a trained image classifier"),
-        title=own.title or _title(audit),
-        running=short(own.title or _title(audit), 60),
+        title=title,
+        running=short(title, 60),
         subject=subject,
         letterhead=own,
         checksum=facts.checkpoint.sha256,
@@ -142,13 +146,14 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         date=wording.date(facts.started),
         day=facts.started,
         version=str(facts.versions.get("auditor", "")),
-        imprint=cards.imprint(audit, subject),
+        imprint=imprint,
         badge=Badge.of(audit.verdict),
         headline=wording.headline(audit),
         counts=_counts(audit),
         banners=deciding.banners(audit),
         notes=facts.notes,
         deciding_title=deciding.title(audit.verdict),
+        leading=leading(audit, blocks, title=title, subject=subject, letterhead=own, imprint=imprint),
         deciding=decided[:_MOST_DECIDING],
         more_deciding=_more_deciding(len(decided) - _MOST_DECIDING),
         cards=cards.overview(audit),

@@ -1,0 +1,69 @@
+"""What stands on the cover beside the verdict: the first of what made it, so that one page tells what is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from auditor.letterhead import Letterhead
+from auditor.report import deciding
+from auditor.report.blocks import Blocks, FindingBlock
+from auditor.report.cards import Fact
+from auditor.results import Audit, Verdict
+from auditor.wording import short
+
+_MOST = 3
+_HEIGHT = 245.0  # of the cover, in mm, as print.css has it; what follows are the heights there of what lies on it
+_ROW, _LINE, _TITLE_LINE = 6.3, 5.2, 13.2
+_BESIDES = 96.0  # wordmark, kicker, the verdict with a headline of one line and its counts, the heading, all margins
+_LOGO, _MARK, _BANNER, _FINDING = 10.0, 9.5, 12.0, 10.0  # each beyond its lines
+_TITLE_LETTERS, _BOLD_LETTERS, _LETTERS = 22, 62, 72  # of a line in a wide font
+_LONGEST_MESSAGE, _LONGEST_ADVICE, _LONGEST_NAME = 3 * _BOLD_LETTERS, 3 * _LETTERS, 60
+
+
+def leading(
+    audit: Audit, blocks: Blocks, *, title: str, subject: str, letterhead: Letterhead, imprint: Sequence[Fact]
+) -> tuple[FindingBlock, ...]:
+    """Return the first findings that made the verdict, shortened, as many as there is room for."""
+    if audit.verdict < Verdict.WARN:
+        return ()
+    room = _HEIGHT - _taken(audit, title, subject, letterhead, imprint)
+    return tuple(_fitting((_shortened(blocks.finding(*pair)) for pair in deciding.one_of_each(audit)), room))
+
+
+def _taken(audit: Audit, title: str, subject: str, letterhead: Letterhead, imprint: Sequence[Fact]) -> float:
+    """Return how much of the height everything else takes, or a little less than that."""
+    rows = sum(_lines(fact.value) for fact in imprint) + (_lines(letterhead.footer) if letterhead.footer else 0)
+    banners = sum(_BANNER + _LINE * _lines(banner) for banner in deciding.banners(audit))
+    return (
+        _BESIDES
+        + _TITLE_LINE * _lines(title, _TITLE_LETTERS)
+        + (_MARK + _LINE * _lines(subject) if subject else 0)
+        + (_MARK if letterhead.confidential else 0)
+        + (_LOGO if letterhead.logo else 0)
+        + banners
+        + _ROW * rows
+    )
+
+
+def _fitting(findings: Iterator[FindingBlock], room: float) -> Iterator[FindingBlock]:
+    for _number, finding in zip(range(_MOST), findings, strict=False):
+        room -= _FINDING + _LINE * (_lines(finding.message, _BOLD_LETTERS) + _lines(finding.advice))
+        if room < 0:
+            return
+        yield finding
+
+
+def _lines(text: str, letters: int = _LETTERS) -> int:
+    return math.ceil(len(text) / letters)
+
+
+def _shortened(finding: FindingBlock) -> FindingBlock:
+    return replace(
+        finding,
+        rule=short(finding.rule, _LONGEST_NAME),
+        subject=short(finding.subject, _LONGEST_NAME),
+        message=short(finding.message, _LONGEST_MESSAGE),
+        advice=short(finding.advice or finding.detail, _LONGEST_ADVICE),
+    )
