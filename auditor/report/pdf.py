@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,13 +41,13 @@ def laid_out(text: str, name: str, pictures: Mapping[str, bytes]) -> Any:
         OutputError: As `save`; the line says which file of the report it would have been.
     """
     weasyprint = _weasyprint(name)
-    with _quiet(name):
+    with _quiet(name), _uncollected():
         return weasyprint.HTML(string=text, url_fetcher=_fetcher(pictures)).render(pdf_variant="pdf/ua-1")
 
 
 def write(document: Any, file: Path) -> None:
     """Draw a document into a file, with tags, bookmarks and all that `<meta>` says."""
-    with _quiet(file.name):
+    with _quiet(file.name), _uncollected():
         document.write_pdf(file, finisher=tagging.mend, pdf_variant="pdf/ua-1", custom_metadata=True)
 
 
@@ -92,3 +93,15 @@ def _quiet(name: str) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from searching a document's objects again and again: all stay until its end."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
