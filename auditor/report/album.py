@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,11 +13,11 @@ from PIL import Image
 
 from auditor.report.evidence import kind
 
-SCHEME = "picture"
-"""Of the addresses by which a page on paper names the pictures in `Album.files`."""
+ADDRESS = re.compile(r"auditor:picture-[0-9a-f]{16}-[0-9]+")
+"""By which a page names a picture in `Album.files`: its text is worked on without ten megabytes of them in it."""
 
 _MIME = {"png": "image/png", "jpg": "image/jpeg"}
-_JPEG_QUALITY = 85
+_PRINT_QUALITY = 85
 _WORTH = 4000  # bytes under which a picture is left as it is
 _LINE_ART = 48  # colours at most
 _PLAIN = ("1", "L", "P", "RGB")  # modes that paper takes as they are
@@ -29,8 +30,7 @@ class Picture:
 
     Attributes:
         id: The same for the same bytes.
-        source: Where its bytes are: a `data:` URI, or an address in `files` of its album; empty where they are no
-            picture.
+        source: The address of its bytes in `files` of its album; empty where they are no picture.
     """
 
     id: str
@@ -43,12 +43,14 @@ class Picture:
 class Album:
     """Makes pictures, and remembers which bytes were met more than once.
 
+    Attributes:
+        files: The bytes of all pictures by address.
+
     Args:
         shrink: Scale pictures down to the pixels that they can use, and turn those of many colours
-            into JPEG: a third of the size and a seventh of the time of a PDF. The page then holds their addresses
-            in `files` only, so that it is read in a moment.
-        compress: Turn pictures of many colours into WebP of this quality: less than half the size, and not
-            quite the same pixels. 0 leaves them as they are.
+            into JPEG: a third of the size and a seventh of the time of a PDF.
+        compress: Turn pictures of many colours into JPEG of this quality: half the size, and not quite the same
+            pixels, in a twentieth of the time of WebP. 0 leaves them as they are.
     """
 
     def __init__(self, *, shrink: bool = False, compress: int = 0) -> None:
@@ -80,19 +82,13 @@ class Album:
 
     def _made(self, name: str, image: bytes, most: tuple[int, int]) -> Picture:
         try:
-            width, height, image = _for_print(image, most) if self._shrink else (*_measured(image), image)
-            mime = _MIME[kind(image)]
-            if self._compress and (smaller := _webp(image, self._compress)):
-                mime, image = "image/webp", smaller
-        except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError):
+            made = _for_print(image, most) if self._shrink else _for_screen(image, self._compress)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             return Picture(name, "", 0, 0, "")
-        source = self._placed(name, width, image) if self._shrink else _data(mime, image)
-        return Picture(name, source, width, height, "")
-
-    def _placed(self, name: str, width: int, image: bytes) -> str:
-        address = f"{SCHEME}:{name}-{width}"
+        width, height, image = made
+        address = f"auditor:{name}-{width}"
         self.files[address] = image
-        return address
+        return Picture(name, address, width, height, "")
 
 
 @cache
@@ -104,21 +100,27 @@ def strip(colours: tuple[str, ...]) -> str:
     line.putdata([tuple(bytes.fromhex(colour[1:])) for colour in colours])
     buffer = io.BytesIO()
     line.save(buffer, "PNG")
-    return _data("image/png", buffer.getvalue())
+    return embedded(buffer.getvalue())
 
 
-def _data(mime: str, image: bytes) -> str:
-    return f"data:{mime};base64,{base64.b64encode(image).decode()}"
+def embedded(image: bytes) -> str:
+    """Return a PNG or JPEG as a `data:` URI."""
+    return f"data:{_MIME[kind(image)]};base64,{base64.b64encode(image).decode()}"
 
 
 def _opened(image: bytes) -> Image.Image:
     return Image.open(io.BytesIO(image), formats=("PNG", "JPEG"))
 
 
-def _measured(image: bytes) -> tuple[int, int]:
+def _for_screen(image: bytes, quality: int) -> tuple[int, int, bytes]:
+    """Return width, height and bytes; line art, whose edges would suffer, and where it gains little, as they are."""
     with _opened(image) as opened:
         opened.load()
-        return opened.size
+        drawn = opened.format == "PNG" and opened.getcolors(_LINE_ART)
+        if not quality or len(image) < _WORTH or drawn:
+            return *opened.size, image
+        photo = _jpeg(_flat(opened), quality)
+    return *opened.size, photo if len(photo) < 0.8 * len(image) else image
 
 
 def _for_print(image: bytes, most: tuple[int, int]) -> tuple[int, int, bytes]:
@@ -130,16 +132,16 @@ def _for_print(image: bytes, most: tuple[int, int]) -> tuple[int, int, bytes]:
     if fits and (photographed or len(image) < _WORTH):
         return *drawn.size, image
     drawn.thumbnail(most, Image.Resampling.LANCZOS)
-    photo = _jpeg(drawn, sharp=not photographed)
+    photo = _jpeg(drawn, _PRINT_QUALITY, sharp=not photographed)
     if photographed or len(photo) < len(image) * drawn.width * drawn.height / pixels:
         return *drawn.size, photo
     return *drawn.size, image if fits else _lighter(drawn, photo)
 
 
-def _jpeg(image: Image.Image, *, sharp: bool) -> bytes:
+def _jpeg(image: Image.Image, quality: int, *, sharp: bool = False) -> bytes:
     """Return the picture as JPEG, its colours as sharp as its lightness where that is asked for."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling="4:4:4" if sharp else "4:2:0")
+    image.save(buffer, "JPEG", quality=quality, subsampling="4:4:4" if sharp else "4:2:0")
     return buffer.getvalue()
 
 
@@ -148,17 +150,6 @@ def _lighter(drawn: Image.Image, photo: bytes) -> bytes:
     buffer = io.BytesIO()
     drawn.save(buffer, "PNG")
     return buffer.getvalue() if buffer.tell() < 2 * len(photo) else photo
-
-
-def _webp(image: bytes, quality: int) -> bytes | None:
-    """Return the picture as WebP; None for line art, whose edges would suffer, and where it gains nothing."""
-    with _opened(image) as opened:
-        if len(image) < _WORTH or (opened.format == "PNG" and opened.getcolors(_LINE_ART)):
-            return None
-        drawn = _flat(opened)
-    buffer = io.BytesIO()
-    drawn.save(buffer, "WEBP", quality=quality, method=4)
-    return buffer.getvalue() if buffer.tell() < 0.8 * len(image) else None
 
 
 def _flat(image: Image.Image) -> Image.Image:
