@@ -74,10 +74,11 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
 def _fitting(audit: Audit, folders: Sequence[Path]) -> Any:
     """Return the fullest document that keeps to its pages; of templates that never do, the first pages."""
     style = templates.asset("print.css", folders)
-    bare = page_of(_without_pictures(audit), PRINT, Album())
+    bare, album = page_of(_without_pictures(audit), PRINT, Album()), Album(shrink=True)
     for room in _ROOMS:
-        page, brief = _page(audit, bare, room), _brief(audit, bare, room)
-        document = pdf.laid_out(templates.render("brief.html", page, folders, brief=brief, style=style), NAME)
+        page, brief = _page(audit, bare, room), _brief(audit, bare, room, album)
+        text = templates.render("brief.html", page, folders, brief=brief, style=style)
+        document = pdf.laid_out(text, NAME, album.files)
         if len(document.pages) <= PAGES:
             return document
     return document.copy(document.pages[:PAGES])
@@ -129,13 +130,13 @@ def _facts(facts: Sequence[Fact], room: Room) -> tuple[Fact, ...]:
     )
 
 
-def _brief(audit: Audit, page: Page, room: Room) -> Brief:
+def _brief(audit: Audit, page: Page, room: Room, album: Album) -> Brief:
     lines = [_line(section, room) for section in page.sections]
     if len(lines) > room.checks:
         order = [result.verdict for result in audit.results]
         lines = [line for _, line in sorted(zip(order, lines, strict=True), key=lambda pair: -pair[0])]
     shown = tuple(lines[: room.checks])
-    return Brief(shown, _more_checks(len(lines) - len(shown)), _pictures(audit, room))
+    return Brief(shown, _more_checks(len(lines) - len(shown)), _pictures(audit, room, album))
 
 
 def _line(section: Section, room: Room) -> Line:
@@ -148,9 +149,9 @@ def _line(section: Section, room: Room) -> Line:
     )
 
 
-def _pictures(audit: Audit, room: Room) -> tuple[tuple[str, Block], ...]:
+def _pictures(audit: Audit, room: Room, album: Album) -> tuple[tuple[str, Block], ...]:
     """Return the first pictures of some checks, those that judged worst before the others."""
-    blocks, shown = Blocks(PRINT, Album(shrink=True)), list[tuple[str, Block]]()
+    blocks, shown = Blocks(PRINT, album), list[tuple[str, Block]]()
     for result in sorted(audit.results, key=lambda result: -result.verdict):
         if len(shown) == room.pictures:
             break

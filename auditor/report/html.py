@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auditor.report import templates
-from auditor.report.album import Album
+from auditor.report.album import ADDRESS, Album, embedded
 from auditor.report.blocks import SCREEN
 from auditor.report.page import page_of
 from auditor.results import Audit, Figure, Gallery
 
 NAME = "report.html"
 
-_QUALITIES = ((25_000_000, 60), (10_000_000, 80))
+_QUALITIES = ((25_000_000, 60), (10_000_000, 75))
 """From how many bytes of pictures on (a third more in the page) they are compressed, and how well."""
 
 
@@ -33,9 +33,15 @@ def text(audit: Audit, folders: Sequence[Path] = ()) -> str:
     style, script = templates.asset("report.css", folders), templates.asset("report.js", folders)
     size = _bytes_of(audit)
     quality = next((quality for limit, quality in _QUALITIES if size > limit), 0)
-    page = page_of(audit, SCREEN, Album(compress=quality))
-    policy = _policy(style, script)
-    return templates.render(NAME, page, folders, style=style, script=script, policy=policy, compressed=bool(quality))
+    album = Album(compress=quality)
+    page, policy = page_of(audit, SCREEN, album), _policy(style, script)
+    bare = templates.render(NAME, page, folders, style=style, script=script, policy=policy, compressed=bool(quality))
+    return ADDRESS.sub(lambda found: _embedded(found[0], album), bare)
+
+
+def _embedded(address: str, album: Album) -> str:
+    """Return the picture at an address; a text that only looks like one stays as it is."""
+    return embedded(album.files[address]) if address in album.files else address
 
 
 def _bytes_of(audit: Audit) -> int:

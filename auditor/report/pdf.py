@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,25 +25,29 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
     Raises:
         OutputError: WeasyPrint lacks its system libraries, or a template asks for what is not embedded.
     """
-    page = page_of(audit, PRINT, Album(shrink=True))
+    album = Album(shrink=True)
+    page = page_of(audit, PRINT, album)
     text = templates.render("print.html", page, folders, style=templates.asset("print.css", folders))
-    write(laid_out(text, NAME), folder / NAME)
+    write(laid_out(text, NAME, album.files), folder / NAME)
 
 
-def laid_out(text: str, name: str) -> Any:
+def laid_out(text: str, name: str, pictures: Mapping[str, bytes]) -> Any:
     """Return a page of HTML as WeasyPrint's document, its pages made and not yet drawn.
+
+    Args:
+        pictures: What `Album.files` holds: the pictures by the addresses under which the page names them.
 
     Raises:
         OutputError: As `save`; the line says which file of the report it would have been.
     """
     weasyprint = _weasyprint(name)
-    with _quiet(name):
-        return weasyprint.HTML(string=text, url_fetcher=_fetcher()).render(pdf_variant="pdf/ua-1")
+    with _quiet(name), _uncollected():
+        return weasyprint.HTML(string=text, url_fetcher=_fetcher(pictures)).render(pdf_variant="pdf/ua-1")
 
 
 def write(document: Any, file: Path) -> None:
     """Draw a document into a file, with tags, bookmarks and all that `<meta>` says."""
-    with _quiet(file.name):
+    with _quiet(file.name), _uncollected():
         document.write_pdf(file, finisher=tagging.mend, pdf_variant="pdf/ua-1", custom_metadata=True)
 
 
@@ -57,12 +62,14 @@ def _weasyprint(name: str) -> Any:
     return weasyprint
 
 
-def _fetcher() -> Any:
-    """Return a fetcher that knows `data:` and ends the rendering at anything else."""
-    from weasyprint.urls import FatalURLFetchingError, URLFetcher
+def _fetcher(pictures: Mapping[str, bytes]) -> Any:
+    """Return a fetcher that knows `data:` and the pictures of the album, and ends the rendering at anything else."""
+    from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class Closed(URLFetcher):  # type: ignore[misc]
         def fetch(self, url: str, headers: Any = None) -> Any:
+            if url in pictures:
+                return URLFetcherResponse(url, pictures[url])
             if not url.lower().startswith("data:"):
                 raise FatalURLFetchingError(url)
             return super().fetch(url, headers)
@@ -86,3 +93,15 @@ def _quiet(name: str) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from searching a document's objects again and again: all stay until its end."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -113,7 +113,8 @@ def test_a_page_with_very_many_pictures_compresses_them_and_says_so(monkeypatch)
     exact = html.text(audit(Result("c", "?", (figure, maps().evidence[0]))))
     monkeypatch.setattr(html, "_QUALITIES", ((1000, 60),))
     small = html.text(audit(Result("c", "?", (figure, maps().evidence[0]))))
-    assert "data:image/webp" in small
+    assert base64.b64encode(photo(224)).decode() in exact
+    assert base64.b64encode(photo(224)).decode() not in small
     assert "those in evidence/ are exact" in small
     assert "those in evidence/ are exact" not in exact
     assert len(small) < len(exact) - len(photo(224)) // 4
