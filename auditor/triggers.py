@@ -154,13 +154,11 @@ def _allowed(context: Context, allowed: int) -> list[int]:
     count = context.network.outputs
     if allowed < FEWEST:
         raise Skip(
-            many(
-                "synthesis.trigger_budget is enough for {count} of {classes} classes, but among fewer than {fewest} no "
+            _(
+                "synthesis.trigger_budget is enough for {allowed} of {count} classes, but among fewer than {fewest} no "
                 "outlier can be told",
-                "synthesis.trigger_budget is enough for {count} of {classes} classes, but among fewer than {fewest} no "
-                "outlier can be told",
-                allowed,
-                classes=count,
+                allowed=allowed,
+                count=count,
                 fewest=FEWEST,
             )
         )

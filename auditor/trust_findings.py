@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import methods
+from auditor import margin, methods
 from auditor.language import _, many, marked
 from auditor.methods.names import HEEDLESS, method_told
 from auditor.results import Finding, Verdict, at_most
@@ -59,6 +59,9 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
     value = float(np.median(told))
     verdict = at_most(value, warn=warn)
     changes = verdict is Verdict.PASS
+    interval = methods.median_interval(told)
+    advice = "" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE)
+    close = margin.told(interval, warn) if interval and name not in HEEDLESS else ""
     return Finding(
         "trust.randomization",
         Verdict.INFO if name in HEEDLESS else verdict,
@@ -68,8 +71,8 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
         limit=warn,
         unit="ρ",
         n=len(told),
-        interval=methods.median_interval(told),
-        detail="" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE),
+        interval=interval,
+        detail=" ".join(part for part in (advice, close) if part),
     )
 
 

@@ -12,7 +12,7 @@ from auditor.assembly import assemble
 from auditor.cli import main
 from auditor.config import Settings
 from auditor.explained import tensors
-from auditor.redrawn import redrawn
+from auditor.redrawn import Redrawn, redrawn
 from auditor.results import Figure, Gallery, Table, Verdict
 from auditor.trust_findings import faithfulness, randomization
 from auditor.uncovered import Uncovered, uncovered
@@ -177,6 +177,14 @@ def test_an_edge_detector_is_caught_by_both_tests(context):
     (faithful,) = faithfulness(bared, ["edges"], 0.05)
     assert faithful.verdict is Verdict.WARN
     assert "no better than a random order" in faithful.message
+
+
+@pytest.mark.parametrize(("spread", "close"), [(0.2, True), (0.01, False)])
+def test_a_limit_inside_the_interval_is_called_close(spread, close):
+    told = np.broadcast_to(0.45 + spread * np.linspace(-1, 1, 9), (2, 9))
+    (finding,) = randomization(Redrawn(3, (1, 3), ("b", "a"), 0, {"some": told}, {"some": told}, {}), 0.5)
+    assert finding.verdict is Verdict.PASS
+    assert ("Close to the limit" in finding.detail) == close
 
 
 def test_with_one_random_order_it_is_the_sign_test_over_the_images(context):
