@@ -59,9 +59,10 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
     value = float(np.median(told))
     verdict = at_most(value, warn=warn)
     changes = verdict is Verdict.PASS
-    interval = methods.median_interval(told)
     advice = "" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE)
-    close = margin.told(interval, warn) if interval and name not in HEEDLESS else ""
+    # The median is over the limit if most images are; its own interval reaches from end to end for so few.
+    over = methods.wilson(sum(one > warn for one in told), len(told))
+    close = "" if name in HEEDLESS else margin.told(over, 0.5)
     return Finding(
         "trust.randomization",
         Verdict.INFO if name in HEEDLESS else verdict,
@@ -71,7 +72,7 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
         limit=warn,
         unit="ρ",
         n=len(told),
-        interval=interval,
+        interval=methods.median_interval(told),
         detail=" ".join(part for part in (advice, close) if part),
     )
 
@@ -198,6 +199,7 @@ def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) 
         subject=one.name,
         value=chance,
         limit=warn,
+        unit="p",
         n=one.n,
         detail=f"{_areas(one, found)} {_advice(one.name, verdict)}".rstrip(),
     )

@@ -179,9 +179,9 @@ def test_an_edge_detector_is_caught_by_both_tests(context):
     assert "no better than a random order" in faithful.message
 
 
-@pytest.mark.parametrize(("spread", "close"), [(0.2, True), (0.01, False)])
-def test_a_limit_inside_the_interval_is_called_close(spread, close):
-    told = np.broadcast_to(0.45 + spread * np.linspace(-1, 1, 9), (2, 9))
+@pytest.mark.parametrize(("over", "close"), [(0, False), (1, False), (3, True)])
+def test_a_limit_that_many_images_are_over_is_called_close(over, close):
+    told = np.broadcast_to(np.where(np.arange(9) < over, 0.6, 0.1), (2, 9))
     (finding,) = randomization(Redrawn(3, (1, 3), ("b", "a"), 0, {"some": told}, {"some": told}, {}), 0.5)
     assert finding.verdict is Verdict.PASS
     assert ("Close to the limit" in finding.detail) == close
