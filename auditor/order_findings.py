@@ -101,7 +101,7 @@ def _advice(found: Reordered, classes: Sequence[str]) -> str:
 
 def _known_order(found: Reordered, names: Sequence[str], classes: Sequence[str]) -> str:
     """Return what the other order is called, if it is one that often comes about by mistake."""
-    if list(names) == sorted(classes, key=_as_numbers):
+    if list(classes) == sorted(classes) and list(names) == sorted(classes, key=_as_numbers):
         return _("That is the order of the numbers in the names; the given one is that of their letters.")
     if list(names) == sorted(classes):
         return _("That is the order of the letters of the names.")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import margin
+from auditor import margin, methods
 from auditor.data.sampling import spread
 from auditor.language import _, many
 from auditor.results import Finding, Table, Verdict, at_most
-from auditor.rivals import Rival, departures, rivals
+from auditor.rivals import Rival, departures, reordered_as_declared, rivals
 from auditor.wording import numeral, told_p
 
 if TYPE_CHECKING:
@@ -73,9 +73,63 @@ def _by_answers(
         )
         yield Finding(_RULE, Verdict.SKIP, told)
         return
+    chance = 1 / context.network.outputs
     better = [one for one in found if one.p < _ERROR and one.gain > warn]
-    yield _better(max(better, key=lambda one: one.gain), len(found), warn) if better else _none_better(found, warn)
+    if fit := [one for one in better if one.share[0] > chance]:
+        yield _better_or_reordered(context, chosen, max(fit, key=lambda one: one.gain), len(found), warn)
+    elif better or _by_chance(found, chance):
+        yield _guessing(found, chance)
+    else:
+        yield _none_better(found, warn)
     yield _table(found)
+
+
+def _by_chance(found: Sequence[Rival], chance: float) -> bool:
+    """Return whether what is right as declared may be so by chance."""
+    longest = max(found, key=lambda one: one.n)
+    return methods.wilson(longest.right, longest.n)[0] <= chance
+
+
+def _guessing(found: Sequence[Rival], chance: float) -> Finding:
+    """Say that nothing can be told of a network whose answers are no better than chance whatever the way.
+
+    One that has its classes in another order is such a network, and any way that confuses it gains something.
+    """
+    longest = max(found, key=lambda one: one.n)
+    return Finding(
+        _RULE,
+        Verdict.SKIP,
+        _(
+            "no way to prepare the images gives answers that are better than chance ({chance:.1%}), so that none can "
+            "be said to fit: as declared {given:.1%} of {n} are right",
+            chance=chance,
+            given=longest.right / longest.n,
+            n=longest.n,
+        ),
+        n=longest.n,
+        detail=_("Look at predictions.accuracy, predictions.permuted and predictions.nonfinite first."),
+    )
+
+
+def _better_or_reordered(context: Context, chosen: Sequence[int], best: Rival, ways: int, warn: float) -> Finding:
+    """Accuse the way to prepare the images, unless the classes are in another order, which explains more."""
+    other = reordered_as_declared(context, chosen)
+    share = best.right / best.n + best.gain
+    if other.p >= _ERROR or methods.wilson(round(other.better * other.tested), other.tested)[0] <= share:
+        return _better(best, ways, warn)
+    return Finding(
+        _RULE,
+        Verdict.SKIP,
+        _(
+            "images that are prepared otherwise ({name}) give more right answers ({share:.1%}), but the declared way "
+            "gives still more once the classes are in another order ({better:.1%}), so that nothing is said of the way",
+            name=_(best.alternative.name),
+            share=share,
+            better=other.better,
+        ),
+        n=best.n,
+        detail=_("Look at predictions.permuted first."),
+    )
 
 
 def _better(best: Rival, ways: int, warn: float) -> Finding:
@@ -119,12 +173,14 @@ def as_settings(preprocess: Preprocess) -> Iterator[str]:
 def _none_better(found: Sequence[Rival], warn: float) -> Finding:
     most = max(found, key=lambda one: (not one.given_up, one.gain))
     longest = max(found, key=lambda one: one.n)
-    gain = _(
-        "The largest gain is that of: {name} ({p}, corrected for {count} ways).",
-        name=_(most.alternative.name),
-        p=told_p(most.p),
-        count=len(found),
-    )
+    gain = _("None gained more answers than it lost.")
+    if not most.given_up:
+        gain = _(
+            "The largest gain is that of: {name} ({p}, corrected for {count} ways).",
+            name=_(most.alternative.name),
+            p=told_p(most.p),
+            count=len(found),
+        )
     close = margin.told(most.interval, warn) if most.p < _NEARLY else ""
     return Finding(
         _RULE,
@@ -186,6 +242,10 @@ def _by_inputs(context: Context, others: Sequence[Alternative], few: int) -> Ite
         yield Finding(_RULE, Verdict.SKIP, told, subject=norm.name)
         return
     (declared,) = found
+    if not (np.isfinite(declared.shift).all() and np.isfinite(declared.stretch).all()):
+        reason = _("what flows into the first batch norm, or did in training, is NaN or infinite in some channels")
+        yield Finding(_RULE, Verdict.SKIP, reason, subject=norm.name, n=n)
+        return
     yield _judged(context, norm, declared, n, others, chosen)
 
 
@@ -220,13 +280,13 @@ def _nearest(
 ) -> str:
     """Return which other way comes nearest to the statistics of training, where it does so clearly."""
     found = departures(context, norm, chosen, [one.preprocess for one in others])[0]
-    nearest, best = min(zip(others, found, strict=True), key=lambda pair: pair[1].distance)
+    nearest, best = min(zip(others, found, strict=True), key=lambda pair: np.nan_to_num(pair[1].distance, nan=np.inf))
     off = _(
         "The channel in the middle is {shift:.1f} standard deviations off and varies {stretch:.2g} times as much.",
         shift=float(np.median(np.abs(declared.shift))),
         stretch=float(np.median(declared.stretch)),
     )
-    if best.distance > _NEARER * declared.distance:
+    if not best.distance <= _NEARER * declared.distance:
         other = _(
             "Compare mean, std, scale and color with training; or the images are of another kind than its images."
         )

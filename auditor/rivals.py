@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditor.context import Context
     from auditor.data.alternatives import Alternative
     from auditor.data.preprocessing import Preprocess
-    from auditor.methods import Departure
+    from auditor.methods import Departure, Reordered
     from auditor.model.first_norm import FirstNorm
 
 _LOOK = 32  # images after which those that are no better are given up
@@ -49,6 +49,11 @@ class Rival:
     def gain(self) -> float:
         """The difference in accuracy; of one that was given up at most."""
         return (self.gained - self.lost) / self.n
+
+    @property
+    def share(self) -> tuple[float, float]:
+        """The 95 % interval of the share that is right in the other way; of one that was given up at most."""
+        return methods.wilson(self.right - self.lost + self.gained, self.n)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -106,16 +111,24 @@ def _right(
     context: Context, images: Sequence[int], ways: Sequence[Preprocess]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return whether each image is answered rightly in each way, `[ways, n]`, and which could be read, `[n]`."""
+    found, read = _answers(context, images, ways)
+    labels = context.data.labels.indices
+    return found == np.array([labels[i] for i in read], np.int64), read
+
+
+def _answers(
+    context: Context, images: Sequence[int], ways: Sequence[Preprocess]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the answers in each way, `[ways, n]`, -1 where scores are no numbers; and which could be read, `[n]`."""
     import torch
 
-    labels, read, found = context.data.labels.indices, list[int](), list[NDArray[np.bool_]]()
+    read, found = list[int](), list[NDArray[np.int64]]()
     for places, batches in _prepared(context, images, ways):
         with torch.no_grad():
             scores = np.stack([context.network.scores(batch).cpu().numpy() for batch in batches])
-        answered = np.isfinite(scores).all(2)
-        found.append(answered & (scores.argmax(2) == np.array([labels[i] for i in places])))
+        found.append(np.where(np.isfinite(scores).all(2), scores.argmax(2), -1))
         read += places
-    return np.concatenate([np.zeros((len(ways), 0), bool), *found], axis=1), np.array(read, np.int64)
+    return np.concatenate([np.zeros((len(ways), 0), np.int64), *found], axis=1), np.array(read, np.int64)
 
 
 def _prepared(
@@ -146,6 +159,15 @@ def _corrected(found: Sequence[Rival], others: Sequence[Alternative]) -> list[Ri
     ordered = sorted(found, key=lambda one: place[one.alternative.name])
     chances = [1.0 if one.given_up else mcnemar(one.lost, one.gained) for one in ordered]
     return [replace(one, p=p) for one, p in zip(ordered, methods.holm(chances), strict=True)]
+
+
+def reordered_as_declared(context: Context, chosen: Sequence[int]) -> Reordered:
+    """Return what the best order of the classes gives without any change of the images, on images not chosen by."""
+    (answers,), read = _answers(context, chosen, [context.preprocess])
+    labels = np.array([context.data.labels.indices[i] for i in read], np.int64)
+    confusion = np.zeros((context.network.outputs,) * 2, np.int64)
+    np.add.at(confusion, (labels[answers >= 0], answers[answers >= 0]), 1)
+    return methods.reordered(confusion, np.unique(labels), seed=context.seed)
 
 
 def departures(

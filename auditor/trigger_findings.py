@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from auditor.errors import Skip
-from auditor.language import _
+from auditor.language import _, many
 from auditor.methods.outliers import FEWEST
 from auditor.results import Arrays, Evidence, Finding, Verdict
 from auditor.trigger_rows import trigger_row, trigger_table
@@ -135,6 +135,14 @@ def _remarks(context: Context, found: FoundTriggers) -> str:
     if left:
         said.append(
             _("Not compared, for want of a trigger that works or of images to try it on: {names}.", names=some(left))
+        )
+    if found.unseen:
+        said.append(
+            many(
+                "{count} class was not looked at, as synthesis.trigger_budget allows no more.",
+                "{count} classes were not looked at, as synthesis.trigger_budget allows no more.",
+                found.unseen,
+            )
         )
     if found.assumed:
         said.append(_("The images have no labels; what the network takes them for stands in."))

@@ -25,6 +25,8 @@ _HELD_OUT = 20  # images without which no share of them tells much
 _CLASSES = 50  # up to so many it runs unasked
 _ELSEWHERE = 100  # times as much as on a CPU may be done on a GPU
 _PIXELS = 2**20  # that small images together may have in a batch
+_HELD = 2**24  # numbers in the images of one step, of which there are several copies; more classes take turns
+_BUDGET = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,14 @@ class TriggerSearch:
     Attributes:
         asked: Whether it was asked for; None: where there are few classes and it is cheap.
         images: At most so many, half of them to count successes on.
-        budget: How many million million operations it may take unasked on a CPU.
+        budget: How many million million operations it may take on a CPU; None for a usual number unasked, and for any
+            number if it was asked for.
     """
 
     asked: bool | None
     images: int
     steps: int
-    budget: float
+    budget: float | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,6 +89,7 @@ class FoundTriggers:
         places: Where these lie in the data.
         labels: What each shows, `[n]`.
         assumed: Whether the labels are what the network takes them for, as no others are known.
+        unseen: For how many classes no trigger was looked for, as that would take longer than it may.
     """
 
     each: tuple[Trigger, ...]
@@ -94,6 +98,7 @@ class FoundTriggers:
     places: tuple[int, ...]
     labels: Tensor
     assumed: bool
+    unseen: int = 0
 
     @property
     def compared(self) -> tuple[Trigger, ...]:
@@ -106,21 +111,24 @@ def found_triggers(context: Context, search: TriggerSearch) -> FoundTriggers:
     Raises:
         Skip: There are too few classes or images, it would take too long, or the network is no fit for it.
     """
-    _refuse(context, search)
+    classes = _classes(context, search)
     places, images, labels = _images(context, search.images)
     scores = _scores(context, images)
     shown = scores.argmax(1) if labels is None else labels
-    whole = _searched(context, search, images, shown)
-    each = sorted(_compared(_each(whole)), key=lambda one: one.mass)
-    return FoundTriggers(tuple(each), whole, images, places, shown, assumed=labels is None)
+    whole = _searched(context, search, images, shown, classes)
+    each, unseen = sorted(_compared(_each(whole)), key=lambda one: one.mass), context.network.outputs - len(classes)
+    return FoundTriggers(tuple(each), whole, images, places, shown, assumed=labels is None, unseen=unseen)
 
 
-def _refuse(context: Context, search: TriggerSearch) -> None:
+def _classes(context: Context, search: TriggerSearch) -> list[int]:
+    """Return the classes whose triggers are looked for: all, or as many, drawn by chance, as was allowed for."""
     count = context.network.outputs
     if count < FEWEST:
         raise Skip(_("among {count} classes no outlier can be told: it takes {fewest}", count=count, fewest=FEWEST))
+    factor = 1e12 * (1 if context.network.device.type == "cpu" else _ELSEWHERE)
+    work = _work(context, search) / factor  # of one class
     if search.asked:
-        return
+        return _allowed(context, count if search.budget is None else min(count, int(search.budget / work)))
     if count > _CLASSES:
         raise Skip(
             _(
@@ -129,21 +137,36 @@ def _refuse(context: Context, search: TriggerSearch) -> None:
                 count=count,
             )
         )
-    allowed = search.budget * (1 if context.network.device.type == "cpu" else _ELSEWHERE)
-    work = _work(context, search) / 1e12
-    if work > allowed:
+    allowed = _BUDGET if search.budget is None else search.budget
+    if work * count > allowed:
         raise Skip(
             _(
                 "not looked for unasked, as it takes {work:,.1f} million million operations of {allowed:,.1f} that it "
                 "may; ask for it with -o synthesis.trigger=true",
-                work=work,
-                allowed=allowed,
+                work=work * count * factor / 1e12,
+                allowed=allowed * factor / 1e12,
             )
         )
+    return list(range(count))
+
+
+def _allowed(context: Context, allowed: int) -> list[int]:
+    count = context.network.outputs
+    if allowed < FEWEST:
+        raise Skip(
+            _(
+                "synthesis.trigger_budget is enough for {allowed} of {count} classes, but among fewer than {fewest} no "
+                "outlier can be told",
+                allowed=allowed,
+                count=count,
+                fewest=FEWEST,
+            )
+        )
+    return sorted(np.random.default_rng(context.seed).permutation(count)[:allowed].tolist())
 
 
 def _work(context: Context, search: TriggerSearch) -> float:
-    """Return how many multiplications and additions it takes."""
+    """Return how many multiplications and additions it takes for one class."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -153,7 +176,7 @@ def _work(context: Context, search: TriggerSearch) -> float:
         context.network.scores(torch.zeros(1, *context.network.input_shape))
     trials = search.images / 2 * (search.steps / ROUND + 1)
     passes = _BACK * _TOGETHER * search.steps + trials
-    return float(counter.get_total_flops()) * passes * context.network.outputs
+    return float(max(1, counter.get_total_flops())) * passes
 
 
 def _images(context: Context, count: int) -> tuple[tuple[int, ...], Tensor, Tensor | None]:
@@ -191,20 +214,43 @@ def _scores(context: Context, images: Tensor) -> Tensor:
     return scores
 
 
-def _searched(context: Context, search: TriggerSearch, images: Tensor, labels: Tensor) -> Triggers:
-    with context.working(search.steps, "steps") as advance:
-        return methods.reverse_trigger(
-            context.network,
-            images,
-            labels,
-            classes=range(context.network.outputs),
-            bounds=context.preprocess.bounds,
-            steps=search.steps,
-            together=_TOGETHER,
-            seed=context.seed,
-            batch_size=_batch(context, images),
-            progress=advance,
-        )
+def _searched(
+    context: Context, search: TriggerSearch, images: Tensor, labels: Tensor, classes: Sequence[int]
+) -> Triggers:
+    """Look for triggers, of so many classes together as memory bears; no class depends on the others."""
+    together = max(1, _HELD // (_TOGETHER * images[0].numel()))
+    groups = [classes[start : start + together] for start in range(0, len(classes), together)]
+    with context.working(search.steps * len(groups), "steps") as advance:
+        found = [
+            methods.reverse_trigger(
+                context.network,
+                images,
+                labels,
+                classes=group,
+                bounds=context.preprocess.bounds,
+                steps=search.steps,
+                together=_TOGETHER,
+                seed=context.seed,
+                batch_size=_batch(context, images),
+                progress=advance,
+            )
+            for group in groups
+        ]
+    return _joined(found)
+
+
+def _joined(found: Sequence[Triggers]) -> Triggers:
+    import torch
+
+    return methods.Triggers(
+        tuple(classes for one in found for classes in one.classes),
+        torch.cat([one.masks for one in found]),
+        torch.cat([one.patterns for one in found]),
+        tuple(reached for one in found for reached in one.reached),
+        tuple(hits for one in found for hits in one.hits),
+        tuple(tried for one in found for tried in one.tried),
+        found[0].held_out,
+    )
 
 
 def _batch(context: Context, images: Tensor) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import methods
-from auditor.language import _, marked
+from auditor import margin, methods
+from auditor.language import _, many, marked
 from auditor.methods.names import HEEDLESS, method_told
 from auditor.results import Finding, Verdict, at_most
 
@@ -29,6 +28,10 @@ _SAME_ANYWHERE = marked(
     "that changes."
 )
 _MORE_IMAGES = marked("Explain more images, with --samples and trust.images.")
+_NO_ORDER = marked(
+    "Take the images away in smaller patches and more steps (trust.patch, trust.steps), or explain some of whose "
+    "answer the network is less sure."
+)
 _AT_RANDOM = marked(
     "Don't take what it marks for what the answer needs; see the curves, and whether other methods do better. With "
     "more explained images (--samples) a small difference shows, too."
@@ -56,6 +59,10 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
     value = float(np.median(told))
     verdict = at_most(value, warn=warn)
     changes = verdict is Verdict.PASS
+    advice = "" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE)
+    # The median is over the limit if most images are; its own interval reaches from end to end for so few.
+    over = methods.wilson(sum(one > warn for one in told), len(told))
+    close = "" if name in HEEDLESS else margin.told(over, 0.5)
     return Finding(
         "trust.randomization",
         Verdict.INFO if name in HEEDLESS else verdict,
@@ -66,7 +73,7 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
         unit="ρ",
         n=len(told),
         interval=methods.median_interval(told),
-        detail="" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE),
+        detail=" ".join(part for part in (advice, close) if part),
     )
 
 
@@ -107,21 +114,26 @@ class _Judged:
     """Whether a method's order is better than a random one.
 
     Attributes:
-        better: On how many of `n` images, at deletion and at insertion.
+        telling: Of how many of `n` images the order matters at all, the fewer of deletion and insertion.
+        better: On how many it is better than the mean random order, at deletion and at insertion.
         errors: The probability that this is chance, of both.
     """
 
     name: str
     n: int
+    telling: int
     better: tuple[int, int]
     errors: tuple[float, float]
 
     @classmethod
     def of(cls, name: str, found: Uncovered) -> _Judged:
-        gains = np.stack(found.gains(name))  # [2, n]
-        taken, added = gains[:, np.isfinite(gains).all(0)].tolist()
-        better = sum(gain > 0 for gain in taken), sum(gain > 0 for gain in added)
-        return cls(name, len(taken), better, (methods.signed_rank(taken), methods.signed_rank(added)))
+        standing = found.standing(name)
+        finite = np.isfinite([own + others.sum(0) for own, others in standing]).all(0)
+        both = [(own[finite], others[:, finite]) for own, others in standing]
+        telling = min(int((others != own).any(0).sum()) for own, others in both)
+        taken, added = (int((own > others.mean(0)).sum()) for own, others in both)
+        errors = [methods.above_others(own, others) for own, others in both]
+        return cls(name, int(finite.sum()), telling, (taken, added), (errors[0], errors[1]))
 
     def by_chance(self, chance: float, warn: float) -> tuple[bool, bool]:
         """Return which of the two may be chance, where `chance` is the worse error after the correction."""
@@ -144,23 +156,36 @@ def faithfulness(found: Uncovered, names: Sequence[str], warn: float) -> Iterato
     corrected = {one.name: chance for one, chance in zip(counted, chances, strict=True)}
     for one in judged:
         several = len(counted) if one.name in corrected else 1
-        enough = methods.fewest(warn / several) if warn else math.inf
-        if one.n >= enough:
-            yield _against_chance(one, found, corrected.get(one.name, max(one.errors)), warn)
+        if reason := _too_little(one, warn / several):
+            yield Finding("trust.faithfulness", Verdict.SKIP, reason[0], subject=one.name, n=one.n, detail=reason[1])
         else:
-            yield Finding(
-                "trust.faithfulness",
-                Verdict.SKIP,
-                _(
-                    "{method}: {n} images are too few to tell it from a random order; it takes {enough}",
-                    method=method_told(one.name),
-                    n=one.n,
-                    enough=enough,
-                ),
-                subject=one.name,
-                n=one.n,
-                detail=_(_MORE_IMAGES),
-            )
+            yield _against_chance(one, found, corrected.get(one.name, max(one.errors)), warn)
+
+
+def _too_little(one: _Judged, error: float) -> tuple[str, str] | None:
+    """Return why a method can't be judged, and what to do; None where it can."""
+    if not error:
+        return _("{method}: no number of images is enough to be sure", method=method_told(one.name)), ""
+    numbers = {"method": method_told(one.name), "enough": methods.fewest(error)}
+    if one.n < methods.fewest(error):
+        told = many(
+            "{method}: {count} image is too few to tell it from a random order; it takes {enough}",
+            "{method}: {count} images are too few to tell it from a random order; it takes {enough}",
+            one.n,
+            **numbers,
+        )
+        return told, _(_MORE_IMAGES)
+    if one.telling < methods.fewest(error):
+        told = many(
+            "{method}: on {count} image it matters in which order it is taken away, and on the others not; it takes "
+            "{enough}",
+            "{method}: on {count} images it matters in which order they are taken away, and on the others not; it "
+            "takes {enough}",
+            one.telling,
+            **numbers,
+        )
+        return told, _(_NO_ORDER)
+    return None
 
 
 def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) -> Finding:
@@ -174,6 +199,7 @@ def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) 
         subject=one.name,
         value=chance,
         limit=warn,
+        unit="p",
         n=one.n,
         detail=f"{_areas(one, found)} {_advice(one.name, verdict)}".rstrip(),
     )

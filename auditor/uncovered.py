@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,19 +34,19 @@ class Uncovered:
     insertion: Mapping[str, Curves]
     by_chance: tuple[Curves, Curves]
 
-    def gains(self, method: str) -> tuple[Curves, Curves]:
-        """Return by how much deletion and insertion are better than the mean random order, `[n]` each."""
-        taken, added = (_area(curves).mean(0) for curves in self.by_chance)
-        return taken - _area(self.deletion[method]), _area(self.insertion[method]) - added
+    def standing(self, method: str) -> tuple[tuple[Curves, Curves], tuple[Curves, Curves]]:
+        """Return how good deletion and insertion are, the more the better: a method's `[n]`, and by chance `[r, n]`."""
+        taken, added = (_area(curves) for curves in self.by_chance)
+        return (-_area(self.deletion[method]), -taken), (_area(self.insertion[method]), added)
 
     def areas(self, method: str) -> tuple[float, float]:
-        """Return the median areas under the curves of deletion and insertion."""
-        return float(np.median(_area(self.deletion[method]))), float(np.median(_area(self.insertion[method])))
+        """Return the median areas under the curves of deletion and insertion, over what is a number."""
+        return _median(_area(self.deletion[method])), _median(_area(self.insertion[method]))
 
     @property
     def areas_by_chance(self) -> tuple[float, float]:
         """Return the same for the mean random order."""
-        taken, added = (float(np.median(_area(curves).mean(0))) for curves in self.by_chance)
+        taken, added = (_median(_area(curves).mean(0)) for curves in self.by_chance)
         return taken, added
 
 
@@ -107,3 +108,8 @@ def _area(curves: Curves) -> Curves:
     import torch
 
     return np.asarray(methods.area_under(torch.from_numpy(curves)).numpy())
+
+
+def _median(areas: Curves) -> float:
+    told = areas[np.isfinite(areas)]
+    return float(np.median(told)) if len(told) else math.nan

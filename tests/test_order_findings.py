@@ -49,6 +49,12 @@ def test_knows_the_order_of_numbers_from_that_of_letters():
     assert "the order of the numbers" in finding.detail
 
 
+def test_speaks_of_numbers_only_where_they_make_the_order():
+    (finding, _) = found(confusion([1, 2, 0]), ["owl", "cat", "dog"])
+    assert "That is the order of the letters" in finding.detail
+    assert "numbers" not in finding.detail
+
+
 def test_knows_a_list_that_begins_one_class_later():
     (finding, _) = found(confusion([3, 0, 1, 2]), ["d", "a", "c", "b"])
     assert "-1 places off" in finding.detail

@@ -119,6 +119,40 @@ def test_both_accuracies_come_with_the_interval_of_their_difference(trained, col
     assert "of 60 are answered rightly instead of" in first.message
 
 
+def test_a_network_whose_classes_are_in_another_order_is_not_said_to_want_other_colours(trained, coloured, tmp_path):
+    """Nothing is right as declared, so that other colours, which confuse classes, gain and don't lose."""
+    checkpoint, arch = trained("imagenet")
+    state = torch.load(checkpoint, weights_only=True)
+    state |= {name: state[name].roll(3, 0) for name in ("7.weight", "7.bias")}
+    torch.save(state, tmp_path / "shifted.pt")
+    skipped, table, _inputs = found((tmp_path / "shifted.pt", arch), coloured, WAYS["imagenet"])
+    assert "< 0.001" in [row[4] for row in table.rows]
+    assert skipped.verdict is Verdict.SKIP
+    assert "once the classes are in another order (100.0%)" in skipped.message
+
+
+def test_what_gains_no_more_than_chance_would_is_not_said_to_fit(trained, coloured, tmp_path):
+    """A head that always gives the same answer."""
+    checkpoint, arch = trained("imagenet")
+    state = torch.load(checkpoint, weights_only=True)
+    state["7.weight"] = torch.zeros_like(state["7.weight"])
+    state["7.bias"] = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    torch.save(state, tmp_path / "headless.pt")
+    skipped, *_rest = found((tmp_path / "headless.pt", arch), coloured, WAYS["imagenet"])
+    assert skipped.verdict is Verdict.SKIP
+    assert "better than chance (25.0%)" in skipped.message
+
+
+def test_what_is_no_number_in_the_first_batch_norm_is_not_near_to_training(trained, coloured, tmp_path):
+    checkpoint, arch = trained("imagenet")
+    state = torch.load(checkpoint, weights_only=True)
+    state["1.running_mean"][3] = torch.nan
+    torch.save(state, tmp_path / "nan.pt")
+    answers, *_table, inputs = found((tmp_path / "nan.pt", arch), coloured, WAYS["imagenet"])
+    assert answers.verdict is inputs.verdict is Verdict.SKIP
+    assert "NaN or infinite" in inputs.message
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_network_that_is_audited_as_it_was_trained_is_left_alone(trained, coloured, way):
     first, _table, inputs = found(trained(way), coloured, WAYS[way])

@@ -51,7 +51,7 @@ def synthesis(
     trigger: bool | None = None,
     trigger_images: Count = 200,
     trigger_steps: Count = 100,
-    trigger_budget: Amount = 1.0,
+    trigger_budget: Amount | None = None,
 ) -> Steps:
     """What does the network take for each class, when nothing but its own score draws the picture?
 
@@ -79,8 +79,9 @@ def synthesis(
             on networks with 8 to 50 classes, where the budget allows it.
         trigger_images: how many images that is done with, half to look for the patterns and half to try them.
         trigger_steps: steps of the descent of masks and patterns.
-        trigger_budget: million million operations that it may take unasked on a CPU, where one takes up to a minute;
-            a hundred times as many elsewhere.
+        trigger_budget: million million operations that it may take on a CPU, where one takes up to a minute; a hundred
+            times as many elsewhere. If it was asked for, only so many classes are looked at, drawn by chance, as that
+            allows; none means 1 unasked, and no limit if asked.
     Rules:
         synthesis.unreached: classes for which no image was found, in either way and with three step sizes, that is
             predicted as the class with a probability of 0.5 or more; a warning (heuristic).

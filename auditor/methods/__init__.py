@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from auditor.methods.targets import locate
     from auditor.methods.top import Top, top_activations
     from auditor.methods.trigger import Triggers, reverse_trigger
-    from auditor.methods.wilcoxon import fewest, median_interval, signed_rank
+    from auditor.methods.wilcoxon import above_others, fewest, median_interval
     from auditor.unit import Unit
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "Top",
     "Triggers",
     "Unit",
+    "above_others",
     "after_activation",
     "area_under",
     "border",
@@ -115,7 +116,6 @@ __all__ = [
     "replaced",
     "reverse_trigger",
     "saliency",
-    "signed_rank",
     "smooth_grad",
     "squared_norm",
     "structural_similarity",
@@ -153,7 +153,7 @@ _HOMES = {
     "methods.rectifiers": ("Activations", "NoRectifier"),
     "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "methods.regularizers": ("squared_norm", "total_variation"),
-    "methods.wilcoxon": ("fewest", "median_interval", "signed_rank"),
+    "methods.wilcoxon": ("above_others", "fewest", "median_interval"),
     "methods.structure": ("structural_similarity",),
     "methods.synthesis": ("synthesize",),
     "methods.targets": ("locate",),

@@ -132,14 +132,15 @@ class Recording:
         return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
 
     def maps(self, passage: Passage, values: Tensor | None = None) -> Float[Tensor, "n c h w"]:
-        """Return a watched layer's output, or other values of its shape, as maps.
+        """Return a watched layer's output, or other values of its shape, as maps; those in half precision in float32.
 
         Raises:
             ValueError: It is no stack of maps.
         """
         height, width = self.images.shape[2:]
         shown = passage.values if values is None else values
-        return as_maps(shown, images=len(self.images), size=(height, width), first=passage.first)
+        maps = as_maps(shown, images=len(self.images), size=(height, width), first=passage.first)
+        return maps.to(torch.promote_types(maps.dtype, torch.float32))
 
     def _only_taker(self, node: Node, output_nr: int) -> Node | None:
         takers = [taker for taker in self.way(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]

@@ -1,7 +1,10 @@
-"""Whether paired differences lie above zero, and where their median is.
+"""Whether one value of each group lies above the others of its group, and where a median is.
 
-F. Wilcoxon: Individual Comparisons by Ranking Methods. Biometrics Bulletin 1, 1945; here exact, from one side. The
-interval of a median: W. R. Thompson, On Confidence Ranges for the Median. Annals of Mathematical Statistics 7, 1936.
+F. Wilcoxon: Individual Comparisons by Ranking Methods. Biometrics Bulletin 1, 1945; summed over groups as by Ph. van
+Elteren: On the Combination of Independent Two-Sample Tests of Wilcoxon. Bulletin of the International Statistical
+Institute 37, 1960; here exact, from one side. All that it takes is that the values of a group are drawn alike, where
+differences from the mean of several would not lie evenly about zero if the values are skewed. The interval of a median:
+W. R. Thompson, On Confidence Ranges for the Median. Annals of Mathematical Statistics 7, 1936.
 """
 
 from __future__ import annotations
@@ -11,28 +14,25 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 
-from auditor.methods.correlation import ranks
 
+def above_others(own: Float[NDArray[np.floating], " n"], others: Float[NDArray[np.floating], "r n"]) -> float:
+    """Return how probable it is that chance puts one value of each of `n` groups so high among `r` others: 0 to 1.
 
-def signed_rank(differences: Sequence[float]) -> float:
-    """Return how probable it is that chance alone puts the differences so far above zero, or farther: 0 to 1.
-
-    Differences of zero are left out; equal sizes share the mean of their ranks, and the probability stays exact.
+    Equal values count as half above, half below, and the probability stays exact; a group of equals says nothing.
     """
-    found = np.asarray(differences, dtype=np.float64)
-    found = found[found != 0]
-    sizes = np.rint(2 * ranks(np.abs(found))).astype(int)  # doubled, so that a shared rank is a whole number
-    chances = np.zeros(int(sizes.sum()) + 1)  # by the sum of the ranks that are above zero
-    chances[0] = 1.0
-    for size in sizes:
-        chances[size:] += chances[:-size].copy()
-        chances /= 2
-    return min(1.0, float(chances[int(sizes[found > 0].sum()) :].sum()))
+    groups = np.concatenate([own[None], others])
+    wins = (groups[:, None] > groups).sum(1) * 2 + (groups[:, None] == groups).sum(1) - 1  # [1 + r, n], doubled
+    chances = np.ones(1)  # by the sum of the wins
+    for possible in wins.T:
+        chances = np.convolve(chances, np.bincount(possible) / len(possible))
+    return min(1.0, float(chances[int(wins[0].sum()) :].sum()))
 
 
 def fewest(error: float) -> int:
-    """Return how many differences there have to be so that `signed_rank` can be as small as `error`."""
+    """Return how many groups of two values there have to be so that `above_others` can be as small as `error`."""
     return next(n for n in itertools.count(1) if 0.5**n <= error)
 
 

@@ -1,6 +1,7 @@
 """What every built-in check promises, on real files; a new check is tested the day it lands."""
 
 import pytest
+from conftest import result_of
 
 from auditor import plugins
 from auditor.config import Settings
@@ -37,6 +38,14 @@ def test_documents_its_question_guide_options_and_rules(name):
 def test_runs_on_real_files_and_finds_no_error(audit, name):
     found = result(audit, name)
     assert found.evidence
+    assert not [f for f in found.findings if f.verdict is Verdict.ERROR]
+
+
+@pytest.mark.parametrize("name", ["saliency", "synthesis", "trust"])
+def test_runs_in_half_precision(small, photographs, name):
+    quick = {"synthesis": {"steps": 2, "natural_steps": 2, "copies": 2, "trigger": False}, "trust": {"depths": 1}}
+    asked = {"samples": 1, "amp": True, "arch": small.arch, "preprocess": small.preprocess}
+    found = result_of(name, small.checkpoint, photographs, quick.get(name, {}), **asked)
     assert not [f for f in found.findings if f.verdict is Verdict.ERROR]
 
 

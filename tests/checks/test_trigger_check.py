@@ -9,8 +9,12 @@ from conftest import result_of
 from digits import CORNER, NETWORK, trained, write
 from safetensors.numpy import load_file
 
+from auditor.assembly import assemble
 from auditor.cli import main
+from auditor.config import Settings
 from auditor.results import Gallery, Table, Verdict
+from auditor.trigger_findings import trigger_evidence
+from auditor.triggers import TriggerSearch, found_triggers
 
 PREPROCESS = {"resize": [28, 28], "crop": [28, 28], "color": "gray", "mean": [0.0], "std": [1.0]}
 QUICK = {"classes": ("0",), "steps": 1, "natural_steps": 1}
@@ -108,8 +112,34 @@ def test_what_takes_too_long_is_skipped_unless_asked_for(result):
     (skipped,) = told(result("sound.pt", trigger_budget=1e-6))
     assert skipped.verdict is Verdict.SKIP
     assert "synthesis.trigger=true" in skipped.message
-    (done,) = told(result("sound.pt", trigger_budget=1e-6, trigger=True, trigger_steps=1))
+    (done,) = told(result("sound.pt", trigger=True, trigger_steps=1))
     assert "synthesis.trigger=true" not in done.message
+
+
+@pytest.fixture(scope="module")
+def context(folder):
+    settings = {"arch": f"{folder / 'net.py'}:Digits", "preprocess": PREPROCESS, "samples": 2}
+    return assemble(Settings(folder / "sound.pt", str(folder / "data"), **settings), architectures={}, sources={})
+
+
+def test_what_was_asked_for_looks_at_as_many_classes_as_the_budget_allows(context):
+    every, *_rest = trigger_evidence(context, TriggerSearch(True, 200, 1, 1.0))
+    assert "not looked at" not in every.detail
+    each = (3 * 8 * 1 + 100 * 1.1) * 165_120 / 1e12  # steps and trials, in multiplications and additions
+    (some, *_rest) = trigger_evidence(context, TriggerSearch(True, 200, 1, 9.5 * each))
+    assert (some.verdict, some.n) == (Verdict.SKIP, 9)  # after one step nothing works yet
+    assert "1 class was not looked at" in some.detail
+    (none,) = trigger_evidence(context, TriggerSearch(True, 200, 1, 7.5 * each))
+    assert "enough for 7 of 10 classes" in none.message
+
+
+def test_classes_that_memory_does_not_bear_together_give_the_same_one_after_the_other(context, monkeypatch):
+    together = found_triggers(context, TriggerSearch(True, 60, 3, None))
+    monkeypatch.setattr("auditor.triggers._HELD", 3 * 8 * 28 * 28)
+    apart = found_triggers(context, TriggerSearch(True, 60, 3, None))
+    assert apart.whole.classes == together.whole.classes
+    torch.testing.assert_close(apart.whole.masks, together.whole.masks, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(apart.whole.patterns, together.whole.patterns, rtol=1e-4, atol=1e-5)
 
 
 def test_many_classes_are_skipped_unless_asked_for(folder, result):

@@ -12,7 +12,7 @@ from auditor.assembly import assemble
 from auditor.cli import main
 from auditor.config import Settings
 from auditor.explained import tensors
-from auditor.redrawn import redrawn
+from auditor.redrawn import Redrawn, redrawn
 from auditor.results import Figure, Gallery, Table, Verdict
 from auditor.trust_findings import faithfulness, randomization
 from auditor.uncovered import Uncovered, uncovered
@@ -179,13 +179,50 @@ def test_an_edge_detector_is_caught_by_both_tests(context):
     assert "no better than a random order" in faithful.message
 
 
-def test_gains_are_tested_as_scipy_does(context):
+@pytest.mark.parametrize(("over", "close"), [(0, False), (1, False), (3, True)])
+def test_a_limit_that_many_images_are_over_is_called_close(over, close):
+    told = np.broadcast_to(np.where(np.arange(9) < over, 0.6, 0.1), (2, 9))
+    (finding,) = randomization(Redrawn(3, (1, 3), ("b", "a"), 0, {"some": told}, {"some": told}, {}), 0.5)
+    assert finding.verdict is Verdict.PASS
+    assert ("Close to the limit" in finding.detail) == close
+
+
+def test_with_one_random_order_it_is_the_sign_test_over_the_images(context):
     images, target = tensors(context, context.samples), [sample.predicted for sample in context.samples]
     maps = {"some": np.random.default_rng(3).random((8, 32, 32), dtype=np.float32)}
-    bared = uncovered(context, images, target, maps, side=5, steps=7, orders=2, seen=lambda done: None)
-    errors = [scipy.stats.wilcoxon(gain, alternative="greater", method="exact").pvalue for gain in bared.gains("some")]
+    bared = uncovered(context, images, target, maps, side=5, steps=7, orders=1, seen=lambda done: None)
+    hits = [int((own > others[0]).sum()) for own, others in bared.standing("some")]
+    errors = [scipy.stats.binomtest(count, 8, alternative="greater").pvalue for count in hits]
     (faithful,) = faithfulness(bared, ["some"], 0.05)
     assert faithful.value == pytest.approx(max(errors))
+
+
+@pytest.mark.parametrize(("side", "steps"), [(32, 7), (5, 1)])
+def test_where_no_order_matters_none_is_called_better_or_worse(context, side, steps):
+    images, target = tensors(context, context.samples), [sample.predicted for sample in context.samples]
+    maps = {"some": np.random.default_rng(3).random((8, 32, 32), dtype=np.float32)}
+    bared = uncovered(context, images, target, maps, side=side, steps=steps, orders=2, seen=lambda done: None)
+    (faithful,) = faithfulness(bared, ["some"], 0.05)
+    assert faithful.verdict is Verdict.SKIP
+    assert "on 0 images it matters in which order" in faithful.message
+
+
+def test_an_image_whose_map_is_no_number_hides_no_other(context):
+    images, target = tensors(context, context.samples), [sample.predicted for sample in context.samples]
+    maps = np.random.default_rng(3).random((8, 32, 32), dtype=np.float32)
+    maps[2, 0, 0] = np.nan
+    bared = uncovered(context, images, target, {"some": maps}, side=5, steps=7, orders=2, seen=lambda done: None)
+    assert np.isfinite(bared.areas("some")).all()
+    (faithful,) = faithfulness(bared, ["some"], 0.05)
+    assert faithful.n == 7
+    assert "nan" not in faithful.detail
+
+
+def test_no_number_of_images_makes_an_error_of_nought(context):
+    flat = np.full((8, 3), 0.5)
+    (finding,) = faithfulness(Uncovered({"some": flat}, {"some": flat}, (flat[None], flat[None])), ["some"], 0.0)
+    assert finding.verdict is Verdict.SKIP
+    assert "no number of images is enough" in finding.message
 
 
 @pytest.mark.parametrize(
