@@ -43,8 +43,11 @@ def randomization(found: Redrawn, warn: float) -> Iterator[Finding]:
     for name in found.correlation:
         told = found.correlation[name][_stop(found, name)]
         told = told[np.isfinite(told)]
-        if len(told):
+        if told.any():
             yield _dependence(found, name, told.tolist(), warn)
+        elif len(told):  # all are 0, as `redrawn` has it of maps that are the same everywhere
+            reason = _("{method}: nothing is left of the maps once layers are re-drawn", method=method_told(name))
+            yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name, n=len(told))
         else:
             reason = _("{method}: no map can be compared, as they are constant or no numbers", method=method_told(name))
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name)
@@ -62,7 +65,8 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
     advice = "" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE)
     # The median is over the limit if most images are; its own interval reaches from end to end for so few.
     over = methods.wilson(sum(one > warn for one in told), len(told))
-    close = "" if name in HEEDLESS else margin.told(over, 0.5)
+    interval = methods.median_interval(told)
+    close = "" if name in HEEDLESS or interval is None else margin.told(over, 0.5)
     return Finding(
         "trust.randomization",
         Verdict.INFO if name in HEEDLESS else verdict,
@@ -72,7 +76,7 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
         limit=warn,
         unit="ρ",
         n=len(told),
-        interval=methods.median_interval(told),
+        interval=interval,
         detail=" ".join(part for part in (advice, close) if part),
     )
 

@@ -187,6 +187,19 @@ def test_a_limit_that_many_images_are_over_is_called_close(over, close):
     assert ("Close to the limit" in finding.detail) == close
 
 
+def test_maps_that_vanish_with_what_was_learnt_prove_nothing():
+    told = np.zeros((2, 9))
+    (finding,) = randomization(Redrawn(3, (1, 3), ("b", "a"), 0, {"some": told}, {"some": told}, {}), 0.5)
+    assert (finding.verdict, finding.n) == (Verdict.SKIP, 9)
+    assert "nothing is left of the maps" in finding.message
+
+
+def test_one_image_is_not_called_close():
+    told = np.full((2, 1), 0.1)
+    (finding,) = randomization(Redrawn(3, (1, 3), ("b", "a"), 0, {"some": told}, {"some": told}, {}), 0.5)
+    assert (finding.interval, finding.detail) == (None, "")
+
+
 def test_with_one_random_order_it_is_the_sign_test_over_the_images(context):
     images, target = tensors(context, context.samples), [sample.predicted for sample in context.samples]
     maps = {"some": np.random.default_rng(3).random((8, 32, 32), dtype=np.float32)}
