@@ -2,7 +2,7 @@
 
 python benchmarks/report.py [--rounds 3]
 
-Runs the demo once, then renders its report again. Aims: HTML under 1 s, PDF under 10 s.
+Runs the demo once, then renders its report again. Aims: HTML under 1 s, PDF under 10 s, each under 10 MB.
 """
 
 import argparse

@@ -131,7 +131,7 @@ def _for_print(image: bytes, most: tuple[int, int]) -> tuple[int, int, bytes]:
         drawn = _flat(opened)
     if fits and (photographed or len(image) < _WORTH):
         return *drawn.size, image
-    drawn.thumbnail(most, Image.Resampling.LANCZOS)
+    drawn.thumbnail(most, Image.Resampling.BICUBIC)
     photo = _jpeg(drawn, _PRINT_QUALITY, sharp=not photographed)
     if photographed or len(photo) < len(image) * drawn.width * drawn.height / pixels:
         return *drawn.size, photo

@@ -108,6 +108,14 @@ def test_each_picture_is_stored_once_and_shown_everywhere():
     assert page.count("<use ") == 3
 
 
+def test_a_text_that_looks_like_the_address_of_a_picture_stays_as_it_is():
+    own = f"auditor:picture-{hashlib.sha256(photo()).hexdigest()[:16]}-64"
+    other = f"auditor:picture-{'0' * 16}-64"
+    page = html.text(audit(Result("c", "?", (Figure("a", other, photo(), "a cup"),))))
+    assert other in page
+    assert own not in page
+
+
 def test_a_page_with_very_many_pictures_compresses_them_and_says_so(monkeypatch):
     figure = Figure("a", "", photo(224), "a cup")
     exact = html.text(audit(Result("c", "?", (figure, maps().evidence[0]))))

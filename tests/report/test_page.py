@@ -1,6 +1,7 @@
 import io
 import math
 
+import numpy as np
 import pytest
 from PIL import Image
 from sample_audits import audit, maps, photo, predictions
@@ -108,6 +109,31 @@ def test_pictures_are_scaled_down_for_paper_and_never_up():
     album = Album(shrink=True)
     assert album.picture(photo(64), "", pixels=32).width == 32
     assert album.picture(photo(64), "", pixels=500).width == 64
+
+
+@pytest.mark.parametrize(("side", "pixels"), [(96, 500), (96, 64)])
+def test_noise_is_a_photograph_on_paper_and_a_drawing_is_none(side, pixels):
+    for drawn, format_ in ((noise(side), "JPEG"), (stripes(side), "PNG")):
+        album = Album(shrink=True)
+        shown = album.picture(drawn, "", pixels=pixels)
+        with Image.open(io.BytesIO(album.files[shown.source])) as stored:
+            assert stored.format == format_
+            assert stored.width == shown.width == min(side, pixels)
+
+
+def noise(side):
+    values = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+    return as_png(values)
+
+
+def stripes(side):
+    return as_png(np.repeat(np.arange(side, dtype=np.uint8)[None] // 16 * 40, side, axis=0))
+
+
+def as_png(values):
+    buffer = io.BytesIO()
+    Image.fromarray(values).convert("P").save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_a_strip_keeps_the_pixels_of_its_column_on_paper():
