@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import margin
+from auditor import margin, methods
 from auditor.data.sampling import spread
 from auditor.language import _, many
 from auditor.results import Finding, Table, Verdict, at_most
@@ -73,9 +73,14 @@ def _by_answers(
         )
         yield Finding(_RULE, Verdict.SKIP, told)
         return
-    better = [one for one in found if one.p < _ERROR and one.gain > warn]
+    better = [one for one in found if one.p < _ERROR and one.gain > warn and _knows(one, len(context.classes))]
     yield _better(max(better, key=lambda one: one.gain), len(found), warn) if better else _none_better(found, warn)
     yield _table(found)
+
+
+def _knows(one: Rival, classes: int) -> bool:
+    """Return whether it is better than chance in this way; any is better than classes in a wrong order."""
+    return methods.wilson(one.right + one.gained - one.lost, one.n)[0] > 1 / classes
 
 
 def _better(best: Rival, ways: int, warn: float) -> Finding:
