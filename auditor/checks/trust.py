@@ -73,8 +73,8 @@ def trust(
         trust.faithfulness: deletion or insertion in a method's order is no better than in random order, by the area
             under the curve (Wilcoxon's signed ranks over the images, the worse of the two, corrected by Holm for the
             number of methods that are judged); where the error is more than 5 %, a warning (heuristic) on 20 images or
-            more, and on fewer if no more than half of them are better; else too few to tell, which is skipped. Of
-            deconvnet, guided backprop and guided Grad-CAM it is information, and not corrected.
+            more, and on fewer if the order is worse than random by the same test; else too few to tell, which is
+            skipped. Of deconvnet, guided backprop and guided Grad-CAM it is information, and not corrected.
     Source:
         Randomisation: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018. Insertion and deletion: Petsiuk,
         Das, Saenko, RISE, BMVC 2018. Structural similarity: Wang et al., IEEE TIP 2004.
