@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,13 +53,35 @@ _SILENT = Told(
         "A channel that is silent on all of {images} images fires on less than {bound:.1%} of such images (95 %)."
     ),
 )
+_IDLE = replace(
+    _SILENT,
+    count=marked("{count} of the {channels} channels stay silent, or give one number throughout, on all images"),
+    at_most=marked(
+        "at most {count} of the {channels} channels stay silent, or give one number throughout, on all images"
+    ),
+    advice=marked(
+        "They tell nothing of the image: look for a normalisation whose weights are zero, and for biases that training "
+        "or an edit has pushed far down."
+    ),
+)
 
 
 def silent_by_layer(
-    rule: str, found: Mapping[Layer, Channels], *, images: int, few: int, warn: float, fail: float
+    rule: str,
+    found: Mapping[Layer, Channels],
+    *,
+    images: int,
+    few: int,
+    warn: float,
+    fail: float,
+    idle: bool = False,
 ) -> Iterator[Finding]:
-    """Say of each layer that has too many channels that never fire how many; the arguments are those of `by_layer`."""
-    return by_layer(rule, found, _SILENT, images=images, few=few, warn=warn, fail=fail)
+    """Say of each layer that has too many channels that never fire how many; the arguments are those of `by_layer`.
+
+    Args:
+        idle: Some of them fire, but give the same number throughout.
+    """
+    return by_layer(rule, found, _IDLE if idle else _SILENT, images=images, few=few, warn=warn, fail=fail)
 
 
 def by_layer(

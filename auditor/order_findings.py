@@ -32,16 +32,18 @@ def order_findings(
 
     Args:
         confusion: Images by true class (rows) and answer (columns).
-        few: Images of a class under which it is left where it is.
+        few: A quarter of it are the images of a class under which it is left where it is: it is all images together
+            that the order is tested on.
         warn, fail: How much larger the accuracy has to be in the other order.
     """
-    judged = np.flatnonzero(confusion.sum(1) >= few)
+    least = max(2, few // 4)
+    judged = np.flatnonzero(confusion.sum(1) >= least)
     if len(judged) < 2:
         told = many(
             "{count} class has at least {few} images; without two the order of the classes can't be judged",
             "{count} classes have at least {few} images; without two the order of the classes can't be judged",
             len(judged),
-            few=few,
+            few=least,
         )
         yield Finding(_RULE, Verdict.SKIP, told)
         return

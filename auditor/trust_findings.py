@@ -121,6 +121,7 @@ class _Judged:
         telling: Of how many of `n` images the order matters at all, the fewer of deletion and insertion.
         better: On how many it is better than the mean random order, at deletion and at insertion.
         errors: The probability that this is chance, of both.
+        worse: The same, were it worse than random.
     """
 
     name: str
@@ -128,6 +129,7 @@ class _Judged:
     telling: int
     better: tuple[int, int]
     errors: tuple[float, float]
+    worse: tuple[float, float]
 
     @classmethod
     def of(cls, name: str, found: Uncovered) -> _Judged:
@@ -137,7 +139,8 @@ class _Judged:
         telling = min(int((others != own).any(0).sum()) for own, others in both)
         taken, added = (int((own > others.mean(0)).sum()) for own, others in both)
         errors = [methods.above_others(own, others) for own, others in both]
-        return cls(name, int(finite.sum()), telling, (taken, added), (errors[0], errors[1]))
+        worse = [methods.above_others(-own, -others) for own, others in both]
+        return cls(name, int(finite.sum()), telling, (taken, added), (errors[0], errors[1]), (worse[0], worse[1]))
 
     def by_chance(self, chance: float, warn: float) -> tuple[bool, bool]:
         """Return which of the two may be chance, where `chance` is the worse error after the correction."""
@@ -145,10 +148,10 @@ class _Judged:
         taken, added = (error * correction > warn for error in self.errors)
         return taken, added
 
-    def is_rather_better(self, chance: float, warn: float) -> bool:
-        """Return whether what may be chance is better on most images all the same."""
-        return all(
-            2 * count > self.n for count, which in zip(self.better, self.by_chance(chance, warn), strict=True) if which
+    def is_open(self, chance: float, warn: float) -> bool:
+        """Return whether few images leave it open: what may be chance may hide a better order as well."""
+        return self.n < _ENOUGH and all(
+            error > warn for error, which in zip(self.worse, self.by_chance(chance, warn), strict=True) if which
         )
 
 
@@ -194,7 +197,7 @@ def _too_little(one: _Judged, error: float) -> tuple[str, str] | None:
 
 def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) -> Finding:
     verdict = at_most(chance, warn=warn)
-    if verdict is not Verdict.PASS and one.n < _ENOUGH and one.is_rather_better(chance, warn):
+    if verdict is not Verdict.PASS and one.is_open(chance, warn):
         verdict = Verdict.SKIP
     return Finding(
         "trust.faithfulness",
@@ -220,10 +223,10 @@ def _advice(name: str, verdict: Verdict) -> str:
 def _compared(one: _Judged, chance: float, warn: float) -> str:
     numbers = {"method": method_told(one.name), "taken": one.better[0], "added": one.better[1], "n": one.n}
     by_chance = one.by_chance(chance, warn)
-    if by_chance != (False, False) and one.n < _ENOUGH and one.is_rather_better(chance, warn):
+    if by_chance != (False, False) and one.is_open(chance, warn):
         return _(
-            "{method}: better than a random order at taking the image away ({taken} of {n} images) and at bringing it "
-            "back ({added} of {n}), but on so few images that may be chance",
+            "{method}: better than a random order at taking the image away on {taken} of {n} images, and at bringing "
+            "it back on {added} of {n}; so few images can't tell whether that is chance",
             **numbers,
         )
     if by_chance == (True, False):

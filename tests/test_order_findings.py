@@ -60,13 +60,19 @@ def test_knows_a_list_that_begins_one_class_later():
     assert "-1 places off" in finding.detail
 
 
-@pytest.mark.parametrize(("few", "told"), [(31, "0 classes have"), (20, "1 class has")])
+@pytest.mark.parametrize(("few", "told"), [(124, "0 classes have at least 31"), (60, "1 class has at least 15")])
 def test_too_few_images_are_not_judged(few, told):
     counts = confusion([1, 0, 2])
     counts[1:] //= 3
     (finding,) = found(counts, "abc", few)
     assert finding.verdict is Verdict.SKIP
     assert told in finding.message
+
+
+def test_few_images_of_each_of_many_classes_do_together():
+    (finding, _) = found(confusion(range(9, -1, -1), each=8), "abcdefghij")
+    assert finding.verdict is Verdict.FAIL
+    assert found(confusion(range(10), each=8), "abcdefghij")[0].verdict is Verdict.PASS
 
 
 def test_a_network_that_guesses_is_not_called_permuted():

@@ -1,6 +1,7 @@
 """Networks trained in one way and audited in another."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -167,6 +168,15 @@ def test_without_labels_the_batch_norm_tells(trained, coloured, tmp_path, way, d
     read = inputs.detail.partition("[preprocess]\n")[2].splitlines()
     asked = Preprocess.of({key: json.loads(value) for key, value in (line.split(" = ") for line in read)})
     assert asked.mean == pytest.approx(Preprocess.of(WAYS[way]).mean, rel=1e-4)
+
+
+def test_of_classes_in_a_wrong_order_no_way_is_better_that_only_guesses(trained, coloured, tmp_path):
+    """Each answer is wrong as declared, so that a way in which the network guesses is right more often."""
+    for old, new in zip(COLOURS, [*list(COLOURS)[1:], next(iter(COLOURS))], strict=True):
+        shutil.copytree(coloured / old, tmp_path / new)
+    by_answers, *_rest = found(trained("imagenet"), tmp_path, WAYS["imagenet"])
+    assert by_answers.verdict is Verdict.PASS
+    assert by_answers.value > 0.02
 
 
 def test_without_labels_and_without_batch_norm_nothing_is_said(trained, coloured, tmp_path):

@@ -68,9 +68,9 @@ def activations(
         saturated_warn: share of saturated channels of a layer over which the audit warns.
         few: images under which nothing is said about silent and saturated channels.
     Rules:
-        activations.dead: channels whose output after the rectifier is zero on all images; over 10 % of a
-            layer a warning, over 50 % a failure. On N images a silent channel fires on less than 3/N of
-            such images, with 95 % confidence.
+        activations.dead: channels whose output after the rectifier is zero on all images (after GELU, SiLU and the
+            like: under a millionth), or the same everywhere, to a thousandth; over 10 % of a layer a warning, over
+            50 % a failure. On N images a silent channel fires on less than 3/N of such images, with 95 % confidence.
         activations.saturated: channels that a rectifier with a ceiling, as ReLU6, cuts off there at over 95 % of
             all places; over 10 % of a layer a warning (heuristic).
         activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
@@ -83,7 +83,7 @@ def activations(
     shown = context.layers.select(layers)
     if not shown:
         raise Skip(_("the network has no convolution whose maps could be shown"))
-    seen = yield ChannelStatistics(context.layers.maps if layers == "spread" else shown)
+    seen = yield ChannelStatistics(context.layers.judged if layers == "spread" else shown)
     yield from _not_finite(seen)
     yield from _dead(seen, dead_warn, dead_fail, few)
     yield from _saturated(seen, saturated_warn, few)
@@ -119,20 +119,17 @@ def _not_finite(seen: ChannelStatistics) -> Iterator[Finding]:
 
 
 def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterator[Finding | Figure]:
-    rule, rectified = "activations.dead", [layer for layer in seen.layers if layer.rectified]
-    if not rectified:
-        reason = _("no rectifier follows the observed layers, so that no channel can be silent")
-        yield Finding(rule, Verdict.SKIP, reason)
-        return
+    rule, layers = "activations.dead", list(seen.layers)
     if seen.images >= few:
-        for layer in [layer for layer in rectified if not np.isfinite(seen.highest(layer)).any()]:
+        for layer in [layer for layer in layers if not np.isfinite(seen.highest(layer)).any()]:
             reason = _("no output is a number, so that no channel is judged")
             yield Finding(rule, Verdict.SKIP, reason, subject=layer.name)
-            rectified.remove(layer)
-    if not rectified:
+            layers.remove(layer)
+    if not layers:
         return
-    found = {layer: seen.silent(layer) for layer in rectified}
-    yield from silent_by_layer(rule, found, images=seen.images, few=few, warn=warn, fail=fail)
+    found = {layer: np.union1d(seen.silent(layer), seen.constant(layer)) for layer in layers}
+    idle = any(len(found[layer]) > len(seen.silent(layer)) for layer in layers)
+    yield from silent_by_layer(rule, found, images=seen.images, few=few, warn=warn, fail=fail, idle=idle)
     if seen.images >= few:
         yield _figure({layer: len(found[layer]) / layer.output[0] for layer in found}, seen.images, warn)
 
@@ -183,7 +180,7 @@ def _table(seen: ChannelStatistics) -> Table:
             (
                 layer.name,
                 " x ".join(str(s) for s in layer.output),
-                len(seen.silent(layer)) if layer.rectified else _("no rectifier"),
+                len(seen.silent(layer)) if math.isfinite(layer.floor) else _("no rectifier"),
                 numeral(float(seen.active(layer).mean()), ".1%"),
                 float(seen.mean(layer).mean()),
                 float(np.sqrt(seen.variance(layer)).mean()),

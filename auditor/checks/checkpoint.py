@@ -30,7 +30,7 @@ def checkpoint(context: Context) -> Steps:
         checkpoint.missing: parameters that the network has and the file lacks; any is a failure (exact).
         checkpoint.unexpected: tensors that the file has and the network does not; any is a failure (exact).
         checkpoint.shape: tensors of another shape than the network's; any is a failure (exact).
-        checkpoint.batchnorm: batch-norm layers whose statistics were never trained (mean 0 and variance 1
+        checkpoint.batchnorm: batch-norm layers whose statistics were never trained (mean 0 throughout, or variance 1
             throughout); any is a failure (exact). Other statistics whose layer has counted no batch are told, and
             no failure: converted checkpoints are like that.
     """
@@ -121,7 +121,7 @@ def _batch_norm(module: nn.Module) -> Finding:
     if not statistics:
         reason = _("the network has no batch norm with running statistics")
         return Finding("checkpoint.batchnorm", Verdict.SKIP, reason)
-    fresh = [name for name, (mean, variance) in statistics.items() if _is(mean, 0) and _is(variance, 1)]
+    fresh = [name for name, (mean, variance) in statistics.items() if _is(mean, 0) or _is(variance, 1)]
     if not fresh:
         return Finding(
             "checkpoint.batchnorm",
@@ -137,8 +137,8 @@ def _batch_norm(module: nn.Module) -> Finding:
         "checkpoint.batchnorm",
         Verdict.FAIL,
         many(
-            "{count} of {n} batch-norm layers has the statistics of a fresh network",
-            "{count} of {n} batch-norm layers have the statistics of a fresh network",
+            "{count} of {n} batch-norm layers has means or variances of a fresh network",
+            "{count} of {n} batch-norm layers have means or variances of a fresh network",
             len(fresh),
             n=len(statistics),
         ),

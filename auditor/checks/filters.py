@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
+from auditor.collectors import Predictions
 from auditor.filter_rows import Order, lengths, picture
-from auditor.language import _, many, marked
-from auditor.methods.initialisation import FEWEST, obstacle
+from auditor.language import _, many
 from auditor.model.convolutions import Convolution, convolutions, in_other_dimensions, select
+from auditor.noise_findings import Origin, distances, linear_findings, noise_findings
 from auditor.options import Range
 from auditor.results import Arrays, Figure, Finding, Table, Verdict, at_most
-from auditor.wording import chained, headed, numeral, some
+from auditor.wording import chained, headed, some
 
 if TYPE_CHECKING:
     from auditor.context import Context
-    from auditor.methods import Freshness
     from auditor.methods.kernels import Pair
 
 Deviations = Annotated[float, Range(0)]
@@ -39,16 +39,14 @@ class Kernels:
         pairs: Kernels that point the same or the opposite way; None where that would not make one of them
             superfluous (each has inputs of its own, or a depthwise filter of its own behind it), or where
             chance would give such pairs too.
-        fresh: How far they are from fresh draws; None where they can't tell.
-        obstacle: Why they can't.
+        origin: How far they are from fresh draws.
     """
 
     layer: Convolution
     values: NDArray[np.float32]
     dead: NDArray[np.int64]
     pairs: list[Pair] | None
-    fresh: Freshness | None
-    obstacle: str
+    origin: Origin
 
     @property
     def name(self) -> str:
@@ -96,35 +94,48 @@ def filters(
             correlated on the explained images; over 5 % of a layer a warning. Not judged are depthwise
             layers, layers right before one, and kernels so short that chance gives such pairs.
         filters.noise: layers that can't be told from fresh draws of an initialisation. The variance entropy of
-            their kernels, the evenness of their inputs and of their outputs, the tails of their weights, and how alike
-            weights beside each other in a kernel are, all lie within 4 standard deviations of what draws of the same
-            shape give (two fresh layers in a thousand, at the most, do not). All layers that can be judged, where these
-            are two or more, a failure; else a warning. Not judged are layers under 500 weights, where half a kernel's
-            length may change unseen. A layer that training has moved by less than that looks fresh too. The limit that
-            the paper gives for 3 x 3 kernels is shown beside that of the draws, but does not decide: up to a tenth of
-            fresh layers are under it.
+            their kernels, the evenness of their inputs and of their outputs, the tails, the edge and the mean of their
+            weights, and how alike weights beside each other in a kernel are, all lie within 4 standard deviations of
+            what draws of the same shape give (three fresh layers in a thousand, at the most, do not). All that can be
+            judged, where these are two or more, a failure, unless the answers show that the network was trained (its
+            accuracy is surely nearer to 1 than to chance); else a warning. Of layers under 500 weights, where half a
+            kernel's length may change unseen, and of linear ones it is only told whether they are spread evenly
+            between the bounds of PyTorch's default draws; a warning. A layer that training has hardly moved looks
+            fresh too. The limit that the paper gives for 3 x 3 kernels is shown beside that of the draws, but does not
+            decide: up to a tenth of fresh layers are under it.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Variance entropy: Gavrikov,
         Keuper: CNN Filter DB, CVPR 2022.
     """
+    seen = None
+    if context.images:
+        seen = yield Predictions()
     module = context.network.module
     if flat := in_other_dimensions(module):
         yield Finding("filters.dead", Verdict.SKIP, _left_out(len(flat)), detail=some(flat))
     found = convolutions(module, context.network.layers)
     if not found:
         yield Finding("filters.dead", Verdict.SKIP, _("the network has no convolution in two dimensions"))
+        yield from linear_findings(module)
         return
     names = {layer.name for layer in select(found, layers)}
     every = [_measured(layer, dead_share, dead_length, duplicate_cosine) for layer in found]
     twins, confirmed = _twins(context, every, duplicate_cosine, images)
     yield from _dead(every, dead_warn)
     yield from _duplicates(every, twins, confirmed, duplicate_warn)
-    yield from _noise(every, noise_deviations)
+    yield from noise_findings([layer.origin for layer in every], noise_deviations, knows=_knows(context, seen))
+    yield from linear_findings(module)
     yield from _shown(context, [layer for layer in every if layer.name in names], twins, order, shown)
     yield from lengths([layer for layer in found if layer.name in names], dead_length)
     yield _table(every)
-    if any(layer.fresh for layer in every):
-        yield _distances(every, noise_deviations)
+    yield from distances([layer.origin for layer in every], noise_deviations)
+
+
+def _knows(context: Context, seen: Predictions | None) -> bool:
+    """Return whether more than half of what separates a perfect network from one that guesses is surely there."""
+    if seen is None or not seen.labelled:
+        return False
+    return methods.wilson(seen.right, seen.labelled)[0] > (1 + 1 / len(context.classes)) / 2
 
 
 def _left_out(count: int) -> str:
@@ -150,14 +161,12 @@ def _measured(layer: Convolution, share: float, length: float, cosine: float) ->
     by_chance = methods.chance_pairs(len(finite), finite[0].size, cosine=cosine)
     judged = not layer.depthwise and not layer.before_depthwise and by_chance <= _CHANCE
     dead = methods.dead(finite, share=share, length=length)
-    untold = obstacle(layer.kernels)
     return Kernels(
         layer,
         finite,
         np.intersect1d(dead, np.flatnonzero(np.isfinite(layer.kernels).all((1, 2, 3)))),
         methods.duplicates(finite, cosine=cosine) if judged else None,
-        None if untold else methods.freshness(layer.kernels),
-        untold,
+        Origin.of(layer.name, layer.kernels),
     )
 
 
@@ -293,74 +302,6 @@ def _outputs(context: Context, layers: Sequence[Kernels], images: int) -> dict[s
     }
 
 
-def _noise(layers: Sequence[Kernels], limit: float) -> Iterator[Finding]:
-    rule, unit = "filters.noise", marked("sd")
-    judged = [(layer, layer.fresh) for layer in layers if layer.fresh]
-    untold = {layer.name: layer.obstacle for layer in layers if not layer.fresh}
-    left_out = _("Not judged: {layers}", layers=_listed(dict(list(untold.items())[:8]))) if untold else ""
-    if not judged:
-        message = _("no layer has enough to tell it from fresh draws ({fewest} weights, all finite)", fewest=FEWEST)
-        yield Finding(rule, Verdict.SKIP, message, detail=left_out)
-        return
-    noise = [(layer, fresh) for layer, fresh in judged if fresh.distance <= limit]
-    if not noise:
-        nearest, fresh = min(judged, key=lambda one: one[1].distance)
-        message = _(
-            "none of {layers} layers looks like fresh draws; {layer} comes nearest",
-            layers=len(judged),
-            layer=nearest.name,
-        )
-        n = sum(len(layer.values) for layer, found in judged)
-        yield Finding(rule, Verdict.PASS, message, value=fresh.distance, limit=limit, unit=unit, n=n, detail=left_out)
-    elif len(noise) == len(judged) > 1:
-        yield Finding(
-            rule,
-            Verdict.FAIL,
-            _(
-                "the kernels of all {layers} layers look like fresh draws: nothing shows that the network was trained",
-                layers=len(noise),
-            ),
-            value=max(fresh.distance for layer, fresh in noise),
-            limit=limit,
-            unit=unit,
-            n=sum(len(layer.values) for layer, fresh in noise),
-            detail=f"{_suspect([layer.name for layer, fresh in noise])} {left_out}".strip(),
-        )
-    else:
-        yield from (_untrained(layer, fresh, limit) for layer, fresh in noise)
-
-
-def _suspect(names: Sequence[str]) -> str:
-    return _(
-        "Is it the file that training wrote, and was training's network the one that was saved? Layers: {layers}.",
-        layers=some(names),
-    )
-
-
-def _untrained(layer: Kernels, fresh: Freshness, limit: float) -> Finding:
-    count = len(layer.values)
-    return Finding(
-        "filters.noise",
-        Verdict.WARN,
-        _(
-            "all {n} filters look like fresh draws: their variance entropy is {entropy:.4f}, that of draws "
-            "{draws:.4f} or more, and nothing else sets them apart",
-            n=count,
-            entropy=fresh.entropy,
-            draws=fresh.lowest_draw(limit),
-        ),
-        subject=layer.name,
-        value=fresh.distance,
-        limit=limit,
-        unit=marked("sd"),
-        n=count,
-        detail=_(
-            "Was the layer trained? It may be frozen, left out of the optimizer, or not reached by gradients; or "
-            "training has changed it too little to show."
-        ),
-    )
-
-
 def _table(layers: Sequence[Kernels]) -> Table:
     rows = []
     for layer in layers:
@@ -374,46 +315,6 @@ def _table(layers: Sequence[Kernels]) -> Table:
         (_("layer"), _("filters"), _("size"), _("median norm"), _("near zero"), _("alike")),
         tuple(rows),
     )
-
-
-def _distances(layers: Sequence[Kernels], limit: float) -> Table:
-    rows = []
-    for layer in layers:
-        if fresh := layer.fresh:
-            bounds = (fresh.entropy, fresh.lowest_draw(limit), _published(layer))
-            measures = (fresh.spectrum, fresh.inputs, fresh.outputs, fresh.tails, fresh.neighbours)
-            numbers = (*(b and numeral(b, ".4f") for b in bounds), *(numeral(m, ".1f") for m in measures))
-            rows.append((layer.name, *numbers, _("yes") if fresh.distance <= limit else _("no")))
-        else:
-            rows.append((layer.name, *(None,) * 8, _("not judged")))
-    return Table(
-        _("Distance from fresh draws"),
-        _(
-            "The variance entropy of a layer's kernels, the lowest that fresh draws of its shape reach, and T(n), the "
-            "limit published for 3 x 3 kernels. Then how far spectrum (of which that is the entropy), inputs, "
-            "outputs, tails and neighbours in a kernel are from fresh draws, in standard deviations (sd). A layer with "
-            "none over {limit:g} looks fresh.",
-            limit=limit,
-        ),
-        (
-            _("layer"),
-            _("entropy"),
-            _("draws"),
-            "T(n)",
-            _("spectrum"),
-            _("inputs"),
-            _("outputs"),
-            _("tails"),
-            _("neighbours"),
-            _("fresh"),
-        ),
-        tuple(rows),
-    )
-
-
-def _published(layer: Kernels) -> float | None:
-    k, c, *size = layer.values.shape
-    return methods.published_limit(k * c) if size == [3, 3] else None
 
 
 def _listed(few: Mapping[str, str]) -> str:

@@ -143,7 +143,7 @@ def _refuse_unknown(layers: Sequence[Layer], channels: Channels) -> None:
 
 
 def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[Finding]:
-    rectified = [layer for layer in seen.layers if layer.rectified]
+    rectified = [layer for layer in seen.layers if math.isfinite(layer.floor)]
     if not rectified:
         reason = _("no rectifier follows the layers, so that no channel can be silent")
         yield Finding("patches.dead", Verdict.SKIP, reason)
@@ -153,9 +153,9 @@ def _dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[
 
 
 def never_firing(seen: TopActivations, layer: Layer) -> Places:
-    """Return the channels whose largest output is a number, and not above zero."""
+    """Return the channels whose largest output is a number, and not above the layer's floor."""
     highest = seen.best(layer).values[:, 0]
-    return np.flatnonzero((highest <= 0) & np.isfinite(highest))
+    return np.flatnonzero((highest <= layer.floor) & np.isfinite(highest))
 
 
 def _duplicate(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:

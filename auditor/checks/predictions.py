@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LARGEST_MATRIX = 40  # classes that a confusion matrix can show so that it is read
 _MOST_BARS = 20
+_ERROR = 0.05
 
 
 @Check
@@ -57,7 +58,8 @@ def predictions(
         predictions.accuracy: share of images answered rightly; under the limits a warning or a failure,
             no better than chance on 20 or more images a warning.
         predictions.collapsed: a class of which 20 or more images are there and none is recognised; a
-            failure (exact). One answer for all images is a warning.
+            failure (exact). Of fewer images, if so few would all be missed in under 5 % of the cases were half of them
+            recognised (corrected for the number of classes): a warning. So is one answer for all images.
         predictions.permuted: the answers fit the classes better in another order, as when a list of classes was
             sorted otherwise in training. The order is chosen on one half of the images and tested on the other;
             where McNemar's test gives p < 0.01 an accuracy larger by over 0.1 is a warning, by over 0.5 a failure
@@ -181,11 +183,14 @@ def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator
     rule = "predictions.collapsed"
     counts = seen.confusion.sum(1)
     judged = np.flatnonzero(counts >= few)
+    missed = _missed(counts, seen.confusion.diagonal(), few)
+    yield from (_seems_lost(seen, context, c) for c in missed)
     if not len(judged):
         most = int(counts.max())
         message = _("no class has {few} images (the most is {most}), so that none is judged", few=few, most=most)
         yield Finding(rule, Verdict.SKIP, message)
-        yield from _one_answer(seen, context, few)
+        if not missed:
+            yield from _one_answer(seen, context, few)
         return
     lost = [int(c) for c in judged if seen.confusion[c, c] == 0]
     for c in lost:
@@ -205,10 +210,35 @@ def _never_recognised(seen: Predictions, context: Context, few: int) -> Iterator
                 name=context.classes[instead],
             ),
         )
-    same = [] if lost else list(_one_answer(seen, context, few))
+    same = [] if lost or missed else list(_one_answer(seen, context, few))
     yield from same
-    if not lost and not same:
+    if not (lost or missed or same):
         yield _all_recognised(seen, context, judged, few)
+
+
+def _missed(counts: NDArray[np.int64], right: NDArray[np.int64], few: int) -> list[int]:
+    """Return the classes of few images that are all missed, as chance would hardly have it were half of them right."""
+    rare = np.flatnonzero((counts > 0) & (counts < few))
+    return [int(c) for c in rare if right[c] == 0 and len(rare) * 0.5 ** counts[c] < _ERROR]
+
+
+def _seems_lost(seen: Predictions, context: Context, c: int) -> Finding:
+    n, instead = int(seen.confusion[c].sum()), int(seen.confusion[c].argmax())
+    return Finding(
+        "predictions.collapsed",
+        Verdict.WARN,
+        _("none of {n} images of {name!r} is recognised", n=n, name=context.classes[c]),
+        subject=context.classes[c],
+        value=0.0,
+        limit=0.0,
+        n=n,
+        interval=methods.wilson(0, n),
+        detail=_(
+            "Most of them are taken for {name!r}. Look whether the class was trained, "
+            "and whether the order of the classes is right.",
+            name=context.classes[instead],
+        ),
+    )
 
 
 def _all_recognised(seen: Predictions, context: Context, judged: NDArray[np.intp], few: int) -> Finding:

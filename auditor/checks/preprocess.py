@@ -29,12 +29,12 @@ def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 
     Rules:
         preprocess.assumed: nobody says how the images were prepared in training, so that the usual
             numbers were taken; a warning.
-        preprocess.mismatch: the network is right more often, by over 0.02 and with p < 0.01 (McNemar's test, corrected
-            by Holm for all ways), and better than chance, when the images are prepared in another usual way: other
-            numbers, other colours, resized otherwise; or what flows into the first batch norm is far from its running
-            statistics (the mean by over a standard deviation, or the deviation by a factor over 1.6) in over half of
-            its channels, and farther than chance would bring it. A warning (heuristic): images of another kind than
-            those of training may do the second.
+        preprocess.mismatch: the network is right more often, by over 0.02 and with p < 0.01 (McNemar's test,
+            corrected by Holm for all ways), and better than chance, when the images are prepared in another usual
+            way: other numbers, other colours, resized otherwise; or what flows into the first batch norm is far from
+            its running statistics (the mean by over a standard deviation, or the deviation by a factor over 1.6) in
+            over half of its channels, and farther than chance would bring it. A warning (heuristic): images of
+            another kind than those of training may do the second.
     Source:
         McNemar, Psychometrika 12, 1947; Ioffe, Szegedy, Batch Normalization, ICML 2015.
     """

@@ -84,7 +84,8 @@ def synthesis(
             allows; none means 1 unasked, and no limit if asked.
     Rules:
         synthesis.unreached: classes for which no image was found, in either way and with three step sizes, that is
-            predicted as the class with a probability of 0.5 or more; a warning (heuristic).
+            predicted as the class with a probability of 0.5 or more; a warning (heuristic), or information if some of
+            the data's images are taken for the class.
         synthesis.flat: classes whose score no step could change, from an even grey and from noise; a warning.
         synthesis.trigger: a class whose smallest such pattern sends at least 90 % of other classes' images there (75 %
             by the lower end of its interval) and is smaller than the smallest of as many ordinary ones is in 5 % of
@@ -129,7 +130,7 @@ def synthesis(
         )
         yield Finding("synthesis.unreached", Verdict.SKIP, reason, n=len(models), detail=some(lost))
     if judged:
-        yield from _unreached(context, judged, unreached_warn)
+        yield from _unreached(context, judged, unreached_warn, seen)
         yield _flat(context, judged)
     yield _table(context, models)
     yield from trigger_evidence(context, TriggerSearch(trigger, trigger_images, trigger_steps, trigger_budget))
@@ -188,14 +189,17 @@ def _explained(context: Context, seen: Predictions | None, most: int) -> dict[in
     return dict(list(roles.items())[:most])
 
 
-def _unreached(context: Context, models: Sequence[ClassModel], warn: float) -> Iterator[Finding]:
+def _unreached(
+    context: Context, models: Sequence[ClassModel], warn: float, seen: Predictions | None
+) -> Iterator[Finding]:
     rule = "synthesis.unreached"
     lost = [one for one in models if not one.reached(warn)]
+    answered = frozenset(np.flatnonzero(seen.predicted).tolist()) if seen else frozenset()
     for one in lost[:_NAMED]:
         name, best = context.classes[one.target], one.best
         yield Finding(
             rule,
-            Verdict.WARN,
+            Verdict.INFO if one.target in answered else Verdict.WARN,
             _(
                 "no image could be made that the network takes for {name}: the best one is {answer} to it at "
                 "{share:.1%}",
@@ -207,7 +211,9 @@ def _unreached(context: Context, models: Sequence[ClassModel], warn: float) -> I
             value=best.probability(one.target),
             limit=warn,
             n=len(models),
-            detail=_(
+            detail=_("Some of the data's images are taken for it, so that more steps may do.")
+            if one.target in answered
+            else _(
                 "Do its weights in the last layer reach the others' (checkpoint, weights), is it ever predicted "
                 "(predictions.collapsed)? If its pictures look right, more steps may do."
             ),
@@ -215,7 +221,8 @@ def _unreached(context: Context, models: Sequence[ClassModel], warn: float) -> I
     if len(lost) > _NAMED:
         names = some(context.classes[one.target] for one in lost[_NAMED:])
         message = many("nor for {count} other class", "nor for {count} other classes", len(lost) - _NAMED)
-        yield Finding(rule, Verdict.WARN, message, n=len(models), detail=names)
+        verdict = Verdict.INFO if answered.issuperset(one.target for one in lost[_NAMED:]) else Verdict.WARN
+        yield Finding(rule, verdict, message, n=len(models), detail=names)
     if not lost:
         least = min(models, key=lambda one: one.best.probability(one.target))
         share = least.best.probability(least.target)

@@ -73,9 +73,9 @@ def trust(
         trust.faithfulness: deletion or insertion in a method's order is no better than in random order, by the area
             under the curve (its rank among those of random orders, summed over the images, by an exact test; the worse
             of the two, corrected by Holm for the number of methods that are judged); where the error is more than 5 %,
-            a warning (heuristic) on 20 images or more, and on fewer if no more than half of them are better; else too
-            few to tell, which is skipped. Of deconvnet, guided backprop and guided Grad-CAM it is information, and not
-            corrected.
+            a warning (heuristic) on 20 images or more, and on fewer if the order is worse than random by the same test;
+            else too few to tell, which is skipped. Of deconvnet, guided backprop and guided Grad-CAM it is information,
+            and not corrected.
     Source:
         Randomisation: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018. Insertion and deletion: Petsiuk,
         Das, Saenko, RISE, BMVC 2018. Ranks: Wilcoxon 1945, van Elteren 1960. Structural similarity: Wang et al., IEEE

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auditor.model.layers import Layer
 
 _PIECE = 2**18  # values that are counted together on a CPU: with what is made of them they stay in the caches
+_SAME = 1e-3  # deviation, as a share of the mean; that of equal numbers is rounded to up to a ten-thousandth
 _LARGE_PIECE = 2**24  # the same elsewhere; float32 counts no further
 
 
@@ -83,8 +84,13 @@ class ChannelStatistics:
         return np.asarray(self._counts[1, own] / self._finite(own))
 
     def silent(self, layer: Layer) -> NDArray[np.int64]:
-        """The channels whose output was a number throughout, and never above zero."""
-        return np.flatnonzero((self.active(layer) == 0) & (self.not_finite(layer) == 0))
+        """The channels whose output was a number throughout, and never above the layer's floor."""
+        return np.flatnonzero((self.highest(layer) <= layer.floor) & (self.not_finite(layer) == 0))
+
+    def constant(self, layer: Layer) -> NDArray[np.int64]:
+        """The channels that gave one number throughout, to a thousandth of it."""
+        same = self.variance(layer) <= (_SAME * self.mean(layer)) ** 2
+        return np.flatnonzero(same & (self.not_finite(layer) == 0))
 
     def saturated(self, layer: Layer) -> NDArray[np.float64]:
         """The share of the finite outputs that the rectifier cuts off above, `[c]`."""

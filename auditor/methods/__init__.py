@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.heat import heat_maps
-    from auditor.methods.initialisation import Freshness, freshness, published_limit, variance_entropy
+    from auditor.methods.initialisation import (
+        Freshness,
+        default_bound,
+        drawn_by_default,
+        freshness,
+        published_limit,
+        variance_entropy,
+    )
     from auditor.methods.input_statistics import Departure, departure
     from auditor.methods.jitter import Jitter
     from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
@@ -83,7 +90,9 @@ __all__ = [
     "confirmed",
     "dead",
     "deconvnet",
+    "default_bound",
     "departure",
+    "drawn_by_default",
     "duplicates",
     "enlarged",
     "explain",
@@ -140,7 +149,14 @@ _HOMES = {
     "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.heat": ("heat_maps",),
-    "methods.initialisation": ("Freshness", "freshness", "published_limit", "variance_entropy"),
+    "methods.initialisation": (
+        "Freshness",
+        "default_bound",
+        "drawn_by_default",
+        "freshness",
+        "published_limit",
+        "variance_entropy",
+    ),
     "methods.input_statistics": ("Departure", "departure"),
     "methods.jitter": ("Jitter",),
     "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),

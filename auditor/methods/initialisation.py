@@ -7,9 +7,14 @@ ten lies under that curve near 200 kernels, and all lie far above it from 1000 o
 fresh draws of the same shape reach, for kernels of any size.
 
 Entropy alone overlooks layers of 1x1 kernels, whose spectrum training may leave as flat as chance made it, and
-layers that training has not moved far. Four more things are the same throughout a fresh layer, whatever it was
+layers that training has not moved far. Five more things are the same throughout a fresh layer, whatever it was
 drawn from (uniform, normal, truncated or orthogonal): each input counts as much as the next, so does each output,
-no weight lies farther out than those of a normal distribution, and a weight says nothing of the one beside it.
+no weight lies farther out than those of a normal distribution, a weight says nothing of the one beside it, and their
+mean is zero. Uniform draws, which PyTorch takes, end at once on both sides: training blurs that long before the other
+measures see it.
+
+A layer of few weights tells one thing all the same: whether it is what PyTorch draws by default, since the bounds of
+that are known.
 """
 
 from __future__ import annotations
@@ -36,6 +41,11 @@ not; at twice as many weights one of 40 %, and at 64 x 64 kernels of 3 x 3 pixel
 _DRAWS = 100
 _WIDEST = 128  # columns, of which an eigenvalue decomposition of every draw is quick
 _UNIFORM, _NORMAL = 1.8, 3.0  # kurtosis: that of a truncated normal distribution lies between
+_EVEN = 2.05  # sizes, nine in ten of which are smaller, over the median: uniform 1.8, truncated 2.3, normal 2.44
+_OUTERMOST = 5  # weights that the edge is measured by
+_FEWEST_DRAWN = 100  # of which an even spread can be told
+_GRAIN = 1e-3  # of half precision
+_RARE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,8 @@ class Freshness:
         outputs: The same of the outputs.
         tails: How far the kurtosis of the weights is above that of a normal distribution.
         neighbours: How alike weights beside each other in a kernel are; 0 in kernels of one pixel.
+        edge: How far the outermost weights lie beyond the edge that the others show.
+        centre: How far the mean of the weights is from zero, on either side.
     """
 
     rows: int
@@ -60,11 +72,13 @@ class Freshness:
     outputs: float
     tails: float
     neighbours: float
+    edge: float
+    centre: float
 
     @property
     def distance(self) -> float:
-        """The largest of the five: a layer that was ever trained is far off in one of them at least."""
-        return max(self.spectrum, self.inputs, self.outputs, self.tails, self.neighbours)
+        """The largest of the seven: a layer that was ever trained is far off in one of them at least."""
+        return max(self.spectrum, self.inputs, self.outputs, self.tails, self.neighbours, self.edge, self.centre)
 
     def lowest_draw(self, deviations: float) -> float:
         """Return the entropy that lies some standard deviations under that of fresh draws."""
@@ -107,7 +121,30 @@ def freshness(kernels: Kernels) -> Freshness:
         _unevenness(scaled, 0, kurtosis),
         _heaviness(kurtosis, scaled.size),
         _likeness(scaled),
+        _blur(scaled),
+        float(abs(scaled.mean()) * np.sqrt(scaled.size) / scaled.std()),
     )
+
+
+def drawn_by_default(weights: Float[NDArray[np.floating], "k ..."]) -> bool:
+    """Return whether weights, by output, are what PyTorch draws for a new convolution or linear layer.
+
+    These are spread evenly up to one over the root of the number of inputs. A training that has moved them brings
+    some over that bound; one that has not leaves none far from it. Of a thousand fresh layers up to five are missed.
+    """
+    sizes = np.abs(np.asarray(weights, dtype=np.float64)).ravel()
+    bound, n = default_bound(weights), sizes.size
+    if n < _FEWEST_DRAWN or not np.isfinite(sizes).all() or sizes.max() > bound * (1 + _GRAIN):
+        return False
+    from scipy.stats import kstest
+
+    reached = (sizes.max() / bound) ** n if sizes.max() < bound else 1.0  # how often the largest is no larger
+    return bool(reached > _RARE and kstest(np.minimum(sizes / bound, 1), "uniform").pvalue > _RARE)
+
+
+def default_bound(weights: Float[NDArray[np.floating], "k ..."]) -> float:
+    """Return the size that no weight exceeds which PyTorch draws by default."""
+    return float(np.prod(weights.shape[1:]) ** -0.5)
 
 
 def variance_entropy(rows: Rows) -> float:
@@ -207,3 +244,52 @@ def _likeness(kernels: Kernels) -> float:
         if count
         else 0.0
     )
+
+
+def _blur(kernels: Kernels) -> float:
+    """Return how far the outermost weights lie beyond the edge that the others show, as a standard normal number."""
+    sizes = np.sort(np.abs(kernels), axis=None)
+    middle, large = np.quantile(sizes, (0.5, 0.9))
+    return max(_gap(sizes) if large <= _EVEN * middle else 0.0, _overhang(sizes))
+
+
+def _gap(sizes: Float[NDArray[np.float64], " n"]) -> float:
+    """Return how large the gap between the largest of some rising sizes and one a few places behind it is.
+
+    Of uniform draws it is beta distributed.
+    """
+    from scipy.special import betaincc, ndtri
+
+    gap = 1 - sizes[-1 - _OUTERMOST] / sizes[-1]
+    chance = betaincc(_OUTERMOST, sizes.size - _OUTERMOST, gap)
+    return float(-ndtri(max(chance, np.finfo(np.float64).tiny)))
+
+
+def _overhang(sizes: Float[NDArray[np.float64], " n"]) -> float:
+    """Return how much less the kurtosis is than the largest weight lets a cut-off normal distribution have.
+
+    Cut off near its middle it is a uniform one, far out a whole one. Whatever a layer was drawn from, it lies on that
+    line; what training has carried over an edge makes the largest weight larger, long before the kurtosis follows.
+    """
+    ends, expected, deviations = _cut_off()
+    usual = np.sqrt(np.square(sizes).mean())
+    end, kurtosis = sizes[-1] / usual, ((sizes / usual) ** 4).mean()
+    deviation = np.interp(end, ends, deviations) / np.sqrt(sizes.size)
+    return float((np.interp(end, ends, expected) - kurtosis) / deviation)
+
+
+@cache
+def _cut_off() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return of normal distributions, cut off at more and more deviations, the end, the kurtosis, and its deviation.
+
+    The end is in units of the root mean square, the deviation that of one number's share in the kurtosis.
+    """
+    cuts = np.geomspace(0.05, 9, 200)
+    places = cuts[:, None] * np.linspace(0, 1, 2001)
+    density = np.exp(-np.square(places) / 2)
+    density /= density.sum(1, keepdims=True)
+    second, fourth, sixth, eighth = ((density * places**power).sum(1) for power in (2, 4, 6, 8))
+    kurtosis = fourth / second**2
+    spread = (eighth - fourth**2) / second**4
+    slope = 4 * kurtosis**2 * (kurtosis - 1) - 4 * kurtosis * (sixth / second**3 - kurtosis)
+    return cuts / np.sqrt(second), kurtosis, np.sqrt(spread + slope)

@@ -34,6 +34,17 @@ _BOUNDS = {
     _aten.hardtanh_.default: _HARDTANH,
 }
 
+# Where what is left of what is lower is lost beside a one in single precision; of a hard swish nothing is left.
+_FLOORS = {
+    _aten.gelu.default: -6.0,
+    _aten.silu.default: -20.0,
+    _aten.silu_.default: -20.0,
+    _aten.mish.default: -20.0,
+    _aten.mish_.default: -20.0,
+    _aten.hardswish.default: -3.0,
+    _aten.hardswish_.default: -3.0,
+}
+
 _NORMS = (
     nn.modules.batchnorm._NormBase,
     nn.GroupNorm,
@@ -54,6 +65,7 @@ class Layer:
         rectified: A ReLU, ReLU6 or clamp at zero follows the tap, or ends it. A channel is silent
             where the tap's output is not above zero.
         ceiling: Where that rectifier cuts off what is above: 6 for a ReLU6.
+        floor: Up to where the activation behind the tap gives nothing: 0 for a rectifier, less for GELU and the like.
     """
 
     name: str
@@ -63,6 +75,7 @@ class Layer:
     tap: str
     rectified: bool = False
     ceiling: float = math.inf
+    floor: float = -math.inf
 
     def rectify(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs of the tap as the rectifier hands them on, if one follows; what is not finite stays so."""
@@ -72,6 +85,11 @@ class Layer:
     def spatial(self) -> bool:
         """Whether the output is a stack of maps, `[c, h, w]`, and not a single pixel."""
         return "Conv" in self.type and len(self.output) == 3 and self.output[1] * self.output[2] > 1
+
+    @property
+    def normalises_several(self) -> bool:
+        """Whether it normalises maps that no layer alone has made, and an activation follows that has a floor."""
+        return "Norm" in self.type and len(self.output) == 3 and math.isfinite(self.floor)
 
     def facts(self, field: FieldFacts | None = None) -> LayerFacts:
         return LayerFacts(self.name, self.type, self.output, self.parameters, field)
@@ -119,9 +137,17 @@ class LayerTable(Sequence[Layer]):
 
     @property
     def maps(self) -> tuple[Layer, ...]:
-        """The layers whose output is a stack of maps; where any are rectified, only those."""
+        """The layers whose output is a stack of maps; where any are rectified, only those that have a floor."""
         spatial = [layer for layer in self._layers if layer.spatial]
-        return tuple([layer for layer in spatial if layer.rectified] or spatial)
+        if not any(layer.rectified for layer in spatial):
+            return tuple(spatial)
+        return tuple(layer for layer in spatial if math.isfinite(layer.floor))
+
+    @property
+    def judged(self) -> tuple[Layer, ...]:
+        """`maps`, and the normalisations before an activation that have several layers before them: sums, or stacks."""
+        alone = [layer for layer in self._layers if layer.normalises_several]
+        return tuple(layer for layer in self._layers if layer in self.maps or layer in alone)
 
 
 def _spread(layers: Sequence[Layer], count: int) -> tuple[Layer, ...]:
@@ -198,10 +224,12 @@ class _Tracer(TorchDispatchMode):
             self._mark(maker, self._ceilings[_moment(output)])
 
     def _mark(self, name: str, ceiling: float) -> None:
-        self.layers[name] = replace(self.layers[name], rectified=True, ceiling=ceiling)
+        self.layers[name] = replace(self.layers[name], rectified=True, ceiling=ceiling, floor=0.0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in _FLOORS and (maker := self._maker.get(_moment(args[0]))):
+            self.layers[maker] = replace(self.layers[maker], floor=_FLOORS[func])
         if (ceiling := ceiling_of(func, args, kwargs)) is None:
             return func(*args, **kwargs)
         taken = _moment(args[0])

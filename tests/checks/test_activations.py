@@ -108,6 +108,32 @@ def test_a_layer_that_is_silent_says_so_in_words_and_by_how_much(net, images):
         assert way.items[3].label.endswith("all zero")
 
 
+def far_down(state):
+    state["3.bias"][:2] = -30.0
+
+
+@pytest.mark.parametrize(
+    ("act", "verdict"), [("GELU", "FAIL"), ("SiLU", "FAIL"), ("Hardswish", "FAIL"), ("ELU", "PASS")]
+)
+def test_channels_that_a_smooth_activation_lets_through_as_nothing_are_silent(net, images, act, verdict):
+    found = rules(result(net(act, far_down), images, dead_fail=0.4), "dead")
+    assert [(one.verdict.name, one.subject) for one in found] == [
+        (verdict, "3" if verdict == "FAIL" else found[0].subject)
+    ]
+    assert rules(result(net(act), images), "dead")[0].value == 0
+
+
+def test_channels_that_give_one_number_throughout_are_told(net, images):
+    def constant(state):
+        state["3.weight"][1:3] = 0.0
+        state["3.bias"][:] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+
+    (dead,) = rules(result(net(change=constant), images), "dead")
+    assert (dead.verdict, dead.subject, dead.value) == (Verdict.WARN, "3", 0.5)
+    assert "2 of the 4 channels stay silent, or give one number throughout" in dead.message
+    assert "Channels: 1, 2" in dead.detail
+
+
 def test_outputs_that_are_no_number_are_told(net, images):
     def broken(state):
         state["3.weight"][:] = float("nan")
@@ -128,7 +154,7 @@ def test_a_grey_image_and_a_layer_without_a_rectifier_are_shown(net, images):
     assert "the absolute values of all maps" in row.caption
     assert row.scale.low == -row.scale.high
     assert all(item.scale.low >= 0 for item in row.items if item.scale)
-    assert rules(found, "dead")[0].verdict is Verdict.SKIP
+    assert rules(found, "dead")[0].verdict is Verdict.PASS
 
 
 def test_a_channel_that_is_cut_off_everywhere_is_found(net, images):

@@ -65,8 +65,18 @@ def test_a_fresh_network_fails_as_a_whole(made):
     assert "Layers: 0, 2" in noise.detail
 
 
+def as_trained(*layers):
+    """Let some layers be spread otherwise than fresh ones."""
+
+    def change(model):
+        for layer in layers:
+            model[layer].weight.copy_(torch.rand_like(model[layer].weight) ** 3)
+
+    return change
+
+
 def test_one_fresh_layer_alone_is_a_warning_and_says_what_is_not_judged(made):
-    result = made(f"nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 16, 3), {HEAD}")
+    result = made(f"nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 16, 3), {HEAD}", as_trained(0))
     (noise,) = found(result, "filters.noise")
     assert (noise.verdict, noise.subject, noise.n) == (Verdict.WARN, "2", 16)
     (table,) = [p for p in result.evidence if isinstance(p, Table) and "fresh" in p.title]
@@ -74,10 +84,28 @@ def test_one_fresh_layer_alone_is_a_warning_and_says_what_is_not_judged(made):
 
 
 def test_layers_that_are_too_small_are_skipped_with_the_reason(made):
-    result = made(f"nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 16, 1), {HEAD}")
+    result = made(f"nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 16, 1), {HEAD}", as_trained(0))
     (noise,) = found(result, "filters.noise")
     assert noise.verdict is Verdict.SKIP
     assert "0: 108 weights are too few" in noise.detail
+
+
+def test_small_layers_and_linear_ones_are_known_for_the_draws_of_pytorch(made):
+    head = "nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 12), nn.Linear(12, 12), nn.Linear(12, 4)"
+    result = made(f"nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 16, 3), {head}", as_trained(2))
+    small, linear = found(result, "filters.noise")
+    assert (small.verdict, small.subject, small.n) == (Verdict.WARN, "0", 108)
+    assert small.limit == pytest.approx(27**-0.5)
+    assert (linear.verdict, linear.subject) == (Verdict.WARN, "5")
+    assert linear.detail.endswith("So are those of: 6.")  # the last has 48 weights
+
+
+def test_several_fresh_layers_are_one_warning(made):
+    layers = "nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3)"
+    (noise,) = found(made(f"{layers}, {HEAD}", as_trained(2)), "filters.noise")
+    assert (noise.verdict, noise.subject) == (Verdict.WARN, "0")
+    assert "2 of 3 layers" in noise.message
+    assert "Layers: 0, 4" in noise.detail
 
 
 def test_how_far_from_draws_a_layer_must_be_is_an_option(small):
@@ -158,6 +186,7 @@ def test_the_same_network_with_fresh_weights_fails(tmp_path):
     network = demo.prepare(tmp_path)
     torch.manual_seed(1)
     torch.save(demo.efficientnet_lite0().state_dict(), tmp_path / "fresh.pt")
-    (noise,) = found(audit(tmp_path / "fresh.pt", network.arch, network.preprocess), "filters.noise")
+    noise, linear = found(audit(tmp_path / "fresh.pt", network.arch, network.preprocess), "filters.noise")
     assert noise.verdict is Verdict.FAIL
     assert "all 48 layers" in noise.message
+    assert (linear.verdict, linear.subject) == (Verdict.WARN, "_fc")

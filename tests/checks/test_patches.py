@@ -223,7 +223,7 @@ def test_too_few_images_are_skipped_and_not_passed(net, images, tmp_path):
 
 
 def test_behind_what_is_no_rectifier_nothing_is_sent_back_and_nothing_is_dead(net, images):
-    found = result(net("SiLU"), images, layers=("2",), channels=(1,))
+    found = result(net("Tanh"), images, layers=("2",), channels=(1,))
     assert rules(found, "dead")[0].verdict is Verdict.SKIP
     (row,) = galleries(found)
     with Image.open(io.BytesIO(row.items[1].image)) as drawn:

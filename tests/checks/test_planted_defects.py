@@ -84,6 +84,10 @@ def reset(state):
     state["bn1.running_var"].fill_(1)
 
 
+def variances_reset(state):
+    state["bn1.running_var"].fill_(1)
+
+
 def lacking(state):
     return {name: tensor for name, tensor in state.items() if not name.startswith("conv2")}
 
@@ -113,6 +117,7 @@ DEFECTS = [
     (nan, "activations.nonfinite", Verdict.FAIL, "conv2"),
     (nan, "predictions.nonfinite", Verdict.FAIL, ""),
     (reset, "checkpoint.batchnorm", Verdict.FAIL, ""),
+    (variances_reset, "checkpoint.batchnorm", Verdict.FAIL, ""),
     (lacking, "checkpoint.missing", Verdict.FAIL, ""),
     (surplus, "checkpoint.unexpected", Verdict.FAIL, ""),
     (misshapen, "checkpoint.shape", Verdict.FAIL, ""),

@@ -92,3 +92,13 @@ def test_classes_out_of_order_fail(tmp_path):
     found = judged(tmp_path, [[(label + 1) % 4] * 25 for label in range(4)])["permuted"]
     assert found.verdict is Verdict.FAIL
     assert "its lines would be: class3, class0, class1, class2." in found.detail
+
+
+@pytest.mark.parametrize(
+    ("n", "verdict"), [(4, Verdict.PASS), (5, Verdict.WARN), (19, Verdict.WARN), (20, Verdict.FAIL)]
+)
+def test_a_class_of_few_images_that_are_all_missed_is_a_warning(tmp_path, n, verdict):
+    found = judged(tmp_path, [[0] * 25, [1] * 25, [2] * 25, [0] * n])
+    assert found["collapsed"].verdict is verdict
+    if verdict is not Verdict.PASS:
+        assert (found["collapsed"].subject, found["collapsed"].n) == ("class3", n)

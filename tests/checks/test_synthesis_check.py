@@ -92,6 +92,12 @@ def test_a_class_that_nothing_reaches_is_named(small, result, tmp_path):
     assert "no image could be made" in lost.message
 
 
+def test_a_class_that_images_of_the_data_reach_is_no_warning(result, small):
+    (lost,) = rules(result(small.checkpoint, classes=("0",), steps=1, natural_steps=1, unreached_warn=1.0), "unreached")
+    assert lost.verdict is Verdict.INFO
+    assert "Some of the data's images are taken for it" in lost.detail
+
+
 def test_a_class_whose_score_never_changes_is_flat(small, result, tmp_path):
     def cut(state):
         state["head.weight"][1] = 0

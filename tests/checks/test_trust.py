@@ -240,15 +240,18 @@ def test_no_number_of_images_makes_an_error_of_nought(context):
 
 @pytest.mark.parametrize(
     ("better", "n", "verdict"),
-    [(8, 8, Verdict.PASS), (5, 8, Verdict.SKIP), (4, 8, Verdict.WARN), (11, 19, Verdict.SKIP), (11, 20, Verdict.WARN)],
+    [
+        *((8, 8, Verdict.PASS), (5, 8, Verdict.SKIP), (4, 8, Verdict.SKIP), (2, 8, Verdict.SKIP), (0, 8, Verdict.WARN)),
+        *((11, 19, Verdict.SKIP), (11, 20, Verdict.WARN)),
+    ],
 )
-def test_what_is_better_on_most_of_few_images_is_no_warning(better, n, verdict):
+def test_on_few_images_only_what_is_worse_than_random_is_a_warning(better, n, verdict):
     flat = np.full((n, 3), 0.5)
     falls = flat - np.where(np.arange(n) < better, 0.1, -0.1)[:, None] * [0, 1, 0]
     found = Uncovered({"some": falls}, {"some": 1 - falls}, (flat[None], flat[None]))
     (finding,) = faithfulness(found, ["some"], 0.05)
     assert (finding.verdict, finding.n) == (verdict, n)
-    assert ("on so few images that may be chance" in finding.message) == (verdict is Verdict.SKIP)
+    assert ("so few images can't tell" in finding.message) == (verdict is Verdict.SKIP)
 
 
 def test_the_network_is_handed_back_even_where_explaining_breaks(context):

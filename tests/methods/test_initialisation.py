@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from auditor.demo import efficientnet_lite0
-from auditor.methods import freshness, published_limit, variance_entropy
+from auditor.methods import default_bound, drawn_by_default, freshness, published_limit, variance_entropy
 from auditor.methods.initialisation import obstacle
 from auditor.model.convolutions import convolutions
 from auditor.vision import torchvision
@@ -125,6 +125,11 @@ def blurred(kernels):
     return kernels + 0.25 * np.roll(kernels, 1, axis=3)
 
 
+def lifted(kernels):
+    """All weights a sixth of a deviation higher."""
+    return kernels + kernels.std() / 6
+
+
 @pytest.mark.parametrize(
     ("change", "measure", "shape"),
     [
@@ -136,10 +141,45 @@ def blurred(kernels):
         (given_up, "outputs", (64, 32, 3, 3)),
         (heavy, "tails", (64, 32, 1, 1)),
         (blurred, "neighbours", (24, 3, 5, 5)),
+        (lifted, "centre", (24, 3, 5, 5)),
     ],
 )
 def test_each_measure_sees_what_training_does(change, measure, shape):
     assert getattr(freshness(change(normal(shape))), measure) > LIMIT
+
+
+@pytest.mark.parametrize("name", ["default", "xavier uniform"])
+@pytest.mark.parametrize(("shape", "moved"), [((24, 3, 5, 5), 0.2), ((64, 32, 1, 1), 0.12), ((32, 32, 3, 3), 0.08)])
+def test_a_change_of_each_weight_for_itself_blurs_the_edge_of_a_layer_that_had_one(shape, moved, name):
+    """No other measure can see it: the weights stay independent, and none lies far out."""
+    kernels = drawn(shape, INITIALISATIONS[name])
+    change = moved * kernels.std() * np.random.default_rng(1).normal(size=shape)
+    assert freshness(kernels).distance < LIMIT
+    assert freshness(kernels + change).edge > LIMIT
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 5, 5), (16, 3, 3, 3), (10, 84)])
+def test_what_pytorch_draws_is_known_by_its_bounds(shape):
+    layers = [drawn(shape, INITIALISATIONS["default"], seed) for seed in range(300)]
+    assert np.mean([drawn_by_default(layer) for layer in layers]) > 0.98
+    assert np.mean([drawn_by_default(layer.astype(np.float16)) for layer in layers]) > 0.98
+    assert max(np.abs(layer).max() for layer in layers) == pytest.approx(default_bound(layers[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w * 1.05,  # larger
+        lambda w: w * 0.8,  # decayed
+        lambda w: np.clip(w, -0.5 * default_bound(w), None),  # uneven
+        lambda w: w + 0.1 * w.std() * np.random.default_rng(0).normal(size=w.shape),
+        lambda w: w[:1, :1],  # too few
+        lambda w: w * np.nan,
+    ],
+)
+def test_what_was_changed_is_not_what_pytorch_draws(change):
+    changed = [drawn_by_default(change(drawn((16, 3, 3, 3), INITIALISATIONS["default"], seed))) for seed in range(100)]
+    assert np.mean(changed) <= 0.02
 
 
 laws = given(
@@ -154,7 +194,7 @@ def test_neither_scale_nor_sign_nor_the_order_of_channels_matters(shape, seed):
     kernels = random.normal(size=shape)
     changed = kernels[random.permutation(shape[0])][:, random.permutation(shape[1])] * -(10 ** random.uniform(-6, 6))
     before, after = freshness(kernels), freshness(changed)
-    for measure in ("entropy", "spectrum", "inputs", "outputs", "tails", "neighbours"):
+    for measure in ("entropy", "spectrum", "inputs", "outputs", "tails", "neighbours", "edge", "centre"):
         assert getattr(after, measure) == pytest.approx(getattr(before, measure), rel=1e-6, abs=1e-6)
 
 

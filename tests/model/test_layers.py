@@ -43,6 +43,32 @@ def test_sees_every_way_to_write_a_rectifier_and_nothing_else():
     assert rectified == set(model.names)
 
 
+def test_knows_up_to_where_an_activation_gives_nothing():
+    layers = trace(Variants().eval(), IMAGE)
+    floors = {name: layers[name].floor for name in ("function", "six", "gelu", "plain", "clamped_at_one")}
+    assert floors == {"function": 0, "six": 0, "gelu": -6, "plain": -torch.inf, "clamped_at_one": -torch.inf}
+    assert abs(F.gelu(torch.tensor(-6.0))) < 1e-7
+    assert abs(F.silu(torch.tensor(-20.0))) < 1e-7
+    assert F.hardswish(torch.tensor(-3.0)) == 0
+
+
+class Stacked(nn.Module):
+    """As in a DenseNet: a normalisation before the rectifier, of what two layers made."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.norm = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return F.relu(self.norm(torch.cat([self.first(x), self.second(x)], 1))).mean((2, 3))
+
+
+def test_a_normalisation_of_several_layers_is_judged_and_is_no_map_of_its_own():
+    layers = trace(Stacked().eval(), IMAGE)
+    assert [layer.name for layer in layers.maps] == ["first", "second"]
+    assert [layer.name for layer in layers.judged] == ["first", "second", "norm"]
+
+
 def test_lists_layers_in_execution_order_with_shapes_and_parameters():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 2))
     rows = [(layer.name, layer.type, layer.output, layer.parameters) for layer in trace(model.eval(), IMAGE)]
