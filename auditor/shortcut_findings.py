@@ -17,8 +17,9 @@ from auditor.wording import some
 if TYPE_CHECKING:
     from auditor.class_images import ClassImages
     from auditor.context import Context
+    from auditor.laboratory import Laboratory
     from auditor.map_clusters import Group
-    from auditor.suspects import Laboratory, Suspect, Trial
+    from auditor.suspects import Suspect, Trial
 
 Tried = tuple["Suspect", "Trial"]
 Patches = tuple["Group", "Trial"]

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.context import Context
+    from auditor.laboratory import Evidence, Laboratory
     from auditor.map_clusters import Group
-    from auditor.suspects import Evidence, Laboratory, Suspect, Trial
+    from auditor.suspects import Suspect, Trial
 
 _PAIRS = 3
 _MEMBERS = 8

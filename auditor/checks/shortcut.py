@@ -17,7 +17,7 @@ from auditor.suspect_rows import counterfactuals, galleries, mean_maps, place_to
 if TYPE_CHECKING:
     from auditor.class_images import ClassImages
     from auditor.context import Advance, Context
-    from auditor.suspects import Evidence, Laboratory
+    from auditor.laboratory import Evidence, Laboratory
 
 Filling = Literal["grey", "black", "mean", "blur", "noise"]
 Few = Annotated[int, Range(4)]  # two in each half
@@ -64,8 +64,8 @@ def shortcut(
         Lapuschkin et al., Nature Communications 2019 (clusters of maps); limits of maps: Adebayo et al., ICLR 2022.
         Exchange: Geirhos et al., ICLR 2019. Holm 1979; intervals: Wilson 1927.
     """
+    from auditor.laboratory import SMALLEST, Laboratory
     from auditor.map_clusters import groups as groups_of
-    from auditor.suspects import SMALLEST, Laboratory
 
     if min(context.network.input_shape[1:]) < SMALLEST:
         raise Skip(_("images with a side of under {pixels} pixels have no places to tell apart", pixels=SMALLEST))
@@ -109,7 +109,7 @@ def _too_few(seen: ClassImages, few: int) -> str:
 
 def _evidence(lab: Laboratory, enough: Sequence[int], done: Advance) -> dict[int, Evidence]:
     """Return where the evidence lies, by class and for all other classes together, where there is any."""
-    from auditor.suspects import REST
+    from auditor.laboratory import REST
 
     found = {}
     for target in (*enough, *([REST] if len(lab.seen.rest()) else [])):
@@ -123,5 +123,7 @@ def _beside(found: dict[int, Evidence], target: int) -> list[Evidence]:
 
 
 def _tried(lab: Laboratory, judged: Sequence[int], found: dict[int, Evidence]) -> list[Tried]:
-    suspects = [suspect for c in judged for suspect in lab.suspects(found[c], _beside(found, c))]
-    return [(suspect, lab.tried(suspect)) for suspect in suspects]
+    from auditor.suspects import suspects, tried
+
+    every = [suspect for c in judged for suspect in suspects(lab, found[c], _beside(found, c))]
+    return [(suspect, tried(lab, suspect)) for suspect in every]
