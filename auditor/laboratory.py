@@ -6,13 +6,14 @@ Evidence is told from one half of the images of a class, so that it can be tried
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.methods.evidence import gradient_shares, occluded_shares, ring, share_inside
+from auditor.methods.evidence import estimated, occluded_shares, ring, share_inside, shares_of
 from auditor.methods.exchange import scores_of
 from auditor.methods.windows import Windows
 
@@ -67,6 +68,7 @@ class Laboratory:
         self.windows = Windows.of(
             (height, width), window=max(1, round(WINDOW * side)), stride=max(1, round(STEP * side))
         )
+        self.cells = Windows.of((height, width), window=self.windows.stride, stride=self.windows.stride)
         self.ring = ring((height, width), RING)
         random = context.random("shortcut.fill")
         self.fill = filling(fill, seen.images, context.preprocess, blur=self.windows.window[0] / 2, random=random)
@@ -84,20 +86,28 @@ class Laboratory:
         return Evidence(target, _mean(occlusion), _mean(gradient), float(_mean(inside.double().numpy())), len(some))
 
     def gradients(self, images: Places) -> NDArray[np.float32]:
-        """Return the gradient's share of each window in each image, `[n, rows, cols]`."""
-        step = self.context.batch_size
-        parts = [self._gradients(images[start : start + step]) for start in range(0, len(images), step)]
-        return np.concatenate([np.zeros((0, *self.windows.grid), np.float32), *parts])
+        """Return the gradient's share of each window, `[n, rows, cols]`; NaN for an image without an answer."""
+        return self._gradients[0][images]
 
-    def _gradients(self, images: Places) -> NDArray[np.float32]:
-        found = gradient_shares(self.context.network, *self.given(images), self.windows)
-        return np.asarray(found.cpu().numpy())
+    def gradients_by_cell(self, images: Places) -> NDArray[np.float32]:
+        """Return the same of each cell."""
+        return self._gradients[1][images]
+
+    @cached_property
+    def _gradients(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        grids = self.windows, self.cells
+        by_window, by_cell = (np.full((len(self.seen.answers), *one.grid), np.nan, np.float32) for one in grids)
+        answered, step = np.flatnonzero(self.seen.answers >= 0), self.context.batch_size
+        for some in (answered[start : start + step] for start in range(0, len(answered), step)):
+            falls = estimated(self.context.network, *self.given(some)).cpu()
+            by_window[some], by_cell[some] = (shares_of(one.mean(falls)).numpy() for one in grids)
+        return by_window, by_cell
 
     def given(self, images: Places) -> tuple[Tensor, Tensor, Tensor]:
-        """Return images, what fills their windows, and their classes."""
+        """Return images, what fills their windows, and what they are answered with."""
         import torch
 
-        return self.seen.images[images], self.fill[images], torch.from_numpy(self.seen.labels[images])
+        return self.seen.images[images], self.fill[images], torch.from_numpy(self.seen.answers[images])
 
     def probabilities(self, images: Tensor) -> NDArray[np.float64]:
         """Return the probability of each class, `[n, k]`."""

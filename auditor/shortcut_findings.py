@@ -248,11 +248,12 @@ def _suspect(
         round(suspect.evidence, 3),
         round(suspect.elsewhere, 3),
         round(suspect.constancy, 2),
-        _of(counts["lost"], counts["n"], counts["kept"]),
-        _of(counts["won"], counts["n"], counts["control"]),
+        beside_control(counts["lost"], counts["n"], counts["kept"]),
+        beside_control(counts["won"], counts["n"], counts["control"]),
         _("yes") if sure else _("no"),
     )
 
 
-def _of(count: int, n: int, control: int) -> str:
+def beside_control(count: int, n: int, control: int) -> str:
+    """Return in how many pairs something happens, and in brackets in how many the control does it."""
     return _("{count} of {n} ({control})", count=count, n=n, control=control)
