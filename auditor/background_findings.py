@@ -19,7 +19,7 @@ _RULE = "shortcut.background"
 
 def given_away(tried: Sequence[Ground]) -> list[bool]:
     """Say of each class whether its surroundings give it away, with all classes looked at."""
-    sure = guilty_of([ground.background.chance for ground in tried])
+    sure = guilty_of([ground.chance for ground in tried])
     return [proven and ground.background.mostly for ground, proven in zip(tried, sure, strict=True)]
 
 

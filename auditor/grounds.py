@@ -17,12 +17,14 @@ from auditor.methods.background import Background, background, least, mirrored
 from auditor.methods.exchange import pasted
 from auditor.methods.faithfulness import cells_of, ranked_cells
 from auditor.methods.sufficient import sufficient
+from auditor.suspects import trial
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.class_images import Places
     from auditor.laboratory import Laboratory
+    from auditor.methods.exchange import Exchange
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +34,19 @@ class Ground:
     Attributes:
         own: Images of the class.
         other: As many of other classes, whose objects were laid on the surroundings of `own`.
+        ring: What came of exchanging the outer ring: whether surroundings matter where they are.
     """
 
     target: int
     own: Places
     other: Places
     background: Background
+    ring: Exchange
+
+    @property
+    def chance(self) -> float:
+        """How probable all of this is at most, if the class were not given away."""
+        return max(self.background.chance, self.ring.chance_of_score)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -73,7 +82,8 @@ class Grounds:
             target,
             batch=lab.context.batch_size,
         )
-        return Ground(target, own, other, found)
+        ring = lab.ring.expand(n, -1, -1)
+        return Ground(target, own, other, found, trial(lab, target, own, other, ring, None).exchange)
 
     def alone(self, images: Places) -> Tensor:
         """Return what surrounds the objects, over whole images."""

@@ -66,9 +66,10 @@ def shortcut(
             object are made of each image: its quarters are filled, mirrored, with the cell on their border, an eighth
             of the shorter side wide, that speaks for the answer the least. In most pairs they are taken for the class,
             and so are objects of other classes on them (what is enough of an image for its answer, with half of the
-            log-odds). Both has to be so more often than with surroundings of other classes, and the score higher in
-            most pairs (exact McNemar and sign tests, each has to hold; Holm over the classes, 5 %). Information if
-            most classes are given away so, as textures are, or if shortcut.location names the class.
+            log-odds). Both has to be so more often than with surroundings of other classes, the score higher in most
+            pairs, and in most it has to go along with the outer ring, too, when that is exchanged (exact McNemar and
+            sign tests, each has to hold; Holm over the classes, 5 %). Information if most classes are given away so,
+            as textures are, or if shortcut.location names the class.
     Source:
         Lapuschkin et al., Nature Communications 2019 (clusters of maps); limits of maps: Adebayo et al., ICLR 2022.
         Exchange: Geirhos et al., ICLR 2019. Backgrounds: Zhu et al., IJCAI 2017; Xiao et al., ICLR 2021; what is

@@ -58,8 +58,13 @@ class Exchange:
         It decides if in most pairs the score goes along with it, and if it flips the answers of more pairs than the
         controls do, both ways: all of these have to hold, so that the largest of the sign tests counts.
         """
-        tests = [most(self.fallen), most(self.raised), more(self.lost, self.lost_control)]
-        return max([*tests, *(more(self.won, control) for control in self.won_controls)])
+        flips = [more(self.lost, self.lost_control), *(more(self.won, control) for control in self.won_controls)]
+        return max(self.chance_of_score, *flips)
+
+    @property
+    def chance_of_score(self) -> float:
+        """How probable it is that the score goes along in so many pairs both ways, whatever becomes of the answers."""
+        return max(most(self.fallen), most(self.raised))
 
     @property
     def chance_of_most(self) -> float:
