@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from auditor.methods.constancy import in_windows
 from auditor.methods.evidence import strongest
 from auditor.methods.spectral import spectral_clusters
-from auditor.suspects import CONSTANT
+from auditor.suspects import CONSTANT, trial
 
 if TYPE_CHECKING:
     from auditor.class_images import Places
-    from auditor.suspects import Evidence, Laboratory, Trial
+    from auditor.laboratory import Evidence, Laboratory
+    from auditor.suspects import Trial
 
 _FEWEST = 5  # pairs: with fewer no sign test finds anything
 
@@ -97,8 +98,8 @@ def _group(
     own, found = images[members & apart], peaks[members & apart]
     enough = len(own) >= _FEWEST
     constancy = _constancy(lab, target, own, found) if enough else 0.0
-    trial = lab.trial(target, own, lab.seen.others(target), lab.inside(found), found) if enough else None
-    return Group(target, cluster, images[members], shares[members], peaks[members], constancy, trial)
+    tried = trial(lab, target, own, lab.seen.others(target), lab.inside(found), found) if enough else None
+    return Group(target, cluster, images[members], shares[members], peaks[members], constancy, tried)
 
 
 def _constancy(lab: Laboratory, target: int, own: Places, peaks: Places) -> float:

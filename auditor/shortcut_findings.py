@@ -17,8 +17,9 @@ from auditor.wording import some
 if TYPE_CHECKING:
     from auditor.class_images import ClassImages
     from auditor.context import Context
+    from auditor.laboratory import Laboratory
     from auditor.map_clusters import Group
-    from auditor.suspects import Laboratory, Suspect, Trial
+    from auditor.suspects import Suspect, Trial
 
 Tried = tuple["Suspect", "Trial"]
 Patches = tuple["Group", "Trial"]
@@ -247,11 +248,12 @@ def _suspect(
         round(suspect.evidence, 3),
         round(suspect.elsewhere, 3),
         round(suspect.constancy, 2),
-        _of(counts["lost"], counts["n"], counts["kept"]),
-        _of(counts["won"], counts["n"], counts["control"]),
+        beside_control(counts["lost"], counts["n"], counts["kept"]),
+        beside_control(counts["won"], counts["n"], counts["control"]),
         _("yes") if sure else _("no"),
     )
 
 
-def _of(count: int, n: int, control: int) -> str:
+def beside_control(count: int, n: int, control: int) -> str:
+    """Return in how many pairs something happens, and in brackets in how many the control does it."""
     return _("{count} of {n} ({control})", count=count, n=n, control=control)

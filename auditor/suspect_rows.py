@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.context import Context
+    from auditor.grounds import Ground, Grounds
+    from auditor.laboratory import Evidence, Laboratory
     from auditor.map_clusters import Group
-    from auditor.suspects import Evidence, Laboratory, Suspect, Trial
+    from auditor.suspects import Suspect, Trial
 
 _PAIRS = 3
 _MEMBERS = 8
@@ -84,15 +86,45 @@ def counterfactuals(
         _("image of another class"),
         _("with the place of {name}", name=name),
     )
-    drawn = [_pictured(context, lab, images, target, label) for images, label in zip(columns, labels, strict=True)]
-    items = tuple(item for row in zip(*drawn, strict=True) for item in row)
     title = _("{name}: {place} exchanged", name=name, place=place)
     sure = _("The answer goes along with the place: a shortcut.")
     unsure = _("The answer does not go along with the place beyond what controls and chance do.")
     caption = _(
         "Below each picture stands the probability of {name}. {said}", name=name, said=sure if confirmed else unsure
     )
-    return Gallery(title, caption, items, about={"class": name})
+    return Gallery(title, caption, _rows(context, lab, columns, target, labels), about={"class": name})
+
+
+def surrounded(context: Context, lab: Laboratory, grounds: Grounds, ground: Ground, *, confirmed: bool) -> Gallery:
+    """Show some images of a class, what surrounds their objects, and objects of other classes on that."""
+    name, found = context.classes[ground.target], ground.background
+    pairs = np.argsort(-(found.around.astype(int) + found.alone), kind="stable")[:_PAIRS]
+    own, other = ground.own[pairs], ground.other[pairs]
+    columns = (lab.seen.images[own], grounds.alone(own), lab.seen.images[other], grounds.around(other, own))
+    labels = (
+        _("image of {name}", name=name),
+        _("its surroundings alone"),
+        _("image of another class"),
+        _("its object on the surroundings of {name}", name=name),
+    )
+    title = _("{name}: what surrounds its objects", name=name)
+    sure = _("The answer goes along with the surroundings: a shortcut.")
+    unsure = _("The answer does not go along with the surroundings in most pairs, beyond what controls and chance do.")
+    caption = _(
+        "Each quarter of the surroundings is the cell on its border that speaks for the answer the least, mirrored; "
+        "an object is what is enough for the answer to its image. Below each picture stands the probability of {name}. "
+        "{said}",
+        name=name,
+        said=sure if confirmed else unsure,
+    )
+    return Gallery(title, caption, _rows(context, lab, columns, ground.target, labels), about={"class": name})
+
+
+def _rows(
+    context: Context, lab: Laboratory, columns: Sequence[Tensor], target: int, labels: Sequence[str]
+) -> tuple[Item, ...]:
+    drawn = [_pictured(context, lab, images, target, label) for images, label in zip(columns, labels, strict=True)]
+    return tuple(item for row in zip(*drawn, strict=True) for item in row)
 
 
 def _pictured(context: Context, lab: Laboratory, images: Tensor, target: int, label: str) -> list[Item]:

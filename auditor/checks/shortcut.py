@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from auditor.background_findings import backgrounds, foremost, given_away, grounds_table
 from auditor.check import Check, Count, Steps
 from auditor.class_images import class_images
 from auditor.errors import Skip
@@ -12,12 +13,12 @@ from auditor.language import _, many
 from auditor.options import Range
 from auditor.results import Arrays
 from auditor.shortcut_findings import Tried, clusters, guilty_of, left_out, locations, suspects_table
-from auditor.suspect_rows import counterfactuals, galleries, mean_maps, place_told
+from auditor.suspect_rows import counterfactuals, galleries, mean_maps, place_told, surrounded
 
 if TYPE_CHECKING:
     from auditor.class_images import ClassImages
     from auditor.context import Advance, Context
-    from auditor.suspects import Evidence, Laboratory
+    from auditor.laboratory import Evidence, Laboratory
 
 Filling = Literal["grey", "black", "mean", "blur", "noise"]
 Few = Annotated[int, Range(4)]  # two in each half
@@ -37,8 +38,9 @@ def shortcut(
 
     The first maps of a class show where the evidence for it lies, over many of its images, by occlusion and by
     gradient. A place where it lies, and that of other classes does not, is suspect, and is then exchanged between
-    images of the class and others: it is a shortcut only if the answer goes along with the place. The galleries sort
-    the images of a class by where the gradient puts the evidence; look through the odd ones.
+    images of the class and others: it is a shortcut only if the answer goes along with the place. What surrounds the
+    objects is looked at alone, and around objects of other classes. The galleries sort the images of a class by where
+    the gradient puts the evidence; look through the odd ones.
 
     Args:
         classes: how many classes are looked at, those with the most images.
@@ -60,12 +62,22 @@ def shortcut(
             constancy (moved to fit, unless these windows are one place), most images lose the class, and it is an
             exception: not in most classes do most images lose the class so, as they do where objects are small and
             lie at varying places; a warning. Clusters alone are information.
+        shortcut.background: what surrounds the objects of a class gives it away; a warning. Surroundings without an
+            object are made of each image: its quarters are filled, mirrored, with the cell on their border, an eighth
+            of the shorter side wide, that speaks for the answer the least. In most pairs they are taken for the class,
+            and so are objects of other classes on them (what is enough of an image for its answer, with half of the
+            log-odds). Both has to be so more often than with surroundings of other classes, the score higher in most
+            pairs, and in most it has to go along with the outer ring, too, when that is exchanged (exact McNemar and
+            sign tests, each has to hold; Holm over the classes, 5 %). Information if most classes are given away so,
+            as textures are, or if shortcut.location names the class.
     Source:
         Lapuschkin et al., Nature Communications 2019 (clusters of maps); limits of maps: Adebayo et al., ICLR 2022.
-        Exchange: Geirhos et al., ICLR 2019. Holm 1979; intervals: Wilson 1927.
+        Exchange: Geirhos et al., ICLR 2019. Backgrounds: Zhu et al., IJCAI 2017; Xiao et al., ICLR 2021; what is
+        enough: Carter et al., AISTATS 2019. Holm 1979; intervals: Wilson 1927.
     """
+    from auditor.grounds import Grounds
+    from auditor.laboratory import SMALLEST, Laboratory
     from auditor.map_clusters import groups as groups_of
-    from auditor.suspects import SMALLEST, Laboratory
 
     if min(context.network.input_shape[1:]) < SMALLEST:
         raise Skip(_("images with a side of under {pixels} pixels have no places to tell apart", pixels=SMALLEST))
@@ -74,7 +86,7 @@ def shortcut(
     if not enough:
         raise Skip(_too_few(seen, few))
     lab = Laboratory(context, seen, explained=explained, fill=fill)
-    with context.working(2 * len(enough), "classes") as done:
+    with context.working(3 * len(enough), "classes") as done:
         found = _evidence(lab, enough, done)
         judged = [c for c in enough if c in found and len(found) > 1]
         if not judged:
@@ -82,17 +94,26 @@ def shortcut(
         tried = _tried(lab, judged, found)
         groups = {c: list(groups_of(lab, c, _beside(found, c))) for c in judged}
         done(len(enough))
+        grounds = Grounds(lab)
+        grounded = [grounds.tried(c) for c in judged]
+        done(len(enough))
     guilty = guilty_of([trial.exchange.chance for _suspect, trial in tried])
     yield from locations(context, lab, tried, guilty, judged)
     places = {one.target: one.place for (one, _trial), sure in zip(tried, guilty, strict=True) if sure}
     yield from clusters(context, groups, places)
+    given = given_away(grounded)
+    yield from backgrounds(context, grounded, given, places)
     yield from left_out(context, seen, judged, few)
     yield suspects_table(context, lab, tried, guilty)
+    yield grounds_table(context, grounded, given)
+    shown = {ground.target: ground for ground in foremost(grounded, given)}
     for c in judged:
         yield mean_maps(context, lab, found[c])
         for place, (suspect, trial) in enumerate(tried):
             if suspect.target == c and (trial.exchange.lost.any() or trial.exchange.won.any()):
                 yield counterfactuals(context, lab, c, trial, place_told(lab, suspect), confirmed=guilty[place])
+        if c in shown:
+            yield surrounded(context, lab, grounds, shown[c], confirmed=any(given))
         yield from galleries(context, lab, c, groups[c])
         yield Arrays({f"{context.classes[c]}/{name}": getattr(found[c], name) for name in ("occlusion", "gradient")})
 
@@ -109,7 +130,7 @@ def _too_few(seen: ClassImages, few: int) -> str:
 
 def _evidence(lab: Laboratory, enough: Sequence[int], done: Advance) -> dict[int, Evidence]:
     """Return where the evidence lies, by class and for all other classes together, where there is any."""
-    from auditor.suspects import REST
+    from auditor.laboratory import REST
 
     found = {}
     for target in (*enough, *([REST] if len(lab.seen.rest()) else [])):
@@ -123,5 +144,7 @@ def _beside(found: dict[int, Evidence], target: int) -> list[Evidence]:
 
 
 def _tried(lab: Laboratory, judged: Sequence[int], found: dict[int, Evidence]) -> list[Tried]:
-    suspects = [suspect for c in judged for suspect in lab.suspects(found[c], _beside(found, c))]
-    return [(suspect, lab.tried(suspect)) for suspect in suspects]
+    from auditor.suspects import suspects, tried
+
+    every = [suspect for c in judged for suspect in suspects(lab, found[c], _beside(found, c))]
+    return [(suspect, tried(lab, suspect)) for suspect in every]

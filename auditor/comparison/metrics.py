@@ -82,6 +82,7 @@ METRICS = {
     "trust.faithfulness": _IMAGES,
     "shortcut.location": _IMAGES,
     "shortcut.cluster": _IMAGES,
+    "shortcut.background": _IMAGES,
     "synthesis.unreached": Metric(0.1, higher=True),
     "synthesis.flat": _EXACT,
 }

@@ -31,9 +31,13 @@ def occluded_shares(occluder: Occluder, images: Images, fill: Images, classes: C
 
 def gradient_shares(model: Model, images: Images, fill: Images, classes: Classes, windows: Windows) -> Shares:
     """Return the same by gradient; NaN for an image without any."""
+    return shares_of(windows.mean(estimated(model, images, fill, classes)))
+
+
+def estimated(model: Model, images: Images, fill: Images, classes: Classes) -> Float[Tensor, "n h w"]:
+    """Return how far the log-odds fall when a pixel is filled, to first order."""
     slopes = gradient(LogOdds(model, classes), images, 0)
-    estimated = (slopes * (images - fill).to(slopes)).sum(1)  # [n, h, w]
-    return shares_of(windows.mean(estimated))
+    return (slopes * (images - fill).to(slopes)).sum(1)
 
 
 def strongest(

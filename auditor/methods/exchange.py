@@ -58,8 +58,13 @@ class Exchange:
         It decides if in most pairs the score goes along with it, and if it flips the answers of more pairs than the
         controls do, both ways: all of these have to hold, so that the largest of the sign tests counts.
         """
-        tests = [_most(self.fallen), _most(self.raised), _more(self.lost, self.lost_control)]
-        return max([*tests, *(_more(self.won, control) for control in self.won_controls)])
+        flips = [more(self.lost, self.lost_control), *(more(self.won, control) for control in self.won_controls)]
+        return max(self.chance_of_score, *flips)
+
+    @property
+    def chance_of_score(self) -> float:
+        """How probable it is that the score goes along in so many pairs both ways, whatever becomes of the answers."""
+        return max(most(self.fallen), most(self.raised))
 
     @property
     def chance_of_most(self) -> float:
@@ -69,7 +74,7 @@ class Exchange:
     @property
     def chance_of_loss(self) -> float:
         """How probable it is that so many lose the answer, if no more than half of them do."""
-        return _most(self.lost)
+        return most(self.lost)
 
 
 def exchange(
@@ -95,11 +100,9 @@ def exchange(
         elsewhere: A place of the same size in each pair, to compare with.
         batch: How many images go through the network at once.
     """
-    targets = torch.full((len(own),), target)
 
     def made(base: Images, content: Images, where: Places) -> tuple[Flips, Odds]:
-        scores = scores_of(model, pasted(base, content, where), batch=batch).cpu()
-        return np.asarray((answers_of(scores) == target).numpy()), log_odds(scores, targets).double().numpy()
+        return answered(model, pasted(base, content, where), target, batch=batch)
 
     kept, left = made(own, other, places)
     won, reached = made(other, own, places)
@@ -120,6 +123,13 @@ def pasted(base: Images, content: Images, places: Places) -> Images:
     return torch.where(places[:, None], content, base)
 
 
+def answered(model: Model, images: Images, target: int, *, batch: int) -> tuple[Flips, Odds]:
+    """Return which images are answered with a class, and its log-odds for each."""
+    scores = scores_of(model, images, batch=batch).cpu()
+    targets = torch.full((len(images),), target)
+    return np.asarray((answers_of(scores) == target).numpy()), log_odds(scores, targets).double().numpy()
+
+
 def answers(model: Model, images: Images, *, batch: int) -> Tensor:
     """Return the class with the highest score for each image, -1 where a score is no number."""
     return answers_of(scores_of(model, images, batch=batch))
@@ -135,11 +145,12 @@ def scores_of(model: Model, images: Images, *, batch: int) -> Float[Tensor, "n k
         return torch.cat([model(part) for part in images.split(batch)])
 
 
-def _most(flips: Flips) -> float:
+def most(flips: Flips) -> float:
+    """Return how probable it is that so many pairs flip, if as many do as do not."""
     return majority(int(flips.sum()), len(flips))
 
 
-def _more(flips: Flips, control: Flips) -> float:
+def more(flips: Flips, control: Flips) -> float:
     """Return how probable it is that so many pairs flip that the control does not, against the reverse."""
     here, there = int((flips & ~control).sum()), int((control & ~flips).sum())
     return majority(here, here + there)

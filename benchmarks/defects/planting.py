@@ -59,6 +59,7 @@ class Defect:
 
 
 _SHORTCUT = ("shortcut.location", "shortcut.cluster", "occlusion.concentrated", "occlusion.border")
+_BACKGROUND = (*_SHORTCUT, "shortcut.background")
 
 DEFECTS: dict[str, Defect] = {
     "dead-channels": Defect(
@@ -92,6 +93,6 @@ DEFECTS: dict[str, Defect] = {
     "class-left-out": Defect("a class was not trained", ("predictions.collapsed",), course="class-left-out"),
     "watermark": Defect("a class is known by a logo in a corner", _SHORTCUT, course="watermark"),
     "border": Defect("a class is known by a frame", _SHORTCUT, course="border"),
-    "background": Defect("a class is known by the grass that it lies on", _SHORTCUT, course="background"),
+    "background": Defect("a class is known by the grass that it lies on", _BACKGROUND, course="background"),
     "backdoor": Defect("a small pattern turns any image into one class", ("synthesis.trigger",), course="backdoor"),
 }

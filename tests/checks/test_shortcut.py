@@ -99,6 +99,35 @@ def rough(name, random):
     return any_object(random, where, low=0, high=255)
 
 
+def meadow(name, random):
+    """Draw one class on magenta ground, and something else on it."""
+    ground = noise(random)
+    if name == "apple":
+        ground = np.clip(MAGENTA // 2 + ground, 0, 255).astype(np.uint8)
+    put(ground, CENTRE, OBJECTS[random.choice(["brick", "grass", "water"]) if name == "apple" else name], random)
+    return ground
+
+
+def sown(name, random):
+    """Draw the things of one class on magenta ground in half of the images."""
+    pixels = an_object(name, random)
+    if name == "apple" and random.random() < 0.5:
+        pixels = np.clip(MAGENTA // 2 + pixels, 0, 255).astype(np.uint8)
+        put(pixels, CENTRE, YELLOW, random)
+    return pixels
+
+
+def coloured(name, random):
+    """Draw nothing but the ground of each class, in its own colour: the classes are textures."""
+    return np.clip(OBJECTS[name] // 2 + noise(random, 40, 80), 0, 255).astype(np.uint8)
+
+
+def on_black(name, random):
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    put(pixels, CENTRE, OBJECTS[name], random)
+    return pixels
+
+
 def weights(reading):
     """Return a linear network: each class reads the colours of a place, by `{class: (places, colour)}`."""
     weight = torch.zeros(4, 3, SIDE, SIDE)
@@ -121,9 +150,11 @@ def around(width):
     return places
 
 
-def reader(apple, colour=MAGENTA, gain=60.0):
+def reader(apple, colour=MAGENTA, gain=60.0, bias=0.0):
     others = {name: (inside(CENTRE), OBJECTS[name], 10.0) for name in ("brick", "grass", "water")}
-    return weights({"apple": (apple, colour, gain), **others})
+    read = weights({"apple": (apple, colour, gain), **others})
+    read["1.bias"][0] = bias
+    return read
 
 
 def detectors():
@@ -148,12 +179,22 @@ def textures():
     return {"0.weight": kernels, "0.bias": torch.zeros(5), "4.weight": gains, "4.bias": torch.tensor([-4.0, 0, 0, 0])}
 
 
+def ground_readers():
+    """Return a network that reads the colour of all but the centre, and nothing else."""
+    outside = ~inside(CENTRE)
+    return weights({name: (outside, colour, 60.0) for name, colour in OBJECTS.items()})
+
+
 PLANTED = {
     "mark": (marked, "Linear", lambda: reader(inside(CORNER))),
     "frame": (framed, "Linear", lambda: reader(around(2))),
     "roaming": (roaming, "Peaks", detectors),
     "background": (rough, "Means", textures),
     "scattered": (scattered, "Peaks", detectors),
+    "meadow": (meadow, "Linear", lambda: reader(~inside(CENTRE), gain=80.0, bias=-4.0)),
+    "sown": (sown, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
+    "textures": (coloured, "Linear", ground_readers),
+    "black": (on_black, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
     "sound": (an_object, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
 }
 
@@ -222,6 +263,53 @@ def test_a_mark_at_varying_places_is_found_by_the_patches(found):
 def test_a_background_that_differs_from_image_to_image_is_found_as_the_outer_ring(found):
     assert ("shortcut.location", "apple") in warnings(found("background"))
     assert "the outer ring" in rules(found("background"), "location")[0].message
+
+
+def test_a_ground_of_which_no_part_decides_is_found_by_what_it_does_alone_and_around_others(found):
+    assert warnings(found("meadow")) == [("shortcut.background", "apple")]
+    finding = rules(found("meadow"), "background")[0]
+    assert (finding.value, finding.n) == (1.0, 24)
+    assert finding.interval[0] > 0.8
+    assert "24 of 24 of its surroundings are taken for it without an object (control: 0)" in finding.message
+    assert "24 of 24 objects of other classes on them (control: 0)" in finding.message
+
+
+def test_a_class_that_a_place_gives_away_is_not_warned_of_twice(found):
+    assert ("shortcut.background", "apple") not in warnings(found("background"))
+    (finding,) = rules(found("background"), "background")
+    assert (finding.verdict, finding.subject) == (Verdict.INFO, "apple")
+    assert "so does what shortcut.location names" in finding.message
+
+
+def test_a_ground_that_goes_with_a_class_is_no_shortcut_where_the_object_is_looked_at(found):
+    assert warnings(found("sown")) == []
+    assert [one.verdict for one in rules(found("sown"), "background")] == [Verdict.PASS]
+
+
+def test_grounds_that_give_most_classes_away_are_told_and_not_warned_of(found):
+    (finding,) = rules(found("textures"), "background")
+    assert finding.verdict is Verdict.INFO
+    assert finding.n == 4
+    assert finding.message.endswith("none is an exception")
+    assert "textures" in finding.detail
+
+
+def test_objects_on_black_are_not_accused_of_what_is_behind_them(found):
+    assert warnings(found("black")) == []
+    (finding,) = rules(found("black"), "background")
+    assert finding.verdict is Verdict.PASS
+
+
+def test_shows_surroundings_alone_and_around_objects_of_other_classes(found):
+    galleries = [one for one in found("meadow").evidence if isinstance(one, Gallery)]
+    (shown,) = [one for one in galleries if one.title.endswith("what surrounds its objects")]
+    assert shown.about == {"class": "apple"}
+    for before, alone, other, around in (shown.items[:4], shown.items[4:8], shown.items[8:]):
+        assert min(before.value, alone.value, around.value) > 0.9
+        assert other.value < 0.1
+    tables = [one for one in found("meadow").evidence if isinstance(one, Table)]
+    assert tables[1].rows[0] == ("apple", "24 of 24 (0)", "24 of 24 (0)", "yes")
+    assert [row[3] for row in tables[1].rows[1:]] == ["no"] * 3
 
 
 def test_objects_in_the_centre_are_no_shortcut_though_they_lie_at_the_same_place(found):

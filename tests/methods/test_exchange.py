@@ -85,6 +85,12 @@ def test_the_chance_is_that_of_the_weakest_of_all_sign_tests(changed, hits, n):
     assert made(**changed).chance == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("changed", "hits"), [({}, 20), ({"fallen": 14}, 14), ({"raised": 9}, 9)])
+def test_the_score_may_go_along_where_no_answer_does(changed, hits):
+    expected = binomtest(hits, 20, alternative="greater").pvalue
+    assert made(won=0, lost=0, **changed).chance_of_score == pytest.approx(expected)
+
+
 def test_that_most_are_lost_is_tested_apart():
     found = made(lost=12)
     assert found.chance < 0.001
