@@ -188,5 +188,5 @@ def test_the_same_network_with_fresh_weights_fails(tmp_path):
     torch.save(demo.efficientnet_lite0().state_dict(), tmp_path / "fresh.pt")
     noise, linear = found(audit(tmp_path / "fresh.pt", network.arch, network.preprocess), "filters.noise")
     assert noise.verdict is Verdict.FAIL
-    assert "all 48 layers" in noise.message
+    assert "all 49 layers" in noise.message
     assert (linear.verdict, linear.subject) == (Verdict.WARN, "_fc")
