@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from auditor.methods.proportion import wilson
@@ -70,7 +71,7 @@ def _details(planted: Sequence[Found], finders: Mapping[Case, frozenset[str]]) -
             [
                 one.case.defect,
                 f"{one.case.data} {one.case.network}",
-                f"{one.accuracy:.1%}",
+                "" if math.isnan(one.accuracy) else f"{one.accuracy:.1%}",
                 strength,
                 _some(by) or "**none**",
                 _some(others),
