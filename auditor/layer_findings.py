@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,14 +75,15 @@ def silent_by_layer(
     few: int,
     warn: float,
     fail: float,
-    idle: bool = False,
+    idle: Sequence[Layer] = (),
 ) -> Iterator[Finding]:
     """Say of each layer that has too many channels that never fire how many; the arguments are those of `by_layer`.
 
     Args:
-        idle: Some of them fire, but give the same number throughout.
+        idle: Layers in which some of them fire, but give the same number throughout.
     """
-    return by_layer(rule, found, _IDLE if idle else _SILENT, images=images, few=few, warn=warn, fail=fail)
+    others = dict.fromkeys(idle, _IDLE)
+    return by_layer(rule, found, _SILENT, images=images, few=few, warn=warn, fail=fail, others=others)
 
 
 def by_layer(
@@ -93,6 +95,7 @@ def by_layer(
     few: int,
     warn: float,
     fail: float | None = None,
+    others: Mapping[Layer, Told] = MappingProxyType({}),
 ) -> Iterator[Finding]:
     """Say of each layer that has too many such channels how many, and where there is none, of the worst.
 
@@ -101,6 +104,7 @@ def by_layer(
         images: How many were seen.
         few: Images under which nothing is said.
         warn, fail: Shares of a layer's channels over which the audit warns or fails.
+        others: What is said of some layers in place of `told`.
     """
     if images < few:
         yield Finding(rule, Verdict.SKIP, _(told.too_few, images=images, few=few, **told.values))
@@ -108,16 +112,17 @@ def by_layer(
     shares = {layer: len(channels) / layer.output[0] for layer, channels in found.items()}
     for layer in [layer for layer in found if shares[layer] > warn] or [max(found, key=shares.__getitem__)]:
         verdict, count = at_most(shares[layer], warn=warn, fail=fail), len(found[layer])
-        message = told.none if not count else told.at_most if verdict <= Verdict.PASS else told.count
+        own = others.get(layer, told)
+        message = own.none if not count else own.at_most if verdict <= Verdict.PASS else own.count
         yield Finding(
             rule,
             verdict,
-            _(message, count=count, channels=layer.output[0], **told.values),
+            _(message, count=count, channels=layer.output[0], **own.values),
             subject=layer.name,
             value=shares[layer],
             limit=fail if verdict is Verdict.FAIL else warn,
             n=images,
-            detail=" ".join(_details(told, verdict, found[layer], images)),
+            detail=" ".join(_details(own, verdict, found[layer], images)),
         )
 
 

@@ -128,7 +128,7 @@ def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterat
     if not layers:
         return
     found = {layer: np.union1d(seen.silent(layer), seen.constant(layer)) for layer in layers}
-    idle = any(len(found[layer]) > len(seen.silent(layer)) for layer in layers)
+    idle = [layer for layer in layers if len(found[layer]) > len(seen.silent(layer))]
     yield from silent_by_layer(rule, found, images=seen.images, few=few, warn=warn, fail=fail, idle=idle)
     if seen.images >= few:
         yield _figure({layer: len(found[layer]) / layer.output[0] for layer in found}, seen.images, warn)
