@@ -189,3 +189,14 @@ def test_a_layer_that_shows_its_padding_is_found(net, images):
     (plain,), (planted,) = rules(result(net(), images), "border"), rules(result(net(change=padded), images), "border")
     assert planted.value > plain.value
     assert planted.subject == "0"
+
+
+def test_of_a_layer_whose_channels_are_just_silent_nothing_else_is_said(net, images):
+    def both(state):
+        state["0.bias"][:3] = -30.0
+        state["3.weight"][1:3] = 0.0
+        state["3.bias"][:] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+
+    told = {one.subject: one.message for one in rules(result(net(change=both), images), "dead")}
+    assert told["0"] == "3 of the 6 channels stay silent on all images"
+    assert "give one number throughout" in told["3"]
