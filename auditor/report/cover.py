@@ -19,21 +19,23 @@ _ROW, _LINE, _TITLE_LINE = 6.3, 5.2, 13.2
 _BESIDES = 96.0  # wordmark, kicker, the verdict with a headline of one line and its counts, the heading, all margins
 _LOGO, _MARK, _BANNER, _FINDING = 10.0, 9.5, 12.0, 10.0  # each beyond its lines
 _TITLE_LETTERS, _BOLD_LETTERS, _LETTERS = 22, 62, 72  # of a line in a wide font
-_LONGEST_MESSAGE, _LONGEST_ADVICE, _LONGEST_NAME = 3 * _BOLD_LETTERS, 3 * _LETTERS, 60
+_LONGEST_MESSAGE, _LONGEST_NAME = 3 * _BOLD_LETTERS, 60
+_ADVICE = (3, 2)  # lines; the first with which the most findings fit
 
 
 def leading(
     audit: Audit, blocks: Blocks, *, title: str, subject: str, letterhead: Letterhead, imprint: Sequence[Fact]
 ) -> tuple[FindingBlock, ...]:
-    """Return the first findings that made the verdict, shortened, as many as there is room for."""
+    """Return the first findings that made the verdict, as many as there is room for, with advice cut for that."""
     if audit.verdict < Verdict.WARN:
         return ()
     room = _HEIGHT - _taken(audit, title, subject, letterhead, imprint)
-    return tuple(_fitting((_shortened(blocks.finding(*pair)) for pair in deciding.one_of_each(audit)), room))
+    found = [blocks.finding(*pair) for pair in deciding.one_of_each(audit)[:_MOST]]
+    return max((tuple(_fitting(found, advice, room)) for advice in _ADVICE), key=len)
 
 
 def _taken(audit: Audit, title: str, subject: str, letterhead: Letterhead, imprint: Sequence[Fact]) -> float:
-    """Return how much of the height everything else takes, or a little less than that."""
+    """Return how much of the height everything else takes, or a little more than that."""
     rows = sum(_lines(fact.value) for fact in imprint) + (_lines(letterhead.footer) if letterhead.footer else 0)
     banners = sum(_BANNER + _LINE * _lines(banner) for banner in deciding.banners(audit))
     return (
@@ -47,23 +49,25 @@ def _taken(audit: Audit, title: str, subject: str, letterhead: Letterhead, impri
     )
 
 
-def _fitting(findings: Iterator[FindingBlock], room: float) -> Iterator[FindingBlock]:
-    for _number, finding in zip(range(_MOST), findings, strict=False):
-        room -= _FINDING + _LINE * (_lines(finding.message, _BOLD_LETTERS) + _lines(finding.advice))
+def _fitting(findings: Sequence[FindingBlock], advice: int, room: float) -> Iterator[FindingBlock]:
+    """Yield the first findings, with so many lines of advice, while there is room."""
+    for finding in findings:
+        brief = _shortened(finding, advice)
+        room -= _FINDING + _LINE * (_lines(brief.message, _BOLD_LETTERS) + _lines(brief.advice))
         if room < 0:
             return
-        yield finding
+        yield brief
 
 
 def _lines(text: str, letters: int = _LETTERS) -> int:
     return math.ceil(len(text) / letters)
 
 
-def _shortened(finding: FindingBlock) -> FindingBlock:
+def _shortened(finding: FindingBlock, advice: int) -> FindingBlock:
     return replace(
         finding,
         rule=short(finding.rule, _LONGEST_NAME),
         subject=short(finding.subject, _LONGEST_NAME),
         message=short(finding.message, _LONGEST_MESSAGE),
-        advice=short(finding.advice or finding.detail, _LONGEST_ADVICE),
+        advice=short(finding.advice or finding.detail, advice * _LETTERS),
     )

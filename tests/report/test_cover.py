@@ -44,6 +44,12 @@ def test_tells_of_one_rule_after_the_other_and_of_three_at_the_most(cover):
     assert [int(number) for number in re.findall(r"Number (\d)", text)] == [1, 2, 3]
 
 
+def test_of_three_that_do_not_fit_the_advice_is_shortened_further(cover):
+    text = cover(audited(*(warning(number, words=16) for number in range(3))))
+    assert [int(number) for number in re.findall(r"Number (\d)", text)] == [0, 1, 2]
+    assert text.count("…") == 3
+
+
 def test_tells_of_failures_and_not_of_warnings_beside_them(cover):
     text = cover(audit(predictions(), Result("made", "Is it?", (warning(1),))))
     assert "Number 1" not in text
