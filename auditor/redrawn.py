@@ -120,5 +120,5 @@ def _alike(trained: Maps, order: Numbers, twin: Maps) -> tuple[float, float]:
     if not (np.isfinite(trained).all() and np.isfinite(twin).all()) or np.ptp(trained) == 0:
         return math.nan, math.nan
     found = correlation(order, ranks(twin.ravel()))
-    first, second = (torch.from_numpy(values / (values.max() or 1.0))[None] for values in (trained, twin))
+    first, second = (torch.from_numpy(values / (np.abs(values).max() or 1.0))[None] for values in (trained, twin))
     return 0.0 if math.isnan(found) else found, float(methods.structural_similarity(first, second))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from auditor import pictures
 from auditor.explained_rows import photo
 from auditor.language import _
@@ -50,5 +52,5 @@ def _of_method(
 
 def _picture(sample: Sample, values: Maps, method: str, label: str) -> Item:
     if method in (GRAD_CAM, OCCLUSION):
-        return pictures.overlay_item(sample.pixels, values, label, sample.name)
+        return pictures.overlay_item(sample.pixels, np.maximum(values, 0), label, sample.name)
     return pictures.heat_item(values, label, sample.name)

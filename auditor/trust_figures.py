@@ -84,7 +84,8 @@ def agreement(trained: Mapping[str, Maps]) -> Figure:
 def table(found: Uncovered, names: Sequence[str], forgotten: Redrawn | None) -> Table:
     """Return the numbers of each method, and of random orders."""
     chance = (_("random order"), None, None, None, *found.areas_by_chance)
-    rows = [(method_told(name), *_forgotten(forgotten, name), *found.areas(name)) for name in names]
+    areas = {name: found.areas(name) for name in found.deletion}
+    rows = [(method_told(name), *_forgotten(forgotten, name), *areas.get(name, (None, None))) for name in names]
     return Table(
         _("Methods"),
         _(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,7 @@ from auditor import methods
 from auditor.check import Check, Count, Share, Steps
 from auditor.errors import Skip
 from auditor.explained import tensors
-from auditor.language import _
+from auditor.language import _, many
 from auditor.methods.names import OCCLUSION, method_told
 from auditor.options import Range
 from auditor.redrawn import Maps, Redrawn, redrawn
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Correlation = Annotated[float, Range(-1, 1)]
 
 _CELLS = 7  # along the shorter side of the image
-_COARSE = 0.214  # side of the window of occlusion, of the shorter side of the image
+_WINDOWS = 5  # of occlusion, along the shorter side of the image
 
 
 @Check
@@ -43,7 +44,7 @@ def trust(
     patch: Literal["auto"] | Count = "auto",
     steps: Count = 7,
     orders: Count = 3,
-    occlusion: bool = False,
+    occlusion: Annotated[int, Range(0)] = 4,
     randomization_warn: Correlation = 0.5,
     faithfulness_warn: Share = 0.05,
 ) -> Steps:
@@ -63,7 +64,8 @@ def trust(
         patch: side in pixels of what is taken away at once; auto is a seventh of the shorter side of the image.
         steps: in how many steps the whole image is taken away.
         orders: how many random orders each image is taken away in, to compare with.
-        occlusion: try occlusion, too, with windows twice as large as usual; that multiplies the time.
+        occlusion: on how many of these images occlusion is tried, with windows of a fifth of the image's side. It takes
+            many passes; only where these are all of the images it is judged for faithfulness, too.
         randomization_warn: rank correlation with the picture as trained, over which the audit warns.
         faithfulness_warn: probability of error from which no better than random is said.
     Rules:
@@ -84,22 +86,24 @@ def trust(
     samples = context.samples[:images]
     explain = _explaining(context, samples, occlusion)
     trained = explain()
+    whole = {name: maps for name, maps in trained.items() if name != OCCLUSION or occlusion >= len(samples)}
     batch = tensors(context, samples)
     with context.working(len(samples), "images") as seen:
         side = max(1, round(min(batch.shape[2:]) / _CELLS)) if patch == "auto" else patch
         target = [sample.predicted for sample in samples]
-        bared = uncovered(context, batch, target, trained, side=side, steps=steps, orders=orders, seen=seen)
+        bared = uncovered(context, batch, target, whole, side=side, steps=steps, orders=orders, seen=seen)
     forgotten = _redrawn(context, batch, explain, trained, depths, shown)
     if isinstance(forgotten, Redrawn):
         yield from randomization(forgotten, randomization_warn)
     else:
         yield forgotten
-    yield from faithfulness(bared, list(trained), faithfulness_warn)
-    if not occlusion:
-        yield _left_out()
+    yield from faithfulness(bared, list(whole), faithfulness_warn)
+    if OCCLUSION not in whole:
+        yield _left_out(occlusion, len(samples))
     if isinstance(forgotten, Redrawn):
         yield from courses(forgotten)
-        yield from (row(context, sample, place, trained, forgotten) for place, sample in enumerate(samples[:shown]))
+        for place, sample in enumerate(samples[:shown]):
+            yield row(context, sample, place, trained if place < occlusion else whole, forgotten)
         yield Arrays(_arrays(forgotten))
     yield from curves(bared)
     if len(trained) > 1:
@@ -107,8 +111,11 @@ def trust(
     yield table(bared, list(trained), forgotten if isinstance(forgotten, Redrawn) else None)
 
 
-def _explaining(context: Context, samples: Sequence[Sample], occlusion: bool) -> Callable[[], dict[str, Maps]]:
-    """Return what explains the answers to the images by the network as it is when it is called."""
+def _explaining(context: Context, samples: Sequence[Sample], occlusion: int) -> Callable[[], dict[str, Maps]]:
+    """Return what explains the answers to the images by the network as it is when it is called.
+
+    Maps of occlusion are no numbers from image number `occlusion` on.
+    """
     import torch
 
     images, target = tensors(context, samples), torch.tensor([sample.predicted for sample in samples])
@@ -118,7 +125,7 @@ def _explaining(context: Context, samples: Sequence[Sample], occlusion: bool) ->
         parts = zip(images.split(context.batch_size), target.split(context.batch_size), strict=True)
         found = [methods.heat_maps(context.network, some, asked, location) for some, asked in parts]
         if occlusion:
-            found[0][OCCLUSION] = _occluded(context, images, target)
+            found[0][OCCLUSION] = _occluded(context, images, target, occlusion)
         every = {name: [part[name] for part in found if name in part] for name in found[0]}
         return {name: torch.cat(maps).cpu().numpy() for name, maps in every.items()}
 
@@ -132,16 +139,24 @@ def _location(context: Context, images: Tensor) -> Location | None:
         return None
 
 
-def _occluded(context: Context, images: Tensor, target: Tensor) -> Tensor:
+def _occluded(context: Context, images: Tensor, target: Tensor, count: int) -> Tensor:
+    """Return signed maps: of what the pictures show, none may be left where a network has forgotten the class."""
     from auditor.data.filling import filling
 
-    window = max(1, round(_COARSE * min(images.shape[2:])))
+    window = math.ceil(min(images.shape[2:]) / _WINDOWS)
     grey = filling("grey", images, context.preprocess, blur=0.0, random=context.random("trust.occlusion"))
-    stride = max(1, round(2 * window / 3))
     found = methods.occlusion(
-        context.network, images, target, window=window, stride=stride, fill=grey, incremental=False
+        context.network,
+        images[:count],
+        target[:count],
+        window=window,
+        stride=window,
+        fill=grey[:count],
+        incremental=False,
     )
-    return found.attribution.clamp(min=0)
+    maps = images.new_full((len(images), *images.shape[2:]), math.nan)
+    maps[:count] = found.attribution
+    return maps
 
 
 def _redrawn(
@@ -157,12 +172,20 @@ def _redrawn(
         return Finding("trust.randomization", Verdict.SKIP, str(reason))
 
 
-def _left_out() -> Finding:
-    reason = _(
-        "{method}: not tried, as it takes many passes; ask for it with -o trust.occlusion=true",
+def _left_out(tried: int, images: int) -> Finding:
+    if not tried:
+        reason = _("{method}: not tried, as trust.occlusion is 0", method=method_told(OCCLUSION))
+        return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
+    reason = many(
+        "{method}: its maps were made of {count} image alone, as they take many passes; -o trust.occlusion={images} "
+        "makes them of all",
+        "{method}: its maps were made of {count} images alone, as they take many passes; -o trust.occlusion={images} "
+        "makes them of all",
+        tried,
         method=method_told(OCCLUSION),
+        images=images,
     )
-    return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
+    return Finding("trust.faithfulness", Verdict.SKIP, reason, subject=OCCLUSION)
 
 
 def _arrays(found: Redrawn) -> dict[str, Maps]:

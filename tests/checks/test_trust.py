@@ -121,16 +121,35 @@ def test_no_verdict_rests_on_what_is_known_for_not_depending_on_the_last_layers(
     assert "no verdict rests on it" in guided.detail
 
 
-def test_occlusion_is_said_to_be_left_out(spotted):
-    assert about(spotted, "randomization")["occlusion"].verdict is Verdict.SKIP
+def test_occlusion_is_tried_on_some_images_and_the_others_are_not_made_up(spotted):
+    dependence = about(spotted, "randomization")["occlusion"]
+    assert (dependence.verdict, dependence.n) == (Verdict.PASS, 4)
+    faithful = about(spotted, "faithfulness")["occlusion"]
+    assert faithful.verdict is Verdict.SKIP
+    assert "made of 4 images alone" in faithful.message
+    assert "-o trust.occlusion=8 makes them of all" in faithful.message
 
 
-@pytest.mark.slow
-def test_occlusion_is_tried_if_asked_for(folder):
-    asked = {"depths": 1, "shown": 1, "orders": 1, "occlusion": True}
+def test_occlusion_is_left_out_if_asked_for(folder):
+    asked = {"depths": 1, "shown": 1, "orders": 1, "occlusion": 0}
     found = result_of("trust", folder / "net.pt", folder / "data", asked, **settings(folder))
-    assert about(found, "randomization")["occlusion"].verdict is Verdict.PASS
+    assert about(found, "randomization")["occlusion"].verdict is Verdict.SKIP
+    assert "occlusion" not in about(found, "faithfulness")
+
+
+def test_occlusion_of_all_images_is_judged_for_faithfulness(folder):
+    asked = {"depths": 1, "shown": 1, "orders": 1, "occlusion": 8}
+    found = result_of("trust", folder / "net.pt", folder / "data", asked, **settings(folder))
+    assert about(found, "randomization")["occlusion"].n == 8
     assert about(found, "faithfulness")["occlusion"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("occlusion", "rows"), [(1, [6, 5]), (2, [6, 6])])
+def test_only_maps_that_were_made_are_shown(folder, occlusion, rows):
+    asked = {"depths": 1, "shown": 2, "orders": 1, "images": 2, "occlusion": occlusion}
+    found = result_of("trust", folder / "net.pt", folder / "data", asked, **settings(folder))
+    galleries = [piece for piece in found.evidence if isinstance(piece, Gallery)]
+    assert [len(gallery.items) // 5 for gallery in galleries] == rows
 
 
 def test_curves_pictures_and_numbers_are_shown(spotted):
@@ -143,10 +162,12 @@ def test_curves_pictures_and_numbers_are_shown(spotted):
         "Agreement between methods",
     ]
     galleries = [piece for piece in spotted.evidence if isinstance(piece, Gallery)]
-    assert [len(gallery.items) for gallery in galleries] == [25]  # photograph, trained and three twins of five
+    assert [len(gallery.items) for gallery in galleries] == [30]  # photograph, trained and three twins of six
     assert galleries[0].items[4].label == "gradient, 6 of 6 layers re-drawn"
     (table,) = [piece for piece in spotted.evidence if isinstance(piece, Table)]
-    assert [row[0] for row in table.rows] == [*about(spotted, "faithfulness"), "random order"]
+    assert [row[0] for row in table.rows] == [*about(spotted, "randomization"), "random order"]
+    assert table.rows[-2][0] == "occlusion"
+    assert table.rows[-2][4:] == (None, None)
 
 
 def test_a_network_whose_gradient_is_not_learnt_is_found(folder, tmp_path):
@@ -157,7 +178,7 @@ def test_a_network_whose_gradient_is_not_learnt_is_found(folder, tmp_path):
     finding = about(found, "randomization")["gradient"]
     assert (finding.verdict, finding.value) == (Verdict.WARN, pytest.approx(1, abs=1e-3))
     assert "hardly depends on what this network has learnt; with all" in finding.message
-    assert list(about(found, "faithfulness")) == ["gradient"]  # no rectifier, and no layer that gives maps
+    assert list(about(found, "faithfulness")) == ["gradient", "occlusion"]  # no rectifier, and no layer that gives maps
 
 
 @pytest.fixture(scope="module")
