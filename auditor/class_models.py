@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,7 @@ class ClassModel:
     @property
     def best(self) -> Made:
         """The one that the network takes for its class most surely."""
-        return max((self.plain, *self.natural), key=lambda one: np.nan_to_num(one.probability(self.target)))
+        return _surest((self.plain, *self.natural), self.target)
 
     def reached(self, limit: float) -> bool:
         """Whether an image is predicted as its class with this probability."""
@@ -122,10 +122,10 @@ class Maker:
             advance(count, f"score {scores.max().item():.3g}")
 
         first, natural = self._plain(targets, progress), self._natural(targets, progress, self.copies)
-        plain = [self._again(target, made) for target, made in zip(targets, first, strict=True)]
+        plain = self._again(dict(zip(targets, first, strict=True)))
         for place, target in enumerate(targets):
             own = tuple(natural[place * self.copies : (place + 1) * self.copies])
-            yield ClassModel(target, plain[place], own)
+            yield ClassModel(target, plain[target], own)
 
     def _plain(self, targets: Sequence[int], progress: Progress | None = None, *, pace: float = 1.0) -> list[Made]:
         preset = replace(self.plain, step_size=pace * self.plain.step_size)
@@ -135,12 +135,12 @@ class Maker:
         )
         return self._looked_at(preset, found, network.images(found.images))
 
-    def _again(self, target: int, made: Made) -> Made:
-        """Return what got farthest of several step sizes: none fits all networks."""
-        if made.probability(target) >= self.enough:
-            return made
-        tries = [made, *(self._plain([target], pace=pace)[0] for pace in _OTHER_PACES)]
-        return max(tries, key=lambda one: np.nan_to_num(one.probability(target)))
+    def _again(self, made: Mapping[int, Made]) -> Mapping[int, Made]:
+        """Return for each class what got farthest of several step sizes: none fits all networks."""
+        short = [target for target, one in made.items() if not one.probability(target) >= self.enough]
+        tries = [self._plain(short, pace=pace) for pace in _OTHER_PACES] if short else []
+        others = dict(zip(short, zip(*tries, strict=True), strict=False))  # of none there are no tries
+        return {target: _surest((one, *others.get(target, ())), target) for target, one in made.items()}
 
     def _natural(self, targets: Sequence[int | Unit], progress: Progress, copies: int) -> list[Made]:
         found = methods.synthesize(
@@ -177,6 +177,11 @@ class Maker:
             )
             for i in range(len(images))
         ]
+
+
+def _surest(made: Sequence[Made], target: int) -> Made:
+    """Return the image that the network takes for this class most surely."""
+    return max(made, key=lambda one: np.nan_to_num(one.probability(target)))
 
 
 class _InHalves:
