@@ -4,10 +4,12 @@ import signal
 import sys
 
 from auditor.cli import main
+from auditor.memory import keep_freed
 
 
 def run() -> None:
     """Run the command line and leave with its exit code, which a late Ctrl-C no longer changes."""
+    keep_freed()
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
