@@ -82,6 +82,11 @@ class Layer:
         return np.where(np.isfinite(values), values.clip(0, self.ceiling), values) if self.rectified else values
 
     @property
+    def channels(self) -> int:
+        """How many channels its output has."""
+        return self.output[0]
+
+    @property
     def spatial(self) -> bool:
         """Whether the output is a stack of maps, `[c, h, w]`, and not a single pixel."""
         return "Conv" in self.type and len(self.output) == 3 and self.output[1] * self.output[2] > 1
