@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from auditor import methods
 from auditor.language import _, marked
 from auditor.layer_findings import SILENT, Channels
@@ -13,8 +15,10 @@ from auditor.results import Finding, Verdict, at_most
 from auditor.wording import some
 
 if TYPE_CHECKING:
+    from auditor.collectors import ChannelStatistics
     from auditor.model.layers import Layer
 
+_FEW_WHOLE = 300  # then what fires on none of them does so on less than one in a hundred
 _SAME = marked(
     "What gives one number tells nothing of the image: look for a normalisation whose weights are zero, and for silent "
     "channels before it."
@@ -28,21 +32,36 @@ class Idle:
     Attributes:
         silent: Those that never fire.
         constant: Those that give one number throughout, and are not silent.
+        told: Whether enough was seen to say which are silent. A place that sees all of the image fires for some images
+            alone, where those of a map take many chances.
     """
 
     layer: Layer
     silent: Channels
     constant: Channels
+    told: bool = True
+
+    @classmethod
+    def of(cls, seen: ChannelStatistics, layer: Layer) -> Idle:
+        told = not layer.whole or seen.images >= _FEW_WHOLE
+        silent = seen.silent(layer) if told else np.array([], np.int64)
+        return cls(layer, silent, np.setdiff1d(seen.constant(layer), silent), told)
 
     @property
     def larger(self) -> float:
         """The share of the layer's channels that is silent, or that gives one number: the larger of the two."""
         return max(len(self.silent), len(self.constant)) / self.layer.channels
 
-    @property
-    def together(self) -> float:
-        """The share of the layer's channels that is one or the other."""
-        return (len(self.silent) + len(self.constant)) / self.layer.channels
+    def judged(self, warn: float, fail: float) -> tuple[Verdict, float, float]:
+        """Return the verdict, the share that decides it, and that share's limit."""
+        silent, constant = (len(own) / self.layer.channels for own in (self.silent, self.constant))
+        together = constant if self.layer.whole else silent + constant
+        if together > fail:
+            return Verdict.FAIL, together, fail
+        if self.layer.whole and (silent > fail or constant <= warn < silent):
+            return at_most(silent, warn=fail), silent, fail
+        share = constant if self.layer.whole and constant > warn else self.larger
+        return at_most(share, warn=warn), share, warn
 
 
 def idle_findings(
@@ -51,7 +70,9 @@ def idle_findings(
     """Say of each layer in which too many channels tell nothing how many do not; where there is none, of the worst.
 
     What is left of a layer is judged by both kinds together. That there are too many of a kind to be chance is
-    judged of each by itself: to be silent on some images is no sign of being the same on all, nor the reverse.
+    judged of each by itself: to be silent on some images is no sign of being the same on all, nor the reverse. Of
+    layers that give one number an image up to a third may be silent from the first draw of the weights on: there only
+    more silent ones than `fail` are a warning.
 
     Args:
         found: One layer at least.
@@ -63,19 +84,27 @@ def idle_findings(
     if images < few:
         yield Finding(rule, Verdict.SKIP, _(SILENT.too_few, images=images, few=few))
         return
-    bad = [one for one in found if one.together > fail or one.larger > warn]
-    for one in bad or [max(found, key=lambda one: one.larger)]:
-        verdict = Verdict.FAIL if one.together > fail else at_most(one.larger, warn=warn)
+    yield from _untold(rule, [one.layer for one in found if not one.told], images)
+    bad = [one for one in found if one.judged(warn, fail)[0] > Verdict.PASS]
+    for one in bad or sorted((one for one in found if one.told), key=lambda one: -one.larger)[:1]:
+        verdict, value, limit = one.judged(warn, fail)
         yield Finding(
             rule,
             verdict,
             _told(one) if verdict > Verdict.PASS else _told_worst(one),
             subject=one.layer.name,
-            value=one.together if verdict is Verdict.FAIL else one.larger,
-            limit=fail if verdict is Verdict.FAIL else warn,
+            value=value,
+            limit=limit,
             n=images,
             detail=" ".join(_details(one, verdict, images)),
         )
+
+
+def _untold(rule: str, layers: Sequence[Layer], images: int) -> Iterator[Finding]:
+    if layers:
+        reason, names = _(SILENT.too_few, images=images, few=_FEW_WHOLE), some(layer.name for layer in layers)
+        detail = _("Of layers that give one number an image: {layers}", layers=names)
+        yield Finding(rule, Verdict.SKIP, reason, subject=layers[0].name, n=images, detail=detail)
 
 
 def _told(one: Idle) -> str:

@@ -73,7 +73,9 @@ def activations(
         activations.dead: channels whose output after the rectifier is zero on all images (after GELU, SiLU and the
             like: under a millionth), and channels that give the same number everywhere, to a thousandth. Either of
             them over 10 % of a layer a warning, both together over 50 % a failure. On N images a silent channel fires
-            on less than 3/N of such images, with 95 % confidence.
+            on less than 3/N of such images, with 95 % confidence. The units of linear layers before an activation are
+            channels, too. Of those that give one number an image up to a third may be silent from the first draw on:
+            there silent ones are a warning over 50 %, and nothing is said of them under 300 images.
         activations.saturated: channels that a rectifier with a ceiling, as ReLU6, cuts off there at over 95 % of
             all places; over 10 % of a layer a warning (heuristic).
         activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
@@ -84,14 +86,17 @@ def activations(
         Mind the Pad, ICLR 2021.
     """
     shown = context.layers.select(layers)
-    if not shown:
+    judged = context.layers.judged if layers == "spread" else shown
+    if not judged:
         raise Skip(_("the network has no convolution whose maps could be shown"))
-    seen = yield ChannelStatistics(context.layers.judged if layers == "spread" else shown)
+    seen = yield ChannelStatistics(judged)
     yield from _not_finite(seen)
     yield from _dead(seen, dead_warn, dead_fail, few)
     yield from _saturated(seen, saturated_warn, few)
     yield _table(seen)
     yield from border_findings(context, shown)
+    if not shown:
+        return
     yield from ways(context, images)
     yield from layer_rows(context, shown, images, channels)
 
@@ -130,12 +135,12 @@ def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterat
             layers.remove(layer)
     if not layers:
         return
-    found = [
-        Idle(layer, seen.silent(layer), np.setdiff1d(seen.constant(layer), seen.silent(layer))) for layer in layers
-    ]
+    found = [Idle.of(seen, layer) for layer in layers]
     yield from idle_findings(rule, found, images=seen.images, few=few, warn=warn, fail=fail)
     if seen.images >= few:
-        yield _figure({one.layer: one.larger for one in found}, seen.images, warn)
+        maps = {one.layer: one.larger for one in found if not one.layer.whole}
+        if maps:
+            yield _figure(maps, seen.images, warn)
 
 
 def _figure(shares: Mapping[Layer, float], images: int, warn: float) -> Figure:
