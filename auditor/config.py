@@ -170,6 +170,7 @@ _PREPROCESS: Mapping[str, Any] = {
     "scale": Literal[1, 255],
     "color": Literal["rgb", "bgr", "gray"],
     "interpolation": str,
+    "invert": bool,
 }
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +41,7 @@ class Told:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-_SILENT = Told(
+SILENT = Told(
     count=marked("{count} of the {channels} channels stay silent on all images"),
     at_most=marked("at most {count} of the {channels} channels stay silent on all images"),
     none=marked("none of the {channels} channels stay silent on all images"),
@@ -54,36 +53,13 @@ _SILENT = Told(
         "A channel that is silent on all of {images} images fires on less than {bound:.1%} of such images (95 %)."
     ),
 )
-_IDLE = replace(
-    _SILENT,
-    count=marked("{count} of the {channels} channels stay silent, or give one number throughout, on all images"),
-    at_most=marked(
-        "at most {count} of the {channels} channels stay silent, or give one number throughout, on all images"
-    ),
-    advice=marked(
-        "They tell nothing of the image: look for a normalisation whose weights are zero, and for biases that training "
-        "or an edit has pushed far down."
-    ),
-)
 
 
 def silent_by_layer(
-    rule: str,
-    found: Mapping[Layer, Channels],
-    *,
-    images: int,
-    few: int,
-    warn: float,
-    fail: float,
-    idle: Sequence[Layer] = (),
+    rule: str, found: Mapping[Layer, Channels], *, images: int, few: int, warn: float, fail: float
 ) -> Iterator[Finding]:
-    """Say of each layer that has too many channels that never fire how many; the arguments are those of `by_layer`.
-
-    Args:
-        idle: Layers in which some of them fire, but give the same number throughout.
-    """
-    others = dict.fromkeys(idle, _IDLE)
-    return by_layer(rule, found, _SILENT, images=images, few=few, warn=warn, fail=fail, others=others)
+    """Say of each layer that has too many channels that never fire how many; the arguments are those of `by_layer`."""
+    return by_layer(rule, found, SILENT, images=images, few=few, warn=warn, fail=fail)
 
 
 def by_layer(
@@ -95,7 +71,6 @@ def by_layer(
     few: int,
     warn: float,
     fail: float | None = None,
-    others: Mapping[Layer, Told] = MappingProxyType({}),
 ) -> Iterator[Finding]:
     """Say of each layer that has too many such channels how many, and where there is none, of the worst.
 
@@ -104,25 +79,23 @@ def by_layer(
         images: How many were seen.
         few: Images under which nothing is said.
         warn, fail: Shares of a layer's channels over which the audit warns or fails.
-        others: What is said of some layers in place of `told`.
     """
     if images < few:
         yield Finding(rule, Verdict.SKIP, _(told.too_few, images=images, few=few, **told.values))
         return
-    shares = {layer: len(channels) / layer.output[0] for layer, channels in found.items()}
+    shares = {layer: len(channels) / layer.channels for layer, channels in found.items()}
     for layer in [layer for layer in found if shares[layer] > warn] or [max(found, key=shares.__getitem__)]:
         verdict, count = at_most(shares[layer], warn=warn, fail=fail), len(found[layer])
-        own = others.get(layer, told)
-        message = own.none if not count else own.at_most if verdict <= Verdict.PASS else own.count
+        message = told.none if not count else told.at_most if verdict <= Verdict.PASS else told.count
         yield Finding(
             rule,
             verdict,
-            _(message, count=count, channels=layer.output[0], **own.values),
+            _(message, count=count, channels=layer.channels, **told.values),
             subject=layer.name,
             value=shares[layer],
             limit=fail if verdict is Verdict.FAIL else warn,
             n=images,
-            detail=" ".join(_details(own, verdict, found[layer], images)),
+            detail=" ".join(_details(told, verdict, found[layer], images)),
         )
 
 

@@ -164,6 +164,8 @@ def as_settings(preprocess: Preprocess) -> Iterator[str]:
     for key, value in preprocess.settings().items():
         if isinstance(value, tuple):
             yield f"{key} = [{', '.join(f'{number:.6g}' for number in value)}]"
+        elif isinstance(value, bool):
+            yield f"{key} = {str(value).lower()}"
         elif isinstance(value, int):
             yield f"{key} = {value}"
         else:

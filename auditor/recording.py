@@ -38,5 +38,5 @@ def _silent(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
         for seen in collectors
         if isinstance(seen, ChannelStatistics) and seen.images
         for layer in seen.layers
-        if layer.rectified
+        if layer.rectified and not layer.linear
     }

@@ -22,6 +22,7 @@ WAYS = {
     "raw": {**SIZE, "scale": 255, "mean": 0.0, "std": 1.0},
     "unit": {**SIZE, "mean": 0.0, "std": 1.0},
     "bgr": {**SIZE, "color": "bgr"},
+    "negative": {**SIZE, "invert": True},
 }
 NETWORK = """
 from torch import nn
@@ -100,6 +101,8 @@ def unlabelled(data, folder):
         ("raw", "imagenet"),
         ("unit", "imagenet"),
         ("bgr", "imagenet"),
+        ("negative", "imagenet"),
+        ("imagenet", "negative"),
     ],
 )
 def test_the_way_of_training_is_found_and_can_be_pasted(trained, coloured, way, declared):
@@ -111,6 +114,15 @@ def test_the_way_of_training_is_found_and_can_be_pasted(trained, coloured, way, 
     images = torch.rand(2, 3, 32, 32)
     asked, truth = Preprocess.of(read), Preprocess.of(WAYS[way])
     assert np.abs(asked.pixels(images).astype(int) - truth.pixels(images)).max() <= 1
+
+
+@pytest.mark.parametrize(("way", "declared"), [("negative", "imagenet"), ("imagenet", "negative")])
+def test_a_negative_is_named(trained, coloured, way, declared):
+    first, *_others = found(trained(way), coloured, WAYS[declared])
+    assert first.verdict is Verdict.WARN
+    assert "inverted" in first.message
+    sound, *_others = found(trained(way), coloured, WAYS[way])
+    assert sound.verdict is Verdict.PASS
 
 
 def test_both_accuracies_come_with_the_interval_of_their_difference(trained, coloured):

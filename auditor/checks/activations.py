@@ -16,8 +16,9 @@ from auditor.border_findings import border_findings
 from auditor.check import Check, Count, Layers, Share, Steps
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
+from auditor.idle_findings import Idle, idle_findings
 from auditor.language import _, many, marked
-from auditor.layer_findings import Told, by_layer, silent_by_layer
+from auditor.layer_findings import Told, by_layer
 from auditor.results import Figure, Finding, Table, Verdict
 from auditor.wording import numeral
 
@@ -63,14 +64,18 @@ def activations(
             the maps are shown.
         images: how many of the explained images are shown.
         channels: how many of the strongest channels are shown for each image.
-        dead_warn: share of silent channels of a layer over which the audit warns.
-        dead_fail: share of silent channels of a layer over which the audit fails.
+        dead_warn: share of a layer's channels over which the audit warns, of the silent ones and of those that give
+            one number throughout, each by themselves.
+        dead_fail: share of a layer's channels over which the audit fails, of both together.
         saturated_warn: share of saturated channels of a layer over which the audit warns.
         few: images under which nothing is said about silent and saturated channels.
     Rules:
         activations.dead: channels whose output after the rectifier is zero on all images (after GELU, SiLU and the
-            like: under a millionth), or the same everywhere, to a thousandth; over 10 % of a layer a warning, over
-            50 % a failure. On N images a silent channel fires on less than 3/N of such images, with 95 % confidence.
+            like: under a millionth), and channels that give the same number everywhere, to a thousandth. Either of
+            them over 10 % of a layer a warning, both together over 50 % a failure. On N images a silent channel fires
+            on less than 3/N of such images, with 95 % confidence. The units of linear layers before an activation are
+            channels, too. Of those that give one number an image up to a third may be silent from the first draw on:
+            there silent ones are a warning over 50 %, and nothing is said of them under 300 images.
         activations.saturated: channels that a rectifier with a ceiling, as ReLU6, cuts off there at over 95 % of
             all places; over 10 % of a layer a warning (heuristic).
         activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
@@ -81,14 +86,17 @@ def activations(
         Mind the Pad, ICLR 2021.
     """
     shown = context.layers.select(layers)
-    if not shown:
+    judged = context.layers.judged if layers == "spread" else shown
+    if not judged:
         raise Skip(_("the network has no convolution whose maps could be shown"))
-    seen = yield ChannelStatistics(context.layers.judged if layers == "spread" else shown)
+    seen = yield ChannelStatistics(judged)
     yield from _not_finite(seen)
     yield from _dead(seen, dead_warn, dead_fail, few)
     yield from _saturated(seen, saturated_warn, few)
     yield _table(seen)
     yield from border_findings(context, shown)
+    if not shown:
+        return
     yield from ways(context, images)
     yield from layer_rows(context, shown, images, channels)
 
@@ -127,11 +135,12 @@ def _dead(seen: ChannelStatistics, warn: float, fail: float, few: int) -> Iterat
             layers.remove(layer)
     if not layers:
         return
-    found = {layer: np.union1d(seen.silent(layer), seen.constant(layer)) for layer in layers}
-    idle = [layer for layer in layers if len(found[layer]) > len(seen.silent(layer))]
-    yield from silent_by_layer(rule, found, images=seen.images, few=few, warn=warn, fail=fail, idle=idle)
+    found = [Idle.of(seen, layer) for layer in layers]
+    yield from idle_findings(rule, found, images=seen.images, few=few, warn=warn, fail=fail)
     if seen.images >= few:
-        yield _figure({layer: len(found[layer]) / layer.output[0] for layer in found}, seen.images, warn)
+        maps = {one.layer: one.larger for one in found if not one.layer.whole}
+        if maps:
+            yield _figure(maps, seen.images, warn)
 
 
 def _figure(shares: Mapping[Layer, float], images: int, warn: float) -> Figure:
@@ -139,7 +148,11 @@ def _figure(shares: Mapping[Layer, float], images: int, warn: float) -> Figure:
     largest = sorted(shares.values(), reverse=True)[:_BARS][-1]
     shown = [layer for layer in shares if shares[layer] >= largest][:_BARS]
     worst = max(shares, key=shares.__getitem__)
-    caption = _("Share of each layer's channels that stay silent on all {n} images.", n=images)
+    caption = _(
+        "Share of each layer's channels that stay silent on all {n} images, or of those that give one number "
+        "throughout, where these are more.",
+        n=images,
+    )
     if len(shown) < len(shares):
         which = _("Of {layers} layers those {shown} with most.", layers=len(shares), shown=len(shown))
         caption = f"{which} {caption}"
@@ -170,17 +183,19 @@ def _table(seen: ChannelStatistics) -> Table:
     return Table(
         _("Observed layers"),
         _(
-            "Over {n} images: how many channels a layer has, how many stay silent, the share of outputs above zero, "
-            "the mean and the standard deviation of a channel's outputs (averaged over the channels), and the highest "
-            "output. What is observed is the output before the rectifier.",
+            "Over {n} images: how many channels a layer has, how many stay silent, how many others give one number "
+            "throughout, the share of outputs above zero, the mean and the standard deviation of a channel's outputs "
+            "(averaged over the channels), and the highest output. What is observed is the output before the "
+            "rectifier.",
             n=seen.images,
         ),
-        (_("layer"), _("maps"), _("silent"), _("above zero"), _("mean"), _("deviation"), _("highest")),
+        (_("layer"), _("maps"), _("silent"), _("one number"), _("above zero"), _("mean"), _("deviation"), _("highest")),
         tuple(
             (
                 layer.name,
                 " x ".join(str(s) for s in layer.output),
                 len(seen.silent(layer)) if math.isfinite(layer.floor) else _("no rectifier"),
+                len(np.setdiff1d(seen.constant(layer), seen.silent(layer))),
                 numeral(float(seen.active(layer).mean()), ".1%"),
                 float(seen.mean(layer).mean()),
                 float(np.sqrt(seen.variance(layer)).mean()),

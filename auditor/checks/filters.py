@@ -18,6 +18,7 @@ from auditor.model.convolutions import Convolution, convolutions, in_other_dimen
 from auditor.noise_findings import Origin, distances, linear_findings, noise_findings
 from auditor.options import Range
 from auditor.results import Arrays, Figure, Finding, Table, Verdict, at_most
+from auditor.unit_findings import unit_findings
 from auditor.wording import chained, headed, some
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def filters(
             of the layer's median; over 5 % of a layer a warning.
         filters.duplicate: filters whose absolute cosine is 0.95 or more, and whose outputs are as
             correlated on the explained images; over 5 % of a layer a warning. Not judged are depthwise
-            layers, layers right before one, and kernels so short that chance gives such pairs.
+            layers, layers right before one, and kernels so short that chance gives such pairs. The same holds for the
+            units of linear layers before an activation (opposite ones only if exactly so: cosine under -0.999). Classes
+            whose weights and bias are exactly the same are a warning.
         filters.noise: layers that can't be told from fresh draws of an initialisation. The variance entropy of
             their kernels, the evenness of their inputs and of their outputs, the tails, the edge and the mean of their
             weights, and how alike weights beside each other in a kernel are, all lie within 4 standard deviations of
@@ -116,6 +119,7 @@ def filters(
     found = convolutions(module, context.network.layers)
     if not found:
         yield Finding("filters.dead", Verdict.SKIP, _("the network has no convolution in two dimensions"))
+        yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn)
         yield from linear_findings(module)
         return
     names = {layer.name for layer in select(found, layers)}
@@ -123,6 +127,7 @@ def filters(
     twins, confirmed = _twins(context, every, duplicate_cosine, images)
     yield from _dead(every, dead_warn)
     yield from _duplicates(every, twins, confirmed, duplicate_warn)
+    yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn)
     yield from noise_findings([layer.origin for layer in every], noise_deviations, knows=_knows(context, seen))
     yield from linear_findings(module)
     yield from _shown(context, [layer for layer in every if layer.name in names], twins, order, shown)

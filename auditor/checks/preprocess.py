@@ -31,9 +31,9 @@ def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 
             numbers were taken; a warning.
         preprocess.mismatch: the network is right more often, by over 0.02 and with p < 0.01 (McNemar's test,
             corrected by Holm for all ways), and better than chance, when the images are prepared in another usual
-            way: other numbers, other colours, resized otherwise; or what flows into the first batch norm is far from
-            its running statistics (the mean by over a standard deviation, or the deviation by a factor over 1.6) in
-            over half of its channels, and farther than chance would bring it. A warning (heuristic): images of
+            way: other numbers, inverted, other colours, resized otherwise; or what flows into the first batch norm is
+            far from its running statistics (the mean by over a standard deviation, or the deviation by a factor over
+            1.6) in over half of its channels, and farther than chance would bring it. A warning (heuristic): images of
             another kind than those of training may do the second.
     Source:
         McNemar, Psychometrika 12, 1947; Ioffe, Szegedy, Batch Normalization, ICML 2015.
@@ -43,7 +43,10 @@ def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 
     settings = context.preprocess.settings()
     yield Table(
         _("The steps before the network"),
-        _("In this order: colour, resize (shorter side), crop of the centre, scale, mean and std by channel."),
+        _(
+            "In this order: colour, resize (shorter side), crop of the centre, inversion if any, scale, mean and std "
+            "by channel."
+        ),
         (_("step"), _("value")),
         tuple((name, _shown(value)) for name, value in settings.items()),
     )
@@ -73,4 +76,6 @@ def _shown(value: object) -> str:
     if isinstance(value, tuple):
         between = " x " if all(isinstance(v, int) for v in value) else ", "
         return between.join(str(v) for v in value)
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
     return _("unchanged") if value is None else str(value)

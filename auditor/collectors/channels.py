@@ -54,6 +54,7 @@ class ChannelStatistics:
         self.layers = tuple(layers)
         self.images = 0
         self._ceilings = {layer.tap: layer.ceiling for layer in self.layers}
+        self._linear = {layer.tap for layer in self.layers if layer.linear}
         self._spans: dict[str, slice] = {}  # of each tap that has run; all that follows holds those of all in a row
         self._sums: Sums = np.zeros((2, 2, 0))  # of the values and of their squares
         self._counts = np.zeros((4, 0), np.int64)  # values, above zero, at the ceiling, not finite
@@ -113,6 +114,8 @@ class ChannelStatistics:
 
         from auditor.methods.top import peaks
 
+        if tap in self._linear:
+            output = output.reshape(len(output), -1, output.shape[-1]).movedim(2, 1)  # [n, c, places]
         maps = output if output.ndim == 4 else output.reshape(*output.shape[:2], -1, 1)
         highest = peaks(maps).values.amax((0, 2))
         maps = maps.float().contiguous(memory_format=torch.channels_last)

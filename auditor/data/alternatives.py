@@ -23,12 +23,14 @@ class Alternative:
 
 
 def alternatives(declared: Preprocess) -> tuple[Alternative, ...]:
-    """Return the usual ways that differ from the declared one, each in one thing: numbers, colours or resizing.
+    """Return the usual ways that differ from the declared one, each in one thing.
+
+    These are numbers, their inversion, colours and resizing.
 
     All give images of the size that the network takes.
     """
     found: list[Alternative] = []
-    for one in (*_of_numbers(declared), *_of_colours(declared), *_of_sizes(declared)):
+    for one in (*_of_numbers(declared), _inverted(declared), *_of_colours(declared), *_of_sizes(declared)):
         if not any(_same(one.preprocess, other) for other in (declared, *(one.preprocess for one in found))):
             found.append(one)
     return tuple(found)
@@ -51,6 +53,12 @@ def _of_numbers(declared: Preprocess) -> Iterator[Alternative]:
 def _with(declared: Preprocess, **numbers: int | float) -> Preprocess:
     kept = {key: value for key, value in declared.settings().items() if key not in ("mean", "std")}
     return Preprocess.of(kept | numbers)
+
+
+def _inverted(declared: Preprocess) -> Alternative:
+    """Return the negative: digits are white on black in some sets, and black on white as they are written."""
+    name = marked("pixel values not inverted") if declared.invert else marked("pixel values inverted, as in a negative")
+    return Alternative(name, replace(declared, invert=not declared.invert))
 
 
 def _of_colours(declared: Preprocess) -> Iterator[Alternative]:
@@ -88,5 +96,5 @@ def _same(first: Preprocess, second: Preprocess) -> bool:
 
 def _black_and_white(preprocess: Preprocess) -> NDArray[np.float64]:
     """Return what black and full intensity become, `[2, c]`."""
-    levels = np.array([[0.0], [preprocess.scale]])
+    levels = np.array([[0.0], [preprocess.scale]])[:: -1 if preprocess.invert else 1]
     return np.asarray((levels - np.array(preprocess.mean)) / np.array(preprocess.std))

@@ -45,7 +45,8 @@ def filling(
 def _levels(shares: Float[Tensor, "n c h w"], preprocess: Preprocess) -> Float[Tensor, "n c h w"]:
     """Return what the network is given for these shares of full intensity."""
     mean, std = (torch.tensor(values).to(shares)[:, None, None] for values in (preprocess.mean, preprocess.std))
-    return (shares * preprocess.scale - mean) / std
+    given = 1 - shares if preprocess.invert else shares
+    return (given * preprocess.scale - mean) / std
 
 
 def _blurred(images: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:

@@ -1,7 +1,7 @@
 """From a decoded image to what the network was trained on, and exactly back.
 
-The order of steps is torchvision's: colour, resize, centre crop, scale, mean and std. With the
-settings of a torchvision or timm network the tensor equals theirs bit for bit.
+The order of steps is torchvision's: colour, resize, centre crop, inversion where it is asked for, scale, mean and std.
+With the settings of a torchvision or timm network the tensor equals theirs bit for bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLORS: Final = ("rgb", "bgr", "gray")
 LARGEST_SIDE: Final = 8192
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_KEYS = ("resize", "crop", "mean", "std", "scale", "color", "interpolation")
+_KEYS = ("resize", "crop", "mean", "std", "scale", "color", "interpolation", "invert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Preprocess:
         mean, std: By channel, in the network's order, of pixels from 0 to `scale`.
         scale: What a pixel of full intensity becomes before mean and std, 1 or 255.
         color: `rgb`, `bgr`, or `gray` (one channel, ITU-R 601 luma).
+        invert: Dark and light are exchanged, as in a negative, before mean and std.
         source: Where these values come from.
         assumed: Nobody said so; they are only the usual ones.
     """
@@ -50,6 +51,7 @@ class Preprocess:
     scale: int = 1
     color: str = "rgb"
     interpolation: str = "bilinear"
+    invert: bool = False
     source: str = ""
     assumed: bool = False
 
@@ -78,6 +80,7 @@ class Preprocess:
             scale=int(scale),
             color=color,
             interpolation=_one_of("interpolation", mapping.get("interpolation", "bilinear"), tuple(INTERPOLATIONS)),
+            invert=_flag("invert", mapping.get("invert", False)),
             source=source,
             assumed=assumed,
         )
@@ -89,13 +92,13 @@ class Preprocess:
 
     @property
     def bounds(self) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-        """What black and full intensity of each channel become."""
+        """What the lowest and the highest intensity of each channel become."""
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
         return -mean / std, (self.scale - mean) / std
 
     def settings(self) -> dict[str, Any]:
-        """Return the keys of `[preprocess]`; `of` makes the same steps of them."""
-        return {key: getattr(self, key) for key in _KEYS}
+        """Return the keys of `[preprocess]`, `invert` only if set; `of` makes the same steps of them."""
+        return {key: getattr(self, key) for key in _KEYS if key != "invert" or self.invert}
 
     def crop_of(self, image: Image.Image) -> Image.Image:
         """Return the 8-bit pixels that the network sees: RGB, or L where `color` is gray."""
@@ -108,6 +111,8 @@ class Preprocess:
     def tensor(self, image: Image.Image) -> Float[Tensor, "c h w"]:
         """Return what the network is given for a decoded image."""
         levels = np.array(self.crop_of(image))  # h w 3, or h w
+        if self.invert:
+            levels = 255 - levels
         channels = torch.from_numpy(np.atleast_3d(levels)).permute(2, 0, 1).contiguous()
         if self.color == "bgr":
             channels = channels.flip(0)
@@ -119,6 +124,8 @@ class Preprocess:
         mean, std = _column(self.mean, torch.float64), _column(self.std, torch.float64)
         scaled = images.detach().cpu().double() * std + mean
         levels = (scaled * (255 / self.scale)).round().clamp(0, 255).to(torch.uint8)
+        if self.invert:
+            levels = 255 - levels
         rgb = levels.flip(1) if self.color == "bgr" else levels.expand(-1, 3, -1, -1)
         return rgb.permute(0, 2, 3, 1).contiguous().numpy()
 
@@ -223,6 +230,12 @@ def _positive(key: str, values: tuple[float, ...]) -> tuple[float, ...]:
     if min(values) <= 0:
         raise UsageError(f"preprocess.{key} is {list(values)}, but every channel is divided by it: it has to be over 0")
     return values
+
+
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"preprocess.{key} is {value!r}, but has to be true or false")
+    return value
 
 
 def _one_of(key: str, value: Any, allowed: tuple[Any, ...]) -> Any:

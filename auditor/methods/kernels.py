@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Kernels = NDArray[np.floating]
 
+_SKETCHED = 1024  # numbers a kernel: the cosines of longer ones take minutes where they are thousands
+_MARGIN = 0.1  # three standard deviations of a cosine between sketches, at the most
+
 
 def dead(kernels: Kernels, *, share: float = 0.01, length: float = 0.01) -> NDArray[np.int64]:
     """Return the kernels that are near zero beside the others of their layer.
@@ -73,10 +76,36 @@ def duplicates(kernels: Kernels, *, cosine: float = 0.95) -> list[Pair]:
         kernels: `[k, ...]`; kernels without length are in no pair.
         cosine: The smallest absolute cosine of a pair.
     """
-    angles = np.triu(_cosines(kernels), 1)
+    rows = kernels.reshape(len(kernels), -1)
+    angles = np.triu(_cosines(_sketched(rows)), 1)
+    if rows.shape[1] > _SKETCHED:
+        angles = _exactly(rows, np.argwhere(np.abs(angles) >= cosine - _MARGIN))
     first, second = np.nonzero(np.abs(angles) >= cosine)
     pairs = [Pair(int(i), int(j), float(np.clip(angles[i, j], -1, 1))) for i, j in zip(first, second, strict=True)]
     return sorted(pairs, key=lambda p: (-abs(p.cosine), p.first, p.second))
+
+
+def _sketched(rows: Kernels) -> Kernels:
+    """Return the rows, long ones shortened so that the cosines between them stay about the same (count sketch).
+
+    M. Charikar, K. Chen, M. Farach-Colton: Finding Frequent Items in Data Streams. 2002.
+    """
+    if rows.shape[1] <= _SKETCHED:
+        return rows
+    random, (k, c) = np.random.default_rng(0), rows.shape
+    turned = rows[:, random.permutation(c)] * random.choice(np.array([-1, 1], rows.dtype), c)
+    padded = np.pad(turned, ((0, 0), (0, -c % _SKETCHED)))
+    return np.asarray(padded.reshape(k, -1, _SKETCHED).sum(1))
+
+
+def _exactly(rows: Kernels, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the cosines of some pairs, `[k, k]`, and 0 for all others."""
+    if len(pairs) > len(rows):
+        return np.triu(_cosines(rows), 1)
+    found = np.zeros((len(rows), len(rows)))
+    for i, j in pairs:
+        found[i, j] = _cosines(rows[[i, j]])[0, 1]
+    return found
 
 
 def confirmed(pairs: Sequence[Pair], outputs: NDArray[np.float32], *, cosine: float = 0.95) -> list[Pair]:

@@ -45,6 +45,8 @@ _FLOORS = {
     _aten.hardswish_.default: -3.0,
 }
 
+_GATES = {_aten.sigmoid.default, _aten.sigmoid_.default, _aten.hardsigmoid.default, _aten.hardsigmoid_.default}
+
 _NORMS = (
     nn.modules.batchnorm._NormBase,
     nn.GroupNorm,
@@ -66,6 +68,7 @@ class Layer:
             where the tap's output is not above zero.
         ceiling: Where that rectifier cuts off what is above: 6 for a ReLU6.
         floor: Up to where the activation behind the tap gives nothing: 0 for a rectifier, less for GELU and the like.
+        gate: A sigmoid follows it.
     """
 
     name: str
@@ -76,10 +79,25 @@ class Layer:
     rectified: bool = False
     ceiling: float = math.inf
     floor: float = -math.inf
+    gate: bool = False
 
     def rectify(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs of the tap as the rectifier hands them on, if one follows; what is not finite stays so."""
         return np.where(np.isfinite(values), values.clip(0, self.ceiling), values) if self.rectified else values
+
+    @property
+    def channels(self) -> int:
+        """How many channels its output has: those of a linear layer, its units, stand last in the shape."""
+        return self.output[-1 if self.linear else 0]
+
+    @property
+    def linear(self) -> bool:
+        return "Linear" in self.type
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a linear layer each of whose units gives one number an image, and so fires for some alone."""
+        return self.linear and len(self.output) == 1
 
     @property
     def spatial(self) -> bool:
@@ -145,9 +163,30 @@ class LayerTable(Sequence[Layer]):
 
     @property
     def judged(self) -> tuple[Layer, ...]:
-        """`maps`, and the normalisations before an activation that have several layers before them: sums, or stacks."""
+        """`maps`, `hidden`, and the normalisations before an activation that have several layers before them.
+
+        These normalise sums, or stacks.
+        """
         alone = [layer for layer in self._layers if layer.normalises_several]
-        return tuple(layer for layer in self._layers if layer in self.maps or layer in alone)
+        every = {*self.maps, *self.hidden, *alone}
+        return tuple(layer for layer in self._layers if layer in every)
+
+    @property
+    def hidden(self) -> tuple[Layer, ...]:
+        """The linear layers before an activation that has a floor, but for those that only weigh the channels of maps.
+
+        Of these few units do for many channels (squeeze and excite): they end in a sigmoid, or maps follow them.
+        """
+        linear = [layer for layer in self._layers if layer.linear]
+        last = max((place for place, layer in enumerate(self._layers) if layer.spatial), default=-1)
+        later = self._layers[last + 1 :]
+        return tuple(
+            layer
+            for layer, following in zip(linear, [*linear, None][1:], strict=True)
+            if math.isfinite(layer.floor)
+            and (not layer.whole or layer in later)
+            and not (following and following.gate and following is not linear[-1])
+        )
 
 
 def _spread(layers: Sequence[Layer], count: int) -> tuple[Layer, ...]:
@@ -230,6 +269,8 @@ class _Tracer(TorchDispatchMode):
         kwargs = kwargs or {}
         if func in _FLOORS and (maker := self._maker.get(_moment(args[0]))):
             self.layers[maker] = replace(self.layers[maker], floor=_FLOORS[func])
+        if func in _GATES and (maker := self._maker.get(_moment(args[0]))):
+            self.layers[maker] = replace(self.layers[maker], gate=True)
         if (ceiling := ceiling_of(func, args, kwargs)) is None:
             return func(*args, **kwargs)
         taken = _moment(args[0])

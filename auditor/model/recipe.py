@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-KEYS = ("resize", "crop", "mean", "std", "scale", "color", "interpolation")
+KEYS = ("resize", "crop", "mean", "std", "scale", "color", "interpolation", "invert")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 

@@ -121,13 +121,17 @@ def _baseline(audit: Audit) -> tuple[Card, ...]:
 
 def _data(audit: Audit) -> Card:
     data, preprocess = audit.provenance.data, audit.provenance.preprocess
-    shown = {name: value for name, value in preprocess.items() if name in ("resize", "crop", "color", "interpolation")}
+    shown = {
+        name: value
+        for name, value in preprocess.items()
+        if name in ("resize", "crop", "color", "interpolation", "invert")
+    }
     facts = [
         Fact(_("Images"), wording.decimal(data.images)),
         Fact(_("Labels"), _("yes") if data.labelled else _("no")),
         Fact(_("Classes"), _classes(data.classes)),
         Fact(_("Left out"), _unreadable(len(data.skipped)) if data.skipped else "", "warn"),
-        Fact(_("Preprocessing"), ", ".join(f"{name} {_step(value)}" for name, value in shown.items())),
+        Fact(_("Preprocessing"), ", ".join(_step(name, value) for name, value in shown.items())),
         Fact(_("Known from"), _(_text(preprocess.get("source", "")))),
         Fact(_("Fingerprint"), f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
     ]
@@ -172,8 +176,10 @@ def _layer(layer: LayerFacts) -> tuple[str | int | None, ...]:
     return layer.name, layer.type, _sides(layer.output), layer.parameters, seen
 
 
-def _step(value: Any) -> str:
-    return _sides(tuple(value)) if isinstance(value, list | tuple) else _text(value)
+def _step(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name
+    return f"{name} {_sides(tuple(value)) if isinstance(value, list | tuple) else _text(value)}"
 
 
 def _sides(sides: tuple[int, ...]) -> str:

@@ -130,8 +130,9 @@ def test_channels_that_give_one_number_throughout_are_told(net, images):
 
     (dead,) = rules(result(net(change=constant), images), "dead")
     assert (dead.verdict, dead.subject, dead.value) == (Verdict.WARN, "3", 0.5)
-    assert "2 of the 4 channels stay silent, or give one number throughout" in dead.message
-    assert "Channels: 1, 2" in dead.detail
+    assert dead.message == "2 of the 4 channels give one number throughout, on all images"
+    assert dead.detail.startswith("What gives one number")
+    assert "Channels: 1, 2." in dead.detail
 
 
 def test_outputs_that_are_no_number_are_told(net, images):
@@ -199,4 +200,34 @@ def test_of_a_layer_whose_channels_are_just_silent_nothing_else_is_said(net, ima
 
     told = {one.subject: one.message for one in rules(result(net(change=both), images), "dead")}
     assert told["0"] == "3 of the 6 channels stay silent on all images"
-    assert "give one number throughout" in told["3"]
+    assert told["3"] == "2 of the 4 channels give one number throughout, on all images"
+
+
+def idle(silent, constant):
+    """Return a change after which so many of the six channels of the first layer are silent, and so many constant."""
+
+    def change(state):
+        state["0.bias"][:silent] = -30.0
+        state["0.weight"][6 - constant :] = 0.0
+        state["0.bias"][6 - constant :] = 0.5
+
+    return change
+
+
+def test_of_a_layer_with_channels_of_both_kinds_one_finding_tells_both(net, images):
+    (dead,) = [one for one in rules(result(net(change=idle(1, 2)), images), "dead") if one.subject == "0"]
+    assert (dead.verdict, dead.value, dead.limit) == (Verdict.WARN, 2 / 6, 0.1)
+    assert dead.message == "of the 6 channels 1 stay silent, and 2 give one number throughout, on all images"
+    assert "Channels: 0. What gives" in dead.detail
+    assert dead.detail.endswith("Channels: 4, 5.")
+
+
+def test_silent_and_constant_channels_are_judged_apart_until_little_is_left_of_the_layer(net, images):
+    def judged(silent, constant, **limits):
+        found = rules(result(net(change=idle(silent, constant)), images, **limits), "dead")
+        return next((one.verdict, one.value) for one in found if one.subject == "0")
+
+    assert judged(1, 1, dead_warn=0.2) == (Verdict.PASS, 1 / 6)
+    assert judged(2, 1, dead_warn=0.2) == (Verdict.WARN, 2 / 6)
+    assert judged(1, 2, dead_warn=0.2) == (Verdict.WARN, 2 / 6)
+    assert judged(2, 2, dead_warn=0.2) == (Verdict.FAIL, 4 / 6)

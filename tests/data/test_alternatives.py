@@ -59,3 +59,12 @@ def test_what_differs_by_a_rounding_is_no_alternative():
     half = replace(IMAGENET, scale=255, mean=(127.0,) * 3, std=(128.0,) * 3)
     assert "-1 to 1" not in [one.name for one in alternatives(half)]
     assert "-1 to 1" in [one.name for one in alternatives(IMAGENET)]
+
+
+@pytest.mark.parametrize("declared", DECLARED.values(), ids=DECLARED)
+def test_the_negative_is_an_alternative_to_its_positive_and_the_reverse(declared, image):
+    (negative,) = [one.preprocess for one in alternatives(declared) if "inverted" in one.name]
+    assert negative.settings() == {**declared.settings(), "invert": True}
+    ends = sum(declared.bounds)[:, None, None]
+    assert torch.allclose(negative.tensor(image), ends - declared.tensor(image), atol=1e-4)
+    assert any(one.preprocess.settings() == declared.settings() for one in alternatives(negative))

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from auditor.data.filling import filling
 from auditor.data.image import decode
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.errors import UsageError
@@ -229,3 +230,24 @@ def test_a_setting_that_can_not_be_gets_one_clear_line(mapping: Mapping[str, Any
 def test_an_unknown_preset_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"did you mean 'imagenet'\?"):
         preset("imagnet")
+
+
+@pytest.mark.parametrize("color", ["rgb", "bgr", "gray"])
+def test_a_negative_is_shown_as_it_is_in_the_file(color, random):
+    steps = Preprocess.of({"resize": None, "crop": 16, "color": color, "invert": True})
+    image = Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    shown = np.array(steps.crop_of(image).convert("RGB"))
+    assert np.array_equal(steps.pixels(steps.tensor(image)[None])[0], shown)
+
+
+def test_whether_pixels_are_inverted_is_true_or_false():
+    with pytest.raises(UsageError, match=r"preprocess\.invert is 1, but has to be true or false"):
+        Preprocess.of({"invert": 1})
+    assert "invert" not in Preprocess.of({}).settings()
+
+
+def test_what_is_filled_with_black_is_black_in_the_file():
+    steps = Preprocess.of({"resize": None, "crop": 4, "invert": True})
+    black = steps.tensor(Image.new("RGB", (4, 4)))[None]
+    filled = filling("black", torch.zeros_like(black), steps, blur=1.0, random=torch.Generator())
+    assert torch.allclose(filled, black)

@@ -85,3 +85,10 @@ def test_pairs_are_confirmed_by_outputs_of_the_sign_that_the_kernels_have():
 
 def test_silent_outputs_confirm_nothing():
     assert confirmed([Pair(0, 1, 1.0)], np.zeros((2, 50), np.float32)) == []
+
+
+def test_long_kernels_have_the_same_duplicates_as_short_ones():
+    kernels = np.random.default_rng(0).normal(size=(40, 3000)).astype(np.float32)
+    kernels[7], kernels[9] = -2 * kernels[3], kernels[5] + 0.2 * kernels[6]
+    found = {(pair.first, pair.second): pair.cosine for pair in duplicates(kernels)}
+    assert found == {(3, 7): pytest.approx(-1), (5, 9): pytest.approx(1 / np.sqrt(1.04), abs=0.01)}

@@ -132,3 +132,29 @@ def test_dropout_between_a_normalisation_and_its_rectifier_hides_nothing():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout2d(), nn.Identity(), nn.ReLU())
     layer = trace(model.eval(), IMAGE)["0"]
     assert (layer.tap, layer.rectified) == ("1", True)
+
+
+class Weighing(nn.Module):
+    """Squeeze and excite, before and behind the last convolution, and hidden units of tokens and of whole images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.conv2 = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+        self.squeeze, self.excite = nn.Linear(4, 2), nn.Linear(2, 4)
+        self.squeeze2, self.excite2 = nn.Linear(4, 2), nn.Linear(2, 4)
+        self.token, self.back, self.hidden, self.head = (nn.Linear(4, 4) for _ in range(4))
+
+    def forward(self, x):
+        x = self.conv(x)
+        x = self.conv2(x * F.hardtanh(self.excite(F.relu(self.squeeze(x.mean((2, 3))))))[:, :, None, None])
+        x = x * self.excite2(F.relu(self.squeeze2(x.mean((2, 3))))).sigmoid()[:, :, None, None]
+        x = self.back(F.gelu(self.token(x.flatten(2).transpose(1, 2))))
+        return self.head(F.relu(self.hidden(x.mean(1))))
+
+
+def test_hidden_are_linear_layers_before_an_activation_that_do_not_just_weigh_channels():
+    layers = trace(Weighing().eval(), IMAGE)
+    assert [(layer.name, layer.channels, layer.whole) for layer in layers.hidden] == [
+        ("token", 4, False),
+        ("hidden", 4, True),
+    ]

@@ -1,0 +1,55 @@
+"""The linear layers of a network whose units could repeat each other, and their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from auditor.model.layers import LayerTable
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """One linear layer.
+
+    Attributes:
+        weights: `[k, c]`, a row for each unit.
+        bias: `[k]`, zero where it has none.
+    """
+
+    name: str
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def hidden(module: nn.Module, layers: LayerTable) -> list[Linear]:
+    """Return the linear layers before an activation: of others, as those of attention, no unit is superfluous alone."""
+    return [found for layer in layers.hidden if (found := _linear(module, layer.name)) is not None]
+
+
+def last(module: nn.Module, layers: LayerTable, outputs: int) -> Linear | None:
+    """Return the linear layer that gives the scores, if the network's last layer with parameters is one."""
+    own = [layer for layer in layers if layer.parameters]
+    if not own or not own[-1].whole or own[-1].channels != outputs:
+        return None
+    return _linear(module, own[-1].name)
+
+
+def _linear(module: nn.Module, name: str) -> Linear | None:
+    layer: Any = module.get_submodule(name)
+    weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+    if weight is None or weight.ndim != 2:
+        return None
+    rows = _array(weight)
+    return Linear(name, rows, np.zeros(len(rows), np.float32) if bias is None else _array(bias))
+
+
+def _array(tensor: Tensor) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = tensor.detach().float().cpu().numpy()
+    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))

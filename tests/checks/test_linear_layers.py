@@ -1,0 +1,178 @@
+"""Units of linear layers that repeat each other or never fire: found where planted, and not in sound networks."""
+
+import pytest
+import torch
+from conftest import result_of
+from digits import digits, write
+from torch import nn
+
+from auditor.results import Verdict
+
+PREPROCESS = {"resize": "none", "crop": [28, 28], "mean": [0.0], "std": [1.0], "color": "gray"}
+NETWORKS = """
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.mix = nn.LayerNorm(24), nn.Sequential(nn.Linear(49, 32), nn.GELU(), nn.Linear(32, 49))
+        self.attend, self.norm2 = nn.MultiheadAttention(24, 2, batch_first=True), nn.LayerNorm(24)
+        self.fc1, self.act, self.fc2 = nn.Linear(24, 64), nn.GELU(), nn.Linear(64, 24)
+
+    def forward(self, x):
+        x = x + self.mix(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        x = x + self.attend(x, x, x)[0]
+        return x + self.fc2(self.act(self.fc1(self.norm2(x))))
+
+
+class Tokens(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.patches, self.block, self.head = nn.Conv2d(1, 24, 4, 4), Block(), nn.Linear(24, num_classes)
+
+    def forward(self, x):
+        return self.head(self.block(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+def Perceptron(num_classes=10):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 80), nn.ReLU(), nn.Linear(80, 40), nn.ReLU(), nn.Linear(40, num_classes)
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """The folder of two networks that were trained for two epochs, and of 320 other digits."""
+    folder = tmp_path_factory.mktemp("linear")
+    (folder / "nets.py").write_text(NETWORKS)
+    write(folder / "data", 320)
+    space: dict = {}
+    exec(NETWORKS, space)  # noqa: S102 - the text above
+    (images, labels), _ = digits()
+    for name in ("Perceptron", "Tokens"):
+        torch.manual_seed(0)
+        net = space[name]()
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.003)
+        for _epoch in range(2):
+            for chosen in torch.randperm(len(images)).split(100):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()
+                optimizer.step()
+        torch.save(net.state_dict(), folder / f"{name}.pt")
+    return folder
+
+
+@pytest.fixture
+def found(networks, tmp_path):
+    """Audit a network after a change, and return the findings of a rule."""
+
+    def audited(name, rule, change=lambda state: None, data=networks / "data"):
+        state = torch.load(networks / f"{name}.pt", weights_only=True)
+        change(state)
+        torch.save(state, tmp_path / "net.pt")
+        asked = {"arch": f"{networks / 'nets.py'}:{name}", "preprocess": PREPROCESS, "samples": 4}
+        findings = result_of(rule.split(".")[0], tmp_path / "net.pt", data, {}, **asked).findings
+        return [finding for finding in findings if finding.rule == rule]
+
+    return audited
+
+
+def repeated(layer, count, factor=1.0):
+    def change(state):
+        for part in ("weight", "bias"):
+            values = state[f"{layer}.{part}"]
+            values[count : 2 * count] = factor * values[:count]
+
+    return change
+
+
+def far_down(layer, count):
+    def change(state):
+        state[f"{layer}.bias"][:count] = -200.0
+
+    return change
+
+
+def unmoved(layer, count):
+    def change(state):
+        state[f"{layer}.weight"][:count] = 0.0
+        state[f"{layer}.bias"][:count] = 0.3
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["Perceptron", "Tokens"])
+@pytest.mark.parametrize("rule", ["filters.duplicate", "activations.dead"])
+def test_sound_networks_are_not_accused(found, name, rule):
+    assert max(finding.verdict for finding in found(name, rule)) is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "count", "factor"),
+    [
+        ("Perceptron", "1", 10, 2.0),
+        ("Perceptron", "3", 5, -1.0),
+        ("Tokens", "block.fc1", 8, 0.5),
+        ("Tokens", "block.mix.0", 4, 1.0),
+    ],
+)
+def test_units_that_repeat_others_are_found(found, name, layer, count, factor):
+    told = [f for f in found(name, "filters.duplicate", repeated(layer, count, factor)) if f.verdict is Verdict.WARN]
+    assert [finding.subject for finding in told] == [layer]
+    assert told[0].message.startswith(f"{2 * count} of the layer's ")
+    assert told[0].message.endswith("(confirmed by their outputs)")
+    assert f"0 and {count}" in told[0].detail
+
+
+def test_opposite_units_that_are_not_exactly_so_are_left_alone(found):
+    def nearly(state):
+        repeated("1", 10, -1.0)(state)
+        state["1.weight"][10:20] += 0.1 * state["1.weight"][:10].std() * torch.randn(10, 784, generator=seeded())
+
+    assert max(finding.verdict for finding in found("Perceptron", "filters.duplicate", nearly)) is Verdict.PASS
+
+
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+
+def test_projections_and_classes_that_are_only_alike_are_not_judged(found):
+    def change(state):
+        repeated("block.fc2", 8)(state)
+        repeated("block.attend.out_proj", 8)(state)
+        repeated("head", 2, 1.0001)(state)
+
+    assert max(finding.verdict for finding in found("Tokens", "filters.duplicate", change)) is Verdict.PASS
+
+
+def test_classes_of_the_same_weights_are_told_by_name(found):
+    (told,) = [f for f in found("Perceptron", "filters.duplicate", repeated("5", 1)) if f.verdict is Verdict.WARN]
+    assert (told.subject, told.value, told.limit) == ("5", 0.2, 0)
+    assert told.detail.endswith("The same: 0, 1")
+
+
+@pytest.mark.parametrize("layer", ["block.fc1", "block.mix.0"])
+@pytest.mark.parametrize(("change", "told"), [(far_down, "stay silent"), (unmoved, "give one number")])
+def test_units_that_never_fire_on_any_token_are_found(found, layer, change, told):
+    bad = [f for f in found("Tokens", "activations.dead", change(layer, 8)) if f.verdict is Verdict.WARN]
+    assert [finding.subject for finding in bad] == [layer]
+    assert told in bad[0].message
+
+
+def test_of_units_that_see_the_whole_image_over_half_have_to_be_silent(found):
+    def judged(count):
+        return {one.subject: one for one in found("Perceptron", "activations.dead", far_down("1", count))}["1"]
+
+    some, most = judged(30), judged(50)
+    assert (some.verdict, some.limit) == (Verdict.PASS, 0.5)
+    assert (most.verdict, most.limit) == (Verdict.WARN, 0.5)
+    assert found("Perceptron", "activations.dead", unmoved("1", 20))[0].verdict is Verdict.WARN
+
+
+def test_on_few_images_a_unit_that_sees_the_whole_image_is_not_called_silent(found, tmp_path):
+    write(tmp_path / "few", 60)
+    (told,) = found("Perceptron", "activations.dead", far_down("1", 60), data=tmp_path / "few")
+    assert (told.verdict, told.subject) == (Verdict.SKIP, "1")
+    assert "60 images are too few (under 300)" in told.message
