@@ -3,11 +3,13 @@
 import signal
 import sys
 
+from auditor.allocation import keep_freed
 from auditor.cli import main
 
 
 def run() -> None:
     """Run the command line and leave with its exit code, which a late Ctrl-C no longer changes."""
+    keep_freed()
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
