@@ -136,11 +136,11 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
     """
     import torch
 
-    from auditor.methods.gradients import sent_back
+    from auditor.methods.gradients import sent_back_from
     from auditor.methods.rectifiers import NoRectifier, Rule
     from auditor.methods.targets import Position
 
-    network, arrived = context.network, []
+    network, arrived, runs = context.network, [], context.layers[layer.tap].runs
     for start in range(0, len(patches), context.batch_size):
         some = patches[start : start + context.batch_size]
         images = torch.stack([_tensor(context, patch.image) for patch in some]).to(network.device)
@@ -150,12 +150,14 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
         )
         unit = Position(layer.tap, channel, rows, cols, values)
         try:
-            found = sent_back(network, images, unit, Rule.GUIDED)
+            found = sent_back_from(network, images, unit, Rule.GUIDED, runs=runs)
         except NoRectifier as reason:
             if not reason.linear:
                 return None
-            found = sent_back(network, images, unit, Rule.GRADIENT)  # the same, where there is nothing to guide
-        arrived.append(found[:, 0].cpu().numpy())
+            found = sent_back_from(
+                network, images, unit, Rule.GRADIENT, runs=runs
+            )  # the same, where there is nothing to guide
+        arrived.append(found.cpu().numpy())
     return np.concatenate(arrived)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.context import Context
+    from auditor.methods.structure import Moments
 
 Maps = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -66,7 +67,7 @@ def redrawn(
     Raises:
         ValueError: The network does not show its modules.
     """
-    ordered = {name: [_order(values) for values in maps] for name, maps in trained.items()}
+    known = {name: [_known(values) for values in maps] for name, maps in trained.items()}
     pairs: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in trained}
     twins: dict[str, list[Maps]] = {name: [] for name in trained}
     with methods.cascading(context.network, images, seed=context.seed) as cascade:
@@ -75,9 +76,8 @@ def redrawn(
         for count in counts:
             cascade.redraw(count)
             maps = explain()
-            for name, before in trained.items():
-                each = zip(before, ordered[name], maps[name], strict=True)
-                pairs[name].append([_alike(a, order, b) for a, order, b in each])
+            for name in trained:
+                pairs[name].append([_alike(one, twin) for one, twin in zip(known[name], maps[name], strict=True)])
                 twins[name].append(maps[name][:shown])
             seen(1)
     found = {name: np.array(rows, dtype=np.float64) for name, rows in pairs.items()}  # [s, n, 2]
@@ -109,16 +109,28 @@ def _order(values: Maps) -> Numbers:
     return ranks(values.ravel()) if np.isfinite(values).all() else np.full(values.size, np.nan)
 
 
-def _alike(trained: Maps, order: Numbers, twin: Maps) -> tuple[float, float]:
-    """Return rank correlation and structural similarity; a map that is the same everywhere is like no other.
+def _known(trained: Maps) -> tuple[Numbers, Moments] | None:
+    """Return the ranks of a map's places, and its moments; None where it says nothing."""
+    from auditor.methods.structure import moments
 
-    Args:
-        order: The ranks of the trained network's map.
-    """
+    if not np.isfinite(trained).all() or np.ptp(trained) == 0:
+        return None
+    return ranks(trained.ravel()), moments(_scaled(trained))
+
+
+def _alike(trained: tuple[Numbers, Moments] | None, twin: Maps) -> tuple[float, float]:
+    """Return rank correlation and structural similarity; a map that is the same everywhere is like no other."""
+    from auditor.methods.structure import moments, similarity
+
+    if trained is None or not np.isfinite(twin).all():
+        return math.nan, math.nan
+    order, before = trained
+    found = correlation(order, ranks(twin.ravel()))
+    return 0.0 if math.isnan(found) else found, float(similarity(before, moments(_scaled(twin))))
+
+
+def _scaled(values: Maps) -> Tensor:
+    """Return a map whose largest value, of either sign, is 1, `[1, h, w]`."""
     import torch
 
-    if not (np.isfinite(trained).all() and np.isfinite(twin).all()) or np.ptp(trained) == 0:
-        return math.nan, math.nan
-    found = correlation(order, ranks(twin.ravel()))
-    first, second = (torch.from_numpy(values / (np.abs(values).max() or 1.0))[None] for values in (trained, twin))
-    return 0.0 if math.isnan(found) else found, float(methods.structural_similarity(first, second))
+    return torch.from_numpy(values / (np.abs(values).max() or 1.0))[None]

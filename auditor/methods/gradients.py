@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from auditor.methods.recording import Model, record
+from auditor.methods.recording import Model, record, record_up_to
 from auditor.methods.rectifiers import Rule
-from auditor.methods.targets import Aim, Target, aim_at, layers_of
+from auditor.methods.targets import Aim, Position, Target, aim_at, layers_of
 from auditor.unit import Unit
 
 
@@ -99,3 +99,20 @@ def sent_back(
     seed = rule is Rule.DECONVNET and isinstance(target, Unit)
     signals = aim_at(target, recording).signals(recording, activation=seed)
     return torch.stack([recording.back(start, values, [leaf], rule)[0] for start, values in signals], 1)
+
+
+@torch.inference_mode(False)
+def sent_back_from(
+    model: Model, images: Float[Tensor, "n c h w"], unit: Position, rule: Rule, *, runs: int = 1
+) -> Float[Tensor, "n c h w"]:
+    """Return what arrives at the images from one unit in each; nothing behind the unit's layer is computed.
+
+    Args:
+        runs: How often the layer runs; the unit is one of the last time.
+
+    Raises:
+        NoRectifier, ValueError: As `guided_backprop`.
+    """
+    seen = record_up_to(model, images, {unit.layer: runs}, rules=rule is not Rule.GRADIENT)
+    ((start, values),) = unit.signals(seen, activation=rule is Rule.DECONVNET)
+    return seen.back(start, values, [get_gradient_edge(seen.images)], rule)[0]

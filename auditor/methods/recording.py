@@ -7,8 +7,8 @@ rectifiers act on the graph of this one pass, and no gradient of a parameter is 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,10 @@ Model = Callable[[Tensor], Tensor]
 _POOLS = ("MaxPool2DWithIndices", "AdaptiveMaxPool2D")
 
 
+class _ReachedError(BaseException):
+    """Ends a forward pass whose rest nobody needs; no `except Exception` of a network catches it."""
+
+
 class NotDifferentiable(Skip, ValueError):
     """No gradient leads from the scores to what is asked about."""
 
@@ -69,25 +73,19 @@ class Way:
     activations: Activations
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """One forward pass.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stretch:
+    """A forward pass as far as the layers that are watched.
 
     Attributes:
         images: The leaf of the graph, `[n, c, h, w]`.
-        scores: `[n, k]`.
-        scores_edge: The place in the graph of the scores before a softmax.
         passages: What the watched layers gave, by name.
         scripted: Whether some of the network is TorchScript.
-        softmax: Whether the scores are what a softmax or a log-softmax gives.
     """
 
     images: Tensor
-    scores: Tensor
-    scores_edge: GradientEdge
     passages: Mapping[str, Passage]
     scripted: bool = False
-    softmax: bool = False
     _ways: dict[Node, Way] = field(default_factory=dict)
 
     def way(self, start: GradientEdge) -> Way:
@@ -122,15 +120,6 @@ class Recording:
         """Return the gradient at each of `ends`, or None where `start` does not depend on it."""
         return torch.autograd.grad((start,), ends, (signal,), retain_graph=True, allow_unused=True)
 
-    def rectifier_behind(self, passage: Passage) -> Passage | None:
-        """Return what the rectifier gave that alone took the layer's output, if there is one."""
-        taker = self._only_taker(passage.edge.node, passage.edge.output_nr)
-        while taker is not None and operator(taker) in _POOLS:  # the largest of what is cut off is the largest cut off
-            taker = self._only_taker(taker, 0)
-        if taker is None or not is_rectifier(taker) or operator(taker) == "Threshold":  # it may put anything there
-            return None
-        return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
-
     def maps(self, passage: Passage, values: Tensor | None = None) -> Float[Tensor, "n c h w"]:
         """Return a watched layer's output, or other values of its shape, as maps; those in half precision in float32.
 
@@ -141,6 +130,30 @@ class Recording:
         shown = passage.values if values is None else values
         maps = as_maps(shown, images=len(self.images), size=(height, width), first=passage.first)
         return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Recording(Stretch):
+    """One whole forward pass.
+
+    Attributes:
+        scores: `[n, k]`.
+        scores_edge: The place in the graph of the scores before a softmax.
+        softmax: Whether the scores are what a softmax or a log-softmax gives.
+    """
+
+    scores: Tensor
+    scores_edge: GradientEdge
+    softmax: bool = False
+
+    def rectifier_behind(self, passage: Passage) -> Passage | None:
+        """Return what the rectifier gave that alone took the layer's output, if there is one."""
+        taker = self._only_taker(passage.edge.node, passage.edge.output_nr)
+        while taker is not None and operator(taker) in _POOLS:  # the largest of what is cut off is the largest cut off
+            taker = self._only_taker(taker, 0)
+        if taker is None or not is_rectifier(taker) or operator(taker) == "Threshold":  # it may put anything there
+            return None
+        return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
 
     def _only_taker(self, node: Node, output_nr: int) -> Node | None:
         takers = [taker for taker in self.way(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]
@@ -170,7 +183,28 @@ def record(
     modules = _submodules(model, layers)
     if cut is not None and arrangement(modules[cut]) is None:
         cut = None
-    return _run(model, images, layers, _watching(modules, cut), cut, Aside() if rules else nullcontext())
+    return _run(model, images, layers, _watching(modules, cut), cut, _mode(rules))
+
+
+def record_up_to(
+    model: Model, images: Float[Tensor, "n c h w"], layers: Mapping[str, int], *, rules: bool = True
+) -> Stretch:
+    """Run the model as far as some layers, and keep the graph up to there and what they gave.
+
+    Args:
+        layers: Modules to watch, and how often each of them runs: with the last of these runs the pass ends.
+        rules: As `record`.
+
+    Raises:
+        ValueError: The images are not what a classifier takes, or a layer does not exist or gave no tensor that
+            depends on them.
+    """
+    modules = _submodules(model, tuple(layers))
+    running = _running(model, images, _watching(modules, None), None, _mode(rules))
+    with running as (passages, leaf), suppress(_ReachedError), _ending(modules, layers):
+        model(leaf.clone())
+    _refuse_missing(layers, passages, "the images")
+    return Stretch(images=leaf, passages=passages, scripted=_is_scripted(model))
 
 
 def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
@@ -212,6 +246,34 @@ def _run(
     cut: str | None,
     mode: AbstractContextManager[object],
 ) -> Recording:
+    with _running(model, images, watching, cut, mode) as (passages, leaf):
+        scores = model(leaf.clone())  # an in-place operator may come first
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
+        shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
+    _refuse_missing(layers, passages, f"layer {cut!r}" if cut else "the images")
+    if not scores.requires_grad:
+        raise NotDifferentiable(_("the score does not depend on the images by differentiable operations"))
+    edge = _before_softmax(scores)
+    return Recording(
+        images=leaf,
+        passages=passages,
+        scripted=_is_scripted(model),
+        scores=scores.detach(),
+        scores_edge=edge,
+        softmax=edge.node is not get_gradient_edge(scores).node,
+    )
+
+
+@contextmanager
+def _running(
+    model: Model,
+    images: Tensor,
+    watching: AbstractContextManager[dict[str, Passage]],
+    cut: str | None,
+    mode: AbstractContextManager[object],
+) -> Iterator[tuple[dict[str, Passage], Tensor]]:
+    """Hand out what is filled with passages while the model runs, and the leaf that it is to run on."""
     if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
     settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), buffers_kept(model), mode
@@ -219,19 +281,16 @@ def _run(
         for setting in settings:
             around.enter_context(setting)
         passages = around.enter_context(watching)
-        leaf = images.detach().clone().requires_grad_(cut is None)
-        scores = model(leaf.clone())  # an in-place operator may come first
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
-        shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
+        yield passages, images.detach().clone().requires_grad_(cut is None)
+
+
+def _mode(rules: bool) -> AbstractContextManager[object]:
+    return Aside() if rules else nullcontext()
+
+
+def _refuse_missing(layers: Iterable[str], passages: Mapping[str, Passage], source: str) -> None:
     if missing := [name for name in layers if name not in passages]:
-        source = f"layer {cut!r}" if cut else "the images"
         raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on {source}")
-    if not scores.requires_grad:
-        raise NotDifferentiable(_("the score does not depend on the images by differentiable operations"))
-    edge = _before_softmax(scores)
-    softmax = edge.node is not get_gradient_edge(scores).node
-    return Recording(leaf, scores.detach(), edge, passages, scripted=_is_scripted(model), softmax=softmax)
 
 
 def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
@@ -274,6 +333,25 @@ def _watch(
         return output if cut else None
 
     return watch
+
+
+@contextmanager
+def _ending(modules: Mapping[str, nn.Module], runs: Mapping[str, int]) -> Iterator[None]:
+    """End the forward pass once each module has run as often as is said; hooks that come before see it all."""
+    left = dict(runs)
+
+    def counting(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def count(module: nn.Module, inputs: Any, output: Any) -> None:
+            left[name] -= 1
+            if max(left.values()) <= 0:
+                raise _ReachedError
+
+        return count
+
+    with ExitStack() as hooks:
+        for name, module in modules.items():
+            hooks.callback(module.register_forward_hook(counting(name)).remove)
+        yield
 
 
 @contextmanager

@@ -6,13 +6,22 @@ Similarity. IEEE Transactions on Image Processing 13, 2004.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 _WINDOW, _SIGMA = 11, 1.5
 _STABILISERS = 0.01**2, 0.03**2
+
+
+class Moments(NamedTuple):
+    """Maps, with mean and variance of what a window sees of them wherever it lies inside."""
+
+    maps: Float[Tensor, "n h w"]
+    mean: Float[Tensor, "n rows cols"]
+    variance: Float[Tensor, "n rows cols"]
 
 
 def structural_similarity(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
@@ -20,19 +29,34 @@ def structural_similarity(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) 
 
     It is taken where the window of 11 pixels, or the largest odd one that fits, lies inside the map.
     """
-    side = min(_WINDOW, *(length - (length + 1) % 2 for length in a.shape[1:]))
-    first, second = a.double(), b.double()
-    moments = torch.stack([first, second, first * first, second * second, first * second], 1)
-    m1, m2, square1, square2, product = _smoothed(moments.flatten(0, 1), side).unflatten(0, (len(a), 5)).unbind(1)
+    return similarity(moments(a), moments(b))
+
+
+def moments(maps: Float[Tensor, "n h w"]) -> Moments:
+    """Return what structural similarity needs of maps, for those that are compared with many others."""
+    exact = maps.double()
+    mean = _smoothed(exact)
+    return Moments(exact, mean, _smoothed(exact * exact) - mean * mean)
+
+
+def similarity(first: Moments, second: Moments) -> Float[Tensor, " n"]:
+    """Return the structural similarity of each pair of maps, as `structural_similarity`."""
     c1, c2 = _STABILISERS
-    contrast = (2 * (product - m1 * m2) + c2) / (square1 - m1 * m1 + square2 - m2 * m2 + c2)
-    alike: Tensor = (2 * m1 * m2 + c1) / (m1 * m1 + m2 * m2 + c1) * contrast
-    return alike.mean((1, 2))
+    product = first.mean * second.mean
+    covariance = _smoothed(first.maps * second.maps) - product
+    brightness = (2 * product + c1) / (first.mean**2 + second.mean**2 + c1)
+    return (brightness * (2 * covariance + c2) / (first.variance + second.variance + c2)).mean((1, 2))
 
 
-def _smoothed(maps: Float[Tensor, "n h w"], side: int) -> Float[Tensor, "n rows cols"]:
-    places = torch.arange(side, dtype=maps.dtype, device=maps.device) - side // 2
+def _smoothed(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n rows cols"]:
+    """Sum shifted maps up: torch has no fast convolution in float64."""
+    side = min(_WINDOW, *(length - (length + 1) % 2 for length in maps.shape[1:]))
+    places = torch.arange(side, dtype=maps.dtype) - side // 2
     weights = torch.exp(-(places**2) / (2 * _SIGMA**2))
-    weights = weights / weights.sum()
-    rows = functional.conv2d(maps[:, None], weights[None, None, :, None])
-    return functional.conv2d(rows, weights[None, None, None, :])[:, 0]
+    for axis in (1, 2):
+        length = maps.shape[axis] - side + 1
+        total = torch.zeros_like(maps.narrow(axis, 0, length))
+        for shift, weight in enumerate((weights / weights.sum()).tolist()):
+            total.add_(maps.narrow(axis, shift, length), alpha=weight)
+        maps = total
+    return maps

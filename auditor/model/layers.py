@@ -69,6 +69,7 @@ class Layer:
         ceiling: Where that rectifier cuts off what is above: 6 for a ReLU6.
         floor: Up to where the activation behind the tap gives nothing: 0 for a rectifier, less for GELU and the like.
         gate: A sigmoid follows it.
+        runs: How often it runs in one pass.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Layer:
     ceiling: float = math.inf
     floor: float = -math.inf
     gate: bool = False
+    runs: int = 1
 
     def rectify(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs of the tap as the rectifier hands them on, if one follows; what is not finite stays so."""
@@ -250,8 +252,9 @@ class _Tracer(TorchDispatchMode):
     def _record(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         self._alive.append(output)
         own = sum(p.numel() for p in module.parameters(recurse=False))
-        new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name)
-        self.layers[name] = replace(self.layers.get(name, new), output=new.output)
+        new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name, runs=0)
+        known = self.layers.get(name, new)
+        self.layers[name] = replace(known, output=new.output, runs=known.runs + 1)
         maker = name
         if inputs and isinstance(inputs[0], Tensor) and inputs[0] is output:  # an identity, or dropout in eval
             maker = self._maker.get(_moment(output), name)

@@ -2,7 +2,7 @@ import pytest
 import skimage.metrics
 import torch
 
-from auditor.methods.structure import structural_similarity
+from auditor.methods.structure import moments, similarity, structural_similarity
 
 
 @pytest.mark.parametrize("size", [(11, 11), (40, 33)])
@@ -20,3 +20,10 @@ def test_is_one_for_equals_and_never_more(size):
     assert structural_similarity(a, a).tolist() == pytest.approx([1, 1])
     assert (structural_similarity(a, b) < 1).all()
     torch.testing.assert_close(structural_similarity(a, b), structural_similarity(b, a))
+
+
+def test_what_is_known_of_a_map_serves_for_many_others():
+    a, b, c = torch.rand(3, 1, 30, 41, generator=torch.Generator().manual_seed(0))
+    known = moments(a)
+    for other in (b, c, a):
+        assert torch.equal(similarity(known, moments(other)), structural_similarity(a, other))
