@@ -141,21 +141,17 @@ def _location(context: Context, images: Tensor) -> Location | None:
 
 def _occluded(context: Context, images: Tensor, target: Tensor, count: int) -> Tensor:
     """Return signed maps: of what the pictures show, none may be left where a network has forgotten the class."""
+    import torch
+
     from auditor.data.filling import filling
 
-    window = math.ceil(min(images.shape[2:]) / _WINDOWS)
-    grey = filling("grey", images, context.preprocess, blur=0.0, random=context.random("trust.occlusion"))
-    found = methods.occlusion(
-        context.network,
-        images[:count],
-        target[:count],
-        window=window,
-        stride=window,
-        fill=grey[:count],
-        incremental=False,
+    height, width = images.shape[2:]
+    cells = methods.cells_of((height, width), math.ceil(min(height, width) / _WINDOWS))
+    grey = filling("grey", images[:count], context.preprocess, blur=0.0, random=context.random("trust.occlusion"))
+    maps = torch.full((len(images), height, width), math.nan, device=images.device)
+    maps[:count] = methods.losses(
+        context.network, images[:count], grey, target[:count], cells, batch_size=context.batch_size
     )
-    maps = images.new_full((len(images), *images.shape[2:]), math.nan)
-    maps[:count] = found.attribution
     return maps
 
 

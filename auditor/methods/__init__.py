@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from auditor.methods.correlation import rank_correlation
     from auditor.methods.course import Synthesis
     from auditor.methods.explanation import Explanation, explain
-    from auditor.methods.faithfulness import area_under, cells_of, random_orders, ranked_cells, replaced
+    from auditor.methods.faithfulness import area_under, cells_of, losses, random_orders, ranked_cells, replaced
     from auditor.methods.goals import Diversity
     from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
     from auditor.methods.heat import heat_maps
@@ -109,6 +109,7 @@ __all__ = [
     "last_maps",
     "layers_used",
     "locate",
+    "losses",
     "majority",
     "median_interval",
     "never",
@@ -145,7 +146,7 @@ _HOMES = {
     "methods.correlation": ("rank_correlation",),
     "methods.course": ("Synthesis",),
     "methods.explanation": ("Explanation", "explain"),
-    "methods.faithfulness": ("area_under", "cells_of", "random_orders", "ranked_cells", "replaced"),
+    "methods.faithfulness": ("area_under", "cells_of", "losses", "random_orders", "ranked_cells", "replaced"),
     "methods.goals": ("Diversity",),
     "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.heat": ("heat_maps",),

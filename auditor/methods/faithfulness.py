@@ -78,6 +78,29 @@ def replaced(
     return found
 
 
+@torch.no_grad()
+def losses(
+    model: Model,
+    images: Float[Tensor, "n c h w"],
+    others: Float[Tensor, "n c h w"],
+    target: Int64[Tensor, " n"],
+    cells: Int64[Tensor, "h w"],
+    *,
+    batch_size: int = 8,
+) -> Float[Tensor, "n h w"]:
+    """Return what the probability of each image's class loses when a cell is replaced by another image's, by pixel.
+
+    That is occlusion by windows that lie side by side. It needs no graph of the network, and so no preparation.
+    """
+    masks = cells == torch.arange(int(cells.max()) + 1)[:, None, None]
+    places, found = cells.to(images.device), []
+    for image, other, wanted in zip(images, others, target, strict=True):
+        covered = (torch.where(some[:, None].to(images.device), other, image) for some in masks.split(batch_size))
+        left = torch.cat([_probabilities(model, some, wanted) for some in covered])
+        found.append((_probabilities(model, image[None], wanted) - left).to(images)[places])
+    return torch.stack(found)
+
+
 def area_under(curves: Float[Tensor, "*m points"]) -> Float[Tensor, "*m"]:
     """Return the area under curves over a share that goes from 0 to 1, by the trapezoidal rule."""
     return torch.trapezoid(curves, dx=1 / (curves.shape[-1] - 1), dim=-1)

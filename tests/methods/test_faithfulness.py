@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods import faithfulness
-from auditor.methods.faithfulness import area_under, cells_of, random_orders, ranked_cells, replaced
+from auditor.methods import faithfulness, occlusion
+from auditor.methods.faithfulness import area_under, cells_of, losses, random_orders, ranked_cells, replaced
 
 
 def seeded(seed=0):
@@ -81,6 +81,18 @@ def test_ends_are_the_two_images_themselves_and_scores_may_be_probabilities():
         torch.testing.assert_close(found[:, :, place], expected.expand(3, 2))
     ending = nn.Sequential(model, nn.Softmax(1))
     torch.testing.assert_close(replaced(ending, images, others, target, orders, cells, steps=1), found)
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_losses_are_occlusion_by_windows_side_by_side(probabilities):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 12, 5)]
+    model = nn.Sequential(*layers, *([nn.Softmax(1)] if probabilities else [])).double().eval()
+    images, others = torch.rand(2, 3, 3, 8, 12, dtype=torch.float64)
+    found = losses(model, images, others, torch.tensor([4, 0, 2]), cells_of((8, 12), 4), batch_size=4)
+    expected = occlusion(model, images, [4, 0, 2], window=4, stride=4, fill=others).attribution
+    assert found.min() < 0 < found.max()
+    assert torch.allclose(found, expected.to(found), atol=1e-7)
 
 
 @pytest.mark.parametrize("steps", [0, 5])
