@@ -15,6 +15,7 @@ from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdic
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _NUMBER = re.compile(r"([-+]?[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?)\s?%?")
+_SIDE_BY_SIDE = range(3, 8)  # pictures, of which print has a row
 _STRIPS = 10
 
 
@@ -296,11 +297,21 @@ def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell
 def _columns(items: Sequence[Item]) -> int:
     """Return how many pictures stand side by side in print, the last row as full as can be; strips stand closer."""
     count = len(items)
+    if period := _period(items):
+        return period
     if 7 < count <= _STRIPS and is_strip(items[-1].image):
         return count
     if count <= 7:
         return {0: 1, 1: 2, 2: 3}.get(count, count)  # two would be as large as posters
     return min((6, 5, 4), key=lambda columns: -count % columns)
+
+
+def _period(items: Sequence[Item]) -> int:
+    """Return after how many pictures the first one comes again and again: there a row begins; 0 where none does."""
+    starts = [place for place, item in enumerate(items) if item.image == items[0].image]
+    period = len(items) // max(1, len(starts))
+    rows = len(starts) > 1 and starts == list(range(0, len(items), period))
+    return period if rows and period in _SIDE_BY_SIDE else 0
 
 
 def _left_out(count: int, shown: int) -> str:

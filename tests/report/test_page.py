@@ -199,3 +199,17 @@ def test_numbers_stand_to_the_right_also_where_they_are_texts_with_a_percent_sig
     table = Table("t", "", ("name", "share", "mixed"), (("a", "61.0%", 1), ("b", None, "never")))
     block = page(audit(Result("c", "?", (table,)))).sections[0].blocks[0]
     assert [column.align for column in block.columns] == ["text", "number", "text"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "columns"),
+    [(6, 5, 5), (3, 4, 4), (1, 5, 5), (1, 30, 6), (2, 2, 4), (4, 8, 4)],
+)
+def test_a_row_begins_where_the_first_picture_comes_again(rows, width, columns):
+    """Rows of 2 would be of posters, and of 8 of stamps: these are filled as any gallery."""
+    every = [
+        Item(noise(9 if place == 0 else 10 + row * width + place), "") for row in range(rows) for place in range(width)
+    ]
+    block = page(audit(Result("c", "?", (Gallery("g", "", tuple(every)),)))).sections[0].blocks[0]
+    assert block.columns == columns
+    assert {len(row) for row in block.rows[:-1]} <= {columns}
