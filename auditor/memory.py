@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-_KEPT, _OWN_MAPPING = 2**31 - 1, 2**30  # bytes that may lie idle; blocks over that size do go back
+_KEPT = 2**31 - 1  # bytes that may lie idle
+_OWN_MAPPINGS = 2**30, 2**25  # blocks over that size do go back; the second is the most for older versions
 _SET_BY_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 
@@ -26,4 +27,5 @@ def keep_freed() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, or none that can be looked into
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, _OWN_MAPPING) and mallopt(_TRIM_THRESHOLD, _KEPT))
+    larger = any(mallopt(_MMAP_THRESHOLD, size) for size in _OWN_MAPPINGS)
+    return bool(mallopt(_TRIM_THRESHOLD, _KEPT)) and larger

@@ -136,11 +136,13 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
     """
     import torch
 
-    from auditor.methods.gradients import sent_back_from
+    from auditor.methods.gradients import sent_back, sent_back_from
     from auditor.methods.rectifiers import NoRectifier, Rule
     from auditor.methods.targets import Position
 
-    network, arrived, runs = context.network, [], context.layers[layer.tap].runs
+    network, arrived = context.network, []
+    once = context.layers[layer.tap].runs == 1  # of others, how often they run may depend on the images
+    send = sent_back_from if once else lambda *args: sent_back(*args)[:, 0]
     for start in range(0, len(patches), context.batch_size):
         some = patches[start : start + context.batch_size]
         images = torch.stack([_tensor(context, patch.image) for patch in some]).to(network.device)
@@ -150,13 +152,11 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
         )
         unit = Position(layer.tap, channel, rows, cols, values)
         try:
-            found = sent_back_from(network, images, unit, Rule.GUIDED, runs=runs)
+            found = send(network, images, unit, Rule.GUIDED)
         except NoRectifier as reason:
             if not reason.linear:
                 return None
-            found = sent_back_from(
-                network, images, unit, Rule.GRADIENT, runs=runs
-            )  # the same, where there is nothing to guide
+            found = send(network, images, unit, Rule.GRADIENT)  # the same, where there is nothing to guide
         arrived.append(found.cpu().numpy())
     return np.concatenate(arrived)
 

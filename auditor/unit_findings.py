@@ -25,7 +25,7 @@ _OPPOSITE = 0.999
 _LISTED = 8
 
 
-def unit_findings(context: Context, *, cosine: float, warn: float) -> Iterator[Finding]:
+def unit_findings(context: Context, *, cosine: float, warn: float, images: int) -> Iterator[Finding]:
     """Say of which linear layers many units repeat others, and which classes can't be told apart.
 
     Two units that point in opposite directions tell an activation two things: sound networks have such pairs, and
@@ -34,11 +34,12 @@ def unit_findings(context: Context, *, cosine: float, warn: float) -> Iterator[F
     Args:
         cosine: Two units of at least this cosine are duplicates, if their outputs are as correlated.
         warn: Share of a layer's units over which the audit warns.
+        images: On how many explained images outputs are compared.
     """
     module, layers = context.network.module, context.network.layers
     judged = [layer for layer in hidden(module, layers) if _by_chance(layer, cosine) <= _CHANCE]
     if judged:
-        yield from _hidden(context, judged, cosine, warn)
+        yield from _hidden(context, judged, cosine, warn, images)
     if scores := last(module, layers, context.network.outputs):
         yield from _classes(context, scores)
 
@@ -47,9 +48,9 @@ def _by_chance(layer: Linear, cosine: float) -> float:
     return methods.chance_pairs(len(layer.weights), layer.weights.shape[1], cosine=cosine)
 
 
-def _hidden(context: Context, judged: Sequence[Linear], cosine: float, warn: float) -> Iterator[Finding]:
+def _hidden(context: Context, judged: Sequence[Linear], cosine: float, warn: float, images: int) -> Iterator[Finding]:
     pairs = {layer.name: _alike(layer, cosine) for layer in judged}
-    outputs = _outputs(context, [name for name, own in pairs.items() if own])
+    outputs = _outputs(context, [name for name, own in pairs.items() if own], images)
     pairs |= {name: methods.confirmed(pairs[name], own, cosine=cosine) for name, own in outputs.items()}
     repeating = {name: {i for pair in own for i in (pair.first, pair.second)} for name, own in pairs.items()}
     shares = {layer.name: len(repeating[layer.name]) / len(layer.weights) for layer in judged}
@@ -72,18 +73,23 @@ def _hidden(context: Context, judged: Sequence[Linear], cosine: float, warn: flo
 def _alike(layer: Linear, cosine: float) -> list[Pair]:
     return [
         pair
-        for pair in methods.duplicates(layer.weights, cosine=cosine)
+        for pair in methods.duplicates(_finite(layer.weights), cosine=cosine)
         if pair.cosine > 0 or pair.cosine <= -_OPPOSITE
     ]
 
 
-def _outputs(context: Context, names: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+def _finite(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.nan_to_num(weights, nan=0.0, posinf=0.0, neginf=0.0))
+
+
+def _outputs(context: Context, names: Sequence[str], images: int) -> Mapping[str, NDArray[np.float32]]:
     """Return what the units of some layers give for the explained images, `[k, places]`."""
-    if not names or context.images is None or len(context.samples) < 2:
+    samples = context.samples[:images]
+    if not names or context.images is None or len(samples) < 2:
         return {}
     import torch
 
-    seen = context.network.observe(torch.stack([sample.tensor for sample in context.samples]), names)
+    seen = context.network.observe(torch.stack([sample.tensor for sample in samples]), names)
     return {name: output.float().cpu().flatten(0, -2).T.numpy() for name, output in seen.items()}
 
 
@@ -113,7 +119,8 @@ def _classes(context: Context, layer: Linear) -> Iterator[Finding]:
     """Say which classes have exactly the same weights and bias: likeness alone is usual where classes are alike."""
     groups = defaultdict[bytes, list[int]](list)
     for index, row in enumerate(np.column_stack([layer.weights, layer.bias])):
-        groups[row.tobytes()].append(index)
+        if np.isfinite(row).all():
+            groups[row.tobytes()].append(index)
     same = [own for own in groups.values() if len(own) > 1]
     if not same:
         return

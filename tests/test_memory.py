@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,3 +56,17 @@ def test_another_c_library_is_no_error(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("ctypes.CDLL", without)
     assert keep_freed() is False
+
+
+def test_an_older_version_that_takes_no_blocks_so_large_is_asked_for_smaller_ones(monkeypatch):
+    asked = []
+
+    def mallopt(what, size):
+        asked.append((what, size))
+        return int(size <= 2**25 or what == -1)
+
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: SimpleNamespace(mallopt=mallopt))
+    assert keep_freed() is True
+    assert asked == [(-3, 2**30), (-3, 2**25), (-1, 2**31 - 1)]

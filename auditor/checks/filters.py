@@ -119,7 +119,7 @@ def filters(
     found = convolutions(module, context.network.layers)
     if not found:
         yield Finding("filters.dead", Verdict.SKIP, _("the network has no convolution in two dimensions"))
-        yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn)
+        yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn, images=images)
         yield from linear_findings(module)
         return
     names = {layer.name for layer in select(found, layers)}
@@ -127,7 +127,7 @@ def filters(
     twins, confirmed = _twins(context, every, duplicate_cosine, images)
     yield from _dead(every, dead_warn)
     yield from _duplicates(every, twins, confirmed, duplicate_warn)
-    yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn)
+    yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn, images=images)
     yield from noise_findings([layer.origin for layer in every], noise_deviations, knows=_knows(context, seen))
     yield from linear_findings(module)
     yield from _shown(context, [layer for layer in every if layer.name in names], twins, order, shown)

@@ -68,7 +68,8 @@ class Layer:
             where the tap's output is not above zero.
         ceiling: Where that rectifier cuts off what is above: 6 for a ReLU6.
         floor: Up to where the activation behind the tap gives nothing: 0 for a rectifier, less for GELU and the like.
-        gate: A sigmoid follows it.
+        gate: A sigmoid follows, before any other layer.
+        batched: It gives something for each image, and not one thing for all, as what makes biases out of positions.
         runs: How often it runs in one pass.
     """
 
@@ -81,6 +82,7 @@ class Layer:
     ceiling: float = math.inf
     floor: float = -math.inf
     gate: bool = False
+    batched: bool = True
     runs: int = 1
 
     def rectify(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -94,12 +96,12 @@ class Layer:
 
     @property
     def linear(self) -> bool:
-        return "Linear" in self.type
+        return self.type.endswith("Linear")
 
     @property
     def whole(self) -> bool:
         """Whether it is a linear layer each of whose units gives one number an image, and so fires for some alone."""
-        return self.linear and len(self.output) == 1
+        return self.linear and math.prod(self.output[:-1]) == 1
 
     @property
     def spatial(self) -> bool:
@@ -186,6 +188,7 @@ class LayerTable(Sequence[Layer]):
             layer
             for layer, following in zip(linear, [*linear, None][1:], strict=True)
             if math.isfinite(layer.floor)
+            and layer.batched
             and (not layer.whole or layer in later)
             and not (following and following.gate and following is not linear[-1])
         )
@@ -201,11 +204,13 @@ def _spread(layers: Sequence[Layer], count: int) -> tuple[Layer, ...]:
 def trace(module: nn.Module, example: Tensor) -> LayerTable:
     """Run the network once on `example` (`[n, c, h, w]`) and return its layers.
 
+    Which of them give something for each image is only known where there are several.
+
     TorchScript and exported programs don't show their inside: their table is empty.
     """
     if isinstance(module, torch.jit.ScriptModule):
         return LayerTable([])
-    tracer = _Tracer()
+    tracer = _Tracer(len(example))
     handles = [
         submodule.register_forward_hook(tracer.observing(name))
         for name, submodule in module.named_modules()
@@ -235,8 +240,10 @@ def _moment(tensor: Tensor) -> _Moment:
 class _Tracer(TorchDispatchMode):
     """Follows tensors from the module that made them to the rectifier that takes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, images: int) -> None:
         super().__init__()
+        self._images = images
+        self._latest = ""  # of the layers
         self.layers: dict[str, Layer] = {}
         self._maker: dict[_Moment, str] = {}  # the layer behind a tensor
         self._ceilings: dict[_Moment, float] = {}  # of tensors that come out of a rectifier
@@ -252,7 +259,8 @@ class _Tracer(TorchDispatchMode):
     def _record(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         self._alive.append(output)
         own = sum(p.numel() for p in module.parameters(recurse=False))
-        new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name, runs=0)
+        batched = output.ndim > 0 and len(output) == self._images
+        new = Layer(name, type(module).__name__, tuple(output.shape[1:]), own, name, batched=batched, runs=0)
         known = self.layers.get(name, new)
         self.layers[name] = replace(known, output=new.output, runs=known.runs + 1)
         maker = name
@@ -262,6 +270,7 @@ class _Tracer(TorchDispatchMode):
             maker = self._maker[_moment(inputs[0])]
             self.layers[maker] = replace(self.layers[maker], tap=name)
         self._maker[_moment(output)] = maker
+        self._latest = maker
         if _moment(output) in self._ceilings:
             self._mark(maker, self._ceilings[_moment(output)])
 
@@ -272,8 +281,8 @@ class _Tracer(TorchDispatchMode):
         kwargs = kwargs or {}
         if func in _FLOORS and (maker := self._maker.get(_moment(args[0]))):
             self.layers[maker] = replace(self.layers[maker], floor=_FLOORS[func])
-        if func in _GATES and (maker := self._maker.get(_moment(args[0]))):
-            self.layers[maker] = replace(self.layers[maker], gate=True)
+        if func in _GATES and self._latest:
+            self.layers[self._latest] = replace(self.layers[self._latest], gate=True)
         if (ceiling := ceiling_of(func, args, kwargs)) is None:
             return func(*args, **kwargs)
         taken = _moment(args[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +42,15 @@ def last(module: nn.Module, layers: LayerTable, outputs: int) -> Linear | None:
 
 
 def _linear(module: nn.Module, name: str) -> Linear | None:
-    layer: Any = module.get_submodule(name)
-    weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-    if weight is None or weight.ndim != 2:
+    """Return its weights, if it is PyTorch's layer or is made of it: only of that it is known how they lie."""
+    from torch import nn
+
+    layer = module.get_submodule(name)
+    if not isinstance(layer, nn.Linear) or not layer.weight.is_floating_point() or layer.weight.ndim != 2:
         return None
-    rows = _array(weight)
-    return Linear(name, rows, np.zeros(len(rows), np.float32) if bias is None else _array(bias))
+    rows = _array(layer.weight)
+    return Linear(name, rows, np.zeros(len(rows), np.float32) if layer.bias is None else _array(layer.bias))
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = tensor.detach().float().cpu().numpy()
-    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))
+    return np.asarray(tensor.detach().float().cpu().numpy())

@@ -53,7 +53,7 @@ class Network:
         example = example.contiguous(memory_format=layout)
         try:
             scores, end = ending(module, example, scores_in)
-            layers = trace(module, example)
+            layers = _traced(module, example, layout)
         except ArchitectureError:
             raise
         except Exception as error:
@@ -133,6 +133,14 @@ class Network:
         if not self.amp:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16 if self.device.type == "cpu" else None)
+
+
+def _traced(module: nn.Module, example: Tensor, layout: torch.memory_format) -> LayerTable:
+    """Return the layers, from a pass over two images where the network takes two: see `trace`."""
+    try:
+        return trace(module, torch.cat([example, example]).contiguous(memory_format=layout))
+    except Exception:  # one that takes a single image only may fail in any way with two
+        return trace(module, example)
 
 
 def _layout(module: nn.Module, example: Tensor) -> torch.memory_format:

@@ -176,3 +176,41 @@ def test_on_few_images_a_unit_that_sees_the_whole_image_is_not_called_silent(fou
     (told,) = found("Perceptron", "activations.dead", far_down("1", 60), data=tmp_path / "few")
     assert (told.verdict, told.subject) == (Verdict.SKIP, "1")
     assert "60 images are too few (under 300)" in told.message
+
+
+HOMEMADE = """
+import torch
+from torch import nn
+
+
+class TurnedLinear(nn.Module):
+    '''Its weights lie the other way round, and its bias has a row.'''
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(inputs, outputs)), nn.Parameter(torch.zeros(1, outputs))
+
+    def forward(self, x):
+        return x @ self.weight + self.bias
+
+
+def Turned(num_classes=10):
+    return nn.Sequential(nn.Flatten(), TurnedLinear(784, 80), nn.ReLU(), TurnedLinear(80, num_classes))
+"""
+
+
+def test_linear_layers_of_an_unknown_making_are_left_alone(networks, tmp_path):
+    (tmp_path / "nets.py").write_text(HOMEMADE)
+    space: dict = {}
+    exec(HOMEMADE, space)  # noqa: S102 - the text above
+    torch.save(space["Turned"]().state_dict(), tmp_path / "net.pt")
+    asked = {"arch": f"{tmp_path / 'nets.py'}:Turned", "preprocess": PREPROCESS, "samples": 4}
+    found = result_of("filters", tmp_path / "net.pt", networks / "data", {}, **asked)
+    assert {finding.verdict for finding in found.findings} <= {Verdict.SKIP, Verdict.PASS, Verdict.INFO}
+
+
+def test_classes_that_are_no_numbers_are_not_called_the_same(found):
+    def change(state):
+        state["5.weight"][:3], state["5.bias"][:3] = float("nan"), float("nan")
+
+    assert not [f for f in found("Perceptron", "filters.duplicate", change) if f.verdict is Verdict.WARN]

@@ -5,6 +5,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from auditor.errors import UsageError
 from auditor.model.layers import trace
+from auditor.model.network import Network
 from auditor.vision import torchvision
 
 IMAGE = torch.zeros(1, 3, 32, 32)
@@ -158,3 +159,43 @@ def test_hidden_are_linear_layers_before_an_activation_that_do_not_just_weigh_ch
         ("token", 4, False),
         ("hidden", 4, True),
     ]
+
+
+class Pooled(nn.Module):
+    """Linear layers of which some see no image, one gives one number an image in a row of one, and one only weighs."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.places, self.bias = nn.Conv2d(3, 4, 3), nn.Linear(2, 8), nn.Linear(8, 4)
+        self.squeeze, self.excite, self.hidden, self.head = (nn.Linear(4, 4) for _ in range(4))
+        self.register_buffer("table", torch.rand(1, 9, 2))
+
+    def forward(self, x):
+        x = self.conv(x)
+        low, high = (self.excite(F.relu(self.squeeze(some))) for some in (x.amin((2, 3)), x.amax((2, 3))))
+        x = (x * (low + high).sigmoid()[:, :, None, None]).permute(0, 2, 3, 1)
+        x = x + self.bias(F.relu(self.places(self.table))).mean(1)
+        return self.head(F.relu(self.hidden(x.mean((1, 2), keepdim=True)))).flatten(1)
+
+
+def test_what_sees_no_image_or_weighs_channels_by_two_of_their_moments_is_not_hidden():
+    network = Network.of(Pooled().eval(), (3, 16, 16), torch.device("cpu"), amp=False)
+    assert [(layer.name, layer.output, layer.whole) for layer in network.layers.hidden] == [("hidden", (1, 1, 4), True)]
+    assert [layer.name for layer in network.layers if not layer.batched] == ["places", "bias"]
+
+
+class Alone(nn.Module):
+    """Takes one image and no more."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.head(F.relu(self.conv(x)).mean((2, 3)).reshape(1, 4))
+
+
+def test_a_network_that_takes_a_single_image_has_layers_too():
+    network = Network.of(Alone().eval(), (3, 16, 16), torch.device("cpu"), amp=False)
+    assert [layer.name for layer in network.layers] == ["conv", "head"]
+    assert all(layer.batched and layer.runs == 1 for layer in network.layers)
