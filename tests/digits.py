@@ -49,9 +49,13 @@ def trained(target=None):
     torch.manual_seed(0)
     space: dict = {}
     exec(compile(NETWORK, "net.py", "exec"), space)  # noqa: S102 - the text above
-    net = space["Digits"]()
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.004)
-    for _ in range(3):
+    return fitted(space["Digits"](), images, labels, epochs=3, rate=0.004)
+
+
+def fitted(net, images, labels, *, epochs, rate):
+    """Train a network on these digits, in batches of a hundred, and return it."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=rate)
+    for _ in range(epochs):
         for chosen in torch.randperm(len(images)).split(100):
             optimizer.zero_grad()
             nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()

@@ -3,8 +3,7 @@
 import pytest
 import torch
 from conftest import result_of
-from digits import digits, write
-from torch import nn
+from digits import digits, fitted, write
 
 from auditor.results import Verdict
 
@@ -53,13 +52,7 @@ def networks(tmp_path_factory):
     (images, labels), _ = digits()
     for name in ("Perceptron", "Tokens"):
         torch.manual_seed(0)
-        net = space[name]()
-        optimizer = torch.optim.Adam(net.parameters(), lr=0.003)
-        for _epoch in range(2):
-            for chosen in torch.randperm(len(images)).split(100):
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()
-                optimizer.step()
+        net = fitted(space[name](), images, labels, epochs=2, rate=0.003)
         torch.save(net.state_dict(), folder / f"{name}.pt")
     return folder
 
