@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.check import Check, Count, Layers, Share, Steps
+    from auditor.config.options import Range
     from auditor.context import Context
     from auditor.errors import AuditorError, Skip
     from auditor.hooks import hookimpl
-    from auditor.options import Range
     from auditor.results import (
         Arrays,
         Audit,
@@ -61,7 +61,7 @@ _HOMES = {
     "auditor.context": ("Context",),
     "auditor.errors": ("AuditorError", "Skip"),
     "auditor.hooks": ("hookimpl",),
-    "auditor.options": ("Range",),
+    "auditor.config.options": ("Range",),
     "auditor.runner": ("run",),
     "auditor.unit": ("Unit",),
 }

@@ -3,8 +3,8 @@
 import signal
 import sys
 
-from auditor.cli import main
-from auditor.memory import keep_freed
+from auditor.cli.commands import main
+from auditor.process.allocator import keep_freed
 
 
 def run() -> None:

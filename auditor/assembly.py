@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from auditor.config import Settings
+from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data import dataset
 from auditor.data.dataset import ImageData
@@ -17,10 +17,11 @@ from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.errors import DataError
 from auditor.language import marked
-from auditor.model import architecture, checkpoint
-from auditor.model.architecture import Architecture
+from auditor.model.architectures import architecture
+from auditor.model.architectures.architecture import Architecture
+from auditor.model.files import checkpoint
 from auditor.model.network import Network, device_named
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 Schemes = Mapping[str, Callable[..., Any]]
 

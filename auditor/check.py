@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from auditor import options
+from auditor.config import options
 from auditor.errors import PluginError, UsageError, did_you_mean
 from auditor.results import Arrays, Evidence
 

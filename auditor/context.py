@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from auditor.data.dataset import ImageData
     from auditor.data.preprocessing import Preprocess
-    from auditor.model.architecture import Architecture
-    from auditor.model.checkpoint import Checkpoint
+    from auditor.model.architectures.architecture import Architecture
+    from auditor.model.files.checkpoint import Checkpoint
     from auditor.model.layers import LayerTable
     from auditor.model.network import Network
 
@@ -136,7 +136,7 @@ class Context:
         """
         import torch
 
-        from auditor.surroundings import surroundings
+        from auditor.process.isolation import surroundings
 
         data = self.data
         loaded = [data[i] for i in self.chosen]

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from auditor.configfile import shown
+from auditor.config.file import shown
 from auditor.errors import PluginError
 
 BUILT_IN = "auditor"
@@ -34,10 +34,11 @@ class Plugin:
 def built_in() -> Iterator[Plugin]:
     """Yield the modules of `auditor.checks`, in the order in which a report is read."""
     package = importlib.import_module("auditor.checks")
-    found = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    found = {module.name: module.ispkg for module in pkgutil.iter_modules(package.__path__)}
     order = [name for name in package.READING_ORDER if name in found]
     for name in dict.fromkeys([*order, *found]):
-        yield Plugin(BUILT_IN, importlib.import_module(f"auditor.checks.{name}"))
+        place = f"auditor.checks.{name}.check" if found[name] else f"auditor.checks.{name}"
+        yield Plugin(BUILT_IN, importlib.import_module(place))
 
 
 def installed() -> Iterator[Plugin]:
@@ -75,7 +76,7 @@ def _with_torchvision(load: Callable[[], Any]) -> Any:
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise
-    importlib.import_module("auditor.vision")
+    importlib.import_module("auditor.process.torchvision")
     return load()
 
 

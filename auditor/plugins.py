@@ -16,7 +16,7 @@ import pluggy
 
 from auditor import discovery, hooks
 from auditor.check import Check
-from auditor.config import FORMATS, SCHEME
+from auditor.config.settings import FORMATS, SCHEME
 from auditor.discovery import BUILT_IN, Plugin
 from auditor.errors import PluginError, did_you_mean
 

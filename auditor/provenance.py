@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from auditor.config import Settings
+from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.language import current
 from auditor.model.network import Network

@@ -236,9 +236,9 @@ def _read(folder: Path) -> list[_Case]:
 
 
 def _cases(result: Result, *, strict: bool) -> Iterator[_Case]:
-    from auditor.report import wording
+    from auditor.report import phrases
 
-    check, found = _plain(result.check), wording.findings(result)
+    check, found = _plain(result.check), phrases.findings(result)
     for finding in found:
         verdict = "fail" if strict and str(finding.verdict) == "warn" else str(finding.verdict)
         yield _Case(check, _name(finding.rule, finding.subject), verdict, _text(finding), _numbers(finding))
@@ -255,9 +255,9 @@ def _left_out(audit: Audit) -> Iterator[_Case]:
 
 
 def _text(finding: Finding) -> str:
-    from auditor.report import wording
+    from auditor.report import phrases
 
-    parts = (finding.message, wording.numbers(finding), wording.advice(finding))
+    parts = (finding.message, phrases.numbers(finding), phrases.advice(finding))
     return printable("\n".join(part for part in parts if part))
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import pictures
-from auditor.explained_rows import photo
+from auditor.checks.saliency.figures import photo
+from auditor.checks.trust.randomization import Maps, Redrawn
 from auditor.language import _
-from auditor.methods.names import GRAD_CAM, OCCLUSION, method_told
-from auditor.redrawn import Maps, Redrawn
+from auditor.methods.attribution.names import GRAD_CAM, OCCLUSION, method_told
 from auditor.results import Gallery, Item
 
 if TYPE_CHECKING:

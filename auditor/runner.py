@@ -17,26 +17,27 @@ from typing import Any, Protocol
 
 import torch
 
-from auditor import comparison, config
+from auditor import comparison
 from auditor.assembly import assemble
-from auditor.bookmark import Bookmark
 from auditor.check import Check
-from auditor.collection import Collection, Job, Loading, sendable, told
+from auditor.check_run import Trial
 from auditor.collectors import Collector, Readability
 from auditor.collectors.answers import Answers
 from auditor.comparison import Pair, Source
-from auditor.config import Settings
+from auditor.config import settings as config
+from auditor.config.selection import selected
+from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
 from auditor.errors import DataError
 from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
-from auditor.processes import Processes
+from auditor.process.distributed import Processes
 from auditor.provenance import provenance
 from auditor.recording import recorded
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
-from auditor.selection import selected
-from auditor.trial import Trial
+from auditor.sweep.resume import Bookmark
+from auditor.sweep.sharding import Collection, Job, Loading, sendable, told
 
 Key = tuple[Any, ...]
 

@@ -19,7 +19,7 @@ from measuring import interleaved, load
 
 from auditor import methods
 from auditor.demo import efficientnet_lite0, prepare
-from auditor.vision import torchvision  # before the peers, which need it
+from auditor.process.torchvision import torchvision  # before the peers, which need it
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -12,7 +12,7 @@ from pathlib import Path
 from measuring import interleaved, load
 
 from auditor import report
-from auditor.cli import main as auditor
+from auditor.cli.commands import main as auditor
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from measuring import load
 
-from auditor.cli import main as auditor
+from auditor.cli.commands import main as auditor
 
 ABSENT = "-"
 NO_COMPLAINT = dict.fromkeys((ABSENT, "pass", "info"), "pass")

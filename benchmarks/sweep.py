@@ -23,7 +23,7 @@ from torch import nn
 from auditor.collectors import ChannelStatistics, Predictions, TopActivations
 from auditor.data.dataset import Loaded
 from auditor.model.network import Network
-from auditor.sweep import at_once, parts, sweep
+from auditor.sweep.sweep import at_once, parts, sweep
 
 NETWORKS = "resnet18,vgg16,efficientnet_lite0"
 

@@ -15,8 +15,8 @@ import torch
 from gradients import network as made
 from measuring import interleaved, load
 
-from auditor.folding import folded
 from auditor.methods import synthesize
+from auditor.model.folding import folded
 from auditor.model.network import Network
 
 NETWORKS = "resnet18,vgg16,efficientnet_lite0"

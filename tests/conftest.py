@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from auditor import plugins
-from auditor.config import Settings
+from auditor.config.settings import Settings
 from auditor.data import dataset
 from auditor.data.preprocessing import Preprocess
 from auditor.plugins import Plugins

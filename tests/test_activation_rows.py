@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from auditor.activation_rows import layer_rows
+from auditor.checks.activations.figures import layer_rows
+from auditor.checks.activations.stages import MOST, route, steps, stops, way
 from auditor.model.network import Network
-from auditor.stages import MOST, route, steps, stops, way
 
 
 def network(module, shape=(3, 32, 32)):

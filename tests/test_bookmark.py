@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from auditor.bookmark import Bookmark, Damaged, Place
 from auditor.collectors import Batch, Predictions, Readability
+from auditor.sweep.resume import Bookmark, Damaged, Place
 
 
 def filled(seed=0):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from auditor import __version__
-from auditor.cli import main
+from auditor.cli.commands import main
 from auditor.plugins import load
 
 GREETING = '''

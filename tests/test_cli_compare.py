@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import auditor.report
-from auditor.cli import main
+from auditor.cli.commands import main
 from auditor.results import Exit
 
 SCHEMA = json.loads((Path(auditor.report.__file__).parent / "schema.json").read_text())

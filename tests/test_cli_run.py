@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from auditor.cli import main
-from auditor.vision import torchvision
+from auditor.cli.commands import main
+from auditor.process.torchvision import torchvision
 
 CLASSES = ("cat", "dog", "fox", "owl")
 SMALL = "[preprocess]\nresize = 64\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"

@@ -11,10 +11,10 @@ from auditor import report
 from auditor.comparison import DECLARED, Pair, Source, compared, read, resolved
 from auditor.comparison.changes import Kind, changes
 from auditor.comparison.metrics import METRICS, Metric
-from auditor.config import load
+from auditor.config.relative_limits import clipped, is_relative, relative, rule_of
+from auditor.config.settings import load
 from auditor.discovery import built_in
 from auditor.errors import OutputError, PluginError, UsageError
-from auditor.limits import clipped, is_relative, relative, rule_of
 from auditor.plugins import collected
 from auditor.results import (
     Answer,

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from auditor import Check, Finding, Share, Verdict, assignments, config, configfile
+from auditor import Check, Finding, Share, Verdict
 from auditor.check import Count
+from auditor.cli import assignments
+from auditor.config import file
+from auditor.config import settings as config
 from auditor.errors import UsageError
 
 
@@ -33,7 +36,7 @@ def from_file(tmp_path, monkeypatch):
 
     def load(text, **flags):
         (tmp_path / "auditor.toml").write_text(text)
-        return config.load(NET, flags, file=configfile.find(), checks=CHECKS)
+        return config.load(NET, flags, file=file.find(), checks=CHECKS)
 
     return load
 
@@ -95,25 +98,25 @@ def test_finds_the_nearest_file_upwards(tmp_path):
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     (tmp_path / "auditor.toml").write_text("seed = 1")
-    assert configfile.find(inner).table == {"seed": 1}
+    assert file.find(inner).table == {"seed": 1}
     (tmp_path / "a" / "pyproject.toml").write_text("[tool.auditor]\nseed = 2")
-    assert configfile.find(inner).table == {"seed": 2}
+    assert file.find(inner).table == {"seed": 2}
     (tmp_path / "a" / "auditor.toml").write_text("seed = 3")
-    assert configfile.find(inner).table == {"seed": 3}
+    assert file.find(inner).table == {"seed": 3}
 
 
 def test_passes_over_a_project_that_says_nothing_about_audits(tmp_path):
     (tmp_path / "auditor.toml").write_text("seed = 1")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "pyproject.toml").write_text("[project]\nname = 'x'")
-    assert configfile.find(tmp_path / "a").table == {"seed": 1}
+    assert file.find(tmp_path / "a").table == {"seed": 1}
 
 
 def test_paths_in_a_file_are_meant_from_its_folder(tmp_path, monkeypatch):
     (tmp_path / "auditor.toml").write_text("data = 'images'\nclasses = 'names.txt'\narch = 'net.py:Net'")
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path / "runs")
-    settings = config.load(NET, {}, file=configfile.find(), checks=CHECKS)
+    settings = config.load(NET, {}, file=file.find(), checks=CHECKS)
     assert Path(settings.data) == tmp_path / "images"
     assert settings.classes == tmp_path / "names.txt"
     assert settings.arch == f"{tmp_path}/net.py:Net"
@@ -193,7 +196,7 @@ def test_names_the_flag_and_what_would_do(flags, message):
 
 
 def test_names_a_configuration_file_that_is_missing(tmp_path):
-    assert "none.toml can't be read" in refusal(configfile.read, tmp_path / "none.toml")
+    assert "none.toml can't be read" in refusal(file.read, tmp_path / "none.toml")
 
 
 def test_an_option_on_the_command_line_is_text_until_the_check_reads_it():

@@ -13,7 +13,7 @@ from auditor import demo
 from auditor.data.dataset import ImageData, Labels, fit, listing, loader
 from auditor.data.preprocessing import Preprocess
 from auditor.errors import OutputError, UsageError
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 IMAGENET = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
 

@@ -16,8 +16,10 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from auditor import config, configfile, plugins
-from auditor.cli import program
+from auditor import plugins
+from auditor.cli.commands import program
+from auditor.config import file as configfile
+from auditor.config import settings as config
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ACTION = yaml.safe_load((EXAMPLES / "ci" / "github" / "action.yml").read_text())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auditor.filter_rows import chosen, lengths, picture
+from auditor.checks.filters.figures import chosen, lengths, picture
 from auditor.model.convolutions import Convolution
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.folding import folded
+from auditor.model.folding import folded
 from auditor.model.network import Network
 
 SHAPE = (3, 16, 16)

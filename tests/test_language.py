@@ -13,11 +13,11 @@ import pytest
 from babel.messages.catalog import Message
 
 from auditor import language
-from auditor.cli import main
+from auditor.cli.commands import main
 from auditor.language import _, load, many, speaking
 from auditor.locale import catalogues
 from auditor.locale.messages import messages
-from auditor.report import wording
+from auditor.report import phrases
 from auditor.report.album import Album
 from auditor.report.blocks import SCREEN, Blocks
 from auditor.results import Table
@@ -99,13 +99,13 @@ def test_french_sets_its_punctuation_apart_with_spaces_that_do_not_break():
 def test_numbers_are_written_as_french_writes_them():
     with speaking("fr"):
         assert _("{n:,}", n=1234567) == "1\u202f234\u202f567"
-        assert wording.measured(0.1234, "") == "12,3\N{NO-BREAK SPACE}%"
-        assert wording.measured(-1234.5, "ms") == "−1\u202f234 ms"
-        assert wording.decimal(0.000012) == "1,2e−05"
-        assert wording.size(44_700_000) == "44,7\N{NO-BREAK SPACE}Mo"
-        assert wording.duration(0.42) == "0,42\N{NO-BREAK SPACE}s"
-        assert wording.date("2026-11-24T08:17:47+00:00").startswith("24 novembre 2026")
-    assert wording.measured(0.1234, "") == "12.3 %"
+        assert phrases.measured(0.1234, "") == "12,3\N{NO-BREAK SPACE}%"
+        assert phrases.measured(-1234.5, "ms") == "−1\u202f234 ms"
+        assert phrases.decimal(0.000012) == "1,2e−05"
+        assert phrases.size(44_700_000) == "44,7\N{NO-BREAK SPACE}Mo"
+        assert phrases.duration(0.42) == "0,42\N{NO-BREAK SPACE}s"
+        assert phrases.date("2026-11-24T08:17:47+00:00").startswith("24 novembre 2026")
+    assert phrases.measured(0.1234, "") == "12.3 %"
 
 
 def test_a_number_that_was_written_is_read_again():
@@ -128,9 +128,9 @@ def test_french_takes_none_for_one():
 
 
 def test_a_sentence_begins_with_a_capital_also_where_it_begins_with_an_apostrophe_or_an_accent():
-    assert wording.sentence("l’image est vide") == "L’image est vide."
-    assert wording.sentence("écrêtés à 6") == "Écrêtés à 6."
-    assert wording.sentence("conv1 is dead") == "conv1 is dead."
+    assert phrases.sentence("l’image est vide") == "L’image est vide."
+    assert phrases.sentence("écrêtés à 6") == "Écrêtés à 6."
+    assert phrases.sentence("conv1 is dead") == "conv1 is dead."
 
 
 def test_a_message_without_a_translation_stands_as_it_was_written():

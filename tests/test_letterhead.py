@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageFile
 
-from auditor import config, letterhead
-from auditor.configfile import read
+from auditor.config import branding
+from auditor.config import settings as config
+from auditor.config.branding import Letterhead
+from auditor.config.file import read
 from auditor.errors import UsageError
-from auditor.letterhead import Letterhead
 
 DRAWING = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20">{}<rect width="40" height="20" fill="#146"/></svg>'
@@ -51,7 +52,7 @@ def test_a_logo_lies_beside_the_file_that_names_it_and_is_embedded(tmp_path, nam
 
 def test_a_logo_has_no_more_pixels_than_a_page_shows(tmp_path):
     (tmp_path / "logo.png").write_bytes(picture((3000, 1000)))
-    uri = letterhead.logo(tmp_path / "logo.png")
+    uri = branding.logo(tmp_path / "logo.png")
     assert Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).size == (800, 267)
 
 
@@ -116,21 +117,21 @@ def test_refuses_a_logo_that_is_no_plain_picture(tmp_path, monkeypatch, data, to
 def test_refuses_a_drawing_that_does_or_asks_for_more(tmp_path, inside):
     (tmp_path / "logo.svg").write_text(DRAWING.format(inside))
     with pytest.raises(UsageError, match=r"logo\.svg"):
-        letterhead.logo(tmp_path / "logo.svg")
+        branding.logo(tmp_path / "logo.svg")
     uri = "data:image/svg+xml;base64," + base64.b64encode(DRAWING.format(inside).encode()).decode()
-    assert letterhead.recorded({"logo": uri}).logo == ""
+    assert branding.recorded({"logo": uri}).logo == ""
 
 
 def test_a_drawing_may_have_styles_and_gradients_of_its_own(tmp_path):
     inside = '<style>.a { fill: url( "#g") }</style><linearGradient id="g"/><path class="a" d="M0 0"/>'
     (tmp_path / "logo.svg").write_text(DRAWING.format(inside))
-    assert letterhead.logo(tmp_path / "logo.svg").startswith("data:image/svg+xml;base64,")
+    assert branding.logo(tmp_path / "logo.svg").startswith("data:image/svg+xml;base64,")
 
 
 def test_what_is_kept_is_read_back():
     uri = "data:image/png;base64," + base64.b64encode(picture()).decode()
     whole = Letterhead("Title", uri, "Foot", "For Acme only")
-    assert letterhead.recorded(whole.told()) == whole
+    assert branding.recorded(whole.told()) == whole
 
 
 @pytest.mark.parametrize(
@@ -149,8 +150,8 @@ def test_what_is_kept_is_read_back():
     ],
 )
 def test_of_a_record_that_somebody_changed_is_shown_what_can_be(value):
-    assert letterhead.recorded(value) == Letterhead()
+    assert branding.recorded(value) == Letterhead()
 
 
 def test_a_text_in_a_record_is_cut_to_its_place():
-    assert len(letterhead.recorded({"title": "x" * 5000}).title) == 120
+    assert len(branding.recorded({"title": "x" * 5000}).title) == 120

@@ -1,12 +1,12 @@
 import pytest
 
-from auditor import margin
+from auditor.judging import confidence
 
 
 @pytest.mark.parametrize(("confident", "ends"), [(False, (0.8, 0.8)), (True, (0.7, 0.9))])
 def test_confidence_is_compared_with_the_worse_end(confident, ends):
     interval = (0.7, 0.9)
-    found = margin.lower(0.8, interval, confident=confident), margin.upper(0.8, interval, confident=confident)
+    found = confidence.lower(0.8, interval, confident=confident), confidence.upper(0.8, interval, confident=confident)
     assert found == ends
 
 
@@ -14,10 +14,10 @@ def test_confidence_is_compared_with_the_worse_end(confident, ends):
     ("limits", "close"), [((0.75,), True), ((0.95, 0.75), True), ((None, 0.95), False), ((0.7,), False), ((), False)]
 )
 def test_a_limit_inside_the_interval_is_a_close_call(limits, close):
-    assert margin.is_close((0.7, 0.9), *limits) is close
-    assert bool(margin.told((0.7, 0.9), *limits)) is close
+    assert confidence.is_close((0.7, 0.9), *limits) is close
+    assert bool(confidence.told((0.7, 0.9), *limits)) is close
 
 
 def test_confident_is_told_what_helps():
-    assert "more images" in margin.told((0.7, 0.9), 0.8, confident=True)
-    assert "could turn" in margin.told((0.7, 0.9), 0.8)
+    assert "more images" in confidence.told((0.7, 0.9), 0.8, confident=True)
+    assert "could turn" in confidence.told((0.7, 0.9), 0.8)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from auditor.memory import keep_freed
+from auditor.process.allocator import keep_freed
 
 BLOCKS = """
 import resource

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from auditor.order_findings import order_findings
+from auditor.checks.predictions.permuted import order_findings
 from auditor.results import Finding, Table, Verdict
 
 

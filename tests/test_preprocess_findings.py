@@ -10,10 +10,10 @@ from PIL import Image
 from torch import nn
 
 from auditor.assembly import assemble
-from auditor.config import Settings
+from auditor.checks.preprocess.mismatch import as_settings, preprocess_findings
+from auditor.config.settings import Settings
 from auditor.data import dataset
 from auditor.data.preprocessing import Preprocess
-from auditor.preprocess_findings import as_settings, preprocess_findings
 from auditor.results import Table, Verdict
 
 SIZE = {"resize": 32, "crop": 32}

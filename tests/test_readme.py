@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from auditor.cli import main
-from auditor.vision import torchvision
+from auditor.cli.commands import main
+from auditor.process.torchvision import torchvision
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -99,12 +99,14 @@ def test_every_make_command_has_its_target(command):
 
 
 def test_the_configuration_holds_only_what_is_known(here, monkeypatch):
-    from auditor import config, configfile, plugins
+    from auditor import plugins
+    from auditor.config import file as configfile
+    from auditor.config import settings
 
     monkeypatch.chdir(here)
     file = configfile.find()
     assert file.table.keys() == tomllib.loads("".join(blocks("toml"))).keys()
-    assert config.load(Path("net.pt"), {}, file=file, checks=plugins.load().checks).samples == 4
+    assert settings.load(Path("net.pt"), {}, file=file, checks=plugins.load().checks).samples == 4
 
 
 def test_a_check_is_written_in_ten_lines():

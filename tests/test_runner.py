@@ -11,7 +11,7 @@ from torch import nn
 import auditor
 from auditor import Check, Figure, Finding, Gallery, Item, Skip, Table, Verdict
 from auditor.collectors import Batch, Predictions
-from auditor.config import Settings
+from auditor.config.settings import Settings
 from auditor.errors import DataError, NothingToRun, UsageError
 from auditor.plugins import Plugins
 from auditor.results import Arrays, Exit

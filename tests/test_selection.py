@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor import Check, Finding, Verdict
-from auditor.config import Settings
+from auditor.config.selection import matches, selected
+from auditor.config.settings import Settings
 from auditor.errors import NothingToRun, UsageError
-from auditor.selection import matches, selected
 
 
 @Check

@@ -11,9 +11,9 @@ import auditor
 from auditor.collectors import ChannelStatistics, Predictions, Readability, TopActivations
 from auditor.data.dataset import Loaded
 from auditor.model.network import Network
+from auditor.process.torchvision import torchvision
 from auditor.results import Verdict
-from auditor.sweep import at_once, parts, sweep
-from auditor.vision import torchvision
+from auditor.sweep.sweep import at_once, parts, sweep
 
 SHAPE = (3, 12, 12)
 
@@ -93,7 +93,7 @@ def test_halves_the_batch_where_memory_runs_out_and_counts_nothing_twice(network
 
 def test_on_a_cpu_a_batch_in_parts_gives_what_the_whole_gives(network, images, monkeypatch):
     whole, _, _ = swept(network, images, 16)
-    monkeypatch.setattr("auditor.sweep._OUTPUT", 0)
+    monkeypatch.setattr("auditor.sweep.sweep._OUTPUT", 0)
     network.module.most = 4  # more at once would be told in a note
     in_parts, notes, seen = swept(network, images, 16)
     assert (notes, seen) == ([], 37 + 3)
@@ -297,7 +297,7 @@ def test_a_strange_collector_of_a_plugin_breaks_its_own_check_only(kind, small, 
     (tmp_path / "strange.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("KIND", kind)
-    monkeypatch.setattr("auditor.collection._BATCHES", 2)
+    monkeypatch.setattr("auditor.sweep.sharding._BATCHES", 2)
     monkeypatch.delitem(sys.modules, "strange", raising=False)
     found = auditor.run(
         small.checkpoint,

@@ -51,7 +51,7 @@ def test_another_failure_of_the_import_is_not_hidden():
 
 
 def test_knows_the_networks():
-    from auditor.vision import torchvision
+    from auditor.process.torchvision import torchvision
 
     with torch.device("meta"):
         assert torchvision.models.resnet18().fc.out_features == 1000

@@ -2,8 +2,8 @@
 
 import pytest
 
+from auditor.cli.github import Workflow
 from auditor.results import ArchitectureFacts, Audit, CheckpointFacts, DataFacts, Finding, Provenance, Result, Verdict
-from auditor.workflow import Workflow
 
 FACTS = Provenance(CheckpointFacts("net.pt", "", 1), ArchitectureFacts("net", "", 1), DataFacts(1))
 AUDIT = Audit(FACTS, (Result("c", "?", (Finding("c.a", Verdict.FAIL, "it fails"),)),))

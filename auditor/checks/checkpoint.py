@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from auditor.context import Context
-    from auditor.model.architecture import Coverage
+    from auditor.model.architectures.architecture import Coverage
 
 
 @Check

@@ -112,7 +112,7 @@ class ChannelStatistics:
     def reduce(self, tap: str, output: Tensor) -> Reduced:
         import torch
 
-        from auditor.methods.top import peaks
+        from auditor.methods.layers.top_activations import peaks
 
         if tap in self._linear:
             output = output.reshape(len(output), -1, output.shape[-1]).movedim(2, 1)  # [n, c, places]

@@ -16,7 +16,7 @@ from auditor.language import _
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from auditor.methods.top import Peaks, Ranking
+    from auditor.methods.layers.top_activations import Peaks, Ranking
     from auditor.model.layers import Layer
 
 _OCTAVES = 8
@@ -79,7 +79,7 @@ class TopActivations:
 
     def best(self, layer: Layer) -> Best:
         """Return the images that excite each channel most."""
-        from auditor.methods.top import place_of
+        from auditor.methods.layers.top_activations import place_of
 
         own = self._of(layer)
         values, images, places = self._required().best()
@@ -105,12 +105,12 @@ class TopActivations:
             return np.asarray((1 - total**2 / (self.images * squares)) / (1 - 1 / self.images))
 
     def reduce(self, tap: str, output: Tensor) -> Peaks:
-        from auditor.methods.top import peaks
+        from auditor.methods.layers.top_activations import peaks
 
         return peaks(output, self.each)
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
-        from auditor.methods.top import packed
+        from auditor.methods.layers.top_activations import packed
 
         kept = ~np.isin(batch.indices, self._leave_out)
         if not kept.any():
@@ -153,7 +153,7 @@ class TopActivations:
             self._required().load({name: state[name] for name in ("keys", "places")})
 
     def _required(self) -> Ranking:
-        from auditor.methods.top import Ranking
+        from auditor.methods.layers.top_activations import Ranking
 
         if self._ranking is None:
             self._ranking = Ranking(self.count, self.each)

@@ -14,7 +14,7 @@ from typing import Any
 from auditor.comparison.check import Part, baseline, parts
 from auditor.comparison.pair import Pair, Source, read
 from auditor.comparison.relative import resolved
-from auditor.evidence import levelled, measured, refuse_malformed
+from auditor.judging.validation import levelled, measured, refuse_malformed
 from auditor.language import _, current
 from auditor.results import Audit, Evidence, Finding, Result
 

@@ -12,10 +12,10 @@ from auditor import pictures
 from auditor.comparison.answers import Common, Flags, common, missing
 from auditor.comparison.pair import Pair
 from auditor.language import _, current, many
-from auditor.methods.paired import difference, mcnemar
-from auditor.methods.proportion import holm
-from auditor.report.wording import percent
+from auditor.report.phrases import percent
 from auditor.results import Figure, Finding, Table, Verdict
+from auditor.statistics.paired import difference, mcnemar
+from auditor.statistics.proportion import holm
 from auditor.wording import told_p
 
 _BARS = 20

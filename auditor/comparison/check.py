@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from auditor import options
 from auditor.check import Check, Count, Share, Steps
 from auditor.comparison import accuracy, calibration, changes, channels, facts, maps
 from auditor.comparison.pair import Pair
+from auditor.config import options
 from auditor.language import marked
 from auditor.results import Evidence
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from auditor.comparison.pair import Pair
 from auditor.language import _, many, marked
-from auditor.report.node import encoded
-from auditor.report.wording import decimal, name_of
+from auditor.report.json_reader import encoded
+from auditor.report.phrases import decimal, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 from auditor.wording import some
 

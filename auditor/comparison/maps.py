@@ -14,8 +14,8 @@ from auditor.comparison.answers import common
 from auditor.comparison.pair import Pair
 from auditor.errors import OutputError
 from auditor.language import _, current, marked
-from auditor.methods.correlation import rank_correlation
 from auditor.results import Finding, Table, Verdict
+from auditor.statistics.correlation import rank_correlation
 
 Map = NDArray[np.float64]
 

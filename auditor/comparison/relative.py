@@ -9,10 +9,10 @@ from dataclasses import replace
 from auditor.check import Check
 from auditor.comparison.metrics import METRICS
 from auditor.comparison.pair import Source
-from auditor.config import Settings
+from auditor.config.relative_limits import Relative, clipped, rule_of
+from auditor.config.settings import Settings
 from auditor.errors import UsageError
 from auditor.language import _
-from auditor.limits import Relative, clipped, rule_of
 from auditor.results import Audit, Verdict
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auditor.data.preprocessing import Preprocess
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 Filling = Literal["grey", "black", "mean", "blur", "noise"]
 

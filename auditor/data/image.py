@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image, UnidentifiedImageError
 
-from auditor import truncation
 from auditor.errors import DataError
 from auditor.language import _
+from auditor.process import pillow
 
 MAX_PIXELS = 1024**3 // 4 // 3
 """More pixels than these (a quarter of a GiB as RGB) are taken for a decompression bomb."""
@@ -74,7 +74,7 @@ def decode(path: Path) -> Image.Image:
     Raises:
         Unreadable: The file is missing, empty, damaged, no image or absurdly large.
     """
-    with warnings.catch_warnings(), truncation.refused():
+    with warnings.catch_warnings(), pillow.refused():
         warnings.simplefilter("ignore")
         try:
             return _opened(path)

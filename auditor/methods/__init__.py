@@ -6,24 +6,35 @@ No files, no settings, and nothing left behind in the model. `model` is anything
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditor.methods.averaged import integrated_gradients, smooth_grad
-    from auditor.methods.borders import Border, border
-    from auditor.methods.calibration import calibration_of
-    from auditor.methods.cam import Location, after_activation, enlarged, grad_cam, guided_grad_cam, last_maps
-    from auditor.methods.class_order import Reordered, reordered
-    from auditor.methods.contributions import channel_contributions
-    from auditor.methods.correlation import rank_correlation
-    from auditor.methods.course import Synthesis
-    from auditor.methods.explanation import Explanation, explain
-    from auditor.methods.faithfulness import area_under, cells_of, losses, random_orders, ranked_cells, replaced
-    from auditor.methods.goals import Diversity
-    from auditor.methods.gradients import deconvnet, gradient, guided_backprop, input_x_gradient, saliency
-    from auditor.methods.heat import heat_maps
-    from auditor.methods.initialisation import (
+    from auditor.methods.attribution.attribution_maps import heat_maps
+    from auditor.methods.attribution.averaged import integrated_gradients, smooth_grad
+    from auditor.methods.attribution.cam import (
+        Location,
+        after_activation,
+        enlarged,
+        grad_cam,
+        guided_grad_cam,
+        last_maps,
+    )
+    from auditor.methods.attribution.contributions import channel_contributions
+    from auditor.methods.attribution.explanation import Explanation, explain
+    from auditor.methods.attribution.gradients import (
+        deconvnet,
+        gradient,
+        guided_backprop,
+        input_x_gradient,
+        saliency,
+    )
+    from auditor.methods.attribution.rectifiers import Activations, NoRectifier
+    from auditor.methods.attribution.targets import locate
+    from auditor.methods.layers.borders import Border, border
+    from auditor.methods.layers.initialisation import (
         Freshness,
         default_bound,
         drawn_by_default,
@@ -31,24 +42,42 @@ if TYPE_CHECKING:
         published_limit,
         variance_entropy,
     )
-    from auditor.methods.input_statistics import Departure, departure
-    from auditor.methods.jitter import Jitter
-    from auditor.methods.kernels import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
-    from auditor.methods.occluded import Feature, OcclusionMap, occlude, occlusion
-    from auditor.methods.occluder import How, Occluder
-    from auditor.methods.outliers import chances_below
-    from auditor.methods.preset import NATURAL, SIMONYAN, Preset
-    from auditor.methods.proportion import holm, majority, never, wilson
-    from auditor.methods.randomization import Cascade, cascading, layers_used
-    from auditor.methods.rectifiers import Activations, NoRectifier
-    from auditor.methods.refined import RefinedMap, coarser_than, refine, refined_occlusion
-    from auditor.methods.regularizers import squared_norm, total_variation
-    from auditor.methods.structure import structural_similarity
-    from auditor.methods.synthesis import synthesize
-    from auditor.methods.targets import locate
-    from auditor.methods.top import Top, top_activations
-    from auditor.methods.trigger import Triggers, reverse_trigger
-    from auditor.methods.wilcoxon import above_others, fewest, median_interval
+    from auditor.methods.layers.input_statistics import Departure, departure
+    from auditor.methods.layers.kernels import (
+        by_similarity,
+        chance_pairs,
+        confirmed,
+        dead,
+        duplicates,
+        norms,
+    )
+    from auditor.methods.layers.top_activations import Top, top_activations
+    from auditor.methods.occlusion.coarse_to_fine import RefinedMap, coarser_than, refine, refined_occlusion
+    from auditor.methods.occlusion.occluded import Feature, OcclusionMap, occlude, occlusion
+    from auditor.methods.occlusion.occluder import How, Occluder
+    from auditor.methods.sanity.faithfulness import (
+        area_under,
+        cells_of,
+        losses,
+        random_orders,
+        ranked_cells,
+        replaced,
+    )
+    from auditor.methods.sanity.randomization import Cascade, cascading, layers_used
+    from auditor.methods.sanity.ssim import structural_similarity
+    from auditor.methods.synthesis.objectives import Diversity
+    from auditor.methods.synthesis.preset import NATURAL, SIMONYAN, Preset
+    from auditor.methods.synthesis.regularizers import squared_norm, total_variation
+    from auditor.methods.synthesis.result import Synthesis
+    from auditor.methods.synthesis.synthesis import synthesize
+    from auditor.methods.synthesis.transforms import Jitter
+    from auditor.methods.synthesis.trigger import Triggers, reverse_trigger
+    from auditor.statistics.calibration import calibration_of
+    from auditor.statistics.class_order import Reordered, reordered
+    from auditor.statistics.correlation import rank_correlation
+    from auditor.statistics.outliers import chances_below
+    from auditor.statistics.proportion import holm, majority, never, wilson
+    from auditor.statistics.wilcoxon import above_others, fewest, median_interval
     from auditor.unit import Unit
 
 __all__ = [
@@ -137,20 +166,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "methods.averaged": ("integrated_gradients", "smooth_grad"),
-    "methods.borders": ("Border", "border"),
-    "methods.calibration": ("calibration_of",),
-    "methods.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
-    "methods.class_order": ("Reordered", "reordered"),
-    "methods.contributions": ("channel_contributions",),
-    "methods.correlation": ("rank_correlation",),
-    "methods.course": ("Synthesis",),
-    "methods.explanation": ("Explanation", "explain"),
-    "methods.faithfulness": ("area_under", "cells_of", "losses", "random_orders", "ranked_cells", "replaced"),
-    "methods.goals": ("Diversity",),
-    "methods.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
-    "methods.heat": ("heat_maps",),
-    "methods.initialisation": (
+    "methods.attribution.averaged": ("integrated_gradients", "smooth_grad"),
+    "methods.layers.borders": ("Border", "border"),
+    "statistics.calibration": ("calibration_of",),
+    "methods.attribution.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
+    "statistics.class_order": ("Reordered", "reordered"),
+    "methods.attribution.contributions": ("channel_contributions",),
+    "statistics.correlation": ("rank_correlation",),
+    "methods.synthesis.result": ("Synthesis",),
+    "methods.attribution.explanation": ("Explanation", "explain"),
+    "methods.sanity.faithfulness": ("area_under", "cells_of", "losses", "random_orders", "ranked_cells", "replaced"),
+    "methods.synthesis.objectives": ("Diversity",),
+    "methods.attribution.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
+    "methods.attribution.attribution_maps": ("heat_maps",),
+    "methods.layers.initialisation": (
         "Freshness",
         "default_bound",
         "drawn_by_default",
@@ -158,24 +187,24 @@ _HOMES = {
         "published_limit",
         "variance_entropy",
     ),
-    "methods.input_statistics": ("Departure", "departure"),
-    "methods.jitter": ("Jitter",),
-    "methods.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
-    "methods.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
-    "methods.occluder": ("How", "Occluder"),
-    "methods.outliers": ("chances_below",),
-    "methods.preset": ("NATURAL", "SIMONYAN", "Preset"),
-    "methods.proportion": ("holm", "majority", "never", "wilson"),
-    "methods.randomization": ("Cascade", "cascading", "layers_used"),
-    "methods.rectifiers": ("Activations", "NoRectifier"),
-    "methods.refined": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
-    "methods.regularizers": ("squared_norm", "total_variation"),
-    "methods.wilcoxon": ("above_others", "fewest", "median_interval"),
-    "methods.structure": ("structural_similarity",),
-    "methods.synthesis": ("synthesize",),
-    "methods.targets": ("locate",),
-    "methods.top": ("Top", "top_activations"),
-    "methods.trigger": ("Triggers", "reverse_trigger"),
+    "methods.layers.input_statistics": ("Departure", "departure"),
+    "methods.synthesis.transforms": ("Jitter",),
+    "methods.layers.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
+    "methods.occlusion.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
+    "methods.occlusion.occluder": ("How", "Occluder"),
+    "statistics.outliers": ("chances_below",),
+    "methods.synthesis.preset": ("NATURAL", "SIMONYAN", "Preset"),
+    "statistics.proportion": ("holm", "majority", "never", "wilson"),
+    "methods.sanity.randomization": ("Cascade", "cascading", "layers_used"),
+    "methods.attribution.rectifiers": ("Activations", "NoRectifier"),
+    "methods.occlusion.coarse_to_fine": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
+    "methods.synthesis.regularizers": ("squared_norm", "total_variation"),
+    "statistics.wilcoxon": ("above_others", "fewest", "median_interval"),
+    "methods.sanity.ssim": ("structural_similarity",),
+    "methods.synthesis.synthesis": ("synthesize",),
+    "methods.attribution.targets": ("locate",),
+    "methods.layers.top_activations": ("Top", "top_activations"),
+    "methods.synthesis.trigger": ("Triggers", "reverse_trigger"),
     "unit": ("Unit",),
 }
 
@@ -189,3 +218,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Methods(ModuleType):
+    """The package itself; a room of it that is imported never takes the place of a function of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Methods

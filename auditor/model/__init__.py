@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditor.model.receptive_fields import ReceptiveField, receptive_field
+    from auditor.model.fields.receptive_fields import ReceptiveField, receptive_field
 
 __all__ = ["ReceptiveField", "receptive_field"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from auditor.model import receptive_fields
+        from auditor.model.fields import receptive_fields
 
         return getattr(receptive_fields, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.language import marked
-from auditor.probabilities import are_probabilities
+from auditor.statistics.probabilities import are_probabilities
 
 _aten = torch.ops.aten
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError, UsageError
 from auditor.model.ending import Ending, before, ending
+from auditor.model.fields.receptive_fields import ReceptiveField, receptive_fields, traced_fields
 from auditor.model.layers import LayerTable, trace
 from auditor.model.preserve import Snapshot
-from auditor.model.receptive_fields import ReceptiveField, receptive_fields, traced_fields
 
 
 @dataclass(frozen=True)

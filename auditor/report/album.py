@@ -11,7 +11,7 @@ from functools import cache
 
 from PIL import Image
 
-from auditor.report.evidence import kind
+from auditor.report.picture_files import kind
 
 ADDRESS = re.compile(r"auditor:picture-[0-9a-f]{16}-[0-9]+")
 """By which a page names a picture in `Album.files`: its text is worked on without ten megabytes of them in it."""

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 
 from auditor.language import _, many
-from auditor.report import deciding, wording
+from auditor.report import deciding, phrases
 from auditor.results import Audit, Exit, Finding, Verdict
 from auditor.wording import printable
 
@@ -49,15 +49,15 @@ def _ended(audit: Audit) -> list[str]:
     if audit.interrupted:
         return [command("error", "auditor", _("The audit was interrupted; the report holds what was done."))]
     if audit.exit_code() is Exit.NOTHING:
-        return [command("error", "auditor", wording.headline(audit))]
+        return [command("error", "auditor", phrases.headline(audit))]
     return []
 
 
 def _finding(name: str, finding: Finding) -> str:
     title = f"{finding.rule} [{finding.subject}]" if finding.subject else finding.rule
-    numbers = wording.numbers(finding)
-    first = f"{wording.sentence(finding.message)} ({numbers})" if numbers else wording.sentence(finding.message)
-    return command(name, title[:200], "\n".join(part for part in (first, wording.advice(finding)) if part))
+    numbers = phrases.numbers(finding)
+    first = f"{phrases.sentence(finding.message)} ({numbers})" if numbers else phrases.sentence(finding.message)
+    return command(name, title[:200], "\n".join(part for part in (first, phrases.advice(finding)) if part))
 
 
 def _shown(commands: Sequence[str], name: str) -> list[str]:

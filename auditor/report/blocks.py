@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.language import _, current
-from auditor.methods.names import method_told
-from auditor.report import wording
+from auditor.methods.attribution.names import method_told
+from auditor.report import phrases
 from auditor.report.album import Album, Picture, is_strip, strip
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
 
@@ -28,7 +28,7 @@ class Badge:
 
     @classmethod
     def of(cls, verdict: Verdict) -> Badge:
-        return cls(str(verdict), wording.verdict(verdict))
+        return cls(str(verdict), phrases.verdict(verdict))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +189,17 @@ class Blocks:
                 return self.table(piece)
 
     def finding(self, check: str, finding: Finding) -> FindingBlock:
-        advice = wording.advice(finding)
+        advice = phrases.advice(finding)
         return FindingBlock(
             badge=Badge.of(finding.verdict),
             check=check,
             rule=finding.rule,
             subject=method_told(finding.subject),
-            message=wording.sentence(finding.message),
-            value=wording.measured(finding.value, finding.unit),
-            limit=wording.measured(finding.limit, finding.unit),
+            message=phrases.sentence(finding.message),
+            value=phrases.measured(finding.value, finding.unit),
+            limit=phrases.measured(finding.limit, finding.unit),
             n="" if finding.n is None else _("{n:,}", n=finding.n),
-            interval=wording.interval(finding.interval, finding.unit),
+            interval=phrases.interval(finding.interval, finding.unit),
             advice=advice,
             detail="" if advice else self._cut(finding.detail.strip()),
         )
@@ -212,7 +212,7 @@ class Blocks:
         shown = rows[: self._medium.rows]
         cells = tuple(
             tuple(
-                Cell(wording.cell(value), align, _sorted_by(value, align))
+                Cell(phrases.cell(value), align, _sorted_by(value, align))
                 for value, align in zip(row, aligns, strict=True)
             )
             for row in shown
@@ -228,7 +228,7 @@ class Blocks:
         )
 
     def _figure(self, figure: Figure) -> FigureBlock:
-        alt = figure.alt or wording.described(figure)
+        alt = figure.alt or phrases.described(figure)
         picture = self._album.picture(figure.image, alt, pixels=1340, high=960)
         return FigureBlock(figure.title, figure.caption, picture, self._bar(figure.scale), self._id())
 
@@ -244,7 +244,7 @@ class Blocks:
         told.add(item.label)
         file = "" if item.file in told else item.file
         told.add(file)
-        value = "" if item.value is None else wording.decimal(item.value)
+        value = "" if item.value is None else phrases.decimal(item.value)
         alt = item.alt or ", ".join(part for part in (item.label, value, file) if part)
         picture = self._album.picture(item.image, alt, pixels=pixels)
         origin = item.file or about.get("image", "")
@@ -259,7 +259,7 @@ class Blocks:
         if scale is None:
             return None
         colours = tuple(colour for colour in scale.colours if _COLOUR.fullmatch(colour))
-        low, middle, high = (wording.decimal(v) for v in (scale.low, (scale.low + scale.high) / 2, scale.high))
+        low, middle, high = (phrases.decimal(v) for v in (scale.low, (scale.low + scale.high) / 2, scale.high))
         return Bar(low, middle, high, scale.label, strip(colours))
 
     def _cut(self, detail: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from auditor.language import many
-from auditor.report import deciding, pdf, templates, wording
+from auditor.report import deciding, pdf, phrases, templates
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, Block, Blocks, FigureBlock, FindingBlock, GalleryBlock
 from auditor.report.cards import Card, Fact
@@ -174,7 +174,7 @@ def _picture(result: Result, blocks: Blocks) -> FigureBlock | GalleryBlock | Non
         )
         block = blocks.of(replace(piece, items=items, title=title, caption=caption))
         return block if isinstance(block, GalleryBlock) and any(i.picture.source for i in block.items) else None
-    block = blocks.of(replace(piece, alt=piece.alt or wording.described(piece), title=title, caption=caption))
+    block = blocks.of(replace(piece, alt=piece.alt or phrases.described(piece), title=title, caption=caption))
     return block if isinstance(block, FigureBlock) and block.picture.source else None
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.language import _, many
-from auditor.report import wording
-from auditor.report.node import encoded
+from auditor.report import phrases
+from auditor.report.json_reader import encoded
 from auditor.results import Audit, LayerFacts, Table
 
 _LONGEST_FACT = 300
@@ -44,8 +44,8 @@ def imprint(audit: Audit, subject: str = "") -> tuple[Fact, ...]:
         [
             Fact(_("Checkpoint"), subject),
             Fact(_("Network"), f"{facts.architecture.name}, {_parameters(facts.architecture.parameters)}"),
-            Fact(_("Data"), f"{facts.data.name or unnamed}, {wording.images(facts.data.images)}"),
-            Fact(_("Date"), wording.date(facts.started)),
+            Fact(_("Data"), f"{facts.data.name or unnamed}, {phrases.images(facts.data.images)}"),
+            Fact(_("Date"), phrases.date(facts.started)),
             Fact(_("Tool"), f"auditor {facts.versions.get('auditor', '')}".rstrip()),
             Fact("SHA-256", facts.checkpoint.sha256, "code"),
         ]
@@ -56,10 +56,10 @@ def provenance(audit: Audit) -> tuple[Card, ...]:
     """Return what was audited, with what, and how."""
     facts = audit.provenance
     run = (
-        Fact(_("Started"), wording.date(facts.started)),
+        Fact(_("Started"), phrases.date(facts.started)),
         Fact(_("Device"), facts.device),
         Fact(_("Seed"), str(facts.seed)),
-        Fact(_("Time in checks"), wording.duration(math.fsum(result.seconds for result in audit.results))),
+        Fact(_("Time in checks"), phrases.duration(math.fsum(result.seconds for result in audit.results))),
     )
     cards = (
         Card(_("Checkpoint"), "", _checkpoint(audit)),
@@ -95,10 +95,10 @@ def _network(audit: Audit) -> Card:
     facts = [
         Fact(_("Architecture"), architecture.name),
         Fact(_("Known from"), _(architecture.source)),
-        Fact(_("Parameters"), wording.decimal(architecture.parameters)),
-        Fact(_("Layers"), wording.decimal(len(architecture.layers)) if architecture.layers else ""),
-        Fact(_("Checkpoint"), ", ".join(part for part in (checkpoint.format, wording.size(checkpoint.bytes)) if part)),
-        Fact(_("Weights loaded"), wording.measured(checkpoint.loaded, ""), _unless(checkpoint.loaded == 1)),
+        Fact(_("Parameters"), phrases.decimal(architecture.parameters)),
+        Fact(_("Layers"), phrases.decimal(len(architecture.layers)) if architecture.layers else ""),
+        Fact(_("Checkpoint"), ", ".join(part for part in (checkpoint.format, phrases.size(checkpoint.bytes)) if part)),
+        Fact(_("Weights loaded"), phrases.measured(checkpoint.loaded, ""), _unless(checkpoint.loaded == 1)),
         Fact("SHA-256", f"{checkpoint.sha256[:16]}…" if checkpoint.sha256 else "", "code"),
     ]
     if checkpoint.trusted:
@@ -113,7 +113,7 @@ def _baseline(audit: Audit) -> tuple[Card, ...]:
         return ()
     facts = [
         Fact(_("Checkpoint"), _text(told.get("checkpoint"))),
-        Fact(_("Started"), wording.date(_text(told.get("started")))),
+        Fact(_("Started"), phrases.date(_text(told.get("started")))),
         Fact("SHA-256", f"{_text(told.get('sha256'))[:16]}…", "code"),
     ]
     return (Card(_("Baseline"), _text(told.get("report")), _present(facts)),)
@@ -127,7 +127,7 @@ def _data(audit: Audit) -> Card:
         if name in ("resize", "crop", "color", "interpolation", "invert")
     }
     facts = [
-        Fact(_("Images"), wording.decimal(data.images)),
+        Fact(_("Images"), phrases.decimal(data.images)),
         Fact(_("Labels"), _("yes") if data.labelled else _("no")),
         Fact(_("Classes"), _classes(data.classes)),
         Fact(_("Left out"), _unreadable(len(data.skipped)) if data.skipped else "", "warn"),
@@ -135,7 +135,7 @@ def _data(audit: Audit) -> Card:
         Fact(_("Known from"), _(_text(preprocess.get("source", "")))),
         Fact(_("Fingerprint"), f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
     ]
-    return Card(_("Data"), data.name or wording.images(data.images), _present(facts))
+    return Card(_("Data"), data.name or phrases.images(data.images), _present(facts))
 
 
 def _parameters(count: int) -> str:

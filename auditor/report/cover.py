@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from auditor.letterhead import Letterhead
+from auditor.config.branding import Letterhead
 from auditor.report import deciding
 from auditor.report.blocks import Blocks, FindingBlock
 from auditor.report.cards import Fact

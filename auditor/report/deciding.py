@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from auditor.language import _, many
-from auditor.report import wording
+from auditor.report import phrases
 from auditor.results import Audit, Finding, Verdict
 
 
@@ -27,7 +27,7 @@ def one_of_each(audit: Audit) -> tuple[tuple[str, Finding], ...]:
 
 def worst_first(audit: Audit) -> tuple[tuple[str, Finding], ...]:
     """Return all findings with their checks, the worst first."""
-    found = [(result.check, finding) for result in audit.results for finding in wording.findings(result)]
+    found = [(result.check, finding) for result in audit.results for finding in phrases.findings(result)]
     return tuple(sorted(found, key=lambda pair: -pair[1].verdict))
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from auditor.report import evidence
-from auditor.report.node import encoded
+from auditor.report import picture_files
+from auditor.report.json_reader import encoded
 from auditor.results import Audit, Evidence, Figure, Finding, Gallery, LayerFacts, Provenance, Result, Table
 
 SCHEMA = 1
 
 
-def document(audit: Audit, shelf: evidence.Shelf) -> dict[str, Any]:
+def document(audit: Audit, shelf: picture_files.Shelf) -> dict[str, Any]:
     """Return the document, and put its pictures on the shelf."""
     strict = bool(audit.provenance.settings.get("strict"))
     whole = {
@@ -49,7 +49,7 @@ def _layer_document(layer: LayerFacts) -> dict[str, Any]:
     return {**_fields(layer), "receptive_field": field}
 
 
-def _result_document(result: Result, shelf: evidence.Shelf) -> dict[str, Any]:
+def _result_document(result: Result, shelf: picture_files.Shelf) -> dict[str, Any]:
     return {
         "check": result.check,
         "question": result.question,
@@ -62,7 +62,7 @@ def _result_document(result: Result, shelf: evidence.Shelf) -> dict[str, Any]:
     }
 
 
-def _evidence_document(check: str, piece: Evidence, shelf: evidence.Shelf) -> dict[str, Any]:
+def _evidence_document(check: str, piece: Evidence, shelf: picture_files.Shelf) -> dict[str, Any]:
     match piece:
         case Finding():
             return {"kind": "finding", **_fields(piece), "verdict": str(piece.verdict)}

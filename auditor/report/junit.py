@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from auditor.report import deciding, wording
+from auditor.report import deciding, phrases
 from auditor.results import Audit, Finding, Result, Verdict
 
 NAME = "junit.xml"
@@ -40,7 +40,7 @@ def save(audit: Audit, folder: Path) -> None:
 
 
 def _suite(result: Result, started: str, strict: bool) -> ElementTree.Element:
-    found = wording.findings(result)
+    found = phrases.findings(result)
     seconds = result.seconds if math.isfinite(result.seconds) else 0
     suite = ElementTree.Element("testsuite", name=_legal(result.check), timestamp=_legal(started[:19]))
     properties = ElementTree.SubElement(suite, "properties")

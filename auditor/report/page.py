@@ -6,18 +6,18 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from auditor import letterhead
+from auditor.config import branding
+from auditor.config.branding import Letterhead
 from auditor.language import _, current, many
-from auditor.letterhead import Letterhead
-from auditor.report import cards, deciding, wording
+from auditor.report import cards, deciding, phrases
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
 from auditor.report.cover import leading
-from auditor.report.evidence import slug
+from auditor.report.phrases import duration
+from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
-from auditor.report.wording import duration
 from auditor.results import Audit, Finding, Result, Verdict
 from auditor.wording import short
 
@@ -129,7 +129,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
     blocks = Blocks(medium, album, known.by_file())
     sections = tuple(_section(number, audit, blocks, medium) for number in range(1, len(audit.results) + 1))
     facts = audit.provenance
-    own = letterhead.recorded(facts.settings.get("report"))
+    own = branding.recorded(facts.settings.get("report"))
     title, subject = own.title or _title(audit), _title(audit) if own.title else ""
     imprint = cards.imprint(audit, subject)
     decided = tuple(blocks.finding(check, finding) for check, finding in deciding.deciding(audit))
@@ -142,13 +142,13 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         letterhead=own,
         checksum=facts.checkpoint.sha256,
         network=facts.architecture.name,
-        data=facts.data.name or wording.images(facts.data.images),
-        date=wording.date(facts.started),
+        data=facts.data.name or phrases.images(facts.data.images),
+        date=phrases.date(facts.started),
         day=facts.started,
         version=str(facts.versions.get("auditor", "")),
         imprint=imprint,
         badge=Badge.of(audit.verdict),
-        headline=wording.headline(audit),
+        headline=phrases.headline(audit),
         counts=_counts(audit),
         banners=deciding.banners(audit),
         notes=facts.notes,
@@ -179,7 +179,7 @@ def _title(audit: Audit) -> str:
 
 def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Section:
     result = audit.results[number - 1]
-    found = sorted(wording.findings(result), key=lambda finding: -finding.verdict)
+    found = sorted(phrases.findings(result), key=lambda finding: -finding.verdict)
     worse = sum(finding.verdict > Verdict.PASS for finding in found)
     shown = max(worse, medium.passes)
     return Section(
@@ -192,7 +192,7 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
         source=result.source,
         seconds=duration(result.seconds),
         time=str(result.seconds) if math.isfinite(result.seconds) else "",
-        count=wording.decimal(len(found)),
+        count=phrases.decimal(len(found)),
         findings=_blocks(blocks, result.check, found[:shown]),
         kept=_blocks(blocks, result.check, found[shown:]),
         kept_title=_kept(len(found) - shown) if found[shown:] else "",
@@ -204,7 +204,7 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
 def _remarks(audit: Audit, result: Result) -> Iterable[Remark]:
     targets = {one.check: _id(number, one) for number, one in enumerate(audit.results, start=1)}
     for check, finding in remarks(audit, result):
-        message = wording.sentence(finding.message)
+        message = phrases.sentence(finding.message)
         yield Remark(Badge.of(finding.verdict), message, check, targets[check], is_doubt(finding))
 
 
@@ -242,10 +242,10 @@ def _more_deciding(count: int) -> str:
 
 
 def _counts(audit: Audit) -> tuple[Count, ...]:
-    found = [finding.verdict for result in audit.results for finding in wording.findings(result)]
+    found = [finding.verdict for result in audit.results for finding in phrases.findings(result)]
     return tuple(
         Count(Badge.of(verdict), found.count(verdict), _counted(verdict, found.count(verdict)))
-        for verdict in wording.VERDICTS
+        for verdict in phrases.VERDICTS
         if verdict in found
     )
 

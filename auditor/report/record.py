@@ -13,9 +13,9 @@ from typing import Any
 
 from auditor.errors import OutputError
 from auditor.language import ENGLISH, known
-from auditor.report import evidence
+from auditor.report import picture_files
 from auditor.report.document import SCHEMA, document
-from auditor.report.node import Malformed, Node, number, plain
+from auditor.report.json_reader import Malformed, Node, number, plain
 from auditor.results import (
     Answer,
     ArchitectureFacts,
@@ -47,7 +47,7 @@ Cell = str | float | int | bool | None
 
 def save(audit: Audit, folder: Path) -> None:
     """Write the pictures and then `audit.json`."""
-    shelf = evidence.Shelf()
+    shelf = picture_files.Shelf()
     text = _text(document(audit, shelf))
     for path, image in shelf.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def read(folder: Path) -> Audit:
     """
     if not (folder / NAME).is_file():
         raise OutputError(f"{folder} is no report: it has no readable {NAME}")
-    return _read(folder / NAME, lambda path: evidence.load(folder, path))
+    return _read(folder / NAME, lambda path: picture_files.load(folder, path))
 
 
 def read_numbers(path: Path) -> Audit:

@@ -16,8 +16,8 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
-from auditor.report import deciding, wording
-from auditor.report.node import encoded
+from auditor.report import deciding, phrases
+from auditor.report.json_reader import encoded
 from auditor.results import Audit, Finding, Result, Verdict
 from auditor.wording import printable
 
@@ -61,7 +61,7 @@ def _rules(audit: Audit) -> list[Object]:
     """Return the rules that the checks document, and those that findings name beyond them, each once."""
     rules: dict[str, Object] = {}
     for result in audit.results:
-        named = dict(result.rules) | {f.rule: "" for f in wording.findings(result) if f.rule not in result.rules}
+        named = dict(result.rules) | {f.rule: "" for f in phrases.findings(result) if f.rule not in result.rules}
         for name, told in named.items():
             rules.setdefault(printable(name), _rule(printable(name), told, result))
     return list(rules.values())
@@ -72,7 +72,7 @@ def _rule(name: str, told: str, result: Result) -> Object:
     help_ = "\n\n".join(part for part in (result.guide, result.source) if part)
     return {
         "id": name,
-        "shortDescription": _message(wording.sentence(told)) if told else question,
+        "shortDescription": _message(phrases.sentence(told)) if told else question,
         "fullDescription": question,
         "help": _message(help_) if help_ else question,
         "properties": {"tags": [printable(result.check)]},
@@ -100,10 +100,10 @@ def _results(audit: Audit, indices: Mapping[str, int]) -> Iterator[Object]:
 
 
 def _told(finding: Finding) -> str:
-    numbers = wording.numbers(finding)
+    numbers = phrases.numbers(finding)
     subject = f"{finding.subject}: " if finding.subject else ""
-    first = subject + wording.sentence(finding.message) + (f" ({numbers})" if numbers else "")
-    return "\n\n".join(part for part in (first, wording.advice(finding)) if part)
+    first = subject + phrases.sentence(finding.message) + (f" ({numbers})" if numbers else "")
+    return "\n\n".join(part for part in (first, phrases.advice(finding)) if part)
 
 
 def _numbers(finding: Finding) -> Object:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.language import _, many
-from auditor.methods.names import method_told
-from auditor.report import deciding, markdown, wording
+from auditor.methods.attribution.names import method_told
+from auditor.report import deciding, markdown, phrases
 from auditor.results import Audit, Finding, Result
 
 NAME = "summary.md"
@@ -25,7 +25,7 @@ def text(audit: Audit) -> str:
     """Return the summary, in paragraphs."""
     parts = [
         f"## {_title(audit)}",
-        markdown.text(wording.headline(audit)),
+        markdown.text(phrases.headline(audit)),
         *(f"**{markdown.text(banner)}**" for banner in deciding.banners(audit)),
         *_decided(audit),
         "### " + _("Checks"),
@@ -37,7 +37,7 @@ def text(audit: Audit) -> str:
 
 def _title(audit: Audit) -> str:
     name = markdown.text(audit.provenance.checkpoint.name)
-    return _("{verdict}: {name}", verdict=wording.verdict(audit.verdict), name=name)
+    return _("{verdict}: {name}", verdict=phrases.verdict(audit.verdict), name=name)
 
 
 def _decided(audit: Audit) -> Iterator[str]:
@@ -56,14 +56,14 @@ def _decided(audit: Audit) -> Iterator[str]:
 
 def _finding(finding: Finding) -> str:
     """Return a finding as a list's item: what it is, the sentence, the numbers, what to do."""
-    numbers = wording.numbers(finding)
+    numbers = phrases.numbers(finding)
     parts = (
-        f"**{wording.verdict(finding.verdict)}**",
+        f"**{phrases.verdict(finding.verdict)}**",
         markdown.code(finding.rule),
         markdown.code(method_told(finding.subject)),
-        markdown.text(_cut(wording.sentence(finding.message))),
+        markdown.text(_cut(phrases.sentence(finding.message))),
         f"({markdown.text(numbers)})" if numbers else "",
-        markdown.text(wording.advice(finding)),
+        markdown.text(phrases.advice(finding)),
     )
     return f"- {' '.join(part for part in parts if part)}"
 
@@ -76,12 +76,12 @@ def _checks(audit: Audit) -> list[str]:
 
 
 def _check(result: Result) -> tuple[str, ...]:
-    worst = max(wording.findings(result), key=lambda finding: finding.verdict, default=None)
+    worst = max(phrases.findings(result), key=lambda finding: finding.verdict, default=None)
     return (
         f"{markdown.code(result.check)} {markdown.text(result.question)}".strip(),
-        wording.verdict(result.verdict),
-        wording.duration(result.seconds),
-        markdown.text(_cut(wording.sentence(worst.message))) if worst else "",
+        phrases.verdict(result.verdict),
+        phrases.duration(result.seconds),
+        markdown.text(_cut(phrases.sentence(worst.message))) if worst else "",
     )
 
 
@@ -90,8 +90,8 @@ def _imprint(audit: Audit) -> str:
     parts = (
         f"auditor {facts.versions.get('auditor', '')}".rstrip(),
         facts.architecture.name,
-        wording.images(facts.data.images),
-        wording.date(facts.started),
+        phrases.images(facts.data.images),
+        phrases.date(facts.started),
         f"SHA-256 {facts.checkpoint.sha256[:16]}" if facts.checkpoint.sha256 else "",
     )
     return f"<sub>{', '.join(markdown.text(part) for part in parts if part)}</sub>"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from auditor.language import _, current
-from auditor.report import wording
+from auditor.report import phrases
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Block, Blocks, FigureBlock, FindingBlock, GalleryBlock, GalleryItem
 from auditor.report.cards import Fact
@@ -93,7 +93,7 @@ class Known:
                 known.label[one.file] = classes[one.label]
             if one.answer is not None:
                 known.answer[one.file] = classes[one.answer]
-                known.confidence[one.file] = wording.percent(current().number(f"{100 * one.confidence:.1f}")).replace(
+                known.confidence[one.file] = phrases.percent(current().number(f"{100 * one.confidence:.1f}")).replace(
                     " ", "\N{NO-BREAK SPACE}"
                 )
         return known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from auditor.methods.proportion import wilson
+from auditor.statistics.proportion import wilson
 from benchmarks.defects.planting import DEFECTS
 from benchmarks.defects.running import Case, Found
 

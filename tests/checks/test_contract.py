@@ -4,7 +4,7 @@ import pytest
 from conftest import result_of
 
 from auditor import plugins
-from auditor.config import Settings
+from auditor.config.settings import Settings
 from auditor.plugins import Plugins
 from auditor.results import Figure, Finding, Gallery, Table, Verdict
 from auditor.runner import Silent, run

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from auditor import plugins
-from auditor.config import Settings
+from auditor.config.settings import Settings
 from auditor.errors import UsageError
 from auditor.plugins import Plugins
 from auditor.results import Figure, Table, Verdict

@@ -9,7 +9,7 @@ from conftest import result_of
 from PIL import Image
 
 from auditor import plugins
-from auditor.config import Settings
+from auditor.config.settings import Settings
 from auditor.results import Table, Verdict
 from auditor.runner import Silent, run
 

@@ -8,7 +8,7 @@ from conftest import result_of
 from PIL import Image
 from safetensors.numpy import load_file
 
-from auditor.cli import main
+from auditor.cli.commands import main
 from auditor.errors import UsageError
 from auditor.results import Gallery, Verdict
 

@@ -7,7 +7,7 @@ import torch
 from conftest import result_of
 from PIL import Image
 
-from auditor.cli import main
+from auditor.cli.commands import main
 from auditor.results import Gallery, Table, Verdict
 
 SIDE, COUNT = 32, 24

@@ -4,7 +4,7 @@ import torch
 from conftest import result_of
 from safetensors.numpy import load_file
 
-from auditor.cli import main
+from auditor.cli.commands import main
 from auditor.errors import UsageError
 from auditor.results import Gallery, Table, Verdict
 

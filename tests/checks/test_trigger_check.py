@@ -10,11 +10,11 @@ from digits import CORNER, NETWORK, trained, write
 from safetensors.numpy import load_file
 
 from auditor.assembly import assemble
-from auditor.cli import main
-from auditor.config import Settings
+from auditor.checks.synthesis.trigger_findings import trigger_evidence
+from auditor.checks.synthesis.triggers import TriggerSearch, found_triggers
+from auditor.cli.commands import main
+from auditor.config.settings import Settings
 from auditor.results import Gallery, Table, Verdict
-from auditor.trigger_findings import trigger_evidence
-from auditor.triggers import TriggerSearch, found_triggers
 
 PREPROCESS = {"resize": [28, 28], "crop": [28, 28], "color": "gray", "mean": [0.0], "std": [1.0]}
 QUICK = {"classes": ("0",), "steps": 1, "natural_steps": 1}
@@ -135,7 +135,7 @@ def test_what_was_asked_for_looks_at_as_many_classes_as_the_budget_allows(contex
 
 def test_classes_that_memory_does_not_bear_together_give_the_same_one_after_the_other(context, monkeypatch):
     together = found_triggers(context, TriggerSearch(True, 60, 3, None))
-    monkeypatch.setattr("auditor.triggers._HELD", 3 * 8 * 28 * 28)
+    monkeypatch.setattr("auditor.checks.synthesis.triggers._HELD", 3 * 8 * 28 * 28)
     apart = found_triggers(context, TriggerSearch(True, 60, 3, None))
     assert apart.whole.classes == together.whole.classes
     torch.testing.assert_close(apart.whole.masks, together.whole.masks, rtol=1e-4, atol=1e-5)

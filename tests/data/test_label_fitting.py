@@ -8,7 +8,7 @@ import pytest
 from auditor.data.labels import Labels, fit
 from auditor.data.listing import Listing
 from auditor.errors import DataError
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 IMAGENET = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
 ANIMALS = ("cat", "dog", "Egyptian cat", "sea lion")

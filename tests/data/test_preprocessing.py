@@ -18,7 +18,7 @@ from auditor.data.filling import filling
 from auditor.data.image import decode
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.errors import UsageError
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 SHIPPED = Path(skimage.__file__).parent / "data"
 PHOTOGRAPHS = [

@@ -6,8 +6,8 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from auditor.methods.background import Background, background, least, mirrored
-from auditor.methods.windows import Windows
+from auditor.methods.occlusion.windows import Windows
+from auditor.methods.shortcuts.background import Background, background, least, mirrored
 
 SIZES = [((12, 12), 3, 2), ((9, 14), 2, 1), ((15, 8), 2, 2)]
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.methods import calibration_of
-from auditor.methods.calibration import equal_mass
+from auditor.statistics.calibration import equal_mass
 
 
 def textbook_error(confidence, right, bins):

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from auditor.methods import Location, Unit, enlarged, grad_cam, gradient, guided_backprop, guided_grad_cam, last_maps
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 
 class Maps(nn.Module):

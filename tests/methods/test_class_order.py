@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.methods.class_order import best_order, reordered, right
+from auditor.statistics.class_order import best_order, reordered, right
 
 
 def confused(truth, answers, k):

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from auditor.methods.exchange import Exchange, exchange
+from auditor.methods.shortcuts.exchange import Exchange, exchange
 
 
 @pytest.fixture

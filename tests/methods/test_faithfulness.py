@@ -2,8 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods import faithfulness, occlusion
-from auditor.methods.faithfulness import area_under, cells_of, losses, random_orders, ranked_cells, replaced
+from auditor.methods import occlusion
+from auditor.methods.sanity import faithfulness
+from auditor.methods.sanity.faithfulness import (
+    area_under,
+    cells_of,
+    losses,
+    random_orders,
+    ranked_cells,
+    replaced,
+)
 
 
 def seeded(seed=0):

@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.profiler import profile
 
 from auditor.methods import Occluder, occlusion
-from auditor.methods.incremental import plan
-from auditor.methods.incremental.operators import Concatenation
+from auditor.methods.occlusion.incremental import plan
+from auditor.methods.occlusion.incremental.operators import Concatenation
 from auditor.model.preserve import Snapshot
 
 

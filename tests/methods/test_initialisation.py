@@ -10,9 +10,9 @@ from torch import nn
 
 from auditor.demo import efficientnet_lite0
 from auditor.methods import default_bound, drawn_by_default, freshness, published_limit, variance_entropy
-from auditor.methods.initialisation import obstacle
+from auditor.methods.layers.initialisation import obstacle
 from auditor.model.convolutions import convolutions
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 LIMIT = 4.0  # standard deviations, the default of the check
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from auditor.methods import by_similarity, chance_pairs, confirmed, dead, duplicates, norms
-from auditor.methods.kernels import Pair
+from auditor.methods.layers.kernels import Pair
 
 
 def random_kernels(count, dimensions, seed=0):

@@ -7,13 +7,20 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods import Occluder, occlude, occlusion, rank_correlation, refined_occlusion, windows
-from auditor.methods.occluded import filling_of
-from auditor.methods.occluder import refuse_no_images
-from auditor.methods.windows import Windows
+from auditor.methods import (
+    Occluder,
+    occlude,
+    occlusion,
+    rank_correlation,
+    refined_occlusion,
+)
+from auditor.methods.occlusion import windows
+from auditor.methods.occlusion.occluded import filling_of
+from auditor.methods.occlusion.occluder import refuse_no_images
+from auditor.methods.occlusion.windows import Windows
 from auditor.model.network import Network
 from auditor.model.preserve import Snapshot
-from auditor.vision import torchvision  # noqa: F401 - before captum, which needs it
+from auditor.process.torchvision import torchvision  # noqa: F401 - before captum, which needs it
 
 HEIGHT, WIDTH = 13, 18
 

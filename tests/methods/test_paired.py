@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.methods import calibration
-from auditor.methods.paired import calibration_difference, calibration_errors, difference, mcnemar
+from auditor.statistics import calibration
+from auditor.statistics.paired import (
+    calibration_difference,
+    calibration_errors,
+    difference,
+    mcnemar,
+)
 
 counts = st.integers(0, 40)
 

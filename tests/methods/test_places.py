@@ -7,11 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods.constancy import aligned, in_windows, shared
-from auditor.methods.evidence import gradient_shares, occluded_shares, ring, share_inside, shares_of, strongest
-from auditor.methods.occluder import Occluder
-from auditor.methods.odds import LogOdds, log_odds
-from auditor.methods.windows import Windows
+from auditor.methods.occlusion.occluder import Occluder
+from auditor.methods.occlusion.windows import Windows
+from auditor.methods.shortcuts.constancy import aligned, in_windows, shared
+from auditor.methods.shortcuts.evidence_shares import (
+    gradient_shares,
+    occluded_shares,
+    ring,
+    share_inside,
+    shares_of,
+    strongest,
+)
+from auditor.methods.shortcuts.log_odds import LogOdds, log_odds
 
 WINDOWS = Windows.of((16, 16), window=4, stride=2)
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods.correlation import rank_correlation
-from auditor.methods.faithfulness import cells_of, ranked_cells, replaced
-from auditor.methods.randomization import cascading
+from auditor.methods.sanity.faithfulness import cells_of, ranked_cells, replaced
+from auditor.methods.sanity.randomization import cascading
+from auditor.statistics.correlation import rank_correlation
 
 quantus = pytest.importorskip("quantus")
 pytorch_model = pytest.importorskip("quantus.helpers.model.pytorch_model")

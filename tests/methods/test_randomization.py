@@ -9,9 +9,9 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from auditor.methods import gradient
-from auditor.methods.heat import heat_maps
-from auditor.methods.names import GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM
-from auditor.methods.randomization import cascading, layers_used
+from auditor.methods.attribution.attribution_maps import heat_maps
+from auditor.methods.attribution.names import GRAD_CAM, GRADIENT, GUIDED_BACKPROP, GUIDED_GRAD_CAM
+from auditor.methods.sanity.randomization import cascading, layers_used
 
 
 class Backwards(nn.Module):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods.gradients import sent_back, sent_back_from
-from auditor.methods.recording import record, record_up_to
-from auditor.methods.rectifiers import Rule
-from auditor.methods.targets import position_of
+from auditor.methods.attribution.forward_pass import record, record_up_to
+from auditor.methods.attribution.gradients import sent_back, sent_back_from
+from auditor.methods.attribution.rectifiers import Rule
+from auditor.methods.attribution.targets import position_of
 from auditor.model.layers import trace
 from auditor.model.preserve import Snapshot
 from auditor.unit import Unit

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from auditor.errors import Skip
 from auditor.methods import NoRectifier, deconvnet, explain, gradient, guided_backprop
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 METHODS = {"gradient": gradient, "deconvnet": deconvnet, "guided": guided_backprop}
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
-from auditor.methods.spectral import affinity, spectral_clusters
+from auditor.statistics.spectral import affinity, spectral_clusters
 
 
 def blobs(random, count, each=14):

@@ -2,7 +2,7 @@ import pytest
 import skimage.metrics
 import torch
 
-from auditor.methods.structure import moments, similarity, structural_similarity
+from auditor.methods.sanity.ssim import moments, similarity, structural_similarity
 
 
 @pytest.mark.parametrize("size", [(11, 11), (40, 33)])

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from auditor.methods.faithfulness import cells_of
-from auditor.methods.odds import log_odds
-from auditor.methods.sufficient import sufficient
+from auditor.methods.sanity.faithfulness import cells_of
+from auditor.methods.shortcuts.log_odds import log_odds
+from auditor.methods.shortcuts.sufficient_subset import sufficient
 
 CELLS = cells_of((8, 12), 2)  # 4 x 6
 

@@ -23,10 +23,10 @@ from auditor.methods import (
     synthesize,
     total_variation,
 )
-from auditor.methods.ascent import Ascent
-from auditor.methods.canvas import Pixels, Spectrum
-from auditor.methods.jitter import STILL
-from auditor.vision import torchvision
+from auditor.methods.synthesis.ascent import Ascent
+from auditor.methods.synthesis.parameterization import Pixels, Spectrum
+from auditor.methods.synthesis.transforms import STILL
+from auditor.process.torchvision import torchvision
 
 SHAPE = (3, 24, 20)
 SHORT = {"steps": 12, "step_size": 0.5, "l2": 0.01}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from auditor.methods import top_activations
-from auditor.methods.top import Ranking, peaks, sharing
+from auditor.methods.layers.top_activations import Ranking, peaks, sharing
 
 
 def sorted_all(outputs, n):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from auditor.methods.wilcoxon import above_others, fewest, median_interval
+from auditor.statistics.wilcoxon import above_others, fewest, median_interval
 
 
 @pytest.mark.parametrize("seed", range(4))

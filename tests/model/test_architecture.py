@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from auditor.errors import ArchitectureError
-from auditor.model import architecture, builders, inference
-from auditor.model.architecture import build
-from auditor.model.checkpoint import Checkpoint, read
-from auditor.vision import torchvision
+from auditor.model.architectures import architecture, builders, inference
+from auditor.model.architectures.architecture import build
+from auditor.model.files.checkpoint import Checkpoint, read
+from auditor.process.torchvision import torchvision
 
 timm = pytest.importorskip("timm")  # after torchvision, which it imports itself
 models = torchvision.models

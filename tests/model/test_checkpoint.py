@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model.checkpoint import read
-from auditor.model.unwrap import unwrap
+from auditor.model.files.checkpoint import read
+from auditor.model.files.unwrap import unwrap
 
 
 def network() -> nn.Module:

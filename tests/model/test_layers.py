@@ -6,7 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 from auditor.errors import UsageError
 from auditor.model.layers import trace
 from auditor.model.network import Network
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 IMAGE = torch.zeros(1, 3, 32, 32)
 

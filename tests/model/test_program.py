@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model import hazards
-from auditor.model.architecture import build
-from auditor.model.checkpoint import read
+from auditor.model.architectures.architecture import build
 from auditor.model.ending import Ending, ending
-from auditor.vision import torchvision
+from auditor.model.files import hazards
+from auditor.model.files.checkpoint import read
+from auditor.process.torchvision import torchvision
 
 
 class Zeros(nn.Module):

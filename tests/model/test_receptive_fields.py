@@ -10,10 +10,15 @@ from torch.nn import functional as F  # noqa: N812
 
 import auditor.model
 from auditor.errors import UsageError
-from auditor.model.field_axes import NOTHING
+from auditor.model.fields.axes import NOTHING
+from auditor.model.fields.receptive_fields import (
+    ReceptiveField,
+    receptive_field,
+    receptive_fields,
+    traced_fields,
+)
 from auditor.model.network import Network
-from auditor.model.receptive_fields import ReceptiveField, receptive_field, receptive_fields, traced_fields
-from auditor.vision import torchvision
+from auditor.process.torchvision import torchvision
 
 NONE = (NOTHING, -1)
 

@@ -17,10 +17,10 @@ import markdown_it
 import pytest
 
 from auditor import language, plugins
-from auditor.cli import main
+from auditor.cli.commands import main
 from auditor.locale import catalogues
 from auditor.locale.messages import messages
-from auditor.report import cards, read, templates, wording
+from auditor.report import cards, phrases, read, templates
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT
 from auditor.report.page import page_of
@@ -122,7 +122,7 @@ def known(audit: Audit) -> set[str]:
     names |= {finding.rule for finding in audit.findings} | {facts.device, facts.started}
     names |= {mark[:length] for mark in (facts.checkpoint.sha256, facts.data.fingerprint) for length in (12, 16, 64)}
     with language.speaking(PSEUDO):
-        names.add(wording.date(facts.started))
+        names.add(phrases.date(facts.started))
     return names - {""}
 
 

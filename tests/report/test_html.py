@@ -221,7 +221,7 @@ def test_a_verdict_is_a_word_and_not_a_colour_alone(verdict):
 
 
 def page_word(verdict: Verdict) -> str:
-    from auditor.report.wording import VERDICTS
+    from auditor.report.phrases import VERDICTS
 
     return VERDICTS[verdict]
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from sample_audits import audit, maps, photo, predictions
 
-from auditor.report import wording
+from auditor.report import phrases
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, SCREEN
 from auditor.report.page import Page, page_of
@@ -165,21 +165,21 @@ def test_every_figure_has_words_for_who_can_not_see_it():
     ],
 )
 def test_a_value_is_a_share_unless_it_has_a_unit(value, unit, text):
-    assert wording.measured(value, unit) == text
+    assert phrases.measured(value, unit) == text
 
 
 def test_dates_durations_and_sizes_read_as_people_write_them():
-    assert wording.date("2026-11-24T08:17:47+00:00") == "24 November 2026, 08:17 UTC"
-    assert wording.date("whenever") == "whenever"
-    assert [wording.duration(s) for s in (0.4213, 31.2, 200)] == ["0.42 s", "31 s", "3 min 20 s"]
-    assert [wording.size(b) for b in (1, 44_700_000)] == ["1 byte", "44.7 MB"]
-    assert [wording.images(n) for n in (1, 2)] == ["1 image", "2 images"]
+    assert phrases.date("2026-11-24T08:17:47+00:00") == "24 November 2026, 08:17 UTC"
+    assert phrases.date("whenever") == "whenever"
+    assert [phrases.duration(s) for s in (0.4213, 31.2, 200)] == ["0.42 s", "31 s", "3 min 20 s"]
+    assert [phrases.size(b) for b in (1, 44_700_000)] == ["1 byte", "44.7 MB"]
+    assert [phrases.images(n) for n in (1, 2)] == ["1 image", "2 images"]
 
 
 def test_a_verdict_has_one_sentence_each():
-    sentences = {wording.headline(audit(found(verdict))) for verdict in Verdict}
+    sentences = {phrases.headline(audit(found(verdict))) for verdict in Verdict}
     assert len(sentences) == len(Verdict)
-    assert wording.headline(audit(predictions())).startswith("1 of 1 check failed")
+    assert phrases.headline(audit(predictions())).startswith("1 of 1 check failed")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_verdict_has_one_sentence_each():
     ],
 )
 def test_a_message_is_printed_as_a_sentence_and_names_keep_their_case(message, sentence):
-    assert wording.sentence(message) == sentence
+    assert phrases.sentence(message) == sentence
 
 
 def test_numbers_stand_to_the_right_also_where_they_are_texts_with_a_percent_sign():

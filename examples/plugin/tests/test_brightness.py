@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from auditor.cli import main
+from auditor.cli.commands import main
 
 NETWORKS = """
 from torch import nn

@@ -1,0 +1,158 @@
+"""One check having its turn: in isolation, timed, and with the network handed back as it was."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from auditor.check import Check, Steps
+from auditor.collectors import Collector
+from auditor.context import Context
+from auditor.errors import Skip, UsageError
+from auditor.judging.validation import levelled, measured, refuse_malformed
+from auditor.language import _
+from auditor.model.preserve import Snapshot
+from auditor.process.isolation import surroundings
+from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
+from auditor.wording import some
+
+
+@dataclass
+class Trial:
+    """A check, what it has yielded so far, and the collectors that it waits for.
+
+    Attributes:
+        keep_arrays: Whether the raw numbers behind the pictures are kept; they may be large.
+        wanted: The collectors that have to be filled before it can go on; () when it is done.
+    """
+
+    check: Check
+    context: Context
+    snapshot: Snapshot
+    options: Mapping[str, Any] = field(default_factory=dict)
+    evidence: list[Evidence] = field(default_factory=list)
+    arrays: dict[str, Any] = field(default_factory=dict)
+    keep_arrays: bool = True
+    wanted: tuple[Collector, ...] = ()
+    seconds: float = 0.0
+    _steps: Steps | None = None
+    _alone: bool = False
+    _received: bool = False
+
+    def begin(self) -> None:
+        """Run the check until it waits for collectors, or to its end."""
+        self._guarded(self._start)
+
+    def go_on(self, filled: Mapping[tuple[Any, ...], Collector | Exception]) -> None:
+        """Hand it the collectors that it waits for and run it to its end.
+
+        Args:
+            filled: By key, the collector, or the exception that kept it from being filled.
+        """
+        wanted, self.wanted = self.wanted, ()
+        self._guarded(partial(self._receive, [filled[collector.key] for collector in wanted]))
+
+    def result(self, levels: Mapping[str, str]) -> Result:
+        """Return what was found; `levels` replaces the verdict of rules that warn or fail."""
+        evidence = tuple(levelled(e, levels) for e in self.evidence)
+        check = self.check
+        rules = {name: _(told) for name, told in check.rules.items()}
+        return Result(
+            check.name, _(check.question), evidence, round(self.seconds, 3), _(check.guide), _(check.source), rules
+        )
+
+    def _start(self) -> None:
+        self._steps = self.check(self.context, **self.options)
+        self._run(None)
+
+    def _receive(self, filled: Sequence[Collector | Exception]) -> None:
+        self._received = True
+        for one in filled:
+            if isinstance(one, Exception):
+                raise one
+        self._run(filled[0] if self._alone else tuple(filled))
+
+    def _run(self, sent: Any) -> None:
+        assert self._steps is not None  # noqa: S101 - begin comes first
+        try:
+            while True:
+                step = self._steps.send(sent)
+                sent = None
+                if self._waits_for(step):
+                    return
+                self._keep(step)
+        except StopIteration as end:
+            if end.value is not None:
+                raise TypeError(f"returned a {type(end.value).__name__} that it has to yield") from None
+            if not self.evidence:
+                self._note("error", Verdict.ERROR, _("yielded no evidence"))
+
+    def _waits_for(self, step: Any) -> bool:
+        several = step if isinstance(step, tuple) else (step,)
+        if not several or not all(hasattr(one, "update") and hasattr(one, "taps") for one in several):
+            return False
+        self.context.data  # noqa: B018 - without images there is nothing to collect from
+        if self.evidence or self.arrays or self._received:
+            raise TypeError("asks for a collector too late; collectors come first, all in one tuple")
+        for one in several:
+            hash(one.key)
+        self.wanted, self._alone = several, not isinstance(step, tuple)
+        return True
+
+    def _keep(self, step: Any) -> None:
+        if isinstance(step, Arrays):
+            self.arrays.update(step.arrays if self.keep_arrays else {})
+        elif isinstance(step, Finding | Figure | Gallery | Table):
+            refuse_malformed(step)
+            self.evidence.append(measured(step) if isinstance(step, Finding) else step)
+        else:
+            raise TypeError(f"yielded a {type(step).__name__}, which is neither evidence nor a collector")
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        begun = time.perf_counter()
+        try:
+            with surroundings(self.context.seed, self.check.name, self.context.network.device):
+                act()
+        except Skip as reason:
+            self._note("skipped", Verdict.SKIP, str(reason))
+        except UsageError:
+            raise
+        except KeyboardInterrupt:
+            self._note("interrupted", Verdict.ERROR, _("was interrupted before it was done"))
+            raise
+        except BaseException as error:  # a check may call sys.exit, or what a test library raises
+            self._note("error", Verdict.ERROR, _described(error), _traceback(error))
+        finally:
+            self.seconds += time.perf_counter() - begun
+            self._close()
+            self._hand_back()
+
+    def _close(self) -> None:
+        """End a generator that will not be asked again, so that its `with` blocks end too."""
+        if self._steps is not None and not self.wanted:
+            with suppress(Exception):
+                self._steps.close()
+
+    def _hand_back(self) -> None:
+        changes = [*self.snapshot.changes(), *self.context.changed_samples()]
+        if changes:
+            self.snapshot.restore()
+            told = _("changed what all checks share, and it was put back: {changes}", changes=some(changes, 3))
+            self._note("modified", Verdict.ERROR, told)
+
+    def _note(self, rule: str, verdict: Verdict, message: str, detail: str = "") -> None:
+        self.evidence.append(Finding(f"{self.check.name}.{rule}", verdict, message, detail=detail))
+
+
+def _described(error: BaseException) -> str:
+    told = str(error).strip() or _("no message")
+    return f"{type(error).__name__}: {told}"
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,1 @@
+"""What does each layer respond to, and which channels are dead?"""

@@ -1,0 +1,95 @@
+"""What is said of maps that respond otherwise at their border than inside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor import methods
+from auditor.language import _, marked
+from auditor.methods.layers.borders import SMALLEST
+from auditor.results import Finding, Table, Verdict
+from auditor.wording import numeral, some
+
+if TYPE_CHECKING:
+    from auditor.context import Context
+    from auditor.methods import Border
+    from auditor.model.layers import Layer
+
+_RULE = "activations.border"
+
+
+def border_findings(context: Context, layers: Sequence[Layer]) -> Iterator[Finding | Table]:
+    """Say how strongly maps respond at their border, on the explained images, and which strides leave rows out."""
+    from auditor.model.leftovers import leftovers
+
+    large = [layer for layer in layers if layer.spatial and min(layer.output[1:]) >= SMALLEST]
+    if not large:
+        yield Finding(_RULE, Verdict.SKIP, _("no map has {rows} rows and columns or more", rows=SMALLEST))
+        return
+    strengths = _strengths(context, large)
+    found = {layer.name: told for layer in large if (told := methods.border(strengths[layer.name]))}
+    if not found:
+        reason = _("under two explained images respond at the border and inside, so that the two can't be compared")
+        yield Finding(_RULE, Verdict.SKIP, reason)
+        return
+    left = leftovers(context.network)
+    yield _finding(found, left)
+    yield _table(found)
+
+
+def _strengths(context: Context, layers: Sequence[Layer]) -> dict[str, NDArray[np.float32]]:
+    """Return by layer the mean over the channels of what it hands on, without sign, `[n, h, w]`."""
+    import torch
+
+    maps: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
+    for start in range(0, len(context.samples), context.batch_size):
+        batch = torch.stack([sample.tensor for sample in context.samples[start : start + context.batch_size]])
+        seen = context.network.observe(batch, [layer.tap for layer in layers])
+        for layer in layers:
+            strength = np.abs(layer.rectify(seen[layer.tap].float().cpu().numpy())).mean(1)
+            maps[layer.name].append(strength[np.isfinite(strength).all((1, 2))])
+    return {name: np.concatenate(own) for name, own in maps.items()}
+
+
+def _finding(found: Mapping[str, Border], left: Mapping[str, tuple[int, int]]) -> Finding:
+    name, most = max(found.items(), key=lambda pair: abs(math.log(pair[1].ratio)))
+    padding = _("What is padded there is no part of any image.")
+    out = [f"{layer} ({rows}, {cols})" for layer, (rows, cols) in left.items()]
+    strides = _("Rows and columns that a stride leaves out at the end: {layers}.", layers=some(out, 6)) if out else ""
+    return Finding(
+        _RULE,
+        Verdict.INFO,
+        _("at the border the maps respond {ratio:.2f} times as strongly as inside", ratio=most.ratio),
+        subject=name,
+        value=most.ratio,
+        unit=marked("times"),
+        n=most.images,
+        interval=most.interval,
+        detail=" ".join(part for part in (padding, strides) if part),
+    )
+
+
+def _table(found: Mapping[str, Border]) -> Table:
+    return Table(
+        _("Border and inside"),
+        _(
+            "How strongly the outermost ring of each layer's maps responds, as a multiple of their inside, on the "
+            "explained images: mean and 95 % interval. Far from 1 it tells of padding, or of what lies at the border "
+            "of the images."
+        ),
+        (_("layer"), _("images"), _("border / inside"), _("95 %")),
+        tuple(
+            (
+                name,
+                one.images,
+                numeral(one.ratio, ".2f"),
+                _("{low:.2f} to {high:.2f}", low=one.interval[0], high=one.interval[1]),
+            )
+            for name, one in found.items()
+        ),
+    )

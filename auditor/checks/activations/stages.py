@@ -1,0 +1,238 @@
+"""The way of some images through the network: a stage for each resolution of its maps, then its features.
+
+A stage is the last module that gives maps of its resolution. A module inside of a block that goes on to the next
+resolution counts only where nothing else has its own: it is half of a step. Where all maps have one resolution, as in
+a vision transformer, the stages are the blocks that follow each other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.checks.saliency.attributions import Maps, tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from auditor.context import Context, Sample
+    from auditor.methods.attribution.forward_pass import Passage, Recording
+    from auditor.model.network import Network
+
+Shape = tuple[int, int, int]
+
+MOST = 6
+"""Stages: with the image, the features and the scores they fill a row of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where to look on the way from the image to the scores.
+
+    Attributes:
+        layers: Modules in the order in which they end, at most `MOST`.
+        found: How many there are, of which `layers` may be some.
+        head: The module that makes the scores of a vector of features, where there is one.
+        trouble: Why no layers are known.
+    """
+
+    layers: tuple[str, ...] = ()
+    found: int = 0
+    head: str | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What `n` images are at one place of the network.
+
+    Attributes:
+        rectified: Not what the layer gives, but what the rectifier behind it makes of that.
+        shape: Channels, rows and columns.
+        strength: The mean over the channels of the absolute values, `[n, rows, cols]`.
+    """
+
+    layer: str
+    rectified: bool
+    shape: Shape
+    strength: Maps
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """The stages of `n` images, and what the last layer makes their scores of, `[n, d]`, where that is a vector."""
+
+    stages: tuple[Stage, ...]
+    features: NDArray[np.float32] | None
+
+
+def route(network: Network, image: Tensor) -> Route:
+    """Find the stages of a network by one pass of an image, `[1, c, h, w]`."""
+    from auditor.methods.attribution.forward_pass import survey
+
+    try:
+        seen = survey(network, image)
+    except ValueError as reason:
+        return Route(trouble=str(reason))
+    shapes = {name: shape for name in seen.passages if (shape := _shape(network, seen, name))}
+    tensors = [names for names in _makers(seen) if names[0] in shapes]
+    one = len({shape[1:] for shape in shapes.values()}) == 1
+    found = steps(tensors) if one else stops([_outermost(names) for names in tensors], shapes, set(seen.passages))
+    places = np.linspace(0, len(found) - 1, min(len(found), MOST)).round().astype(int)
+    return Route(tuple(found[place] for place in places), len(found), _head(network, seen))
+
+
+def stops(names: Sequence[str], shapes: Mapping[str, Shape], ended: Collection[str]) -> list[str]:
+    """Return the last module of each resolution.
+
+    Args:
+        names: One for each stack of maps, in the order in which they were made.
+        shapes: Of all modules that give maps.
+        ended: The names of all modules that ran.
+    """
+    sizes = {name: shape[1:] for name, shape in shapes.items()}
+
+    def crossed(name: str) -> int:
+        """Count the blocks around a module that lead from its resolution to the next one, and not through many."""
+        parts = name.split(".")
+        around = [".".join(parts[:count]) for count in range(1, len(parts))]
+        blocks = [one for one in around if one in ended and sizes.get(one) != sizes[name]]
+        return sum(len({size for inner, size in sizes.items() if f"{inner}.".startswith(f"{b}.")}) < 3 for b in blocks)
+
+    by_size: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
+    for name in names:
+        by_size[sizes[name]].append(name)
+    last = set()
+    for own in by_size.values():
+        counts = [crossed(name) for name in own]
+        last.add([name for name, count in zip(own, counts, strict=True) if count == min(counts)][-1])
+    return [name for name in names if name in last]
+
+
+def steps(tensors: Iterable[Sequence[str]]) -> list[str]:
+    """Return the modules beside each other of which there are most: the blocks of a transformer.
+
+    Args:
+        tensors: For each stack of maps the modules that gave it, in the order in which they were made.
+    """
+    beside: defaultdict[str, list[str]] = defaultdict(list)
+    for names in tensors:
+        for parent, name in {name.rpartition(".")[0]: name for name in names}.items():
+            beside[parent].append(name)
+    return max(beside.values(), key=len)
+
+
+def way(context: Context, samples: Sequence[Sample], route: Route) -> Way:
+    """Run the network on some images and keep what they are at each stage."""
+    from auditor.methods.attribution.forward_pass import record
+
+    if not route.layers and route.head is None:
+        return Way((), None)
+    with _taken(context.network, route.head) as taken:
+        seen = record(context.network, tensors(context, samples), layers=route.layers)
+    return Way(tuple(_stage(seen, layer) for layer in route.layers), _vectors(taken))
+
+
+def _stage(seen: Recording, layer: str) -> Stage:
+    passage = seen.passages[layer]
+    behind = seen.rectifier_behind(passage)
+    rectified = behind is not None and behind.values.shape == passage.values.shape  # no pooling between them
+    maps = seen.maps(behind if behind is not None and rectified else passage).float()  # [n, c, rows, cols]
+    _, channels, rows, cols = maps.shape
+    return Stage(layer, rectified, (channels, rows, cols), maps.abs().mean(1).cpu().numpy())
+
+
+@contextmanager
+def _taken(network: Network, layer: str | None) -> Iterator[list[Tensor]]:
+    """Keep what a layer takes; of one that runs several times the last is the last."""
+    taken: list[Tensor] = []
+
+    def take(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs:
+            taken.append(inputs[0].detach().clone())
+
+    if layer is None:
+        yield taken
+        return
+    handle = network.module.get_submodule(layer).register_forward_pre_hook(take)
+    try:
+        yield taken
+    finally:
+        handle.remove()
+
+
+def _vectors(taken: Sequence[Tensor]) -> NDArray[np.float32] | None:
+    if not taken or taken[-1].ndim < 2 or taken[-1][0].numel() != taken[-1].shape[1]:
+        return None
+    values: NDArray[np.float32] = taken[-1].flatten(1).float().cpu().numpy()
+    return values
+
+
+def _shape(network: Network, seen: Recording, name: str) -> Shape | None:
+    """Return channels, rows and columns of what a module gave; None where that is no stack of maps."""
+    from torch.nn.modules import padding
+
+    passage = seen.passages[name]
+    if type(network.module.get_submodule(name)).__module__ == padding.__name__:
+        return None  # half of the convolution behind it
+    try:
+        maps = seen.maps(passage)
+    except ValueError:
+        return None
+    channels, rows, cols = maps.shape[1:]
+    single = rows * cols == 1 or (passage.values.ndim == 4 and passage.values.shape[2:].numel() == 1)
+    return None if single or _is_other(seen, passage.values, maps) else (channels, rows, cols)
+
+
+def _is_other(seen: Recording, values: Tensor, maps: Tensor) -> bool:
+    """Return whether what can be read as maps is something else: attention, its heads, or tokens and channels swapped.
+
+    Args:
+        values: What a module gave, of which `maps` is a view.
+    """
+    from auditor.methods.attribution.grid import has_square_cells
+
+    tokens = {tuple(p.values.shape[1:]) for p in seen.passages.values() if p.values.ndim == 3}
+    rows, cols = maps.shape[2:]
+    if values.ndim == 3:  # that fill a grid only but for a few, and are as many as there are channels elsewhere
+        return rows * cols != values.shape[1] and values.shape[1] in {channels for _, channels in tokens}
+    if rows == cols and rows in {count for count, _ in tokens}:
+        return True
+    height, width = seen.images.shape[2:]
+    either = (values, values.permute(0, 3, 1, 2)) if values.ndim == 4 else ()
+    swapped = bool(tokens) or any(has_square_cells(one, (height, width)) for one in either)
+    return swapped and not has_square_cells(maps, (height, width))
+
+
+def _makers(seen: Recording) -> list[list[str]]:
+    """Name each tensor by the modules that gave it, without those that a rectifier among the modules follows."""
+    makers: defaultdict[tuple[object, int], list[str]] = defaultdict(list)
+    for name, passage in seen.passages.items():
+        makers[_place(passage)].append(name)
+    behind = {place: seen.rectifier_behind(seen.passages[names[0]]) for place, names in makers.items()}
+    return [names for place, names in makers.items() if (taker := behind[place]) is None or _place(taker) not in makers]
+
+
+def _place(passage: Passage) -> tuple[object, int]:
+    return passage.edge.node, passage.edge.output_nr
+
+
+def _outermost(names: Sequence[str]) -> str:
+    """Return the largest block that ends with the module that is named first."""
+    return min((name for name in names if f"{names[0]}.".startswith(f"{name}.")), key=len)
+
+
+def _head(network: Network, seen: Recording) -> str | None:
+    """Return the last module with weights that gives one number a class, or the one that tells two classes apart."""
+    for name in reversed(list(seen.passages)):
+        weight = getattr(network.module.get_submodule(name), "weight", None)
+        given = seen.passages[name].values[0].numel()
+        if getattr(weight, "ndim", 0) >= 2 and given in {network.outputs, 1 if network.outputs == 2 else 0}:
+            return name
+    return None

@@ -1,0 +1,84 @@
+"""One row of pictures for one image whose parts were covered: what is left, what answers, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor import pictures
+from auditor.checks.saliency.figures import class_of, photo
+from auditor.language import _
+from auditor.methods.attribution.names import OCCLUSION
+from auditor.results import Gallery, Item
+from auditor.wording import headed
+
+if TYPE_CHECKING:
+    from auditor.context import Context, Sample
+    from auditor.methods import OcclusionMap, RefinedMap
+
+
+def row(
+    context: Context,
+    sample: Sample,
+    classes: Sequence[int],
+    found: OcclusionMap,
+    finest: OcclusionMap | RefinedMap,
+) -> Gallery:
+    """Show the three maps by position for the first class, and over the image what each class needs.
+
+    Args:
+        finest: The drop of the scores with the smallest windows, which may be approximate; else the same.
+    """
+    predicted = found.predicted[0].cpu().numpy()
+    drawn, named = pictures.categories(predicted)
+    shares = [
+        _("{name} at {share:.0%} of the positions", name=context.classes[c], share=(predicted == c).mean())
+        for c in named
+    ]
+    digits = [share if place == 1 else f"{place} {share}" for place, share in enumerate(shares, start=1)]
+    height, width = finest.windows.window
+    items = (
+        photo(context, sample),
+        *_by_position(context, sample, classes[0], found, finest),
+        Item(
+            drawn,
+            _("most probable class"),
+            alt=_("Most probable class on {image}: {classes}.", image=sample.name, classes=", ".join(shares)),
+        ),
+        *_over_the_image(context, sample, classes, finest),
+    )
+    return Gallery(
+        headed(sample.name, class_of(context, sample, classes[0])),
+        _(
+            "A window of {height} x {width} pixels. Most probable class: {classes}.",
+            height=height,
+            width=width,
+            classes=", ".join(digits),
+        ),
+        items,
+        about={"image": sample.name, "class": context.classes[classes[0]]},
+        methods=(OCCLUSION,),
+    )
+
+
+def _by_position(
+    context: Context, sample: Sample, target: int, found: OcclusionMap, finest: OcclusionMap | RefinedMap
+) -> Iterator[Item]:
+    left = (found.clean[0] - finest.drop[0]).cpu().numpy()
+    label = _("probability left for {name}", name=context.classes[target])
+    yield pictures.heat_item(np.maximum(left, 0), label, sample.name)
+    if found.feature is not None:
+        channel = int(found.feature.channels[0])
+        response = np.maximum(found.feature.responses[0].cpu().numpy(), 0)
+        label = _("{layer}, channel {channel}: activation left", layer=found.feature.layer, channel=channel)
+        yield pictures.heat_item(response, label, sample.name)
+
+
+def _over_the_image(
+    context: Context, sample: Sample, classes: Sequence[int], finest: OcclusionMap | RefinedMap
+) -> Iterator[Item]:
+    for target, values in zip(classes, finest.attribution.cpu().numpy(), strict=True):
+        label = _("what {name} needs", name=context.classes[target])
+        yield pictures.overlay_item(sample.pixels, np.maximum(values, 0), label, sample.name)

@@ -1,0 +1,1 @@
+"""Which patches of the data excite each channel most?"""

@@ -1,0 +1,239 @@
+"""Rows of pictures for one channel: the patches that excite it most, where they lie, and what in them counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor import pictures
+from auditor.collectors.top import Best, TopActivations, edges
+from auditor.data.image import decode
+from auditor.errors import DataError
+from auditor.language import _
+from auditor.results import Gallery, Item
+from auditor.wording import headed
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from auditor.context import Context
+    from auditor.model.fields.receptive_fields import ReceptiveField
+    from auditor.model.layers import Layer
+
+Box = tuple[float, float, float, float]
+
+_SIDE = 176  # pixels of a picture
+_SMALL = 64
+_INPUTS = 9  # of a filter, shown below the distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One of the places that excite a channel most.
+
+    Attributes:
+        image: Its place in the data set.
+        box: The receptive field in the network's input: left, top, right, bottom, as edges.
+    """
+
+    image: int
+    value: float
+    row: int
+    col: int
+    box: Box
+
+
+def patches_of(best: Best, channel: int, field: ReceptiveField | None, size: tuple[int, int]) -> list[Patch]:
+    """Return a channel's best places, without those that do not excite it.
+
+    Args:
+        field: What a unit of the layer sees; None where that is not known, and the whole image is shown.
+        size: Rows and columns of the network's input.
+    """
+    whole = (0.0, 0.0, float(size[1]), float(size[0]))
+    found = zip(best.images[channel], best.values[channel], best.rows[channel], best.cols[channel], strict=True)
+    return [
+        Patch(int(image), float(value), int(row), int(col), _box(field, int(row), int(col)) if field else whole)
+        for image, value, row, col in found
+        if image >= 0 and value > 0
+    ]
+
+
+def _box(field: ReceptiveField, row: int, col: int) -> Box:
+    left, top, right, bottom = field.box(row, col)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def channel_row(
+    context: Context,
+    seen: TopActivations,
+    layer: Layer,
+    channel: int,
+    patches: Sequence[Patch],
+    *,
+    kernel: NDArray[np.float32] | None,
+    role: str,
+    told: str,
+) -> Gallery:
+    """Show a channel: how its maxima are spread over the data, over its filter, then its best patches.
+
+    Args:
+        kernel: Its weights `[c, h, w]`, where the layer is a convolution.
+        role: Why it is shown.
+        told: A sentence about its receptive field.
+    """
+    counts = seen.histogram(layer)[channel]
+    title = _("{layer}, channel {channel}", layer=layer.name, channel=channel)
+    caption = _(
+        "Fires on {firing} of {n} images, at most {highest:.3g}.",
+        firing=seen.images - int(counts[0]),
+        n=seen.images,
+        highest=patches[0].value,
+    )
+    about = _("channel {channel} of {layer}", channel=channel, layer=layer.name)
+    items = _items(context, patches, projected(context, layer, channel, patches), about)
+    belongs = {"layer": layer.name, "channel": str(channel)}
+    spread = _spread(counts, kernel, about, bgr=context.preprocess.color == "bgr")
+    if role:
+        title = headed(title, role)
+    return Gallery(title, f"{caption} {told}", (spread, *items), about=belongs)
+
+
+def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[Patch]]) -> Iterator[Item]:
+    """Show the best patches of each channel as one picture; every file is read once."""
+    wanted = defaultdict(list)
+    for channel, patches in found.items():
+        for number, patch in enumerate(patches):
+            wanted[patch.image].append((channel, number, patch))
+    parts: dict[tuple[int, int], Image] = {}
+    for index, places in wanted.items():
+        image = _original(context, index)
+        for channel, number, patch in places:
+            parts[channel, number] = pictures.part(image, _in_original(context, image, patch), _SMALL)
+    for channel, patches in found.items():
+        names = ", ".join(context.data.listing.names[patch.image] for patch in patches[:3])
+        alt = _(
+            "The {n} best patches of channel {channel} of {layer}, from {files}.",
+            n=len(patches),
+            channel=channel,
+            layer=layer.name,
+            files=names,
+        )
+        drawn = pictures.sheet([parts[channel, number] for number in range(len(patches))], 3, _SMALL)
+        yield Item(drawn, _("channel {channel}", channel=channel), patches[0].value, alt=alt)
+
+
+def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Patch]) -> NDArray[np.float32] | None:
+    """Return what guided backprop sends from each patch's unit to the pixels, `[n, c, h, w]`.
+
+    None where activation functions lie before the layer that are no ReLU, for which alone it is defined.
+    """
+    import torch
+
+    from auditor.methods.attribution.gradients import sent_back, sent_back_from
+    from auditor.methods.attribution.rectifiers import NoRectifier, Rule
+    from auditor.methods.attribution.targets import Position
+
+    network, arrived = context.network, []
+    once = context.layers[layer.tap].runs == 1  # of others, how often they run may depend on the images
+    send = sent_back_from if once else lambda *args: sent_back(*args)[:, 0]
+    for start in range(0, len(patches), context.batch_size):
+        some = patches[start : start + context.batch_size]
+        images = torch.stack([_tensor(context, patch.image) for patch in some]).to(network.device)
+        rows, cols, values = (
+            torch.tensor([getattr(patch, part) for patch in some], device=network.device)
+            for part in ("row", "col", "value")
+        )
+        unit = Position(layer.tap, channel, rows, cols, values)
+        try:
+            found = send(network, images, unit, Rule.GUIDED)
+        except NoRectifier as reason:
+            if not reason.linear:
+                return None
+            found = send(network, images, unit, Rule.GRADIENT)  # the same, where there is nothing to guide
+        arrived.append(found.cpu().numpy())
+    return np.concatenate(arrived)
+
+
+def _items(
+    context: Context, patches: Sequence[Patch], projections: NDArray[np.float32] | None, about: str
+) -> Iterator[Item]:
+    limit = _limit(projections, patches) if projections is not None else 0.0
+    for number, patch in enumerate(patches):
+        image = _original(context, patch.image)
+        box = _in_original(context, image, patch)
+        shown = [pictures.part(image, box, _SIDE)]
+        if projections is not None:
+            signal = pictures.signal(projections[number], limit)
+            shown.append(pictures.part(signal, patch.box, _SIDE))
+        shown.append(pictures.outlined(image, box, _SIDE))
+        name, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
+        truth = context.classes[label] if label is not None else _("no class")
+        alt = _(
+            "Patch {number} of {about}, in {file}: unit at row {row} and column {column} of its map.",
+            number=number + 1,
+            about=about,
+            file=name,
+            row=patch.row,
+            column=patch.col,
+        )
+        yield Item(pictures.stacked(shown, _SIDE), truth, patch.value, name, alt)
+
+
+def _limit(projections: NDArray[np.float32], patches: Sequence[Patch]) -> float:
+    """Return where the colours of a row end: 1 % of what lies in the patches is stronger."""
+    inside = []
+    for signal, patch in zip(projections, patches, strict=True):
+        left, top, right, bottom = map(int, patch.box)
+        inside.append(np.abs(signal[:, top:bottom, left:right]).ravel())
+    every = np.concatenate(inside)
+    every = every[np.isfinite(every)]
+    return float(np.quantile(every, 0.99) or every.max()) if every.size else 0.0
+
+
+def _spread(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None, about: str, *, bgr: bool) -> Item:
+    bounds = edges().tolist()
+    drawn = pictures.distribution(counts.tolist(), bounds, xlabel=_("maximum in an image"), ylabel=_("images"))
+    alt = _(
+        "Distribution of the maxima of {about} over {n} images, on {silent} of which it is silent.",
+        about=about,
+        n=counts.sum(),
+        silent=counts[0],
+    )
+    if kernel is None or not (limit := float(np.abs(np.nan_to_num(kernel)).max())):
+        return Item(drawn, _("over the data"), alt=alt)
+    values = np.nan_to_num(kernel)
+    ends = {"low": float(values.min()), "high": float(values.max())}
+    if len(values) == 3 and values[0].size > 1:
+        tiles = pictures.coloured(values[None, ::-1] if bgr else values[None], limit)
+        told = _("Its filter: weights from {low:.3g} to {high:.3g}.", **ends)
+        return Item(pictures.with_filter(drawn, tiles), _("over the data; its filter"), alt=f"{alt} {told}")
+    largest = np.sort(np.argsort(-np.square(values).sum((1, 2)), kind="stable")[:_INPUTS])
+    label = _("over the data; its filter over {shown} of {inputs} inputs", shown=len(largest), inputs=len(values))
+    told = _(
+        "Its filter over the inputs {inputs}: weights from {low:.3g} to {high:.3g}.",
+        inputs=", ".join(map(str, largest)),
+        **ends,
+    )
+    return Item(pictures.with_filter(drawn, pictures.weighted(values[largest], limit)), label, alt=f"{alt} {told}")
+
+
+def _tensor(context: Context, index: int) -> Tensor:
+    tensor = context.data[index].tensor
+    if tensor is None:  # it could be read during the sweep
+        raise DataError(f"{context.data.listing.names[index]} can't be read any more")
+    return tensor
+
+
+def _in_original(context: Context, image: Image, patch: Patch) -> Box:
+    return context.preprocess.box_in_original(image.size, patch.box)
+
+
+def _original(context: Context, index: int) -> Image:
+    return decode(context.data.listing.files[index])

@@ -1,0 +1,1 @@
+"""How often is the network right, and is its confidence calibrated?"""

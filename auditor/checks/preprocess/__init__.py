@@ -1,0 +1,1 @@
+"""Are the images prepared as they were in training?"""

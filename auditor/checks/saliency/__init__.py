@@ -1,0 +1,1 @@
+"""Which pixels support the prediction?"""

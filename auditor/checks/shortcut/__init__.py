@@ -1,0 +1,1 @@
+"""Does the network rely on a spurious cue?"""

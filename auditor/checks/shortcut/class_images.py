@@ -1,0 +1,119 @@
+"""Many images of each of some classes, with what the network answers to them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.data import sampling
+from auditor.errors import Skip
+from auditor.language import _, many
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from auditor.context import Context
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassImages:
+    """Images of some classes, and a few of all the others.
+
+    Attributes:
+        classes: Those of which many were read, by their index, ascending.
+        indices: Of each image in the data set.
+        images: `[n, c, h, w]`, on the CPU.
+        labels: `[n]`.
+        answers: `[n]`; -1 where a score is no number.
+    """
+
+    classes: tuple[int, ...]
+    indices: Places
+    images: Tensor
+    labels: Places
+    answers: Places
+
+    def of(self, target: int) -> Places:
+        """Return which images show a class and are answered with it."""
+        return np.flatnonzero((self.labels == target) & (self.answers == target))
+
+    def rest(self) -> Places:
+        """Return which images of classes other than `classes` are answered rightly."""
+        return np.flatnonzero((self.labels == self.answers) & ~np.isin(self.labels, self.classes))
+
+    def others(self, target: int) -> Places:
+        """Return which images neither show a class nor are answered with it, one of each other class by turns."""
+        found = np.flatnonzero((self.labels != target) & (self.answers != target) & (self.answers >= 0))
+        own = [found[self.labels[found] == label] for label in np.unique(self.labels[found])]
+        turns = chain.from_iterable(zip_longest(*(places.tolist() for places in own)))
+        return np.array([place for place in turns if place is not None], np.int64)
+
+
+def class_images(context: Context, *, classes: int, images: int, few: int) -> ClassImages:
+    """Read as many images of as many classes as are asked for, and as many of all other classes together.
+
+    The classes are those with the most images, and of these with as many those that come first.
+
+    Raises:
+        Skip: No image has a label, no class has `few` images, or there are no images of a second class.
+    """
+    members = _members(context)
+    counts = Counter({label: len(places) for label, places in members.items()})
+    if not counts:
+        raise Skip(_("no image has a label, so that none is known to be of one class"))
+    chosen = sorted(label for label, count in counts.most_common(classes) if count >= few)
+    if not chosen:
+        raise Skip(_few(max(counts.values()), few))
+    if len(counts) < 2:
+        raise Skip(_("there are images of one class only, and a shortcut is seen beside images of other classes"))
+    own = [place for label in chosen for place in members[label][:images]]
+    return _read(context, tuple(chosen), own + _of_the_rest(members, chosen, images, context.seed))
+
+
+def _few(most: int, few: int) -> str:
+    return many(
+        "no class has {few} images: the most is {count}",
+        "no class has {few} images: the most is {count}",
+        most,
+        few=few,
+    )
+
+
+def _members(context: Context) -> dict[int, list[int]]:
+    """Return the images of each class, shuffled; the second of two files that are the same is left out."""
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for place, label in enumerate(context.data.labels.indices):
+        if label is not None and place not in context.data.listing.duplicates:
+            members[label].append(place)
+    stream = random.Random(context.seed)  # noqa: S311 - a sample, no secret
+    return {label: stream.sample(members[label], len(members[label])) for label in sorted(members)}
+
+
+def _of_the_rest(members: dict[int, list[int]], chosen: Sequence[int], count: int, seed: int) -> list[int]:
+    rest = [(place, label) for label, places in members.items() if label not in chosen for place in places]
+    return [rest[i][0] for i in sampling.spread([label for _place, label in rest], count, seed)]
+
+
+def _read(context: Context, classes: tuple[int, ...], indices: Sequence[int]) -> ClassImages:
+    import torch
+
+    from auditor.methods.shortcuts.exchange import answers
+    from auditor.process.isolation import surroundings
+
+    loaded = [(one, one.tensor) for one in map(context.data.__getitem__, indices) if one.tensor is not None]
+    if not loaded:
+        raise Skip(_("none of the images can be read: see data.unreadable"))
+    images = torch.stack([tensor for _one, tensor in loaded])
+    with surroundings(context.seed, "class images", context.network.device):
+        answered = answers(context.network, images, batch=context.batch_size).cpu().numpy()
+    read, labels = ([getattr(one, name) for one, _tensor in loaded] for name in ("index", "label"))
+    return ClassImages(classes, np.array(read), images, np.array(labels), answered)

@@ -1,0 +1,1 @@
+"""What input maximises each class score?"""

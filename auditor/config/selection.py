@@ -1,0 +1,54 @@
+"""Which checks run: `--check NAME` and `-k EXPR`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from auditor.check import Check
+from auditor.config.settings import Settings
+from auditor.errors import NothingToRun, UsageError
+
+
+def selected(checks: Mapping[str, Check], settings: Settings) -> list[Check]:
+    """Return the checks that the settings ask for, in the order of `checks`.
+
+    Raises:
+        UsageError: The `-k` expression is none.
+        NothingToRun: No check is left.
+    """
+    named = [check for name, check in checks.items() if not settings.checks or name in settings.checks]
+    chosen = [check for check in named if matches(settings.expression, check.name)]
+    if not chosen:
+        among = ", ".join(check.name for check in named) or "no check at all"
+        raise NothingToRun(f"-k {settings.expression!r} selects no check; it chose among: {among}")
+    return chosen
+
+
+def matches(expression: str, name: str) -> bool:
+    """Return whether an expression of words, `and`, `or`, `not` and parentheses holds for a name.
+
+    A word holds for every name that contains it, in either case; no expression holds for all.
+
+    Raises:
+        UsageError: The expression is of another form.
+    """
+    if not expression.strip():
+        return True
+    try:
+        return _holds(ast.parse(expression.strip(), mode="eval").body, name.lower())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise UsageError(f"-k {expression!r} is no expression of names, 'and', 'or', 'not' and parentheses") from None
+
+
+def _holds(node: ast.expr, name: str) -> bool:
+    match node:
+        case ast.Name(id=word):
+            return word.lower() in name
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _holds(operand, name)
+        case ast.BoolOp(op=ast.And(), values=values):
+            return all([_holds(value, name) for value in values])  # noqa: C419 - a bad part is refused even if unneeded
+        case ast.BoolOp(values=values):
+            return any([_holds(value, name) for value in values])  # noqa: C419 - a bad part is refused even if unneeded
+    raise ValueError

@@ -1,0 +1,329 @@
+"""Flags and files become Settings.
+
+The flags and a configuration file are two tables of one shape: keys named as the flags, types as
+Settings declares them. Both go through the same functions, and the flags win.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+
+from auditor import language
+from auditor.config import branding, options
+from auditor.config.branding import Letterhead
+from auditor.config.file import File, parsed, shown, told_by, underscored
+from auditor.config.options import Range
+from auditor.config.relative_limits import is_relative, relative, rule_of
+from auditor.errors import PluginError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from auditor.check import Check
+
+DEFAULT_FORMATS = ("html", "pdf", "json", "junit", "summary")
+PDF_SUMMARY = "pdf-summary"
+FORMATS = (*DEFAULT_FORMATS, "sarif", PDF_SUMMARY)
+SCHEME = r"[a-z][a-z0-9+.-]+"  # the word before the colon in `--data scheme:rest`
+
+Positive = Annotated[int, Range(1)]
+Whole = Annotated[int, Range(0)]
+Level = Literal["fail", "warn", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked for, checked and complete.
+
+    Attributes:
+        arch: `NAME`, `timm:NAME`, `package.module:callable`, `file.py:callable` or a plugin's
+            `scheme:...`; None finds the architecture from the checkpoint.
+        classes: A file of class names, one a line or a JSON list or object.
+        preprocess: Keys of `[preprocess]`, or the name of a preset, or None for the network's own.
+        batch_size: Images a forward pass; None chooses by device.
+        workers: Processes that decode images; None chooses by device.
+        samples: How many images are explained.
+        expression: The `-k` expression over the names of checks.
+        checks: Names of checks to run; empty for all.
+        maxfail: End the run after so many checks that failed or broke; 0 for never.
+        options: Chosen options by check, coerced; of a limit relative to the baseline what it says.
+        levels: A verdict by rule, in place of the rule's own `warn` or `fail`.
+        baseline: An earlier audit to compare with: its folder or its `audit.json`.
+        out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
+        pdf_summary: Write `summary.pdf` beside the formats, as if it were one of them.
+        report: What a report shows of who hands it out: the keys of `[report]`.
+        lang: The language of the report, one of `language.known()`; None for English, or for that of the audit
+            that a report is made of.
+        cache: Keep the place in the sweep, so that a run that was killed goes on there.
+        durations: How many of the slowest checks the terminal lists.
+    """
+
+    checkpoint: Path
+    data: str | None = None
+    arch: str | None = None
+    arch_args: Mapping[str, Any] = field(default_factory=dict)
+    classes: Path | None = None
+    preprocess: Mapping[str, Any] | str | None = None
+    device: str = "auto"
+    amp: bool = False
+    batch_size: Annotated[int, Range(1, 65536)] | None = None
+    workers: Whole | None = None
+    threads: Annotated[int, Range(1, 1024)] | None = None
+    samples: Positive = 8
+    seed: Whole = 0
+    expression: str = ""
+    checks: tuple[str, ...] = ()
+    maxfail: Whole = 0
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
+    baseline: Path | None = None
+    out: Path | None = None
+    formats: tuple[str, ...] = DEFAULT_FORMATS
+    pdf_summary: bool = False
+    report: Letterhead = field(default_factory=Letterhead)
+    save_arrays: bool = False
+    cache: bool = True
+    strict: bool = False
+    trust_checkpoint: bool = False
+    plugins: tuple[str, ...] = ()
+    templates: Path | None = None
+    lang: str | None = None
+    durations: Whole = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return self.out or Path("reports") / self.checkpoint.stem
+
+    @property
+    def language(self) -> str:
+        """The language of a new audit."""
+        return self.lang or language.ENGLISH
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The formats of the report, each once."""
+        return tuple(dict.fromkeys((*self.formats, *[PDF_SUMMARY] * self.pdf_summary)))
+
+
+def load(
+    checkpoint: Path,
+    flags: Mapping[str, Any],
+    *,
+    file: File | None = None,
+    checks: Mapping[str, Check],
+    beside: Mapping[str, Check] = MappingProxyType({}),
+    formats: Iterable[str] = FORMATS,
+) -> Settings:
+    """Return the settings that a configuration file, and the flags over it, ask for.
+
+    `flags` hold values by key, as `[tool.auditor]` would; None and () are not given. The checks
+    and formats that there are say which names are known; what stands `beside` the checks takes
+    options and levels as they do.
+
+    Raises:
+        UsageError: A name that nobody knows, or a value of a wrong type or out of range.
+        PluginError: A check has the name of what stands beside the checks.
+    """
+    if taken := [name for name in checks if name in beside]:
+        raise PluginError(f"a check is called {taken[0]!r}, which is taken: [checks.{taken[0]}] is of auditor itself")
+    file = file or File()
+    given = {key: value for key, value in flags.items() if value is not None and value != ()}
+    written = _Table(file.table, file.path, checks, {**beside, **checks}, tuple(formats)).settings()
+    flagged = _Table(given, None, checks, {**beside, **checks}, tuple(formats)).settings()
+    return Settings(Path(checkpoint), **_merged(written, flagged))
+
+
+def _merged(written: dict[str, Any], flagged: dict[str, Any]) -> dict[str, Any]:
+    both = written.keys() & flagged.keys()
+    merged = written | flagged
+    merged |= {name: written[name] | flagged[name] for name in ("arch_args", "levels") if name in both}
+    if "options" in both:
+        checks = written["options"] | flagged["options"]
+        merged["options"] = {c: written["options"].get(c, {}) | flagged["options"].get(c, {}) for c in checks}
+    if "plugins" in both:
+        merged["plugins"] = tuple(dict.fromkeys(written["plugins"] + flagged["plugins"]))
+    return merged
+
+
+_KINDS = get_type_hints(Settings, include_extras=True)
+_RENAMED = {
+    "arch_arg": "arch_args",
+    "check": "checks",
+    "checks": "options",
+    "format": "formats",
+    "k": "expression",
+    "plugin": "plugins",
+    "x": "maxfail",
+}
+_FIELDS = {name: name for name in _KINDS if name not in {"checkpoint", *_RENAMED.values()}} | _RENAMED
+_FIELDS["maxfail"] = "maxfail"
+
+_Size = Positive | tuple[Positive, ...]
+_PREPROCESS: Mapping[str, Any] = {
+    "resize": _Size | Literal["none"],
+    "crop": _Size,
+    "mean": tuple[float, ...],
+    "std": tuple[float, ...],
+    "scale": Literal[1, 255],
+    "color": Literal["rgb", "bgr", "gray"],
+    "interpolation": str,
+    "invert": bool,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Settings by key, and the file that they were written in; None for flags."""
+
+    entries: Mapping[str, Any]
+    path: Path | None
+    checks: Mapping[str, Check]
+    declared: Mapping[str, Check]
+    formats: tuple[str, ...]
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of Settings that the table sets."""
+        chosen = {}
+        with told_by(self.path):
+            for key, value in self.entries.items():
+                if key not in _FIELDS:
+                    known = [name.replace("_", "-") for name in _FIELDS]
+                    name = key.replace("_", "-")
+                    raise UsageError(f"no setting is called {name!r}{did_you_mean(name, known)}")
+                read = getattr(self, f"_{key}", None)
+                chosen[_FIELDS[key]] = read(value) if read else self._plain(key, value)
+        return chosen
+
+    def _plain(self, key: str, value: Any) -> Any:
+        kind = _KINDS[_FIELDS[key]]
+        if kind is Path or Path in get_args(kind):
+            return self._path(options.coerce(self._name(key), value, str))
+        return options.coerce(self._name(key), value, kind)
+
+    def _name(self, key: str) -> str:
+        dashes = "" if self.path else "-" if len(key) == 1 else "--"
+        return dashes + key.replace("_", "-")
+
+    def _path(self, text: str) -> Path:
+        """Return the path that a flag means from here, and a file from its own folder.
+
+        Raises:
+            UsageError: There is no text, which would mean the folder that one happens to be in.
+        """
+        if not text.strip():
+            raise UsageError("a path is empty; is the variable set that it comes from?")
+        return Path(shown(self.path.parent / Path(text).expanduser())) if self.path else Path(text)
+
+    def _data(self, value: Any) -> str:
+        text: str = options.coerce(self._name("data"), value, str)
+        has_scheme = re.match(f"{SCHEME}:", text)
+        return text if has_scheme else str(self._path(text))
+
+    def _arch(self, value: Any) -> str:
+        text: str = options.coerce(self._name("arch"), value, str)
+        file, colon, name = text.rpartition(":")
+        return f"{self._path(file)}:{name}" if colon and file.endswith(".py") else text
+
+    def _arch_arg(self, value: Any) -> Mapping[str, Any]:
+        return _mapping(self._name("arch_arg"), value)
+
+    def _device(self, value: Any) -> str:
+        text: str = options.coerce(self._name("device"), value, str)
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+            raise UsageError(f"{self._name('device')} is {text!r}, but has to be auto, cpu, cuda, cuda:N or mps")
+        return text
+
+    def _lang(self, value: Any) -> str:
+        text: str = options.coerce(self._name("lang"), value, str)
+        if text not in (names := language.known()):
+            raise UsageError(f"{self._name('lang')} is {text!r}, but a report can be in: {', '.join(names)}")
+        return text
+
+    def _x(self, value: Any) -> int:
+        first: bool = options.coerce(self._name("x"), value, bool)
+        return 1 if first else self._plain("maxfail", self.entries.get("maxfail", 0))
+
+    def _format(self, value: Any) -> tuple[str, ...]:
+        names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])
+        if not names:
+            raise UsageError(f"{self._name('format')} names no format; there are: {', '.join(self.formats)}")
+        return tuple(known("report format", name, self.formats) for name in names)
+
+    def _check(self, value: Any) -> tuple[str, ...]:
+        names = options.coerce(self._name("check"), value, tuple[str, ...])
+        return tuple(known("check", name, self.checks) for name in names)
+
+    def _checks(self, value: Any) -> dict[str, dict[str, Any]]:
+        return {name: self._options(name, table) for name, table in underscored(_mapping("checks", value)).items()}
+
+    def _options(self, name: str, table: Any) -> dict[str, Any]:
+        check = self.declared[known("check", name, self.declared)]
+        return {o: _option(check, o, v) for o, v in underscored(_mapping(f"checks.{name}", table)).items()}
+
+    def _report(self, value: Any) -> Letterhead:
+        table = _mapping("report", value)
+        names = {key: known("key of [report]", key, ("title", "logo", "footer", "confidential")) for key in table}
+        texts = {name: options.coerce(f"report.{name}", table[name], str) for name in names}
+        if "logo" in texts:
+            texts["logo"] = branding.logo(self._path(texts["logo"]))
+        return Letterhead(**{name: t if name == "logo" else branding.text(name, t) for name, t in texts.items()})
+
+    def _levels(self, value: Any) -> dict[str, str]:
+        levels = _mapping("levels", value)
+        return {self._rule(r): options.coerce(f"levels.{r}", v, Level) for r, v in levels.items()}
+
+    def _rule(self, name: str) -> str:
+        """Return the name of a rule; a check that documents none may have any under its own name."""
+        owner = self.declared.get(name.partition(".")[0])
+        if owner is not None and not owner.rules and "." in name:
+            return name
+        return known("rule", name, [rule for check in self.declared.values() for rule in check.rules])
+
+    def _preprocess(self, value: Any) -> Mapping[str, Any] | str:
+        if isinstance(value, Mapping):
+            return _preprocess(value)
+        text: str = options.coerce(self._name("preprocess"), value, str)
+        path = self._path(text)
+        if path.suffix not in (".toml", ".json") and not path.is_file():
+            return text
+        table = parsed(path)
+        with told_by(path):
+            return _preprocess(_mapping("preprocess", table.get("preprocess", table)))
+
+
+def _option(check: Check, option: str, value: object) -> object:
+    """Return an option's value, or what it says where it is a limit relative to the baseline."""
+    try:
+        return check.coerce(option, value)
+    except UsageError:
+        if option not in check.options or not is_relative(value):
+            raise
+        rule_of(check.name, option, check.rules)
+        return relative(f"{check.name}.{option}", str(value))
+
+
+def _preprocess(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    keys = [known("key of [preprocess]", key, _PREPROCESS) for key in table]
+    return {key: options.coerce(f"preprocess.{key}", table[key], _PREPROCESS[key]) for key in keys}
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name} is {value!r}, but has to be a table")
+    return value
+
+
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """Return `name` if it is one of `names`.
+
+    Raises:
+        UsageError: It is not; the line names the nearest one, or all.
+    """
+    if name not in (all_names := list(names)):
+        hint = did_you_mean(name, all_names) or f"; there are: {', '.join(all_names)}"
+        raise UsageError(f"no {what} is called {name!r}{hint}")
+    return name

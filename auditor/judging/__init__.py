@@ -1,0 +1,1 @@
+"""What several checks judge by: limits with intervals, channels, well-formed evidence."""

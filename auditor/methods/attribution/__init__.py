@@ -1,0 +1,1 @@
+"""Gradients, rectifier rules and class activation maps."""

@@ -1,0 +1,407 @@
+"""One forward pass, kept so that many signals can be sent back through it.
+
+Nothing of the model is changed: the hooks that watch its layers are gone before `record` returns, the rules for
+rectifiers act on the graph of this one pass, and no gradient of a parameter is ever computed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from auditor.errors import Skip, did_you_mean
+from auditor.language import _
+from auditor.methods.attribution.arrangement import arrangement, arrangement_behind
+from auditor.methods.attribution.grid import as_maps
+from auditor.methods.attribution.in_place import Aside
+from auditor.methods.attribution.rectifiers import (
+    Activations,
+    Node,
+    NoRectifier,
+    Rule,
+    activations_among,
+    applied,
+    is_rectifier,
+    nodes_between,
+    operator,
+    rectified,
+)
+from auditor.statistics.probabilities import are_probabilities
+
+Model = Callable[[Tensor], Tensor]
+
+_POOLS = ("MaxPool2DWithIndices", "AdaptiveMaxPool2D")
+
+
+class _ReachedError(BaseException):
+    """Ends a forward pass whose rest nobody needs; no `except Exception` of a network catches it."""
+
+
+class NotDifferentiable(Skip, ValueError):
+    """No gradient leads from the scores to what is asked about."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Passage:
+    """What a layer gave in one forward pass.
+
+    Attributes:
+        values: Its output, as it was before anything wrote over it.
+        edge: Its place in the graph.
+        first: Whether channels come before places; None where neither the layer nor the graph tells.
+    """
+
+    values: Tensor
+    edge: GradientEdge
+    first: bool | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Way:
+    """The nodes of the graph between two places, and what is known of them."""
+
+    nodes: Sequence[Node]
+    rectifiers: Sequence[Node]
+    activations: Activations
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stretch:
+    """A forward pass as far as the layers that are watched.
+
+    Attributes:
+        images: The leaf of the graph, `[n, c, h, w]`.
+        passages: What the watched layers gave, by name.
+        scripted: Whether some of the network is TorchScript.
+    """
+
+    images: Tensor
+    passages: Mapping[str, Passage]
+    scripted: bool = False
+    _ways: dict[Node, Way] = field(default_factory=dict)
+
+    def way(self, start: GradientEdge) -> Way:
+        """Return what a signal meets on its way from `start` to the images."""
+        if start.node not in self._ways:
+            leaf = get_gradient_edge(self.images).node if self.images.requires_grad else None
+            nodes = nodes_between(start.node, leaf)
+            met = activations_among(nodes, scripted=self.scripted)
+            self._ways[start.node] = Way(nodes, [node for node in nodes if is_rectifier(node)], met)
+        return self._ways[start.node]
+
+    def back(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge], rule: Rule) -> list[Tensor]:
+        """Send a signal back from `start` and return what arrives at each of `ends`.
+
+        Raises:
+            NoRectifier: The rule is about rectifiers, and the signal meets none.
+            NotDifferentiable: `start` does not depend on one of `ends`.
+        """
+        if rule is Rule.GRADIENT:
+            arrived = self.reach(start, signal, ends)
+        else:
+            way = self.way(start)
+            if not way.activations.reached:
+                raise NoRectifier(_no_rectifier(rule, way.activations), linear=not str(way.activations))
+            with applied(rule, way.rectifiers):
+                arrived = self.reach(start, signal, ends)
+        if any(one is None for one in arrived):
+            raise NotDifferentiable(_("the score does not depend on what it is asked about"))
+        return [one.detach() for one in arrived if one is not None]
+
+    def reach(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge]) -> Sequence[Tensor | None]:
+        """Return the gradient at each of `ends`, or None where `start` does not depend on it."""
+        return torch.autograd.grad((start,), ends, (signal,), retain_graph=True, allow_unused=True)
+
+    def maps(self, passage: Passage, values: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+        """Return a watched layer's output, or other values of its shape, as maps; those in half precision in float32.
+
+        Raises:
+            ValueError: It is no stack of maps.
+        """
+        height, width = self.images.shape[2:]
+        shown = passage.values if values is None else values
+        maps = as_maps(shown, images=len(self.images), size=(height, width), first=passage.first)
+        return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Recording(Stretch):
+    """One whole forward pass.
+
+    Attributes:
+        scores: `[n, k]`.
+        scores_edge: The place in the graph of the scores before a softmax.
+        softmax: Whether the scores are what a softmax or a log-softmax gives.
+    """
+
+    scores: Tensor
+    scores_edge: GradientEdge
+    softmax: bool = False
+
+    def rectifier_behind(self, passage: Passage) -> Passage | None:
+        """Return what the rectifier gave that alone took the layer's output, if there is one."""
+        taker = self._only_taker(passage.edge.node, passage.edge.output_nr)
+        while taker is not None and operator(taker) in _POOLS:  # the largest of what is cut off is the largest cut off
+            taker = self._only_taker(taker, 0)
+        if taker is None or not is_rectifier(taker) or operator(taker) == "Threshold":  # it may put anything there
+            return None
+        return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
+
+    def _only_taker(self, node: Node, output_nr: int) -> Node | None:
+        takers = [taker for taker in self.way(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]
+        return takers[0] if len(takers) == 1 else None
+
+
+def record(
+    model: Model,
+    images: Float[Tensor, "n c h w"],
+    *,
+    layers: Sequence[str] = (),
+    cut: str | None = None,
+    rules: bool = True,
+) -> Recording:
+    """Run the model, and keep the graph of it and what the named layers gave.
+
+    Args:
+        layers: Modules to watch; of one that runs several times the last run.
+        cut: One of them before which no graph is needed, and none is built where the layer itself tells how it
+            arranges its output: signals go back to it and no farther.
+        rules: Rectifiers are going to be looked for, so that those that autograd hides are brought into the open.
+
+    Raises:
+        ValueError: The images or the scores are not what a classifier takes and gives, a layer does not exist
+            or gave no tensor, or the scores do not depend on the images by differentiable operations.
+    """
+    modules = _submodules(model, layers)
+    if cut is not None and arrangement(modules[cut]) is None:
+        cut = None
+    return _run(model, images, layers, _watching(modules, cut), cut, _mode(rules))
+
+
+def record_up_to(
+    model: Model, images: Float[Tensor, "n c h w"], layers: Mapping[str, int], *, rules: bool = True
+) -> Stretch:
+    """Run the model as far as some layers, and keep the graph up to there and what they gave.
+
+    Args:
+        layers: Modules to watch, and how often each of them runs: with the last of these runs the pass ends.
+        rules: As `record`.
+
+    Raises:
+        ValueError: The images are not what a classifier takes, or a layer does not exist or gave no tensor that
+            depends on them.
+    """
+    modules = _submodules(model, tuple(layers))
+    running = _running(model, images, _watching(modules, None), None, _mode(rules))
+    with running as (passages, leaf), suppress(_ReachedError), _ending(modules, layers):
+        model(leaf.clone())
+    _refuse_missing(layers, passages, "the images")
+    return Stretch(images=leaf, passages=passages, scripted=_is_scripted(model))
+
+
+def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
+    """Run the model as `record` does and watch every module of it, in the order in which they end.
+
+    The values of a passage may have been written over.
+
+    Raises:
+        ValueError: As `record`, except that a layer may give what it likes.
+    """
+    modules = {
+        name: module
+        for name, module in module_of(model).named_modules()
+        if name and not isinstance(module, torch.jit.ScriptModule)
+    }
+    return _run(model, images, (), _watching(modules, None, copy=False), None, Aside())
+
+
+def module_of(model: Model) -> nn.Module:
+    """Return the network itself, of which layers can be named.
+
+    Raises:
+        ValueError: It is another kind of callable, or one whose modules can't be watched.
+    """
+    module = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
+        kind = type(module or model).__name__
+        raise ValueError(
+            _("layers can be named in an nn.Module, but this is a {kind}, which does not show them", kind=kind)
+        )
+    return module
+
+
+def _run(
+    model: Model,
+    images: Tensor,
+    layers: Sequence[str],
+    watching: AbstractContextManager[dict[str, Passage]],
+    cut: str | None,
+    mode: AbstractContextManager[object],
+) -> Recording:
+    with _running(model, images, watching, cut, mode) as (passages, leaf):
+        scores = model(leaf.clone())  # an in-place operator may come first
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
+        shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
+    _refuse_missing(layers, passages, f"layer {cut!r}" if cut else "the images")
+    if not scores.requires_grad:
+        raise NotDifferentiable(_("the score does not depend on the images by differentiable operations"))
+    edge = _before_softmax(scores)
+    return Recording(
+        images=leaf,
+        passages=passages,
+        scripted=_is_scripted(model),
+        scores=scores.detach(),
+        scores_edge=edge,
+        softmax=edge.node is not get_gradient_edge(scores).node,
+    )
+
+
+@contextmanager
+def _running(
+    model: Model,
+    images: Tensor,
+    watching: AbstractContextManager[dict[str, Passage]],
+    cut: str | None,
+    mode: AbstractContextManager[object],
+) -> Iterator[tuple[dict[str, Passage], Tensor]]:
+    """Hand out what is filled with passages while the model runs, and the leaf that it is to run on."""
+    if images.ndim != 4 or not images.is_floating_point() or not len(images):
+        raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
+    settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), buffers_kept(model), mode
+    with ExitStack() as around:
+        for setting in settings:
+            around.enter_context(setting)
+        passages = around.enter_context(watching)
+        yield passages, images.detach().clone().requires_grad_(cut is None)
+
+
+def _mode(rules: bool) -> AbstractContextManager[object]:
+    return Aside() if rules else nullcontext()
+
+
+def _refuse_missing(layers: Iterable[str], passages: Mapping[str, Passage], source: str) -> None:
+    if missing := [name for name in layers if name not in passages]:
+        raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on {source}")
+
+
+def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
+    if not layers:
+        return {}
+    known = {name: part for name, part in module_of(model).named_modules(remove_duplicate=False) if name}
+    for name in layers:
+        if name not in known:
+            raise ValueError(f"the network has no layer {name!r}{did_you_mean(name, known)}")
+        if isinstance(known[name], torch.jit.ScriptModule):
+            raise ValueError(f"layer {name!r} is TorchScript, which does not show what it gives")
+    return {name: known[name] for name in layers}
+
+
+@contextmanager
+def _watching(modules: Mapping[str, nn.Module], cut: str | None, *, copy: bool = True) -> Iterator[dict[str, Passage]]:
+    passages: dict[str, Passage] = {}
+    with ExitStack() as hooks:
+        for name, module in modules.items():
+            hook = _watch(name, passages, cut=name == cut, copy=copy)
+            hooks.callback(module.register_forward_hook(hook).remove)
+        yield passages
+
+
+def _watch(
+    name: str, passages: dict[str, Passage], *, cut: bool, copy: bool
+) -> Callable[[nn.Module, Any, Any], Tensor | None]:
+    def watch(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return None
+        if cut:
+            torch.set_grad_enabled(True)  # from here on; `_run` puts it back
+            output = output.detach().requires_grad_().clone()  # a leaf bears no in-place operator behind it
+        if output.requires_grad:
+            values = output.detach()
+            passages.pop(name, None)  # of several runs the last counts, and is the latest
+            edge, first = get_gradient_edge(output), arrangement(module)
+            first = arrangement_behind(edge.node) if first is None else first
+            passages[name] = Passage(values.clone() if copy else values, edge, first)
+        return output if cut else None
+
+    return watch
+
+
+@contextmanager
+def _ending(modules: Mapping[str, nn.Module], runs: Mapping[str, int]) -> Iterator[None]:
+    """End the forward pass once each module has run as often as is said; hooks that come before see it all."""
+    left = dict(runs)
+
+    def counting(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def count(module: nn.Module, inputs: Any, output: Any) -> None:
+            left[name] -= 1
+            if max(left.values()) <= 0:
+                raise _ReachedError
+
+        return count
+
+    with ExitStack() as hooks:
+        for name, module in modules.items():
+            hooks.callback(module.register_forward_hook(counting(name)).remove)
+        yield
+
+
+@contextmanager
+def buffers_kept(model: Model) -> Iterator[None]:
+    """Put back what running the model writes into its buffers: counters, or statistics in training mode."""
+    found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    buffers = [
+        buffer
+        for part in (found.modules() if isinstance(found, nn.Module) else ())
+        if not isinstance(part, nn.modules.batchnorm._BatchNorm) or part.training  # in eval mode it writes nothing
+        for buffer in part.buffers(recurse=False)
+    ]
+    kept = [buffer.detach().clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, values in zip(buffers, kept, strict=True):
+            if not torch.equal(buffer, values):
+                buffer.data.copy_(values)  # by way of `data`, so that the graph does not mind
+
+
+def _is_scripted(model: Model) -> bool:
+    found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    parts = found.modules() if isinstance(found, nn.Module) else ()
+    return any(isinstance(part, torch.jit.ScriptModule | torch.jit.ScriptFunction) for part in (found, *parts))
+
+
+def _before_softmax(scores: Tensor) -> GradientEdge:
+    edge = get_gradient_edge(scores)
+    if operator(edge.node) in ("Softmax", "LogSoftmax"):
+        node, output_nr = edge.node.next_functions[0]
+        return edge if node is None else GradientEdge(node, output_nr)
+    if are_probabilities(scores.detach()):
+        warnings.warn(
+            "the scores are probabilities, and what made them is hidden: gradients are those of the probability, "
+            "not of the score before softmax",
+            stacklevel=5,
+        )
+    return edge
+
+
+def _no_rectifier(rule: Rule, met: Activations) -> str:
+    name = _("guided backprop") if rule is Rule.GUIDED else _("deconvnet")
+    if met.hidden:
+        return _(
+            "{method} can't reach the rectifiers that TorchScript hides; use the network that it was made from",
+            method=name,
+        )
+    return _(
+        "{method} is defined for ReLU, and this network has none ({functions})",
+        method=name,
+        functions=str(met) or _("no known activation function"),
+    )

@@ -1,0 +1,1 @@
+"""What single layers hold: kernels, initialisation, borders, top activations."""

@@ -1,0 +1,1 @@
+"""Scores under a moving window, exact and incremental."""

@@ -1,0 +1,80 @@
+"""The scores for all windows of an image by the network itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from auditor.methods.attribution.forward_pass import Model
+from auditor.methods.occlusion.incremental.inference import Maps, Passed, Wanted, occluded
+from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.verification import Trial, alike, scores_of
+from auditor.methods.occlusion.windows import Windows
+
+_ALIVE = 4  # times the largest value is about what a network holds at once
+_COMPARED = 16  # images of a batch
+
+
+class Direct:
+    """Runs the network, of whose graph nothing is known, on each image in whole.
+
+    Attributes:
+        batch: How many images go together.
+        mixes: Whether images turned out to have other scores in a batch than alone, so that none goes with another.
+    """
+
+    def __init__(self, model: Model, trial: Trial, windows: Windows, room: Room, *, alone: bool) -> None:
+        """Try the network out.
+
+        Args:
+            alone: Put only one image into a batch.
+        """
+        self._model, self._windows = model, windows
+        with _Largest() as seen:  # type: ignore[no-untyped-call]
+            scores_of(model, trial.images[:1])
+        self.batch = 1 if alone else min(len(windows), room.whole(_ALIVE * seen.size, seen.size))
+        self.mixes = self.batch > 1 and not self._as_alone(trial)
+        if self.mixes:
+            self.batch = 1
+
+    def clean(self, image: Maps) -> Passed:
+        """Return the scores of the image itself, as those of window 0."""
+        return self._passed(torch.zeros(1, dtype=torch.int64, device=image.device), image)
+
+    def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
+        """Return the scores of the image with each of the wanted windows filled."""
+        for numbers, filled in occluded(image, fill, self._windows, self.batch, wanted):
+            yield self._passed(numbers, filled)
+
+    def _passed(self, numbers: Tensor, images: Tensor) -> Passed:
+        return Passed(numbers, scores_of(self._model, images), images.new_zeros(len(images), 0))
+
+    def _as_alone(self, trial: Trial) -> bool:
+        """Return whether a batch of windows from all over the image has the scores that each has alone."""
+        wanted = self._windows.some(self.batch)
+        image, fill = trial.images.split(1)
+        _, filled = next(occluded(image, fill, self._windows, self.batch, wanted))
+        try:
+            together = scores_of(self._model, filled)
+        except Exception:  # one that does not take so many images may fail in any way
+            return False
+        step = -(-len(filled) // _COMPARED)
+        apart = [scores_of(self._model, one) for one in filled[::step].split(1)]
+        return alike(together[::step], torch.cat(apart))
+
+
+class _Largest(TorchDispatchMode):
+    """Sees how many bytes the largest value takes that an operator makes."""
+
+    size = 1
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for value in output if isinstance(output, list | tuple) else (output,):
+            if isinstance(value, Tensor) and not func.is_view:
+                self.size = max(self.size, value.numel() * value.element_size())
+        return output

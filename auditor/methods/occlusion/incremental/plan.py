@@ -1,0 +1,293 @@
+"""Which windows are computed together, and in what steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.language import _
+from auditor.methods.occlusion.incremental.assembly import Extent, Kept, Region
+from auditor.methods.occlusion.incremental.geometry import alike
+from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
+from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.operators import Opaque
+from auditor.methods.occlusion.incremental.recipe import Intervals, Shapes, recipe
+from auditor.methods.occlusion.incremental.rectangles import Interval, Whole, changed
+from auditor.methods.occlusion.incremental.steps import Step, peak, whole
+from auditor.methods.occlusion.windows import Windows
+
+_MOST_COVERED = 0.9  # a rectangle that covers more of a map is not worth being cut out
+_LEAST_SAVING = 1.1
+_BYTE = 8  # that is written takes as long as so many multiplications
+_STEP = 4_000  # bytes of a step of a group, once made
+_HELD = 16  # the part of the memory that groups may take from one image to the next
+_NEARLY_COVERED = 0.93  # on an axis, on average: from here on all windows go on together
+
+
+class NothingToSave(Exception):
+    """The windows are not worth a plan, or there is no room for one; the text says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Windows whose rectangles have the same sizes: those at all pairs of some rows and columns of the grid.
+
+    Attributes:
+        numbers: Of the windows, counted row by row over the grid.
+        steps: From the images to the whole of the node at which all windows meet.
+    """
+
+    rows: Whole
+    cols: Whole
+    numbers: Whole
+    steps: Sequence[Step]
+
+    def origins(self, windows: Windows) -> Region:
+        """Return where the windows lie in the image."""
+        (high, wide), (rows, cols) = windows.window, (np.array(windows.rows), np.array(windows.cols))
+        return Extent(rows[self.rows], high), Extent(cols[self.cols], wide)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How the scores for all windows are computed.
+
+    Attributes:
+        meeting: The node from which on windows are no longer computed in groups.
+        drafts: Windows whose rectangles have the same sizes, and the room for a group of them.
+        tail: The steps behind the meeting.
+        tail_batch: How many windows go through it together.
+        kept: What is needed of the clean image.
+        held: How many groups are kept from one image to the next; others are made again.
+        stop: Which operator without a rule made windows meet; empty if none did.
+    """
+
+    graph: Graph
+    windows: Windows
+    meeting: Node
+    drafts: Sequence[Draft]
+    room: Room
+    tail: Sequence[Step]
+    tail_batch: int
+    kept: frozenset[Kept]
+    held: int
+    stop: str
+
+    def groups(self, wanted: NDArray[np.bool_] | None = None) -> Iterator[Group]:
+        """Return windows in groups, one group after the other.
+
+        Args:
+            wanted: Which, `[rows, cols]`; None for all.
+        """
+        if wanted is not None:
+            return self._made(wanted)
+        return self._all()
+
+    @cached_property
+    def saving(self) -> float:
+        """How many times as much work it is to compute all windows in whole: multiplications, and bytes written."""
+        all_whole = sum(_work(node.work, node.size) for node in self.graph.nodes)
+        tail = sum(_work(step.work, step.size) for step in self.tail)
+        rectangles = sum(_work(draft.demand.work, draft.demand.written) * len(draft) for draft in self.drafts)
+        return all_whole * len(self.windows) / max(tail * len(self.windows) + rectangles, 1)
+
+    @cached_property
+    def share(self) -> float:
+        """How much of the network, by the multiplications that it takes in whole, is computed on rectangles."""
+        partial = sum(draft.demand.partial * len(draft) for draft in self.drafts)
+        return partial / max(sum(node.work for node in self.graph.nodes) * len(self.windows), 1)
+
+    def _all(self) -> Iterator[Group]:
+        yield from self._held
+        yield from self._made(self._everything, behind=self.held)
+
+    @cached_property
+    def _held(self) -> Sequence[Group]:
+        return list(islice(self._made(self._everything), self.held))
+
+    @property
+    def _everything(self) -> NDArray[np.bool_]:
+        return np.ones(self.windows.grid, dtype=bool)
+
+    def _made(self, wanted: NDArray[np.bool_], behind: int = 0) -> Iterator[Group]:
+        places = ((draft, *place) for draft in self.drafts for place in draft.places(self.room, wanted))
+        for draft, rows, cols in islice(places, behind, None):
+            yield draft.group(rows, cols, self.windows)
+
+
+def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = None) -> Plan:
+    """Return the plan for a graph.
+
+    Args:
+        watched: A node of which the whole is asked for, for each window.
+
+    Raises:
+        NothingToSave: A window changes nearly everything, or what is kept of the clean image does not fit.
+    """
+    intervals = _intervals(graph, windows)
+    meeting = _meeting(graph, intervals, watched)
+    end = graph.nodes.index(meeting) + 1
+    drafts = list(_drafts(graph.nodes[:end], intervals))
+    kept = frozenset(one for draft in drafts for one in draft.demand.kept)
+    left = _left(graph, kept, room)
+    tail = whole(graph.nodes[end:])
+    held = room.memory // _HELD // (_STEP * end)
+    batch, stop = _tail_batch(meeting, tail, left), _stop(graph, intervals, meeting)
+    plan = Plan(graph, windows, meeting, drafts, left, tail, batch, kept, held, stop)
+    if plan.saving < _LEAST_SAVING:
+        why = stop or _("a window changes nearly all")
+        raise NothingToSave(_("{why}: only {saving:.2f} times less work", why=why, saving=plan.saving))
+    return plan
+
+
+def _intervals(graph: Graph, windows: Windows) -> Intervals:
+    found = []
+    for axis, origins in enumerate((windows.rows, windows.cols)):
+        first = np.array(origins)
+        found.append(changed(graph, axis, Interval(first, first + windows.window[axis])))
+    return found[0], found[1]
+
+
+def _meeting(graph: Graph, intervals: Intervals, watched: Node | None) -> Node:
+    """Return the first node, on which all behind it depends, that the windows nearly cover or that has no places."""
+    for node in graph.narrows():
+        if node is watched or not all(node in on for on in intervals) or _covered(node, intervals) >= _NEARLY_COVERED:
+            return node
+    return graph.scores
+
+
+def _stop(graph: Graph, intervals: Intervals, meeting: Node) -> str:
+    """Return which operator without a rule lies before the meeting, or is it; empty if none does."""
+    if all(meeting in on for on in intervals):
+        return ""
+    first = next(node for node in graph.nodes if not all(node in on for on in intervals))
+    name = first.operator.target if isinstance(first.operator, Opaque) else first.name
+    if first.layer:
+        return _("{operator} in {layer} has no rule for rectangles", operator=name, layer=first.layer)
+    return _("{operator} has no rule for rectangles", operator=name)
+
+
+def _work(multiplications: float, written: int) -> float:
+    """Return work in multiplications."""
+    return multiplications + _BYTE * written
+
+
+def _covered(node: Node, intervals: Intervals) -> float:
+    """Return which share of a map's rows, or of its columns if that is less, changes on average."""
+    grid = node.grid or (1, 1)
+    return float(min(on[node].lengths.mean() / places for on, places in zip(intervals, grid, strict=True)))
+
+
+class Demand(NamedTuple):
+    """What a window needs.
+
+    Attributes:
+        kept: Of the clean image.
+        alive: Bytes at once.
+        largest: Bytes of the largest value.
+        work: Multiplications.
+        partial: What those steps that are done on rectangles would take in whole.
+        written: Bytes.
+    """
+
+    kept: frozenset[Kept]
+    alive: int
+    largest: int
+    work: float
+    partial: float
+    written: int
+
+    @classmethod
+    def of(cls, steps: Sequence[Step], images: Node) -> Demand:
+        puts = [put for step in steps for put in step.assemblies if put]
+        return cls(
+            frozenset(put.kept for put in puts),
+            peak(steps, {Cell(images, whole=False): images.size}),
+            max([step.size for step in steps] + [put.size for put in puts]),
+            sum(step.work for step in steps),
+            sum(step.makes.node.work for step in steps if not step.makes.whole),
+            sum(step.size for step in steps) + sum(put.size for put in puts),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Rows and columns of the grid whose windows have rectangles of the same sizes."""
+
+    nodes: Sequence[Node]
+    intervals: Intervals
+    shapes: Shapes
+    rows: Whole
+    cols: Whole
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.cols)
+
+    @cached_property
+    def demand(self) -> Demand:
+        return Demand.of(recipe(self.nodes, self.intervals, self.shapes, self.rows, self.cols), self.nodes[0])
+
+    def places(self, room: Room, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
+        """Return the rows and columns of those of its windows that are wanted, as many at once as there is room for."""
+        together = room.group(self.demand.alive, self.demand.largest)
+        for rows, cols in _blocks(self.rows, self.cols, wanted):
+            yield from _chunks(rows, cols, together)
+
+    def group(self, rows: Whole, cols: Whole, windows: Windows) -> Group:
+        """Return the windows at these rows and columns as a group."""
+        numbers = rows[:, None] * windows.grid[1] + cols
+        return Group(rows, cols, numbers.reshape(-1), recipe(self.nodes, self.intervals, self.shapes, rows, cols))
+
+
+def _drafts(nodes: Sequence[Node], intervals: Intervals) -> Iterator[Draft]:
+    on_rows, on_cols = ({node: on[node] for node in nodes if node in on} for on in intervals)
+    high, wide = (len(on[nodes[0]].first) for on in intervals)
+    for rows in alike(on_rows, wide):
+        for cols in alike(on_cols, high):
+            yield Draft(nodes, intervals, Shapes.of(nodes, intervals, rows, cols, most=_MOST_COVERED), rows, cols)
+
+
+def _blocks(rows: Whole, cols: Whole, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
+    """Return rows in which the same columns are wanted, and these columns."""
+    patterns, of_row = np.unique(wanted[np.ix_(rows, cols)], axis=0, return_inverse=True)
+    for i, pattern in enumerate(patterns):
+        if pattern.any():
+            yield rows[of_row.reshape(-1) == i], cols[pattern]
+
+
+def _chunks(rows: Whole, cols: Whole, most: int) -> Iterator[tuple[Whole, Whole]]:
+    """Cut rows and columns so that there are at most `most` pairs of them, and about as many in each chunk."""
+    wide = min(len(cols), most)
+    high = max(1, most // wide)
+    for some_rows in np.array_split(rows, -(-len(rows) // high)):
+        for some_cols in np.array_split(cols, -(-len(cols) // wide)):
+            yield some_rows, some_cols
+
+
+def _left(graph: Graph, kept: frozenset[Kept], room: Room) -> Room:
+    """Return the room beside what is kept: of the clean image, and the steps of groups.
+
+    Raises:
+        NothingToSave: There is none.
+    """
+    size, once = sum(one.size for one in kept), peak(whole(graph.nodes[1:]), {Cell(graph.images): graph.images.size})
+    if room.memory // _HELD + size + 2 * once > room.memory:
+        message = _(
+            "keeping the clean image's maps takes {size} of {memory} MiB",
+            size=size + 2 * once >> 20,
+            memory=room.memory >> 20,
+        )
+        raise NothingToSave(message)
+    left = room.memory - room.memory // _HELD - size
+    return replace(room, memory=left // 2)  # a half for groups, a half for what waits for the tail
+
+
+def _tail_batch(meeting: Node, tail: Sequence[Step], room: Room) -> int:
+    largest = max([meeting.size, *(step.size for step in tail)])
+    return room.whole(meeting.size + peak(tail, {Cell(meeting): meeting.size}), largest)

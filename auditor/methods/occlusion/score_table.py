@@ -1,0 +1,92 @@
+"""What is read off the scores of one image: a row for the clean image, then one for each window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from auditor.methods.attribution.targets import refuse_unknown
+from auditor.methods.occlusion.incremental.inference import Passed
+from auditor.methods.occlusion.occluder import Occluder
+
+
+class Table(NamedTuple):
+    """Numbers by row, for `k` classes; the clean image's row comes first.
+
+    Attributes:
+        predicted: The class with the highest score.
+        response: The total of the feature map that is most active in the clean image; 0 if none is known.
+    """
+
+    logit: Float[Tensor, "*n rows k"]
+    probability: Float[Tensor, "*n rows k"]
+    predicted: Int64[Tensor, "*n rows"]
+    response: Float[Tensor, "*n rows"]
+
+    @classmethod
+    def stacked(cls, tables: list[Table]) -> Table:
+        """Return the tables of `n` images as one."""
+        return cls(*(torch.stack(column) for column in zip(*tables, strict=True)))
+
+    def clean(self) -> Table:
+        """Return the clean images' rows alone."""
+        return Table(self.logit[:, 0], self.probability[:, 0], self.predicted[:, 0], self.response[:, 0])
+
+    def filled(self) -> Table:
+        """Return the windows' rows alone."""
+        return Table(self.logit[:, 1:], self.probability[:, 1:], self.predicted[:, 1:], self.response[:, 1:])
+
+
+def table(
+    occluder: Occluder,
+    image: Float[Tensor, "1 c h w"],
+    fill: Float[Tensor, "1 c h w"],
+    classes: Int64[Tensor, " k"],
+    seen: Callable[[int], None] | None,
+    wanted: Bool[Tensor, "rows cols"] | None = None,
+) -> tuple[Table, int]:
+    """Ask about windows of one image; return what came out and which feature map is the most active.
+
+    Args:
+        wanted: Which windows; None for all. Their rows come in the order of the grid.
+
+    Raises:
+        IndexError: A class does not exist.
+    """
+    clean = occluder.clean(image)
+    reader = _Reader(clean, classes, occluder.gives_probabilities)
+    parts, numbers = [reader(clean)], [torch.tensor([-1], device=clean.scores.device)]
+    for some in occluder(image, fill, wanted):
+        parts.append(reader(some))
+        numbers.append(some.numbers)
+        if seen is not None:
+            seen(len(some.numbers))
+    order = torch.cat(numbers).argsort()
+    return Table(*(torch.cat(column)[order].to(image.device) for column in zip(*parts, strict=True))), reader.channel
+
+
+class _Reader:
+    """Reads scores as it has to be done for one image."""
+
+    def __init__(self, clean: Passed, classes: Tensor, are_probabilities: bool) -> None:
+        refuse_unknown(classes, clean.scores.shape[1])
+        self._classes = classes.to(clean.scores.device)
+        self._are_probabilities = are_probabilities
+        self.channel = int(clean.totals.argmax()) if clean.totals.shape[1] else 0
+
+    def __call__(self, passed: Passed) -> Table:
+        scores = passed.scores.double() if passed.scores.dtype == torch.float64 else passed.scores.float()
+        probabilities = scores if self._are_probabilities else probabilities_of(scores)
+        logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if self._are_probabilities else scores
+        totals = passed.totals
+        response = totals[:, self.channel] if totals.shape[1] else scores.new_zeros(len(scores))
+        return Table(logits[:, self._classes], probabilities[:, self._classes], scores.argmax(1), response)
+
+
+def probabilities_of(scores: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+    """Return the softmax of scores; of a single one the sigmoid."""
+    return scores.softmax(1) if scores.shape[1] > 1 else scores.sigmoid()

@@ -1,0 +1,1 @@
+"""Whether attribution maps depend on the network, and whether they are faithful to it."""

@@ -1,0 +1,186 @@
+"""A network that forgets what it learnt, layer by layer from the last to the first.
+
+J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim: Sanity Checks for Saliency Maps. NeurIPS 2018. A map
+that stays the same while the layers are re-drawn does not tell what the network has learnt.
+
+Layers come in the order in which they are used, read from the operators that ran, not in that of their registration;
+so does what belongs to no layer, such as the position embedding of a transformer. The statistics of batch norm are
+estimated again for what now arrives there: those of the trained network, or 0 and 1, would shut off or blow up all
+that is behind.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from auditor.methods.attribution.forward_pass import Model, module_of
+
+_RESETS = ("reset_parameters", "_reset_parameters")
+_NO_RESET = (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
+
+class Cascade:
+    """A network whose last layers are re-drawn, of which there may become more and more; made by `cascading`.
+
+    Attributes:
+        layers: What can be re-drawn, from the first that is used to the last: names of modules that have parameters or
+            running statistics of their own; "" is the network as a whole.
+        redrawn: How many of these are, from the last on.
+    """
+
+    def __init__(self, model: Model, images: Float[Tensor, "n c h w"], *, seed: int) -> None:
+        self.layers = layers_used(model, images)
+        self.redrawn = 0
+        self._model, self._module, self._images, self._seed = model, module_of(model), images, seed
+
+    def redraw(self, count: int) -> None:
+        """Re-draw layers until the last `count` are, and let batch norm see what arrives at it now.
+
+        Raises:
+            ValueError: There are not so many, or more are already.
+        """
+        if not self.redrawn <= count <= len(self.layers):
+            raise ValueError(f"{count} layers can't be re-drawn: {self.redrawn} of {len(self.layers)} are")
+        for name in self.layers[len(self.layers) - count : len(self.layers) - self.redrawn]:
+            _redraw(self._module.get_submodule(name), self._seed + zlib.crc32(name.encode()))
+        self.redrawn = count
+        self._settle()
+
+    def _settle(self) -> None:
+        last = self.layers[len(self.layers) - self.redrawn :]
+        norms = [part for part in map(self._module.get_submodule, last) if _has_statistics(part)]
+        if not norms:
+            return
+        with ExitStack() as hooks, torch.no_grad():
+            for norm in norms:
+                hooks.callback(norm.register_forward_pre_hook(_settle).remove)
+            self._model(self._images)
+
+
+@contextmanager
+def cascading(model: Model, images: Float[Tensor, "n c h w"], *, seed: int = 0) -> Iterator[Cascade]:
+    """Lend out a network to be re-drawn, and put all its numbers back afterwards, to the last bit.
+
+        with cascading(model, images) as cascade:
+            for count in range(1, len(cascade.layers) + 1):
+                cascade.redraw(count)
+                gradient(model, images, 281)
+
+    A layer is re-drawn by its own `reset_parameters`, which is run on a copy of it. Where it has none, or that leaves a
+    parameter as it is, normal draws of the parameter's mean and spread are taken.
+
+    Args:
+        images: What batch norm's statistics are estimated on.
+        seed: The same draws for the same seed and layer, whatever else is re-drawn.
+
+    Raises:
+        ValueError: The model does not show its modules.
+    """
+    module = module_of(model)
+    held = [(tensor, tensor.detach().clone()) for tensor in (*module.parameters(), *module.buffers())]
+    try:
+        yield Cascade(model, images, seed=seed)
+    finally:
+        for tensor, numbers in held:
+            tensor.data.copy_(numbers)
+
+
+def layers_used(model: Model, images: Float[Tensor, "n c h w"]) -> tuple[str, ...]:
+    """Return the modules that have parameters or running statistics of their own, in the order of their last use.
+
+    Raises:
+        ValueError: The model does not show its modules.
+    """
+    module = module_of(model)
+    owners = {
+        _storage(tensor): _owner(name)
+        for name, tensor in (*module.named_buffers(), *module.named_parameters())
+        if tensor.is_floating_point()
+    }
+    with torch.no_grad(), _Uses(owners) as uses:
+        model(images[:1])
+    parts = {name: module.get_submodule(name) for name in uses.order}
+    return tuple(name for name, part in parts.items() if _has_statistics(part) or any(True for _ in _own(part)))
+
+
+class _Uses(TorchDispatchMode):
+    """Notes which modules' tensors are used while a network runs; `order` is that of their last use."""
+
+    def __init__(self, owners: Mapping[int, str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.order: dict[str, None] = {}
+        self._owners = owners
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        for one in tree_leaves((args, dict(kwargs or {}))):
+            if isinstance(one, Tensor) and (owner := self._owners.get(_storage(one))) is not None:
+                self.order.pop(owner, None)
+                self.order[owner] = None
+        return func(*args, **(kwargs or {}))
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _owner(name: str) -> str:
+    """Return the module that a parameter belongs to; of one that is computed from parts, the module that uses it."""
+    return name.rpartition(".")[0].partition(".parametrizations")[0]
+
+
+def _own(part: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Return the parameters of a module, and those that its own are computed from."""
+    yield from part.named_parameters(recurse=False)
+    if isinstance(parts := getattr(part, "parametrizations", None), nn.Module):
+        yield from parts.named_parameters(prefix="parametrizations")
+
+
+def _redraw(part: nn.Module, seed: int) -> None:
+    with torch.random.fork_rng(devices=[]):  # on the CPU, so that all devices get the same numbers
+        torch.manual_seed(seed)
+        drawn = _initialised(part)
+        for name, parameter in _own(part):
+            fresh = drawn.get(name)
+            unchanged = fresh is None or fresh.shape != parameter.shape or torch.equal(fresh, parameter.detach().cpu())
+            parameter.data.copy_(_with_same_moments(parameter) if fresh is None or unchanged else fresh)
+
+
+def _initialised(part: nn.Module) -> dict[str, Tensor]:
+    """Return what a module's own initialisation draws; nothing where it has none, or can't be copied."""
+    name = next((name for name in _RESETS if callable(getattr(part, name, None))), None)
+    if name is None:
+        return {}
+    try:
+        twin = copy.deepcopy(part).cpu()
+        getattr(twin, name)()
+    except _NO_RESET:
+        return {}
+    return {name: parameter.detach() for name, parameter in _own(twin)}
+
+
+def _with_same_moments(parameter: Tensor) -> Tensor:
+    values = parameter.detach().float().cpu()
+    return values.mean() + values.std(correction=0) * torch.randn(values.shape)
+
+
+def _has_statistics(part: nn.Module) -> bool:
+    return all(isinstance(getattr(part, name, None), Tensor) for name in ("running_mean", "running_var"))
+
+
+def _settle(norm: Any, inputs: tuple[Tensor, ...]) -> None:
+    """Take over the statistics of what arrives; a single value a channel has no spread."""
+    values = inputs[0].detach().float().transpose(0, 1).flatten(1)  # c values
+    norm.running_mean.data.copy_(values.mean(1))
+    norm.running_var.data.copy_(values.var(1, correction=0) if values.shape[1] > 1 else torch.ones_like(values[:, 0]))

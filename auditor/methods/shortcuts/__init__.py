@@ -1,0 +1,1 @@
+"""Which places and backgrounds decide a prediction."""

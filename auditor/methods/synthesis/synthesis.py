@@ -1,0 +1,158 @@
+"""Images that raise a score, a unit or a layer as far as gradient ascent gets them.
+
+K. Simonyan, A. Vedaldi, A. Zisserman: Deep Inside Convolutional Networks: Visualising Image Classification
+Models and Saliency Maps. ICLR workshop 2014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from auditor.methods.attribution.forward_pass import Model
+from auditor.methods.synthesis.ascent import Ascent, Progress
+from auditor.methods.synthesis.objectives import Diversity, Goal, Goals, goals_of
+from auditor.methods.synthesis.parameterization import Bounds, Canvas, Pixels, Shape, Spectrum
+from auditor.methods.synthesis.preset import SIMONYAN, Preset
+from auditor.methods.synthesis.regularizers import Regularizer
+from auditor.methods.synthesis.result import Synthesis
+
+_ON_CPU, _ELSEWHERE = 4, 16  # images at once
+_PAIR = 2  # torch computes the convolutions of a single image in another way than those of several
+
+
+@torch.inference_mode(False)
+def synthesize(
+    model: Model,
+    target: Goals,
+    *,
+    shape: Shape,
+    preset: Preset = SIMONYAN,
+    steps: int | None = None,
+    step_size: float | None = None,
+    l2: float | None = None,
+    init: Tensor | None = None,
+    regularizers: Sequence[Regularizer] = (),
+    bounds: Bounds | None = None,
+    copies: int = 1,
+    diversity: Diversity | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> Synthesis:
+    """Return an image for each target that the network answers to as strongly as ascent gets it.
+
+        synthesize(model, 281, shape=(3, 224, 224))                          # the class model of Simonyan et al.
+        synthesize(model, [281, 5], shape=(3, 224, 224), preset=NATURAL)     # two that look more like photographs
+        synthesize(model, Unit("layer3.1", 17), shape=(3, 224, 224))         # the mean of a channel's map
+        synthesize(model, Unit("layer3.1", 17, 4, 9), shape=(3, 224, 224))   # a single unit
+        synthesize(model, "layer3", shape=(3, 224, 224), init=photo)         # the mean square of a layer: deep dream
+
+    What rises is the target's score (before a softmax) less `l2` times the image's squared norm. Unless the preset
+    says otherwise it is plain ascent from zeros, the mean image of a network whose inputs are centred:
+    `image += step_size * gradient`, in floats, without bounds. The network is not changed, and no gradient of its
+    weights is computed. The images of a batch ascend together, and none depends on another.
+
+    Args:
+        shape: Channels, height and width of the network's input.
+        steps, step_size, l2: In place of the preset's.
+        init: Where to start instead of from zeros, `[c, h, w]` or one an image; of a preset that ascends pixels.
+        regularizers: More that an image pays for: images `[n, c, h, w]` to costs `[n]`.
+        bounds: The lowest and the highest value of a pixel, by channel; of a preset that ascends a spectrum.
+        copies: Images of each target, each from noise of its own.
+        diversity: What it costs the copies of a target to be alike.
+        batch_size: Images that ascend together; by default 4 on a CPU, 16 elsewhere.
+        progress: Called after each step with the number of images that have moved and their scores.
+
+    Raises:
+        ValueError: The target or an argument is not what it has to be, or the scores do not depend on the image by
+            differentiable operations.
+        IndexError: A class, channel or place does not exist.
+    """
+    preset = replace(
+        preset,
+        steps=preset.steps if steps is None else steps,
+        step_size=preset.step_size if step_size is None else step_size,
+        l2=preset.l2 if l2 is None else l2,
+    )
+    goals = goals_of(target)
+    _refuse(preset, shape, init, copies, diversity)
+    canvas = Spectrum(shape, bounds) if preset.spectrum else Pixels(shape)
+    starts = _starts(model, canvas, preset, init, goals, copies, seed)
+    goals = tuple(goal for goal in goals for _ in range(copies))
+    ascent = Ascent(model, starts, goals, canvas, preset, tuple(regularizers), diversity, seed)
+    return _joined(list(_made(ascent, copies, batch_size, progress or _untold)))
+
+
+def _made(ascent: Ascent, copies: int, batch_size: int | None, progress: Progress) -> Iterator[Synthesis]:
+    """Make the images in batches in which none depends on its neighbours."""
+    on_cpu = ascent.starts.device.type == "cpu"
+    size = batch_size or (_ON_CPU if on_cpu else _ELSEWHERE)
+    if ascent.diversity:  # the copies of a target see each other, and nobody else
+        size = copies * max(1, size // copies)
+    least = _PAIR if on_cpu else size
+    if on_cpu and size > 1 and not ascent.same_among(size):
+        size, least = (copies if ascent.diversity else 1), 1
+    for part in ascent.parts(size):
+        yield part.run_among(1 if ascent.diversity else least, progress)
+
+
+def _untold(count: int, scores: Tensor) -> None: ...
+
+
+def _joined(made: Sequence[Synthesis]) -> Synthesis:
+    return Synthesis(
+        torch.cat([one.images for one in made]),
+        torch.cat([one.scores for one in made]),
+        torch.cat([one.course for one in made]),
+        torch.cat([one.objectives for one in made]),
+        tuple(note for one in made for note in one.notes),
+    )
+
+
+def _refuse(preset: Preset, shape: Shape, init: Tensor | None, copies: int, diversity: Diversity | None) -> None:
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"shape is {tuple(shape)}, but has to be (channels, height, width), each at least 1")
+    if preset.steps < 0 or copies < 1:
+        raise ValueError(f"steps are {preset.steps} and copies {copies}, but have to be at least 0 and 1")
+    if not preset.step_size > 0:
+        raise ValueError(f"step_size is {preset.step_size}, but has to be over 0")
+    if init is not None and preset.spectrum:
+        raise ValueError("init is an image, but this preset starts from a spectrum; take one that ascends pixels")
+    if copies > 1 and not preset.noise:
+        raise ValueError("copies that start without noise are all the same; take a preset with noise")
+    if diversity and copies == 1:
+        raise ValueError("diversity is about copies of one target; ask for at least two")
+
+
+def _starts(
+    model: Model,
+    canvas: Canvas,
+    preset: Preset,
+    init: Tensor | None,
+    goals: Sequence[Goal],
+    copies: int,
+    seed: int,
+) -> Tensor:
+    """Return where each image begins; the copies of all targets begin alike, so that none depends on another."""
+    blank = canvas.blank(copies)
+    noise = [torch.randn(blank.shape[1:], generator=torch.Generator().manual_seed(seed + i)) for i in range(copies)]
+    start = (blank + preset.noise * torch.stack(noise)).to(_alike(model, init))
+    if init is None:
+        return start.repeat(len(goals), *[1] * (start.ndim - 1))
+    begun = init.detach() if init.ndim == 4 else init.detach()[None]
+    if begun.shape[1:] != blank.shape[1:] or len(begun) not in (1, len(goals)):
+        raise ValueError(f"init is {list(init.shape)}, but has to be {list(blank.shape[1:])}, or one for each target")
+    return (begun.expand(len(goals), *begun.shape[1:])[:, None] + start[None]).flatten(0, 1)
+
+
+def _alike(model: Model, init: Tensor | None) -> Tensor:
+    """Return a tensor of the kind that the network takes, and on its device."""
+    if init is not None:
+        return init
+    module = getattr(model, "module", model)
+    parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
+    return next((one for one in parameters if one.is_floating_point()), torch.zeros(0))

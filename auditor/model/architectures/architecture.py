@@ -1,0 +1,230 @@
+"""The network that a checkpoint belongs to, filled with its weights and frozen."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from auditor.errors import ArchitectureError
+from auditor.language import _, marked
+from auditor.model import recipe
+from auditor.model.architectures import builders, inference
+from auditor.model.architectures.builders import Builder, Schemes
+from auditor.model.architectures.coverage import Coverage, fill, frozen
+from auditor.model.architectures.inference import Match
+from auditor.model.files.checkpoint import Checkpoint
+from auditor.process.torchvision import torchvision
+
+__all__ = ["Architecture", "Coverage", "build"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as it will be audited.
+
+    Attributes:
+        source: Who built it and how it was found.
+        module: With the checkpoint's weights, on the CPU, in float32 (half precision is converted), in evaluation
+            mode, no parameter requiring gradients.
+        classes: Names from the checkpoint, else those of the library's weights where the head has as many outputs.
+        preprocess: Keys of `[preprocess]`, or None where nobody says.
+        preprocess_certain: False where the library has several weights with different preprocessing, and the
+            checkpoint is none of them.
+    """
+
+    name: str
+    source: str
+    module: nn.Module
+    coverage: Coverage
+    classes: tuple[str, ...] | None = None
+    preprocess: Mapping[str, Any] | None = None
+    preprocess_source: str = ""
+    preprocess_certain: bool = True
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """What a library says about its weights."""
+
+    preprocess: Mapping[str, Any] | None = None
+    source: str = ""
+    certain: bool = True
+    classes: tuple[str, ...] | None = None
+
+
+def build(
+    checkpoint: Checkpoint,
+    arch: str | None = None,
+    *,
+    arch_args: Mapping[str, Any] | None = None,
+    schemes: Schemes | None = None,
+) -> Architecture:
+    """Build the network of a checkpoint and load what fits.
+
+    A file that holds the network itself is that network, unless `arch` names another one for its weights.
+
+    Args:
+        arch: What `--arch` says; None asks the checkpoint's metadata, then its names and shapes.
+        arch_args: Arguments of the builder; they take precedence over what the checkpoint says.
+        schemes: Plugins' builders by the word before the colon.
+
+    Raises:
+        ArchitectureError: There is no such builder, it fails, or no known network fits.
+    """
+    given = dict(arch_args or {})
+    if arch is None and checkpoint.module is not None:
+        return _itself(checkpoint, checkpoint.module)
+    tensors = checkpoint.tensors if checkpoint.module is None else _state(checkpoint.module)
+    match = _named(arch, tensors, given, schemes or {}, checkpoint) if arch is not None else _found(checkpoint, given)
+    match = _with_input_scaling(match, checkpoint.sha256)
+    module = match.builder(match.arguments)
+    coverage = fill(module, tensors, prefix=checkpoint.metadata.get("prefix", ""))
+    return _described(checkpoint, match, frozen(module), coverage)
+
+
+def _itself(checkpoint: Checkpoint, module: nn.Module) -> Architecture:
+    name = getattr(module, "original_name", "") or type(module).__name__
+    if checkpoint.format == "torch.export":
+        name = checkpoint.path.stem
+    said = checkpoint.metadata.get("preprocess")
+    source = marked("checkpoint metadata") if said else ""
+    classes = checkpoint.metadata.get("classes")
+    return Architecture(name, checkpoint.format, frozen(module), Coverage(), classes, said, source)
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    state = {key: value for key, value in module.state_dict().items() if isinstance(value, Tensor)}
+    return {key.removeprefix("program."): value for key, value in state.items()}
+
+
+def _named(
+    arch: str, tensors: Mapping[str, Tensor], given: dict[str, Any], schemes: Schemes, checkpoint: Checkpoint
+) -> Match:
+    builder = builders.named(arch, schemes)
+    if not builder.library:
+        return Match(builder, given)
+    return inference.compare(builder, tensors, prefix=checkpoint.metadata.get("prefix", ""), given=given)
+
+
+def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
+    """Ask the checkpoint's metadata; where what it names does not fit, or is unknown, its names and shapes."""
+    prefix = checkpoint.metadata.get("prefix", "")
+    recorded = _recorded(checkpoint, given)
+    if recorded and not recorded[0].differing:
+        return _named_by_checkpoint(recorded[0])
+    try:
+        match = inference.infer(checkpoint.tensors, prefix=prefix)
+    except ArchitectureError as error:
+        if recorded:
+            return _named_by_checkpoint(recorded[0])
+        name = checkpoint.metadata.get("arch")
+        raise ArchitectureError(f"{error} (the checkpoint itself names {name!r})" if name else str(error)) from None
+    given_too = inference.compare(match.builder, checkpoint.tensors, prefix=prefix, given=given)
+    source = _("{source} (inferred from the checkpoint's keys)", source=given_too.builder.source)
+    return _told(given_too, source)
+
+
+def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
+    name = checkpoint.metadata.get("arch")
+    said = builders.harmless(checkpoint.metadata.get("arch_args", {}))
+    prefix = checkpoint.metadata.get("prefix", "")
+    matches = []
+    for builder in builders.recorded(name) if name else []:
+        try:
+            matches.append(inference.compare(builder, checkpoint.tensors, prefix=prefix, given=said | given))
+        except ArchitectureError:
+            continue  # the arguments that were recorded belong to another library's builder
+    return sorted(matches, key=lambda m: m.differing)
+
+
+def _with_input_scaling(match: Match, sha256: str) -> Match:
+    """Decide whether GoogLeNet and Inception scale their input, which their tensors don't tell.
+
+    torchvision's own weights want it; whether others do only their user knows.
+    """
+    builder = match.builder
+    scales = builder.library == "torchvision" and builder.name in inference.AUXILIARY
+    if not scales or "transform_input" in match.arguments:
+        return match
+    if any(_is_published_as(w.url, sha256) for w in torchvision.models.get_model_weights(builder.name)):
+        return replace(match, arguments={**match.arguments, "transform_input": True})
+    source = _(
+        "{source}, without scaling its input; fine-tuned torchvision weights need --arch-arg transform_input=true",
+        source=builder.source,
+    )
+    return _told(match, source)
+
+
+def _named_by_checkpoint(match: Match) -> Match:
+    return _told(match, _("{source} (named by the checkpoint)", source=match.builder.source))
+
+
+def _told(match: Match, source: str) -> Match:
+    return replace(match, builder=replace(match.builder, source=source))
+
+
+def _described(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage: Coverage) -> Architecture:
+    declared = _declared(match.builder, module, checkpoint.sha256)
+    classes = _class_names(checkpoint, match, declared)
+    said = checkpoint.metadata.get("preprocess")
+    if said:
+        declared = _Declared(said, marked("checkpoint metadata"))
+    return Architecture(
+        name=match.builder.name,
+        source=match.builder.source,
+        module=module,
+        coverage=coverage,
+        classes=classes,
+        preprocess=declared.preprocess,
+        preprocess_source=declared.source,
+        preprocess_certain=declared.certain,
+    )
+
+
+def _class_names(checkpoint: Checkpoint, match: Match, declared: _Declared) -> tuple[str, ...] | None:
+    said: tuple[str, ...] | None = checkpoint.metadata.get("classes")
+    if said or declared.classes is None:
+        return said
+    outputs = match.arguments.get("num_classes", len(declared.classes))
+    return declared.classes if outputs == len(declared.classes) else None
+
+
+def _declared(builder: Builder, module: nn.Module, sha256: str) -> _Declared:
+    if builder.library == "torchvision":
+        return _of_torchvision(builder.name, sha256)
+    if builder.library == "timm":
+        return _of_timm(builder.name, module)
+    return _Declared()
+
+
+def _of_torchvision(name: str, sha256: str) -> _Declared:
+    """Take the weights that this very file is, by the hash in their address; else IMAGENET1K_V1's as plausible."""
+    every = list(torchvision.models.get_model_weights(name))
+    same = [w for w in every if _is_published_as(w.url, sha256)]
+    plausible = next((w for w in every if w.name == "IMAGENET1K_V1"), every[0])
+    chosen = same[0] if same else plausible
+    recipes = [recipe.of_torchvision(w.transforms()) for w in every]
+    certain = bool(same) or all(r == recipes[0] for r in recipes)
+    described = recipe.of_torchvision(chosen.transforms())
+    return _Declared(described, f"torchvision {chosen}", certain, tuple(chosen.meta["categories"]))
+
+
+def _is_published_as(url: str, sha256: str) -> bool:
+    published = re.search(r"-([0-9a-f]{8,})\.\w+$", url)
+    return published is not None and sha256.startswith(published[1])
+
+
+def _of_timm(name: str, module: nn.Module) -> _Declared:
+    timm = importlib.import_module("timm")
+    data = importlib.import_module("timm.data")
+    described = recipe.of_timm(data.resolve_data_config({}, model=module))
+    if described is None:
+        return _Declared()
+    tags = timm.list_pretrained(f"{name.partition('.')[0]}.*") if "." not in name else []
+    others = [recipe.of_timm(timm.get_pretrained_cfg(tag).to_dict()) for tag in tags]
+    return _Declared(described, "timm pretrained_cfg", all(other == described for other in others))

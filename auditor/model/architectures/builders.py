@@ -1,0 +1,222 @@
+"""Who can build a network: torchvision, timm, a module, a file, a plugin. None of them is asked for weights."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from auditor.errors import ArchitectureError, did_you_mean
+from auditor.language import _
+from auditor.model.files.format import told
+from auditor.process.torchvision import torchvision
+
+Schemes = Mapping[str, Callable[..., nn.Module]]
+
+FORMS = "a torchvision name, timm:NAME, package.module:callable or path/to/file.py:callable"
+_WEIGHTS = {"weights", "weights_backbone", "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay"}
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes a network without weights.
+
+    Attributes:
+        library: `torchvision` or `timm`, whose heads can be sized and whose preprocessing is known; or empty.
+    """
+
+    name: str
+    source: str
+    function: Callable[..., Any]
+    library: str = ""
+
+    def __call__(self, arguments: Mapping[str, Any]) -> nn.Module:
+        """Build it, the same random weights each time.
+
+        Raises:
+            ArchitectureError: It raised, or returned something else.
+        """
+        _refuse_weights(arguments)
+        try:
+            with _seeded():
+                module = self.function(**arguments)
+        except ArchitectureError:
+            raise
+        except (Exception, SystemExit) as error:  # foreign code may raise anything
+            raise ArchitectureError(
+                f"{self.name} can't be built: {type(error).__name__}: {told(error)}; "
+                "give its arguments with --arch-arg KEY=VALUE"
+            ) from error
+        if not isinstance(module, nn.Module):
+            raise ArchitectureError(f"{self.name} returned {type(module).__name__}, expected a torch.nn.Module")
+        return module
+
+
+def named(spec: str, schemes: Schemes) -> Builder:
+    """Find the builder that `--arch` names.
+
+    Raises:
+        ArchitectureError: There is none; the line names the nearest.
+    """
+    scheme, colon, rest = spec.partition(":")
+    if not colon:
+        return torchvision_builder(spec)
+    if scheme == "timm":
+        return timm_builder(rest)
+    if scheme in schemes:
+        source = _("the plugin's scheme {scheme}", scheme=scheme)
+        return Builder(spec, source, partial(schemes[scheme], rest))
+    place, attribute = spec.rpartition(":")[::2]
+    if place.endswith(".py"):
+        return Builder(
+            f"{Path(place).name}:{attribute}", _("a Python file"), partial(_from_file, Path(place), attribute)
+        )
+    if "/" in place:
+        raise ArchitectureError(f"--arch {spec} is none of: {FORMS}")
+    return Builder(spec, _("a Python module"), partial(_from_module, place, attribute, schemes))
+
+
+def recorded(name: str) -> list[Builder]:
+    """Return the builders that a checkpoint's own record may mean; never code from elsewhere."""
+    name = name.rpartition("/")[2].removeprefix("timm:").removeprefix("hf-hub:").removeprefix("hf_hub:")
+    found = []
+    for builder in (torchvision_builder, timm_builder):
+        try:
+            found.append(builder(name))
+        except ArchitectureError:
+            continue
+    return found
+
+
+def torchvision_names() -> list[str]:
+    """List torchvision's networks for classification."""
+    return list(torchvision.models.list_models(module=torchvision.models))
+
+
+def torchvision_builder(name: str) -> Builder:
+    """Find a torchvision network.
+
+    Raises:
+        ArchitectureError: There is none of that name.
+    """
+    known = torchvision_names()
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise ArchitectureError(f"torchvision has no classification network {name!r}; expected {FORMS}{hint}")
+    function = torchvision.models.get_model_builder(name)
+    if name in ("googlenet", "inception_v3"):
+        function = partial(function, init_weights=False)  # else a warning, and minutes of drawing them
+    return Builder(name, "torchvision", function, "torchvision")
+
+
+def timm_builder(name: str) -> Builder:
+    """Find a timm network; a tag after the dot chooses which weights' preprocessing is meant.
+
+    Raises:
+        ArchitectureError: timm is not installed, or has none of that name.
+    """
+    try:
+        timm = importlib.import_module("timm")
+    except ImportError as error:
+        raise ArchitectureError(f"timm:{name} needs timm: pip install auditor[timm] ({error})") from error
+    known = timm.list_models()
+    if name.partition(".")[0] not in known:
+        raise ArchitectureError(f"timm has no network {name!r}{did_you_mean(name, known)}")
+    return Builder(name, "timm", partial(timm.create_model, name, pretrained=False), "timm")
+
+
+def _refuse_weights(arguments: Mapping[str, Any]) -> None:
+    if refused := sorted(_WEIGHTS & set(arguments)):
+        raise ArchitectureError(f"--arch-arg {refused[0]} is refused: the weights come from the checkpoint alone")
+
+
+def harmless(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out arguments that would load or download weights."""
+    return {key: value for key, value in arguments.items() if key not in _WEIGHTS and "path" not in key}
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
+
+
+def _from_module(place: str, attribute: str, schemes: Schemes, **arguments: Any) -> Any:
+    with _importable(Path.cwd()):
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+                raise
+            hint = did_you_mean(place, [*schemes, "timm"])
+            raise ArchitectureError(f"no module {place!r} can be imported; expected {FORMS}{hint}") from None
+        return _made(module, place, attribute, arguments)
+
+
+def _from_file(path: Path, attribute: str, **arguments: Any) -> Any:
+    """Run a file and call what it defines, then forget it and what it imported from its own folder."""
+    if not path.is_file():
+        raise ArchitectureError(f"{path} does not exist; --arch path/to/file.py:callable names a Python file")
+    name = f"_{path.stem}_{uuid.uuid4().hex}"
+    before = set(sys.modules)
+    try:
+        with _importable(path.resolve().parent):
+            return _made(_executed(name, path), str(path), attribute, arguments)
+    finally:
+        _forget(set(sys.modules) - before, path.resolve().parent)
+
+
+def _executed(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ArchitectureError(f"{path} can't be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look their own module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _made(module: ModuleType, place: str, attribute: str, arguments: Mapping[str, Any]) -> Any:
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            public = [n for n in vars(found) if not n.startswith("_")]
+            raise ArchitectureError(f"{place} has no {attribute!r}{did_you_mean(part, public)}")
+        found = getattr(found, part)
+    if isinstance(found, nn.Module):
+        return copy.deepcopy(found)
+    if not callable(found):
+        raise ArchitectureError(
+            f"{place}:{attribute} is {type(found).__name__}, expected what returns a torch.nn.Module"
+        )
+    return found(**arguments)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _forget(names: set[str], folder: Path) -> None:
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).resolve().is_relative_to(folder) and "site-packages" not in file:
+            del sys.modules[name]

@@ -1,0 +1,1 @@
+"""Tests, intervals and estimates. Nothing here knows of networks."""
