@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from auditor.version import __version__
+
 if TYPE_CHECKING:
     from auditor.check import Check, Count, Layers, Share, Steps
     from auditor.config.options import Range
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from auditor.runner import audit as run
     from auditor.unit import Unit
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Arrays",
@@ -49,6 +50,7 @@ __all__ = [
     "Table",
     "Unit",
     "Verdict",
+    "__version__",
     "at_least",
     "at_most",
     "hookimpl",

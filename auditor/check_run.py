@@ -15,11 +15,10 @@ from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
 from auditor.judging.validation import levelled, measured, refuse_malformed
-from auditor.language import _
+from auditor.language import _, some
 from auditor.model.preserve import Snapshot
 from auditor.process.isolation import surroundings
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
-from auditor.wording import some
 
 
 @dataclass

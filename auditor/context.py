@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.collectors.predictions import softmax
 from auditor.errors import Skip
 from auditor.language import _
+from auditor.statistics.probabilities import softmax
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,7 @@ class Advance(Protocol):
 
 
 Progress = AbstractContextManager[Advance]
+Maps = NDArray[np.float32]
 
 
 def unseen(total: int, unit: str) -> Progress:
@@ -171,3 +172,10 @@ class Context:
         import torch
 
         return torch.Generator().manual_seed(self.seed + zlib.crc32(purpose.encode()))
+
+
+def tensors(context: Context, samples: Sequence[Sample]) -> Tensor:
+    """Return what the network takes of some images, `[n, c, h, w]`, on its device."""
+    import torch
+
+    return torch.stack([sample.tensor for sample in samples]).to(context.network.device)

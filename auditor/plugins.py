@@ -5,22 +5,40 @@ A module that holds checks is a plugin already; the hooks are for what else it b
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import pkgutil
 import re
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
-from auditor import discovery, hooks
+from auditor import hooks
 from auditor.check import Check
+from auditor.config.file import shown
 from auditor.config.settings import FORMATS, SCHEME
-from auditor.discovery import BUILT_IN, Plugin
 from auditor.errors import PluginError, did_you_mean
 
+BUILT_IN = "auditor"
+
 _HOOKS = ("auditor_checks", "auditor_architectures", "auditor_data", "auditor_formats", "auditor_templates")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A module (or an object) that may hold checks and hooks; built-in ones share one name."""
+
+    name: str
+    content: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +69,7 @@ def load(modules: Sequence[str] = (), *, start: Path | None = None) -> Plugins:
             that another one has.
     """
     start = start or Path.cwd()
-    found = [*discovery.built_in(), *discovery.installed(), *discovery.named(modules, start), *discovery.files(start)]
+    found = [*built_in(), *installed(), *named(modules, start), *audit_files(start)]
     once = {id(plugin.content): plugin for plugin in reversed(found)}
     return collected(list(reversed(once.values())))
 
@@ -105,7 +123,7 @@ def _answers(plugin: Plugin) -> dict[str, Any]:
         try:
             answers[caller.name] = _settled(*caller())
         except Exception as error:
-            raise PluginError(f"plugin {plugin.name!r}: {caller.name} broke: {discovery.told(error)}") from error
+            raise PluginError(f"plugin {plugin.name!r}: {caller.name} broke: {_reason(error)}") from error
     return answers
 
 
@@ -171,3 +189,83 @@ def _folders(plugin: Plugin, answer: Any) -> tuple[Path, ...]:
 
 def _wrong(plugin: Plugin, hook: str, answer: object, expected: str) -> PluginError:
     return PluginError(f"plugin {plugin.name!r}: {hook} returned {answer!r}, but has to return {expected}")
+
+
+def built_in() -> Iterator[Plugin]:
+    """Yield the modules of `auditor.checks`, in the order in which a report is read."""
+    package = importlib.import_module("auditor.checks")
+    found = {module.name: module.ispkg for module in pkgutil.iter_modules(package.__path__)}
+    order = [name for name in package.READING_ORDER if name in found]
+    for name in dict.fromkeys([*order, *found]):
+        place = f"auditor.checks.{name}.check" if found[name] else f"auditor.checks.{name}"
+        yield Plugin(BUILT_IN, importlib.import_module(place))
+
+
+def installed() -> Iterator[Plugin]:
+    """Yield what installed packages declare in the entry-point group `auditor`."""
+    for point in sorted(entry_points(group="auditor"), key=lambda point: point.name):
+        name = point.dist.name if point.dist else point.name
+        with imported(name):
+            content = _with_torchvision(point.load)
+        yield Plugin(name, content)
+
+
+def named(modules: Sequence[str], start: Path) -> Iterator[Plugin]:
+    """Yield the modules that `-p` names; they may lie in the folder `start`, as for `python -m`."""
+    if modules and str(start) not in sys.path:
+        sys.path.append(str(start))  # last, so that no local file shadows a library
+    for name in modules:
+        with imported(name):
+            content = _with_torchvision(partial(importlib.import_module, name))
+        yield Plugin(name, content)
+
+
+def audit_files(start: Path) -> Iterator[Plugin]:
+    """Yield every `auditfile.py` in `start` and its parents, the outermost first."""
+    for folder in (*reversed(start.absolute().parents), start.absolute()):
+        if (path := folder / "auditfile.py").is_file():
+            with imported(shown(path)):
+                content = _with_torchvision(partial(_from_path, path))
+            yield Plugin(shown(path), content)
+
+
+def _with_torchvision(load: Callable[[], Any]) -> Any:
+    """Load a plugin; where torchvision can't be imported as it is, once more with what makes it so."""
+    try:
+        return load()
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+    importlib.import_module("auditor.process.torchvision")
+    return load()
+
+
+def _from_path(path: Path) -> ModuleType:
+    """Import a file under a name of its own: several are called `auditfile.py`."""
+    name = "auditfile_" + hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def imported(name: str) -> Iterator[None]:
+    """Tell in one line which plugin could not be imported, and why."""
+    try:
+        yield
+    except PluginError as error:
+        raise PluginError(f"plugin {name!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin {name!r} can't be imported: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return an exception in one line, with the place where it was raised."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
+    ours = str(Path(__file__).parent)
+    theirs = [f for f in frames if not f.filename.startswith((ours, importlib.__file__ or ours))]
+    return f"{reason} ({shown(Path(theirs[-1].filename))}:{theirs[-1].lineno})" if theirs else reason

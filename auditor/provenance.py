@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import torch
 
+from auditor.collectors import ChannelStatistics, Collector
+from auditor.collectors.answers import Answers
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.language import current
 from auditor.model.network import Network
-from auditor.results import ArchitectureFacts, CheckpointFacts, DataFacts, LayerFacts, Provenance
+from auditor.results import Answer, ArchitectureFacts, CheckpointFacts, DataFacts, LayerFacts, Provenance, Recorded
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "weasyprint")
 
@@ -115,3 +117,36 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+_DIGEST = 12  # hexadecimal digits: two of a million images are alike by chance once in 500 data sets
+
+
+def recorded(context: Context, answers: Answers, collectors: Iterable[Collector]) -> Recorded:
+    """Return the answers image by image, and the channels that are silent on all of them."""
+    return Recorded(tuple(_answers(context, answers)), _silent(collectors))
+
+
+def _answers(context: Context, answers: Answers) -> Iterable[Answer]:
+    if context.images is None:
+        return
+    listing = context.images.listing
+    for place, label, answer, confidence in answers.rows:
+        index = int(place)
+        yield Answer(
+            listing.names[index],
+            listing.digests[index][:_DIGEST],
+            int(label) if label >= 0 else None,
+            int(answer) if answer >= 0 else None,
+            round(float(confidence), 6),
+        )
+
+
+def _silent(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
+    return {
+        layer.name: tuple(seen.silent(layer).tolist())
+        for seen in collectors
+        if isinstance(seen, ChannelStatistics) and seen.images
+        for layer in seen.layers
+        if layer.rectified and not layer.linear
+    }

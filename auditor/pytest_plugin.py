@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from auditor.wording import printable
+from auditor.language import printable
 
 if TYPE_CHECKING:
     from auditor.results import Audit, Finding, Result

@@ -28,16 +28,17 @@ from auditor.config import settings as config
 from auditor.config.selection import selected
 from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
+from auditor.data.dataset import Loading
 from auditor.errors import DataError
 from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
 from auditor.process.distributed import Processes
-from auditor.provenance import provenance
-from auditor.recording import recorded
+from auditor.provenance import provenance, recorded
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
+from auditor.sweep.fingerprint import told
 from auditor.sweep.resume import Bookmark
-from auditor.sweep.sharding import Collection, Job, Loading, sendable, told
+from auditor.sweep.sharding import Collection, Job, sendable
 
 Key = tuple[Any, ...]
 

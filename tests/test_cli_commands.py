@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from auditor import __version__
 from auditor.cli.commands import main
 from auditor.plugins import load
+from auditor.version import __version__
 
 GREETING = '''
 from auditor import Check, Finding, Share, Verdict

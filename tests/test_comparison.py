@@ -13,9 +13,8 @@ from auditor.comparison.changes import Kind, changes
 from auditor.comparison.metrics import METRICS, Metric
 from auditor.config.relative_limits import clipped, is_relative, relative, rule_of
 from auditor.config.settings import load
-from auditor.discovery import built_in
 from auditor.errors import OutputError, PluginError, UsageError
-from auditor.plugins import collected
+from auditor.plugins import built_in, collected
 from auditor.results import (
     Answer,
     ArchitectureFacts,

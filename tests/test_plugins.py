@@ -7,8 +7,8 @@ import pytest
 import auditor
 from auditor import Check, hookimpl, plugins
 from auditor.checks import READING_ORDER
-from auditor.discovery import BUILT_IN, Plugin
 from auditor.errors import PluginError
+from auditor.plugins import BUILT_IN, Plugin
 from auditor.results import Finding, Verdict
 
 CHECK = '''

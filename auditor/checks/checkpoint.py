@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.check import Check, Steps
-from auditor.language import _, many, marked
+from auditor.language import _, many, marked, numeral, some
 from auditor.results import Finding, Table, Verdict
-from auditor.wording import numeral, some
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,9 +11,8 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.errors import Skip
-from auditor.language import _, many, marked
+from auditor.language import _, headed, many, marked, numeral
 from auditor.results import Finding, Table, Verdict
-from auditor.wording import headed, numeral
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,7 @@ from typing import Any
 
 from auditor.check import Check, Option
 from auditor.config import options
-from auditor.discovery import BUILT_IN
-from auditor.plugins import Plugins
+from auditor.plugins import BUILT_IN, Plugins
 
 
 def overview(plugins: Plugins) -> str:

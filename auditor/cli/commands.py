@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor import __version__, comparison, plugins, wording
+from auditor import comparison, plugins
 from auditor.cli import assignments
 from auditor.cli.flags import (
     ACCOUNT,
@@ -38,10 +38,11 @@ from auditor.config.file import File
 from auditor.config.selection import selected
 from auditor.config.settings import FORMATS, Settings, known, load
 from auditor.errors import AuditorError, OutputError, UsageError
-from auditor.language import speaking
+from auditor.language import printable, speaking
 from auditor.plugins import Plugins
 from auditor.report.folder import staged
 from auditor.results import Exit
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from auditor.cli.github import Workflow
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refused(message: str, code: int, error: BaseException | None = None) -> int:
     if error:
         click.echo("".join(traceback.format_exception(error)), err=True)
-    line = wording.printable(" ".join(message.split()))
+    line = printable(" ".join(message.split()))
     click.echo(f"error: {line}", err=True)
     _tell_workflow(line)
     return code
@@ -275,7 +276,7 @@ def _finish(workflow: Workflow, audit: Audit) -> None:
     with speaking(audit.provenance.language):
         trouble = workflow.finished(audit)
     if trouble:
-        click.echo(f"warning: {wording.printable(trouble)}", err=True)
+        click.echo(f"warning: {printable(trouble)}", err=True)
 
 
 def _written(

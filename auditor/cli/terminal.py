@@ -19,8 +19,8 @@ from rich.text import Text
 
 from auditor.check import Check
 from auditor.context import Advance
+from auditor.language import printable
 from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
-from auditor.wording import printable
 
 _STYLES = {
     Verdict.SKIP: "yellow",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
-from auditor.collectors.predictions import softmax
+from auditor.statistics.probabilities import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor

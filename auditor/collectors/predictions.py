@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
 from auditor.collectors.sums import Sums, added, exact
+from auditor.statistics.probabilities import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,12 +157,6 @@ class Predictions:
             setattr(self, name, state[name])
         self._bins, self._confidences = state["bins"], state["confidences"]
         self._mistakes = [Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in state["mistakes"]]
-
-
-def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """Return probabilities, `[n, k]`, in float64."""
-    shifted = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(1, keepdims=True))
 
 
 def _counted(place: NDArray[np.int64], *weights: NDArray[np.float64]) -> Sums:

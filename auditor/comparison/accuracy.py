@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.comparison.answers import Common, Flags, common, missing
 from auditor.comparison.pair import Pair
-from auditor.language import _, current, many
+from auditor.language import _, current, many, told_p
 from auditor.report.phrases import percent
 from auditor.results import Figure, Finding, Table, Verdict
 from auditor.statistics.paired import difference, mcnemar
 from auditor.statistics.proportion import holm
-from auditor.wording import told_p
 
 _BARS = 20
 _LISTED = 100  # images that were lost

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from auditor.comparison.accuracy import too_few
 from auditor.comparison.answers import Common, Flags, common, missing
 from auditor.comparison.pair import Pair
-from auditor.language import _, current, many, marked
+from auditor.language import _, current, many, marked, some
 from auditor.results import Answer, Finding, Table, Verdict
 from auditor.statistics.paired import calibration_difference, calibration_errors
-from auditor.wording import some
 
 CALIBRATION = 0.01  # a difference up to which two calibration errors are the same
 

@@ -10,11 +10,10 @@ from typing import Any
 
 from auditor.comparison.metrics import metric_of
 from auditor.comparison.pair import Pair
-from auditor.language import _, many, marked
+from auditor.language import _, many, marked, some
 from auditor.methods.attribution.names import method_told
 from auditor.report.phrases import measured, name_of
 from auditor.results import Audit, Finding, Table, Verdict
-from auditor.wording import some
 
 Key = tuple[str, str]
 Chosen = Mapping[str, Any]

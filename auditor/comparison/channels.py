@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.comparison.pair import Pair
-from auditor.language import _, many
+from auditor.language import _, many, some
 from auditor.results import Audit, Finding, Table, Verdict
-from auditor.wording import some
 
 
 def dead(pair: Pair, silent_warn: float, few: int) -> Iterator[Finding | Table]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.comparison.pair import Pair
-from auditor.language import _, many, marked
+from auditor.language import _, many, marked, some
 from auditor.report.json_reader import encoded
 from auditor.report.phrases import decimal, name_of
 from auditor.results import Audit, Finding, Table, Verdict
-from auditor.wording import some
 
 _HARMLESS = ("batch_size", "threads", "baseline", "plugins", "expression", "checks", "report")
 """Settings that change no finding by more than a tolerance, or only which there are."""

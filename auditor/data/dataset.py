@@ -144,3 +144,12 @@ def _processes() -> BaseContext | None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # imports torch once, not once a worker
     return context
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How images come to the network."""
+
+    batch_size: int
+    workers: int
+    pin: bool

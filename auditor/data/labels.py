@@ -10,8 +10,7 @@ from typing import Final
 
 from auditor.data.listing import Listing
 from auditor.errors import DataError, did_you_mean
-from auditor.language import _, many, marked
-from auditor.wording import chained
+from auditor.language import _, chained, many, marked
 
 _WORDNET: Final = re.compile(r"n\d{8}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)

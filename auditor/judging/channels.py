@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, marked
+from auditor.language import _, marked, some
 from auditor.results import Finding, Verdict, at_most
-from auditor.wording import some
 
 if TYPE_CHECKING:
     from auditor.model.layers import Layer

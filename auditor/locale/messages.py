@@ -10,7 +10,7 @@ from babel.messages.extract import extract_from_dir
 
 from auditor import comparison, plugins
 from auditor.check import Check
-from auditor.discovery import BUILT_IN
+from auditor.plugins import BUILT_IN
 from auditor.report.templates import built_in
 
 _CODE = Path(__file__).parent.parent

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from auditor.methods.attribution.forward_pass import buffers_kept
-from auditor.methods.occlusion.incremental.verification import alike
 from auditor.model.network import Network
+from auditor.model.preserve import buffers_kept
 from auditor.process.isolation import surroundings
+from auditor.statistics.closeness import alike
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

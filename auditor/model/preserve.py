@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,3 +182,22 @@ def _same_bits(a: Tensor, b: Tensor) -> bool:
     if a.dtype.is_floating_point and whole is not None:
         a, b = a.view(whole), b.view(whole)
     return torch.equal(a, b)
+
+
+@contextmanager
+def buffers_kept(model: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Put back what running the model writes into its buffers: counters, or statistics in training mode."""
+    found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
+    buffers = [
+        buffer
+        for part in (found.modules() if isinstance(found, nn.Module) else ())
+        if not isinstance(part, nn.modules.batchnorm._BatchNorm) or part.training  # in eval mode it writes nothing
+        for buffer in part.buffers(recurse=False)
+    ]
+    kept = [buffer.detach().clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, values in zip(buffers, kept, strict=True):
+            if not torch.equal(buffer, values):
+                buffer.data.copy_(values)  # by way of `data`, so that the graph does not mind

@@ -19,10 +19,9 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from auditor.language import _, current
+from auditor.language import _, current, numeral
 from auditor.pictures.colours import STEPS, signed_ramp
 from auditor.pictures.encoding import png
-from auditor.wording import numeral
 
 # Okabe and Ito 2008, without the yellow that vanishes on white
 _SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")

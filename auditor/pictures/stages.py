@@ -14,12 +14,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from auditor.language import _
+from auditor.language import _, numeral
 from auditor.pictures.colours import heat_scale
 from auditor.pictures.encoding import lighter, png
 from auditor.pictures.maps import Map, heat
 from auditor.results import Item
-from auditor.wording import numeral
 
 _SIDE = 336  # of a map, at most
 _WIDTH, _HEIGHT = 240, 384  # of what stands in a narrow column

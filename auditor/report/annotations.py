@@ -11,10 +11,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from auditor.language import _, many
+from auditor.language import _, many, printable
 from auditor.report import deciding, phrases
 from auditor.results import Audit, Exit, Finding, Verdict
-from auditor.wording import printable
 
 _MOST = 10  # that GitHub shows of each kind and step
 _LONGEST = 3000  # letters of a message; GitHub has 4096 bytes for it

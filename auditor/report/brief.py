@@ -7,14 +7,13 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from auditor.language import many
+from auditor.language import many, short
 from auditor.report import deciding, pdf, phrases, templates
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, Block, Blocks, FigureBlock, FindingBlock, GalleryBlock
 from auditor.report.cards import Card, Fact
 from auditor.report.page import Page, Section, page_of
 from auditor.results import Audit, Figure, Gallery, Result, Table
-from auditor.wording import short
 
 NAME = "summary.pdf"
 PAGES = 4

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from auditor.config.branding import Letterhead
+from auditor.language import short
 from auditor.report import deciding
 from auditor.report.blocks import Blocks, FindingBlock
 from auditor.report.cards import Fact
 from auditor.results import Audit, Verdict
-from auditor.wording import short
 
 _MOST = 3
 _HEIGHT = 245.0  # of the cover, in mm, as print.css has it; what follows are the heights there of what lies on it

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from auditor.wording import printable
+from auditor.language import printable
 
 _APART = "\u200b"  # a zero-width space: what stands on its two sides is no longer one word
 _ACTIVE = re.compile(r"[\\`*_\[\]~#]")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from auditor.config import branding
 from auditor.config.branding import Letterhead
-from auditor.language import _, current, many
+from auditor.language import _, current, many, short
 from auditor.report import cards, deciding, phrases
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
@@ -19,7 +19,6 @@ from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
 from auditor.results import Audit, Finding, Result, Verdict
-from auditor.wording import short
 
 _MOST_DECIDING = 8
 

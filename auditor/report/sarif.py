@@ -16,10 +16,10 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
+from auditor.language import printable
 from auditor.report import deciding, phrases
 from auditor.report.json_reader import encoded
 from auditor.results import Audit, Finding, Result, Verdict
-from auditor.wording import printable
 
 NAME = "report.sarif"
 

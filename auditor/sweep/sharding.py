@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import inspect
 import pickle
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import platformdirs
-import torch
-from torch import nn
 
-from auditor import __version__
 from auditor.collectors import Collector, State
 from auditor.context import Context
-from auditor.data.dataset import loader
+from auditor.data.dataset import Loading, loader
+from auditor.errors import _described
 from auditor.language import _
 from auditor.process.distributed import Processes
-from auditor.process.isolation import surroundings
 from auditor.sweep.resume import Bookmark, Damaged, Place
 from auditor.sweep.sweep import sweep
 
 Key = tuple[Any, ...]
 
-_PACKAGE = Path(__file__).parents[1]  # all code that shapes a summary is in it
 _BATCHES, _SECONDS = 16, 30.0  # the place is kept after so many batches, or after so long
-
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """How images come to the network."""
-
-    batch_size: int
-    workers: int
-    pin: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,68 +214,3 @@ class _Keeper:
             told = _("the sweep's place can't be kept, so that a killed run would begin anew: {reason}", reason=error)
             self._notes.append(told)
             self._bookmark = None
-
-
-def told(context: Context, collectors: Sequence[Collector], loading: Loading) -> dict[str, Any]:
-    """Return all that shapes what is collected, so that nothing is gone on with that would come out otherwise."""
-    data, network = context.data, context.network
-    kinds = [type(collector) for collector in collectors] + [type(module) for module in network.module.modules()]
-    return {
-        "versions": [__version__, *(metadata.version(name) for name in ("torch", "torchvision", "numpy", "pillow"))],
-        "checkpoint": context.checkpoint.sha256,
-        "code": _code(kinds),
-        "behaviour": _behaviour(context, collectors),
-        "data": data.listing.fingerprint,
-        "labels": _digest(repr((context.classes, data.labels.indices))),
-        "preprocess": context.preprocess.settings(),
-        "computing": [context.seed, network.amp, str(network.device), torch.get_num_threads(), loading.batch_size],
-        "collectors": [_digest(repr(c.key)) for c in collectors],
-    }
-
-
-def _code(kinds: Iterable[type]) -> str:
-    """Return a digest of this package, of the source of some classes, and of what was imported from beside that."""
-    sources = {Path(file) for kind in set(kinds) if (file := _file(kind))}
-    folders = {source.parent for source in sources}
-    loaded = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-    beside = {path for path in loaded if path.parent in folders}
-    files = sorted({*_PACKAGE.rglob("*.py"), *sources, *beside})
-    return _digest("".join(_digest(path.read_bytes()) for path in files if path.is_file()))
-
-
-def _file(kind: type) -> str | None:
-    try:
-        return inspect.getsourcefile(kind)
-    except (OSError, TypeError):
-        return None
-
-
-def _behaviour(context: Context, collectors: Sequence[Collector]) -> str:
-    """Return a digest of what the network makes of noise and of some images, at its end and where it is observed."""
-    network, told = context.network, list[str]()
-
-    def tell(module: nn.Module, inputs: Any, output: Any) -> None:
-        told.extend(_digest(one.float().cpu().numpy().tobytes()) for one in [output] if isinstance(one, torch.Tensor))
-
-    taps = dict.fromkeys(tap for collector in collectors for tap in collector.taps)
-    handles = []
-    noise = torch.randn(network.input_shape, generator=torch.Generator().manual_seed(0))
-    shown = [sample.tensor for index in context.chosen[:3] if (sample := context.data[index]).tensor is not None]
-    try:
-        handles += [network.module.get_submodule(tap).register_forward_hook(tell) for tap in taps]
-        with torch.inference_mode(), surroundings(context.seed, "behaviour", network.device):
-            told.append(_digest(network.scores(torch.stack([noise, *shown])).cpu().numpy().tobytes()))
-    except Exception as error:
-        told.append(_described(error))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return _digest("".join(told))
-
-
-def _digest(text: str | bytes) -> str:
-    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

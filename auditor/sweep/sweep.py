@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from auditor.collectors import Batch, Collector
 from auditor.data.dataset import Loaded
 from auditor.language import _
-from auditor.methods.attribution.forward_pass import buffers_kept
 from auditor.methods.layers.top_activations import sharing
-from auditor.methods.occlusion.incremental.verification import alike
 from auditor.model.network import Network
+from auditor.model.preserve import buffers_kept
 from auditor.process.isolation import surroundings
+from auditor.statistics.closeness import alike
 
 Key = tuple[Any, ...]
 

@@ -9,12 +9,12 @@ from PIL import Image
 from torch import nn
 
 from auditor.assembly import assemble
-from auditor.checks.saliency.attributions import tensors
 from auditor.checks.trust.faithfulness import Uncovered, uncovered
 from auditor.checks.trust.findings import faithfulness, randomization
 from auditor.checks.trust.randomization import Redrawn, redrawn
 from auditor.cli.commands import main
 from auditor.config.settings import Settings
+from auditor.context import tensors
 from auditor.results import Figure, Gallery, Table, Verdict
 
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}

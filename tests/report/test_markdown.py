@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from sample_audits import HOSTILE
 
+from auditor.language import printable
 from auditor.report import markdown
-from auditor.wording import printable
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # what GitHub makes a link, a call or a formula of after it has read the Markdown

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, marked
+from auditor.language import _, marked, numeral, some
 from auditor.methods.layers.borders import SMALLEST
 from auditor.results import Finding, Table, Verdict
-from auditor.wording import numeral, some
 
 if TYPE_CHECKING:
     from auditor.context import Context

@@ -18,9 +18,8 @@ from auditor.checks.activations.idle_channels import Idle, idle_findings
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
 from auditor.judging.channels import Told, by_layer
-from auditor.language import _, many, marked
+from auditor.language import _, many, marked, numeral
 from auditor.results import Figure, Finding, Table, Verdict
-from auditor.wording import numeral
 
 if TYPE_CHECKING:
     from auditor.context import Context

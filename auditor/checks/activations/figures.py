@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from auditor import pictures
 from auditor.checks.activations.stages import Route, Stage, Way, route, way
-from auditor.checks.saliency.attributions import Maps, tensors
-from auditor.checks.saliency.figures import photo
-from auditor.language import _, marked
+from auditor.context import Maps, tensors
+from auditor.language import _, headed, marked, numeral
+from auditor.pictures.samples import photo
 from auditor.results import Arrays, Gallery, Item, Scale
-from auditor.wording import headed, numeral
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.checks.saliency.attributions import Maps, tensors
+from auditor.context import Maps, tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

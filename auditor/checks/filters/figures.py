@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods, pictures
-from auditor.language import _, many, marked
+from auditor.language import _, chained, headed, many, marked
 from auditor.results import Figure, Scale
-from auditor.wording import chained, headed
 
 if TYPE_CHECKING:
     from auditor.model.convolutions import Convolution

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, many
+from auditor.language import _, chained, many, some
 from auditor.model.linear import Linear, hidden, last
 from auditor.results import Finding, Verdict, at_most
-from auditor.wording import chained, some
 
 if TYPE_CHECKING:
     from auditor.context import Context

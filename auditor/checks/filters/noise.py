@@ -10,10 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, marked
+from auditor.language import (
+    _,
+    chained,
+    headed,
+    marked,
+    numeral,
+    some,
+)
 from auditor.methods.layers.initialisation import FEWEST, obstacle
 from auditor.results import Finding, Table, Verdict
-from auditor.wording import chained, headed, numeral, some
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import pictures
-from auditor.checks.saliency.figures import class_of, photo
-from auditor.language import _
+from auditor.language import _, headed
 from auditor.methods.attribution.names import OCCLUSION
+from auditor.pictures.samples import class_of, photo
 from auditor.results import Gallery, Item
-from auditor.wording import headed
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample

@@ -4,70 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor import pictures
-from auditor.collectors.top import Best, TopActivations, edges
+from auditor.collectors.patches import Box, Patch
+from auditor.collectors.top import TopActivations, edges
 from auditor.data.image import decode
 from auditor.errors import DataError
-from auditor.language import _
+from auditor.language import _, headed
 from auditor.results import Gallery, Item
-from auditor.wording import headed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
     from auditor.context import Context
-    from auditor.model.fields.receptive_fields import ReceptiveField
     from auditor.model.layers import Layer
 
-Box = tuple[float, float, float, float]
 
 _SIDE = 176  # pixels of a picture
 _SMALL = 64
 _INPUTS = 9  # of a filter, shown below the distribution
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """One of the places that excite a channel most.
-
-    Attributes:
-        image: Its place in the data set.
-        box: The receptive field in the network's input: left, top, right, bottom, as edges.
-    """
-
-    image: int
-    value: float
-    row: int
-    col: int
-    box: Box
-
-
-def patches_of(best: Best, channel: int, field: ReceptiveField | None, size: tuple[int, int]) -> list[Patch]:
-    """Return a channel's best places, without those that do not excite it.
-
-    Args:
-        field: What a unit of the layer sees; None where that is not known, and the whole image is shown.
-        size: Rows and columns of the network's input.
-    """
-    whole = (0.0, 0.0, float(size[1]), float(size[0]))
-    found = zip(best.images[channel], best.values[channel], best.rows[channel], best.cols[channel], strict=True)
-    return [
-        Patch(int(image), float(value), int(row), int(col), _box(field, int(row), int(col)) if field else whole)
-        for image, value, row, col in found
-        if image >= 0 and value > 0
-    ]
-
-
-def _box(field: ReceptiveField, row: int, col: int) -> Box:
-    left, top, right, bottom = field.box(row, col)
-    return float(left), float(top), float(right), float(bottom)
 
 
 def channel_row(

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.judging import confidence
-from auditor.language import _, many
+from auditor.language import _, many, some
 from auditor.results import Finding, Table, Verdict, at_most
-from auditor.wording import some
 
 if TYPE_CHECKING:
     from auditor.methods import Reordered

@@ -11,9 +11,8 @@ from auditor import methods
 from auditor.checks.preprocess.candidates import Rival, departures, reordered_as_declared, rivals
 from auditor.data.sampling import spread
 from auditor.judging import confidence
-from auditor.language import _, many
+from auditor.language import _, many, numeral, told_p
 from auditor.results import Finding, Table, Verdict, at_most
-from auditor.wording import numeral, told_p
 
 if TYPE_CHECKING:
     from auditor.context import Context

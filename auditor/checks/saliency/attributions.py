@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor import methods
+from auditor.context import Maps, tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.context import Context, Sample
     from auditor.methods import Activations, Explanation, Location
-
-Maps = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +47,6 @@ class Explained:
         """The numbers behind the pictures, by file and method."""
         kept = {"classes": np.array(self.classes), **self.maps}
         return {f"{self.sample.name}/{name}": values for name, values in kept.items()}
-
-
-def tensors(context: Context, samples: Sequence[Sample]) -> Tensor:
-    """Return what the network takes of some images, `[n, c, h, w]`, on its device."""
-    import torch
-
-    return torch.stack([sample.tensor for sample in samples]).to(context.network.device)
 
 
 def explained(context: Context, samples: Sequence[Sample], location: Location | None) -> Iterator[Explained]:

@@ -11,15 +11,15 @@ import numpy as np
 
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.saliency.attributions import Explained, Maps, explained, tensors
+from auditor.checks.saliency.attributions import Explained, explained
 from auditor.checks.saliency.figures import maps_of, rows, unit_row
 from auditor.config.options import Range
+from auditor.context import Maps, tensors
 from auditor.errors import UsageError
 from auditor.judging import confidence
-from auditor.language import _
+from auditor.language import _, some
 from auditor.results import Arrays, Finding, Gallery, Verdict, at_most
 from auditor.unit import Unit
-from auditor.wording import some
 
 if TYPE_CHECKING:
     from auditor.context import Context

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import pictures
-from auditor.checks.saliency.attributions import Explained, Maps
-from auditor.language import _, marked
+from auditor.checks.saliency.attributions import Explained
+from auditor.context import Maps
+from auditor.language import _, headed, marked
 from auditor.methods.attribution.names import (
     DECONVNET,
     GRAD_CAM,
@@ -17,8 +18,8 @@ from auditor.methods.attribution.names import (
     GUIDED_BACKPROP,
     GUIDED_GRAD_CAM,
 )
+from auditor.pictures.samples import class_of, photo
 from auditor.results import Gallery, Item
-from auditor.wording import headed, numeral
 
 if TYPE_CHECKING:
     from auditor.context import Context, Sample
@@ -68,16 +69,6 @@ def maps_of(found: Explanation) -> dict[str, Maps]:
     """Return the maps of the first thing that was asked about, by method."""
     maps = {"gradient": found.gradient, "deconvnet": found.deconvnet, "guided_backprop": found.guided_backprop}
     return {name: values[0, 0].cpu().numpy() for name, values in maps.items() if values is not None}
-
-
-def class_of(context: Context, sample: Sample, target: int) -> str:
-    """Return a class in words: its name, what it is to this image, and its probability."""
-    if not np.isfinite(sample.scores).all():
-        return _("{name} (the scores are no numbers)", name=context.classes[target])
-    roles = [_("answer") if target == sample.predicted else ""]
-    roles += [_("runner-up") if target == sample.ranked[1] else "", _("true class") if target == sample.label else ""]
-    share = numeral(sample.probabilities[target], ".1%")
-    return f"{context.classes[target]} ({', '.join([*filter(None, roles), share])})"
 
 
 def _methods(one: Explained) -> tuple[str, ...]:
@@ -144,9 +135,3 @@ def _side_by_side(context: Context, one: Explained) -> Iterator[Item]:
     for name, values in zip(names, positive, strict=True):
         label = headed("Grad-CAM", name)
         yield pictures.overlay_item(one.sample.pixels, values, label, one.sample.name, limit=highest)
-
-
-def photo(context: Context, sample: Sample) -> Item:
-    """Return the image itself as the first picture of a row."""
-    truth = _("image") if sample.label is None else _("image of {name}", name=context.classes[sample.label])
-    return Item(pictures.photo(sample.pixels), truth, file=sample.name, role="photo")

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.checks.shortcut.figures import place_told
-from auditor.language import _, many
+from auditor.language import _, many, some
 from auditor.results import Finding, Table, Verdict
-from auditor.wording import some
 
 if TYPE_CHECKING:
     from auditor.checks.shortcut.class_images import ClassImages

@@ -17,10 +17,9 @@ from auditor.checks.synthesis.triggers import TriggerSearch
 from auditor.collectors import Predictions, TopActivations
 from auditor.config.options import Range
 from auditor.errors import Skip, UsageError, did_you_mean
-from auditor.language import _, many
+from auditor.language import _, many, numeral, some
 from auditor.results import Arrays, Finding, Table, Verdict
 from auditor.unit import Unit
-from auditor.wording import numeral, some
 
 if TYPE_CHECKING:
     from auditor.collectors import Collector

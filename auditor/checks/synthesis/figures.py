@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import methods, pictures
-from auditor.checks.patches.figures import Patch, patches_of
 from auditor.collectors import TopActivations
+from auditor.collectors.patches import Patch, patches_of
 from auditor.data.image import decode
-from auditor.language import _
+from auditor.language import _, chained, headed
 from auditor.results import Gallery, Item
-from auditor.wording import chained, headed
 
 if TYPE_CHECKING:
     from auditor.checks.synthesis.class_models import ClassModel, Made

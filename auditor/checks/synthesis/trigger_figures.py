@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditor import pictures
-from auditor.language import _
+from auditor.language import _, numeral
 from auditor.results import Gallery, Item, Table
-from auditor.wording import numeral
 
 if TYPE_CHECKING:
     from torch import Tensor

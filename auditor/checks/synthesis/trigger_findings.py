@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from auditor.checks.synthesis.trigger_figures import trigger_row, trigger_table
 from auditor.checks.synthesis.triggers import FoundTriggers, Trigger, TriggerSearch, found_triggers
 from auditor.errors import Skip
-from auditor.language import _, many
+from auditor.language import _, many, some
 from auditor.results import Arrays, Evidence, Finding, Verdict
 from auditor.statistics.outliers import FEWEST
-from auditor.wording import some
 
 if TYPE_CHECKING:
     from auditor.context import Context

@@ -10,16 +10,15 @@ import numpy as np
 
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.saliency.attributions import tensors
 from auditor.checks.trust.faithfulness import uncovered
-from auditor.checks.trust.figures import agreement, courses, curves, table
+from auditor.checks.trust.figures import agreement, courses, curves, row, table
 from auditor.checks.trust.findings import faithfulness, randomization
 from auditor.checks.trust.randomization import Maps, Redrawn, redrawn
 from auditor.config.options import Range
+from auditor.context import tensors
 from auditor.errors import Skip
 from auditor.language import _, many
 from auditor.methods.attribution.names import OCCLUSION, method_told
-from auditor.redrawn_rows import row
 from auditor.results import Arrays, Finding, Verdict
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ from auditor.methods.attribution.rectifiers import (
     operator,
     rectified,
 )
+from auditor.model.preserve import buffers_kept
 from auditor.statistics.probabilities import are_probabilities
 
 Model = Callable[[Tensor], Tensor]
@@ -352,25 +353,6 @@ def _ending(modules: Mapping[str, nn.Module], runs: Mapping[str, int]) -> Iterat
         for name, module in modules.items():
             hooks.callback(module.register_forward_hook(counting(name)).remove)
         yield
-
-
-@contextmanager
-def buffers_kept(model: Model) -> Iterator[None]:
-    """Put back what running the model writes into its buffers: counters, or statistics in training mode."""
-    found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
-    buffers = [
-        buffer
-        for part in (found.modules() if isinstance(found, nn.Module) else ())
-        if not isinstance(part, nn.modules.batchnorm._BatchNorm) or part.training  # in eval mode it writes nothing
-        for buffer in part.buffers(recurse=False)
-    ]
-    kept = [buffer.detach().clone() for buffer in buffers]
-    try:
-        yield
-    finally:
-        for buffer, values in zip(buffers, kept, strict=True):
-            if not torch.equal(buffer, values):
-                buffer.data.copy_(values)  # by way of `data`, so that the graph does not mind
 
 
 def _is_scripted(model: Model) -> bool:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from auditor.language import _
+from auditor.language import _, chained
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.direct import Direct
 from auditor.methods.occlusion.incremental.export import NotExportable, said
@@ -20,10 +20,10 @@ from auditor.methods.occlusion.incremental.graph import Graph
 from auditor.methods.occlusion.incremental.inference import Incremental, Maps, Passed, Wanted, Whole
 from auditor.methods.occlusion.incremental.memory import Room
 from auditor.methods.occlusion.incremental.plan import NothingToSave, planned
-from auditor.methods.occlusion.incremental.verification import Trial, alike
+from auditor.methods.occlusion.incremental.verification import Trial
 from auditor.methods.occlusion.windows import Size, Windows
+from auditor.statistics.closeness import alike
 from auditor.statistics.probabilities import are_probabilities
-from auditor.wording import chained
 
 Way = Callable[[Maps, Maps, Wanted], Iterator[Passed]]
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from auditor.methods.attribution.before_softmax import BeforeSoftmax
-from auditor.methods.attribution.forward_pass import Model, buffers_kept, record
+from auditor.methods.attribution.forward_pass import Model, record
 from auditor.methods.synthesis.parameterization import Bounds
+from auditor.model.preserve import buffers_kept
 
 ROUND = 10  # steps after which the triggers are tried on all images, and the price of an area changes
 _PRICE = 10.0  # of the whole image at first, in units of the cross entropy: several times that of a guess

@@ -12,8 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.inference import Maps, Passed, Wanted, occluded
 from auditor.methods.occlusion.incremental.memory import Room
-from auditor.methods.occlusion.incremental.verification import Trial, alike, scores_of
+from auditor.methods.occlusion.incremental.verification import Trial, scores_of
 from auditor.methods.occlusion.windows import Windows
+from auditor.statistics.closeness import alike
 
 _ALIVE = 4  # times the largest value is about what a network holds at once
 _COMPARED = 16  # images of a batch

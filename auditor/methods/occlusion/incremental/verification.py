@@ -11,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auditor.language import _
-from auditor.methods.attribution.forward_pass import Model, buffers_kept
+from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.export import End, NotExportable, ends_of, said
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
 from auditor.methods.occlusion.incremental.operators import Opaque, Slot
 from auditor.methods.occlusion.incremental.steps import Values, whole
+from auditor.model.preserve import buffers_kept
+from auditor.statistics.closeness import alike
 
-_CLOSE = {torch.float64: 1e-9, torch.float32: 1e-4}
 _NORMALISED = ("softmax", "log_softmax")
 
 
@@ -108,17 +109,6 @@ def scores_of(model: Model, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "
         shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
     return scores
-
-
-def alike(some: Tensor, others: Tensor) -> bool:
-    """Return whether scores differ by no more than rounding; what is no number has to be none in both."""
-    if some.shape != others.shape or some.dtype != others.dtype:
-        return False
-    finite = others.isfinite()
-    rough = some.is_cuda and torch.backends.cudnn.allow_tf32
-    close = 1e-2 if rough else _CLOSE.get(some.dtype, 1e-2)
-    largest = others[finite].abs().amax().clamp(min=1).item() if finite.any() else 1.0
-    return torch.allclose(some, others, rtol=0, atol=close * largest, equal_nan=True)
 
 
 def _finite(image: Tensor) -> Tensor:
