@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from auditor.check import Check
 from auditor.config.settings import Settings
 from auditor.errors import NothingToRun, UsageError
+
+if TYPE_CHECKING:
+    from auditor.check import Check
 
 
 def selected(checks: Mapping[str, Check], settings: Settings) -> list[Check]:

@@ -1,13 +1,13 @@
 """What every built-in check promises, on real files; a new check is tested the day it lands."""
 
 import pytest
-from conftest import result_of
 
 from auditor import plugins
 from auditor.config.settings import Settings
 from auditor.plugins import Plugins
 from auditor.results import Figure, Finding, Gallery, Table, Verdict
 from auditor.runner import Silent, run
+from tests.conftest import result_of
 
 CHECKS = plugins.load().checks
 BY_THE_RUNNER = ("error", "skipped", "modified", "interrupted")

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from conftest import result_of
-from digits import digits, fitted, write
 
 from auditor.results import Verdict
+from tests.conftest import result_of
+from tests.digits import digits, fitted, write
 
 PREPROCESS = {"resize": "none", "crop": [28, 28], "mean": [0.0], "std": [1.0], "color": "gray"}
 NETWORKS = """

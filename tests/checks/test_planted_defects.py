@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import result_of
 from PIL import Image
 
 from auditor import plugins
 from auditor.config.settings import Settings
 from auditor.results import Table, Verdict
 from auditor.runner import Silent, run
+from tests.conftest import result_of
 
 PLUGINS = plugins.load()
 QUICK = "not (occlusion or synthesis or trust or shortcut)"

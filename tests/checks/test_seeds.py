@@ -1,7 +1,8 @@
 """No verdict hangs on the seed, or its finding says that it is close."""
 
 import pytest
-from conftest import result_of
+
+from tests.conftest import result_of
 
 CLOSE = "could turn"
 CHECKS = {"predictions": {"few": 6, "calibration_warn": 0.1}, "preprocess": {"few": 6}, "saliency": {}, "filters": {}}

@@ -3,10 +3,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_audits import HOSTILE, audit, hostile, predictions
 
 from auditor.report.annotations import command, lines, stopped
 from auditor.results import Audit, Finding, Result, Verdict
+from tests.report.sample_audits import HOSTILE, audit, hostile, predictions
 
 COMMAND = re.compile(r"::(?P<name>[^ :]+)(?: (?P<properties>.*?))?::(?P<data>.*)")
 BACK = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}

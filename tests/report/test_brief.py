@@ -5,11 +5,11 @@ from dataclasses import replace
 import pypdf
 import pytest
 from PIL import Image
-from sample_audits import HOSTILE, audit, hostile, maps, photo, predictions
 
 from auditor import report
 from auditor.report import brief
 from auditor.results import Audit, Figure, Finding, Gallery, Item, Result, Verdict
+from tests.report.sample_audits import HOSTILE, audit, hostile, maps, photo, predictions
 
 pytestmark = pytest.mark.filterwarnings("error")
 

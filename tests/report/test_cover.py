@@ -4,10 +4,10 @@ import subprocess
 
 import pypdf
 import pytest
-from sample_audits import audit, facts, predictions
 
 from auditor.report import pdf
 from auditor.results import Finding, Result, Verdict
+from tests.report.sample_audits import audit, facts, predictions
 
 ADVICE = "Photograph the class on other backgrounds, or cut the mark out of its images before training. " * 2
 

@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
-from sample_audits import HOSTILE, audit, hostile, maps, photo
 
 from auditor.errors import OutputError
 from auditor.report import html
 from auditor.results import Figure, Gallery, Item, Result, Scale, Verdict
+from tests.report.sample_audits import HOSTILE, audit, hostile, maps, photo
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -214,7 +214,7 @@ def test_a_style_sheet_can_not_close_its_element(tmp_path):
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_a_verdict_is_a_word_and_not_a_colour_alone(verdict):
-    from sample_audits import predictions
+    from tests.report.sample_audits import predictions
 
     page = read(audit(predictions(verdict)))
     assert sum(words.strip() == page_word(verdict) for words in page.words) >= 2

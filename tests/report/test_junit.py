@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 import xmlschema
-from sample_audits import HOSTILE, audit, hostile, maps, predictions
 
 from auditor.report import junit
 from auditor.results import Audit, Finding, Result, Verdict
+from tests.report.sample_audits import HOSTILE, audit, hostile, maps, predictions
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parent / "junit.xsd")
 

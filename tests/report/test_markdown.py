@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from sample_audits import HOSTILE
 
 from auditor.language import printable
 from auditor.report import markdown
+from tests.report.sample_audits import HOSTILE
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # what GitHub makes a link, a call or a formula of after it has read the Markdown

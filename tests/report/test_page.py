@@ -4,13 +4,13 @@ import math
 import numpy as np
 import pytest
 from PIL import Image
-from sample_audits import audit, maps, photo, predictions
 
 from auditor.report import phrases
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, SCREEN
 from auditor.report.page import Page, page_of
 from auditor.results import Audit, Figure, Finding, Gallery, Item, Result, Table, Verdict
+from tests.report.sample_audits import audit, maps, photo, predictions
 
 
 def page(given: Audit, medium=SCREEN) -> Page:

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pypdf
 import pytest
-from sample_audits import HOSTILE, audit, hostile, maps, photo, predictions
 
 from auditor.errors import OutputError
 from auditor.report import pdf
 from auditor.results import Figure, Gallery, Item, Result, Table
+from tests.report.sample_audits import HOSTILE, audit, hostile, maps, photo, predictions
 
 
 @pytest.fixture(scope="module")

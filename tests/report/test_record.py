@@ -8,7 +8,6 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_audits import HOSTILE, audit, full, hostile, maps, photo, predictions
 
 import auditor.report
 from auditor.errors import OutputError
@@ -30,6 +29,7 @@ from auditor.results import (
     Table,
     Verdict,
 )
+from tests.report.sample_audits import HOSTILE, audit, full, hostile, maps, photo, predictions
 
 SCHEMA = json.loads((Path(auditor.report.__file__).parent / "schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

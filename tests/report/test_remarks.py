@@ -1,11 +1,11 @@
 import pytest
-from sample_audits import audit, photo, predictions
 
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, SCREEN
 from auditor.report.page import page_of
 from auditor.report.remarks import is_doubt, remarks
 from auditor.results import Finding, Gallery, Item, Result, Verdict
+from tests.report.sample_audits import audit, photo, predictions
 
 
 def shows(check, *methods):

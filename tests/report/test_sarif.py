@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_audits import HOSTILE, audit, facts, hostile, maps, predictions
 
 from auditor.report import sarif
 from auditor.results import Audit, CheckpointFacts, Finding, Result, Verdict
+from tests.report.sample_audits import HOSTILE, audit, facts, hostile, maps, predictions
 
 # from the npm package @microsoft/jest-sarif 1.0.0-beta.0 (MIT); OASIS publishes the same as an open standard
 SCHEMA = json.loads((Path(__file__).parent / "sarif-2.1.0-rtm.5.json").read_text())

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import AXE, CHROMIUM, Browser, Screen
-from sample_audits import HOSTILE, full, hostile
 
 from auditor.language import speaking
 from auditor.report import html
 from auditor.results import Result, Table
+from tests.report.browser import AXE, CHROMIUM, Browser, Screen
+from tests.report.sample_audits import HOSTILE, full, hostile
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 
@@ -307,12 +307,12 @@ def test_no_hostile_text_runs_asks_or_breaks_the_page(browser, tmp_path):
 def test_two_hundred_pictures_take_half_a_minute_and_a_gigabyte_and_a_half_at_most(browser, tmp_path):
     script = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from pathlib import Path\nfrom sample_audits import full\nfrom auditor.report import html\n"
+        "from pathlib import Path\nfrom tests.report.sample_audits import full\nfrom auditor.report import html\n"
         "given = full(50)\nbegan = time.monotonic()\nhtml.save(given, Path(sys.argv[2]))\n"
         "peak = Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]\n"
         "print(time.monotonic() - began, peak)"  # getrusage would tell what the process that starts this one has held
     )
-    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, "-c", script, str(Path(__file__).parents[2]), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, kilobytes = map(float, ran.stdout.split())
     assert seconds < 30

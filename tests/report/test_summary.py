@@ -1,10 +1,10 @@
 import pytest
 from markdown_it import MarkdownIt
-from sample_audits import HOSTILE, audit, hostile, maps, predictions
 
 from auditor.errors import OutputError
 from auditor.report import step_summary, summary
 from auditor.results import Finding, Result, Verdict
+from tests.report.sample_audits import HOSTILE, audit, hostile, maps, predictions
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

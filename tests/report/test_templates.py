@@ -6,10 +6,10 @@ import sys
 
 import pypdf
 import pytest
-from sample_audits import audit
 
 from auditor.language import speaking
 from auditor.report import brief, html, pdf, templates
+from tests.report.sample_audits import audit
 
 REPORTS = {"report.html": html, "print.html": pdf, "brief.html": brief}
 

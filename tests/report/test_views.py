@@ -1,13 +1,13 @@
 """Everything about one image, or one channel, stands together, whichever checks it comes from."""
 
 import pytest
-from sample_audits import answered, audit, explained, full, noise, photo
 
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, SCREEN
 from auditor.report.page import Page, page_of
 from auditor.report.views import Views
 from auditor.results import Figure, Gallery, Item, Result
+from tests.report.sample_audits import answered, audit, explained, full, noise, photo
 
 
 def page(given, medium=SCREEN) -> Page:

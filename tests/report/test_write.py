@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from sample_audits import audit, maps, predictions
 
 from auditor import report
 from auditor.errors import OutputError, UsageError
 from auditor.results import Verdict
+from tests.report.sample_audits import audit, maps, predictions
 
 LIGHT = ("html", "json", "junit", "summary", "sarif")
 
