@@ -25,6 +25,7 @@ NAME = "report.sarif"
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Verdict.WARN: "warning", Verdict.FAIL: "error", Verdict.ERROR: "error"}
+_ADDRESS = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+")
 _NOTIFIED = {Verdict.SKIP: "note", Verdict.ERROR: "error"}
 
 Object = dict[str, Any]
@@ -77,8 +78,8 @@ def _rule(name: str, facts: RuleFacts | None, result: Result) -> Object:
         "shortDescription": _message(phrases.sentence(known.summary)) if known.summary else question,
         "fullDescription": question,
         "help": _message(help_) if help_ else question,
-        **({"helpUri": printable(known.url)} if known.url else {}),
-        "properties": {"tags": [printable(result.check)], **({"basis": known.basis} if known.basis else {})},
+        **({"helpUri": known.url} if _ADDRESS.fullmatch(known.url) else {}),
+        "properties": {"tags": [printable(result.check)], **({"basis": printable(known.basis)} if known.basis else {})},
     }
 
 
