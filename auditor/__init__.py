@@ -52,7 +52,6 @@ __all__ = [
     "Table",
     "Unit",
     "Verdict",
-    "__version__",
     "at_least",
     "at_most",
     "hookimpl",

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 def command(name: str) -> click.Command:
     """Return a command of the command line."""
-    from auditor.cli import program
+    from auditor.cli.commands import program
 
     return program.commands[name]
 
 
 def settings() -> type:
     """Return the class that holds what flags and file ask for."""
-    from auditor.config import Settings
+    from auditor.config.settings import Settings
 
     return Settings
 
 
 def keys() -> dict[str, str]:
     """Return the keys of auditor.toml, each with the name of its field in the settings."""
-    from auditor.config import _FIELDS
+    from auditor.config.settings import _FIELDS
 
     return dict(_FIELDS)
 
@@ -74,7 +74,7 @@ def _keys() -> Iterator[str]:
 
     import click
 
-    from auditor import options
+    from auditor.config import options
 
     kind, given = settings(), {flag.name: flag for flag in command("run").params if isinstance(flag, click.Option)}
     hints = get_type_hints(kind, include_extras=True)
@@ -108,7 +108,7 @@ class CheckOptions(SphinxDirective):
 
 
 def _options(check: Check) -> str:
-    from auditor import options
+    from auditor.config import options
 
     head = f"### {check.name}\n\n{escaped(check.question)}"
     if not check.options:

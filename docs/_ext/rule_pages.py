@@ -6,8 +6,7 @@ before Sphinx reads its sources, and are no part of the repository; in a page th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,36 +16,16 @@ from sphinx.util.docutils import SphinxDirective
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-    from auditor import Check
+    from auditor import Check, Rule
 
 FOLDER = "reference/rules"
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a page says of one rule; what is empty is left out of it.
-
-    Attributes:
-        text: What is measured, and when it warns or fails.
-        limits: The options that are limits of it, with their defaults as a configuration file writes them.
-        better: `higher` or `lower`, as a comparison with a baseline has it.
-        tolerance: Up to which difference two values count as the same.
-        advice: What to do where it warns or fails.
-        false_alarms: Where it is known to warn of nothing.
-    """
-
-    name: str
-    check: str
-    text: str
-    summary: str = ""
-    unit: str = ""
-    better: str = ""
-    tolerance: str = ""
-    limits: Mapping[str, str] = field(default_factory=dict)
-    levels: tuple[str, ...] = ()
-    advice: str = ""
-    source: str = ""
-    false_alarms: str = ""
+_BASIS = {
+    "exact": "It is a fact, without statistics.",
+    "statistical": "It rests on a test or an interval.",
+    "heuristic": "It is a rule of thumb.",
+    "information": "It never judges.",
+}
 
 
 def checks() -> dict[str, Check]:
@@ -58,34 +37,9 @@ def checks() -> dict[str, Check]:
     return {**own, **comparison.DECLARED}
 
 
-def rules() -> list[Rule]:
-    """Return all rules in the order of a report."""
-    return [_declared(check, name, text) for check in checks().values() for name, text in check.rules.items()]
-
-
-def _declared(check: Check, name: str, text: str) -> Rule:
-    from auditor.comparison.metrics import METRICS
-
-    metric = METRICS.get(name)
-    better = "" if metric is None or metric.higher is None else "higher" if metric.higher else "lower"
-    return Rule(
-        name=name,
-        check=check.name,
-        text=text,
-        better=better,
-        tolerance="" if metric is None else f"{metric.tolerance:g}" if metric.tolerance else "none",
-        limits={option: written(check.options[option].default) for option in _limits(check, name)},
-        source=check.source,
-    )
-
-
-def _limits(check: Check, rule: str) -> Iterator[str]:
-    """Yield the options that a rule is judged by: RULE_warn and RULE_fail, or warn and fail of an only rule."""
-    own = rule.partition(".")[2]
-    for option in check.options:
-        about, _, kind = option.rpartition("_")
-        if kind in ("warn", "fail") and (about == own or (not about and len(check.rules) == 1)):
-            yield option
+def rules() -> list[tuple[Check, Rule]]:
+    """Return all rules with their checks, in the order of a report."""
+    return [(check, rule) for check in checks().values() for rule in check.rules.values()]
 
 
 def written(value: Any) -> str:
@@ -103,52 +57,54 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
-def page(rule: Rule) -> str:
+def page(check: Check, rule: Rule) -> str:
     """Return the page of a rule in Markdown."""
-    return "\n\n".join(_parts(rule)) + "\n"
+    return "\n\n".join(_parts(check, rule)) + "\n"
 
 
-def _parts(rule: Rule) -> Iterator[str]:
+def _parts(check: Check, rule: Rule) -> Iterator[str]:
     yield f"# {rule.name}"
-    if rule.summary:
-        yield sentence(rule.summary)
-    yield f"A rule of the check [`{rule.check}`](../configuration.md#{rule.check})."
-    yield f"## What is measured\n\n{escaped(sentence(rule.text))}"
-    if rule.unit:
-        yield f"Unit: {rule.unit}."
-    if rule.limits:
-        yield "## Limits\n\n" + "\n".join(_limits_table(rule))
+    yield escaped(sentence(rule.summary))
+    yield f"A rule of the check [`{check.name}`](../configuration.md#{check.name})."
+    if rule.measured:
+        yield f"## How it is measured\n\n{escaped(sentence(rule.measured))}"
+    if check.limits(rule.name):
+        yield "## Limits\n\n" + "\n".join(_limits(check, rule))
     yield "## Verdict\n\n" + _levels(rule)
-    if rule.tolerance:
+    if rule.better != "neither" or rule.tolerance is not None:
         yield "## In a comparison\n\n" + _compared(rule)
-    if rule.advice:
-        yield f"## What to do\n\n{escaped(sentence(rule.advice))}"
     if rule.false_alarms:
         yield f"## Known false alarms\n\n{escaped(sentence(rule.false_alarms))}"
-    if rule.source:
-        yield f"## Source\n\n{escaped(sentence(rule.source))}"
+    if rule.advice:
+        yield f"## What to do\n\n{escaped(sentence(rule.advice))}"
+    if rule.source or check.source:
+        yield f"## Source\n\n{escaped(sentence(rule.source or check.source))}"
 
 
-def _limits_table(rule: Rule) -> Iterator[str]:
-    yield "| option | default |\n| --- | --- |"
-    for option, default in rule.limits.items():
-        yield f"| `{rule.check}.{option}` | `{default}` |"
-    option = next(iter(rule.limits))
-    yield f"\n```sh\nauditor run net.pt --data photos/ -o {rule.check}.{option}=VALUE\n```"
+def _limits(check: Check, rule: Rule) -> Iterator[str]:
+    side, unit = "under" if rule.better == "higher" else "over", f" {rule.unit}" if rule.unit else ""
+    yield "| verdict | default | option |\n| --- | --- | --- |"
+    for limit in check.limits(rule.name):
+        option = f"`{check.name}.{limit.option}`" if limit.option else "fixed"
+        yield f"| {limit.level} | {side} {limit.value:g}{unit} | {option} |"
+    options = [limit.option for limit in check.limits(rule.name) if limit.option]
+    if options:
+        yield f"\n```sh\nauditor run net.pt --data photos/ -o {check.name}.{options[0]}=VALUE\n```"
 
 
 def _levels(rule: Rule) -> str:
-    own = f"It can give: {', '.join(rule.levels)}. " if rule.levels else ""
     return (
-        f"{own}`[levels]` in `auditor.toml` changes what a warning or a failure of this rule counts as: "
-        f'`"fail"`, `"warn"` or `"info"`.\n\n```toml\n[levels]\n"{rule.name}" = "fail"\n```'
+        f"The worst verdict by default is {rule.level}. {_BASIS[rule.basis]} `[levels]` in `auditor.toml` changes what "
+        f'a warning or a failure of this rule counts as: `"fail"`, `"warn"` or `"info"`.\n\n'
+        f'```toml\n[levels]\n"{rule.name}" = "fail"\n```'
     )
 
 
 def _compared(rule: Rule) -> str:
-    allowed = "Any difference counts" if rule.tolerance == "none" else f"A difference of up to {rule.tolerance} is none"
-    better = f"; a {rule.better} value is better" if rule.better else "; no direction is better"
-    return f"{allowed}{better}. See [comparing two audits](../../compare.md)."
+    known = "1 %" if rule.tolerance is None else f"{rule.tolerance:g}"
+    allowed = "Any difference counts" if rule.tolerance == 0 else f"A difference of up to {known} does not count"
+    better = "no direction is better" if rule.better == "neither" else f"a {rule.better} value is better"
+    return f"{allowed}; {better}. See [comparing two audits](../../compare.md)."
 
 
 def escaped(text: str) -> str:
@@ -170,22 +126,18 @@ class Rules(SphinxDirective):
 def _listed() -> Iterator[str]:
     known = rules()
     for check in checks().values():
-        own = [rule for rule in known if rule.check == check.name]
-        rows = [f"| [`{rule.name}`]({rule.name}.md) | {escaped(_first(rule)).replace('|', '/')} |" for rule in own]
+        own = [rule for owner, rule in known if owner is check]
+        rows = [f"| [`{rule.name}`]({rule.name}.md) | {escaped(rule.summary).replace('|', '/')} |" for rule in own]
         yield f"## {check.name}\n\n{escaped(check.question)}"
         yield "\n".join(["| rule | what is measured |", "| --- | --- |", *rows])
-    yield "```{toctree}\n:hidden:\n\n" + "\n".join(rule.name for rule in known) + "\n```"
-
-
-def _first(rule: Rule) -> str:
-    return sentence(rule.summary or rule.text.partition("; ")[0].partition(". ")[0])
+    yield "```{toctree}\n:hidden:\n\n" + "\n".join(rule.name for _check, rule in known) + "\n```"
 
 
 def _write(app: Sphinx) -> None:
     """Write the pages where they are new or changed, and remove those of rules that are no more."""
     folder = Path(app.srcdir) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {f"{rule.name}.md": page(rule) for rule in rules()}
+    pages = {f"{rule.name}.md": page(check, rule) for check, rule in rules()}
     for old in folder.glob("*.*.md"):
         if old.name not in pages:
             old.unlink()
