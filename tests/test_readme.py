@@ -1,4 +1,7 @@
-"""Every command and file that README.md shows is run or read, beside real files of the names it uses."""
+"""Every command and file that README.md shows is run or read, beside real files of the names it uses.
+
+So is every command of the two pages of the documentation that go on from there.
+"""
 
 import re
 import shlex
@@ -16,7 +19,9 @@ from auditor.cli import main
 from auditor.vision import torchvision
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text()
+FURTHER = [page for name in ("your-own-network", "pipeline") if (page := ROOT / "docs" / f"{name}.md").exists()]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = """
 from torchvision.models import resnet18
 
@@ -43,8 +48,8 @@ orders = 1
 """
 
 
-def blocks(language):
-    return [text for kind, text in BLOCKS if kind == language]
+def blocks(language, text=README):
+    return [block for kind, block in BLOCK.findall(text) if kind == language]
 
 
 def python(words):
@@ -53,8 +58,8 @@ def python(words):
     return text
 
 
-def commands(program):
-    shown = "\n".join(blocks("sh")) + "\n" + "\n".join(re.findall(r"- run: (.*)", "".join(blocks("yaml"))))
+def commands(program, text=README):
+    shown = "\n".join(blocks("sh", text)) + "\n" + "\n".join(re.findall(r"- run: (.*)", "".join(blocks("yaml", text))))
     return [line for line in shown.splitlines() if line.startswith(program + " ")]
 
 
@@ -86,7 +91,8 @@ def keep_first_report(reports):
 @pytest.mark.slow
 def test_every_auditor_command_works(here, monkeypatch, capsys):
     monkeypatch.chdir(here)
-    for command in commands("auditor"):
+    further = [command for page in FURTHER for command in commands("auditor", page.read_text())]
+    for command in dict.fromkeys([*commands("auditor"), *further]):
         code = main(shlex.split(command, comments=True)[1:])
         assert code in (0, 1), f"{command}\n{capsys.readouterr().err}"
         keep_first_report(here / "reports")
@@ -121,8 +127,11 @@ def test_the_methods_give_maps():
     exec(python("methods.grad_cam"), {"model": model, "images": images, "loader": images.split(1)})  # noqa: S102
 
 
+def test_is_a_page_and_not_a_manual():
+    assert len(README.splitlines()) < 150
+
+
 def test_every_picture_and_path_is_there():
-    text = (ROOT / "README.md").read_text()
-    shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
-    named = re.findall(r"`((?:examples|auditor)/[\w./]+)`", text)
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    named = re.findall(r"`((?:examples|auditor|benchmarks)/[\w./]+)`", README)
     assert [name for name in [*shown, *named] if not (ROOT / name).exists()] == []
