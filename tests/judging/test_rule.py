@@ -101,7 +101,7 @@ def test_audit_json_has_it_with_the_limits_of_the_run(audit, tmp_path):
 def test_the_page_shows_its_limits(audit):
     text = html.text(audit)
     assert "Rules and limits" in text
-    assert "Warning over 25 %, Failed over 75 %" in text
+    assert "warning over 25 %, failure over 75 %" in text
 
 
 def test_sarif_helps_with_it_and_links_its_page(audit):
