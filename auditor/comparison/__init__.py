@@ -53,7 +53,7 @@ def compared(
 
 def _section(part: Part, pair: Pair, levels: Mapping[str, str]) -> Result:
     begun = time.perf_counter()
-    evidence = _kept(part.of(pair), levels)
+    evidence = _kept(part.answer(pair), levels)
     seconds = round(time.perf_counter() - begun, 3)
     guide = _(baseline.guide) if part.name == "data" else ""
     source = _(baseline.source) if part.name == "accuracy" else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 from auditor.check import Check, Count, Share, Steps
 from auditor.comparison import accuracy, calibration, changes, channels, facts, maps
@@ -56,43 +57,39 @@ def baseline(
         al., ICML 2017. Maps: Adebayo et al., NeurIPS 2018.
     """
     for part in parts(significance=significance, drop=drop, dead_warn=dead_warn, alike_warn=alike_warn, few=few):
-        yield from part.of(pair)
+        yield from part.answer(pair)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One question of the comparison."""
+    """One question of the comparison, and the function that answers it for two audits."""
 
     name: str
     question: str
-    arguments: tuple[Any, ...] = ()
-
-    def of(self, pair: Pair) -> Iterator[Evidence]:
-        """Answer it."""
-        return _ANSWERED[self.name](pair, *self.arguments)  # type: ignore[no-any-return]
+    answer: Callable[[Pair], Iterator[Evidence]]
 
 
 def parts(*, significance: float, drop: float, dead_warn: float, alike_warn: float, few: int) -> tuple[Part, ...]:
-    """Return the questions, in the order in which a reader asks them."""
+    """Return the questions in the order of the report."""
     return (
-        Part("data", marked("Are both audits of the same images, treated in the same way?")),
-        Part("findings", marked("Which findings are new, gone, worse or better?")),
+        Part("data", marked("Are both audits of the same images, treated in the same way?"), facts.data),
+        Part("findings", marked("Which findings are new, gone, worse or better?"), changes.findings),
         Part(
             "accuracy",
             marked("Is the network right as often as before, on the same images?"),
-            (significance, few, drop),
+            partial(accuracy.accuracy, significance=significance, few=few, drop=drop),
         ),
-        Part("calibration", marked("Does its confidence mean what it says as nearly as before?"), (few,)),
-        Part("dead", marked("Which channels have fallen silent?"), (dead_warn, few)),
-        Part("explanations", marked("Does it look at the same parts of the same images?"), (alike_warn,)),
+        Part(
+            "calibration",
+            marked("Does its confidence mean what it says as nearly as before?"),
+            partial(calibration.calibration, few=few),
+        ),
+        Part(
+            "dead", marked("Which channels have fallen silent?"), partial(channels.dead, silent_warn=dead_warn, few=few)
+        ),
+        Part(
+            "explanations",
+            marked("Does it look at the same parts of the same images?"),
+            partial(maps.explanations, alike_warn=alike_warn),
+        ),
     )
-
-
-_ANSWERED: Mapping[str, Any] = {
-    "data": facts.data,
-    "findings": changes.findings,
-    "accuracy": accuracy.accuracy,
-    "calibration": calibration.calibration,
-    "dead": channels.dead,
-    "explanations": maps.explanations,
-}
