@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import pictures
-from auditor.comparison.answers import Common, Flags, common, missing
 from auditor.comparison.pair import Pair
+from auditor.comparison.predictions import Common, Flags, common, missing
 from auditor.language import _, current, many, told_p
 from auditor.report.phrases import percent
 from auditor.results import Figure, Finding, Table, Verdict

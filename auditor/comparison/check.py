@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated
 
 from auditor.check import Check, Count, Share, Steps
-from auditor.comparison import accuracy, calibration, changes, channels, facts, maps
+from auditor.comparison import accuracy, calibration_change, changes, dead_channels, explanations, facts
 from auditor.comparison.pair import Pair
 from auditor.config import options
 from auditor.language import marked
@@ -82,14 +82,16 @@ def parts(*, significance: float, drop: float, dead_warn: float, alike_warn: flo
         Part(
             "calibration",
             marked("Does its confidence mean what it says as nearly as before?"),
-            partial(calibration.calibration, few=few),
+            partial(calibration_change.calibration, few=few),
         ),
         Part(
-            "dead", marked("Which channels have fallen silent?"), partial(channels.dead, silent_warn=dead_warn, few=few)
+            "dead",
+            marked("Which channels have fallen silent?"),
+            partial(dead_channels.dead, silent_warn=dead_warn, few=few),
         ),
         Part(
             "explanations",
             marked("Does it look at the same parts of the same images?"),
-            partial(maps.explanations, alike_warn=alike_warn),
+            partial(explanations.explanations, alike_warn=alike_warn),
         ),
     )

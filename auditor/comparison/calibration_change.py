@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.comparison.accuracy import too_few
-from auditor.comparison.answers import Common, Flags, common, missing
 from auditor.comparison.pair import Pair
+from auditor.comparison.predictions import Common, Flags, common, missing
 from auditor.language import _, current, many, marked, some
 from auditor.results import Answer, Finding, Table, Verdict
 from auditor.statistics.paired import calibration_difference, calibration_errors

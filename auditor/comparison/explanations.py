@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparison.answers import common
 from auditor.comparison.pair import Pair
+from auditor.comparison.predictions import common
 from auditor.errors import OutputError
 from auditor.language import _, current, marked
 from auditor.results import Finding, Table, Verdict
