@@ -1,4 +1,4 @@
-"""The comparison, declared as a check is: a question, options, rules. It is put to two audits and to no network."""
+"""The comparison, declared like a check: a question, options and rules. It runs on two audits, not on a network."""
 
 from __future__ import annotations
 
@@ -29,29 +29,30 @@ def baseline(
 ) -> Steps:
     """Is anything worse than in the baseline?
 
-    A verdict changes when the network does, but also with the images, the preprocessing and the limits: what
-    of these differs stands first. Two accuracies on the same images are compared image by image, since what both
-    networks get right, or wrong, says nothing about which is better.
+    A verdict changes when the network does, but also when the images, the preprocessing or the limits do. Differences
+    between the two audits are therefore listed first. Accuracy is compared image by image on the same images, because
+    images that both networks classify correctly, or both misclassify, do not show which is better.
 
     Args:
         significance: probability of error under which a difference in accuracy counts, for all classes together.
-        drop: loss of accuracy up to which even a significant one is let pass.
-        dead_warn: share of a layer's channels that have fallen silent on balance, over which the comparison warns.
-        alike_warn: median rank correlation of the maps by Grad-CAM or occlusion under which the comparison warns.
-        few: images, in all or of a class, under which nothing is said.
+        drop: loss of accuracy up to which even a significant one passes.
+        dead_warn: net increase of dead channels over which the comparison warns, as a share of a layer's channels.
+        alike_warn: median rank correlation of the attribution maps by Grad-CAM or occlusion under which the comparison
+            warns.
+        few: number of images, overall or of a class, under which nothing is judged.
     Rules:
-        baseline.data: whether images, preprocessing, classes, network, settings and tools are the same; other
+        baseline.data: whether images, preprocessing, classes, network, settings and tools are the same; different
             images, preprocessing or classes are a warning, the rest is information.
-        baseline.findings: findings that are new, worse, or no longer judged; as bad as the worst of them is now.
-        baseline.answers: share of the images to which both networks give the same answer (information).
-        baseline.accuracy: difference in accuracy on the same images, in all and class by class; a loss that
-            McNemar's exact test finds significant (corrected for the number of classes by Holm) is a warning.
-        baseline.calibration: difference of the expected calibration errors on the same images; over 0.01 and beyond
-            what the bootstrap leaves to chance is a warning.
-        baseline.dead: channels that were above zero on some image and are on none now; a layer that lost over 2 % of
-            its channels on balance is a warning.
-        baseline.explanations: rank correlation of the maps that explain the same class of the same image; a median
-            under 0.5 by Grad-CAM or occlusion is a warning (heuristic).
+        baseline.findings: findings that are new, worse, or no longer judged; the verdict is the worst of theirs.
+        baseline.answers: share of the images for which both networks predict the same class (information).
+        baseline.accuracy: difference in top-1 accuracy on the same images, overall and per class; a loss that
+            McNemar's exact test finds significant (with Holm's correction for the number of classes) is a warning.
+        baseline.calibration: difference in expected calibration error on the same images; an increase over 0.01 that
+            the bootstrap does not attribute to chance is a warning.
+        baseline.dead: channels that were active on some image and are dead now; a net increase over 2 % of a layer's
+            channels is a warning.
+        baseline.explanations: rank correlation of the attribution maps of the same class and image; a median under 0.5
+            by Grad-CAM or occlusion is a warning (heuristic).
     Source:
         McNemar, Psychometrika 1947. Interval: Newcombe, Statistics in Medicine 1998. Holm 1979. Calibration: Guo et
         al., ICML 2017. Maps: Adebayo et al., NeurIPS 2018.
@@ -72,26 +73,26 @@ class Part:
 def parts(*, significance: float, drop: float, dead_warn: float, alike_warn: float, few: int) -> tuple[Part, ...]:
     """Return the questions in the order of the report."""
     return (
-        Part("data", marked("Are both audits of the same images, treated in the same way?"), facts.data),
+        Part("data", marked("Do both audits use the same images and settings?"), facts.data),
         Part("findings", marked("Which findings are new, gone, worse or better?"), changes.findings),
         Part(
             "accuracy",
-            marked("Is the network right as often as before, on the same images?"),
+            marked("Has the accuracy on the same images changed?"),
             partial(accuracy.accuracy, significance=significance, few=few, drop=drop),
         ),
         Part(
             "calibration",
-            marked("Does its confidence mean what it says as nearly as before?"),
+            marked("Has the calibration of the confidence changed?"),
             partial(calibration_change.calibration, few=few),
         ),
         Part(
             "dead",
-            marked("Which channels have fallen silent?"),
-            partial(dead_channels.dead, silent_warn=dead_warn, few=few),
+            marked("Which channels are newly dead?"),
+            partial(dead_channels.dead, dead_warn=dead_warn, few=few),
         ),
         Part(
             "explanations",
-            marked("Does it look at the same parts of the same images?"),
+            marked("Does the network use the same parts of the same images?"),
             partial(explanations.explanations, alike_warn=alike_warn),
         ),
     )
