@@ -308,14 +308,14 @@ def test_refuses_a_data_folder_that_is_not_there(auditor, tiny):
 
 
 def test_refuses_templates_that_are_not_there(auditor, tiny):
-    assert "--templates is 'look', but no folder is there" in refused(auditor, *tiny, "--templates", "look")
+    assert "--templates is 'look', which is not a folder" in refused(auditor, *tiny, "--templates", "look")
 
 
 def test_refuses_a_folder_that_holds_no_template(auditor, tiny, here):
     (here / "look").mkdir()
     (here / "look" / "reprot.html").write_text("mine")
     message = refused(auditor, *tiny, "--templates", "look")
-    assert "'look' holds none of the templates: brief.html, evidence.html" in message
+    assert "'look' has no template that replaces a built-in one: brief.html, evidence.html" in message
 
 
 def test_writes_a_summary_for_who_decides_if_asked_to(auditor, tiny, here):
