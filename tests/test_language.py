@@ -180,7 +180,7 @@ def test_a_language_that_nobody_speaks_is_refused_and_the_known_ones_named(frenc
     (french.parent / "other").mkdir()
     (french.parent / "other" / "audit.json").write_text(json.dumps(record))
     assert main(["render", str(french.parent / "other")]) == 4
-    assert "speaks en, fr" in refused(capsys)
+    assert "knows only en, fr" in refused(capsys)
 
 
 def test_an_audit_from_before_there_were_languages_is_english(french, tmp_path):

@@ -408,7 +408,7 @@ def test_reads_a_folder_or_its_file_under_any_name(tmp_path):
     assert report.read(tmp_path / "report").recorded == Recorded(tuple(answers()))
     renamed = (tmp_path / "report" / "audit.json").rename(tmp_path / "monday.json")
     assert read(renamed).audit.recorded.answers == tuple(answers())
-    with pytest.raises(OutputError, match=r"is no report: it has no audit\.json"):
+    with pytest.raises(OutputError, match=r"is not a report: it has no audit\.json"):
         read(tmp_path / "report")
 
 
@@ -418,7 +418,7 @@ def test_reads_a_folder_or_its_file_under_any_name(tmp_path):
         ("", "damaged"),
         ("[1", "damaged"),
         ("[" * 100_000, "damaged"),
-        ("[1]", "no object"),
+        ("[1]", "not an object"),
         ("{}", "schema is missing"),
         ('{"schema": 2}', "this version of auditor reads schema 1"),
         ('{"schema": 1}', "provenance is missing"),

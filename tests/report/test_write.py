@@ -131,7 +131,7 @@ def test_rendering_again_makes_the_pages_and_leaves_everything_else(tmp_path):
 
 
 def test_rendering_needs_a_report(tmp_path):
-    with pytest.raises(OutputError, match="is no report"):
+    with pytest.raises(OutputError, match="is not a report"):
         report.render(tmp_path / "nowhere")
     assert names(tmp_path) == set()
 
