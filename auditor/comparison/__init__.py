@@ -29,7 +29,8 @@ def result(pair: Pair, options: Mapping[str, Any], levels: Mapping[str, str]) ->
     begun = time.perf_counter()
     evidence = _kept(baseline(pair, **options), levels)
     seconds = round(time.perf_counter() - begun, 3)
-    return Result(baseline.name, _(baseline.question), evidence, seconds, _(baseline.guide), _(baseline.source))
+    texts = _(baseline.guide), _(baseline.source)
+    return Result(baseline.name, _(baseline.question), evidence, seconds, *texts, baseline.facts(options))
 
 
 def compared(
@@ -56,7 +57,8 @@ def _section(part: Part, pair: Pair, levels: Mapping[str, str]) -> Result:
     seconds = round(time.perf_counter() - begun, 3)
     guide = _(baseline.guide) if part.name == "data" else ""
     source = _(baseline.source) if part.name == "accuracy" else ""
-    return Result(part.name, _(part.question), evidence, seconds, guide, source)
+    rules = {name: facts for name, facts in baseline.facts().items() if name == f"{baseline.name}.{part.name}"}
+    return Result(part.name, _(part.question), evidence, seconds, guide, source, rules)
 
 
 def _kept(pieces: Iterable[Any], levels: Mapping[str, str]) -> tuple[Evidence, ...]:

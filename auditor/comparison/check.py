@@ -10,6 +10,7 @@ from typing import Annotated
 from auditor.check import Check, Count, Share, Steps
 from auditor.comparison import accuracy, calibration_change, changes, dead_channels, explanations, facts
 from auditor.comparison.pair import Pair
+from auditor.comparison.rules import RULES
 from auditor.config import options
 from auditor.language import marked
 from auditor.results import Evidence
@@ -17,7 +18,7 @@ from auditor.results import Evidence
 Rank = Annotated[float, options.Range(-1, 1)]
 
 
-@Check
+@Check.with_rules(*RULES)
 def baseline(
     pair: Pair,
     *,
@@ -40,19 +41,6 @@ def baseline(
         alike_warn: median rank correlation of the attribution maps by Grad-CAM or occlusion under which the comparison
             warns.
         few: number of images, overall or of a class, under which nothing is judged.
-    Rules:
-        baseline.data: whether images, preprocessing, classes, network, settings and tools are the same; different
-            images, preprocessing or classes are a warning, the rest is information.
-        baseline.findings: findings that are new, worse, or no longer judged; the verdict is the worst of theirs.
-        baseline.answers: share of the images for which both networks predict the same class (information).
-        baseline.accuracy: difference in top-1 accuracy on the same images, overall and per class; a loss that
-            McNemar's exact test finds significant (with Holm's correction for the number of classes) is a warning.
-        baseline.calibration: difference in expected calibration error on the same images; an increase over 0.01 that
-            the bootstrap does not attribute to chance is a warning.
-        baseline.dead: channels that were active on some image and are dead now; a net increase over 2 % of a layer's
-            channels is a warning.
-        baseline.explanations: rank correlation of the attribution maps of the same class and image; a median under 0.5
-            by Grad-CAM or occlusion is a warning (heuristic).
     Source:
         McNemar, Psychometrika 1947. Interval: Newcombe, Statistics in Medicine 1998. Holm 1979. Calibration: Guo et
         al., ICML 2017. Maps: Adebayo et al., NeurIPS 2018.
