@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from auditor.language import _
 from auditor.report import phrases
-from auditor.results import Audit, Limit, Result, RuleFacts, Table, Verdict
+from auditor.results import Audit, Limit, Result, RuleFacts, Table
 
 
 def of_check(result: Result) -> Table:
@@ -40,6 +40,13 @@ def _rows(result: Result) -> Iterable[tuple[str, str, str]]:
 
 
 def _limit(facts: RuleFacts, limit: Limit) -> str:
-    named = {str(verdict): phrases.verdict(verdict) for verdict in Verdict}
-    told = {"verdict": named.get(limit.level, limit.level), "value": phrases.measured(limit.value, facts.unit)}
-    return _("{verdict} under {value}", **told) if facts.better == "higher" else _("{verdict} over {value}", **told)
+    value = phrases.measured(limit.value, facts.unit)
+    if limit.level == "fail":
+        return (
+            _("failure under {value}", value=value)
+            if facts.better == "higher"
+            else _("failure over {value}", value=value)
+        )
+    return (
+        _("warning under {value}", value=value) if facts.better == "higher" else _("warning over {value}", value=value)
+    )
