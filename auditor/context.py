@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from auditor.errors import Skip
 from auditor.language import _
-from auditor.statistics.probabilities import softmax
+from auditor.statistics.softmax import softmax
 
 if TYPE_CHECKING:
     import torch

@@ -99,7 +99,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "levels": dict(settings.levels),
         "plugins": list(settings.plugins),
         "options": {check: dict(options) for check, options in settings.options.items()},
-        "report": settings.report.told(),
+        "report": settings.report.as_settings(),
         "samples": settings.samples,
         "strict": settings.strict,
         "threads": settings.threads,

@@ -156,7 +156,7 @@ def _run(
 def _compared(done: Run, baseline: Source, settings: Settings, observer: Observer, rules: Mapping[str, Rule]) -> Audit:
     """Return the audit with the comparison as its last section; a comparison that breaks costs only itself."""
     audit, check = done.audit, comparison.DECLARED["baseline"]
-    about = replace(audit.provenance, settings={**audit.provenance.settings, "baseline": baseline.told})
+    about = replace(audit.provenance, settings={**audit.provenance.settings, "baseline": baseline.summary})
     if audit.interrupted:
         return replace(audit, provenance=about, not_run=(*audit.not_run, check.name))
     observer.checking(check)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
-from auditor.statistics.probabilities import softmax
+from auditor.statistics.softmax import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor
