@@ -70,7 +70,7 @@ def explain(
         gradients.append(arrived[0])
         if seen:
             cams.append(weighted(recording, seen, arrived[1]))
-        met = recording.way(start).activations
+        met = recording.subgraph(start).activations
 
     def by(rule: Rule) -> Tensor | None:
         if not met.reached:

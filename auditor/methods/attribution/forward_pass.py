@@ -21,7 +21,7 @@ from auditor.errors import Skip, did_you_mean
 from auditor.language import _
 from auditor.methods.attribution.arrangement import arrangement, arrangement_behind
 from auditor.methods.attribution.grid import as_maps
-from auditor.methods.attribution.in_place import Aside
+from auditor.methods.attribution.in_place_rectifiers import RectifiersOutOfPlace
 from auditor.methods.attribution.rectifiers import (
     Activations,
     Node,
@@ -66,7 +66,7 @@ class Passage:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Way:
+class Subgraph:
     """The nodes of the graph between two places, and what is known of them."""
 
     nodes: Sequence[Node]
@@ -75,7 +75,7 @@ class Way:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Stretch:
+class PartialRecording:
     """A forward pass as far as the layers that are watched.
 
     Attributes:
@@ -87,16 +87,16 @@ class Stretch:
     images: Tensor
     passages: Mapping[str, Passage]
     scripted: bool = False
-    _ways: dict[Node, Way] = field(default_factory=dict)
+    _subgraphs: dict[Node, Subgraph] = field(default_factory=dict)
 
-    def way(self, start: GradientEdge) -> Way:
+    def subgraph(self, start: GradientEdge) -> Subgraph:
         """Return what a signal meets on its way from `start` to the images."""
-        if start.node not in self._ways:
+        if start.node not in self._subgraphs:
             leaf = get_gradient_edge(self.images).node if self.images.requires_grad else None
             nodes = nodes_between(start.node, leaf)
             met = activations_among(nodes, scripted=self.scripted)
-            self._ways[start.node] = Way(nodes, [node for node in nodes if is_rectifier(node)], met)
-        return self._ways[start.node]
+            self._subgraphs[start.node] = Subgraph(nodes, [node for node in nodes if is_rectifier(node)], met)
+        return self._subgraphs[start.node]
 
     def back(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge], rule: Rule) -> list[Tensor]:
         """Send a signal back from `start` and return what arrives at each of `ends`.
@@ -108,10 +108,10 @@ class Stretch:
         if rule is Rule.GRADIENT:
             arrived = self.reach(start, signal, ends)
         else:
-            way = self.way(start)
-            if not way.activations.reached:
-                raise NoRectifier(_no_rectifier(rule, way.activations), linear=not str(way.activations))
-            with applied(rule, way.rectifiers):
+            part = self.subgraph(start)
+            if not part.activations.reached:
+                raise NoRectifier(_no_rectifier(rule, part.activations), linear=not str(part.activations))
+            with applied(rule, part.rectifiers):
                 arrived = self.reach(start, signal, ends)
         if any(one is None for one in arrived):
             raise NotDifferentiable(_("the score does not depend on what it is asked about"))
@@ -134,7 +134,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Recording(Stretch):
+class Recording(PartialRecording):
     """One whole forward pass.
 
     Attributes:
@@ -157,7 +157,7 @@ class Recording(Stretch):
         return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
 
     def _only_taker(self, node: Node, output_nr: int) -> Node | None:
-        takers = [taker for taker in self.way(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]
+        takers = [taker for taker in self.subgraph(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]
         return takers[0] if len(takers) == 1 else None
 
 
@@ -189,7 +189,7 @@ def record(
 
 def record_up_to(
     model: Model, images: Float[Tensor, "n c h w"], layers: Mapping[str, int], *, rules: bool = True
-) -> Stretch:
+) -> PartialRecording:
     """Run the model as far as some layers, and keep the graph up to there and what they gave.
 
     Args:
@@ -205,7 +205,7 @@ def record_up_to(
     with running as (passages, leaf), suppress(_ReachedError), _ending(modules, layers):
         model(leaf.clone())
     _refuse_missing(layers, passages, "the images")
-    return Stretch(images=leaf, passages=passages, scripted=_is_scripted(model))
+    return PartialRecording(images=leaf, passages=passages, scripted=_is_scripted(model))
 
 
 def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
@@ -221,7 +221,7 @@ def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
         for name, module in module_of(model).named_modules()
         if name and not isinstance(module, torch.jit.ScriptModule)
     }
-    return _run(model, images, (), _watching(modules, None, copy=False), None, Aside())
+    return _run(model, images, (), _watching(modules, None, copy=False), None, RectifiersOutOfPlace())
 
 
 def module_of(model: Model) -> nn.Module:
@@ -286,7 +286,7 @@ def _running(
 
 
 def _mode(rules: bool) -> AbstractContextManager[object]:
-    return Aside() if rules else nullcontext()
+    return RectifiersOutOfPlace() if rules else nullcontext()
 
 
 def _refuse_missing(layers: Iterable[str], passages: Mapping[str, Passage], source: str) -> None:

@@ -15,7 +15,7 @@ OCCLUSION: Final = marked("occlusion")
 
 _ALL: Final = (GRADIENT, DECONVNET, GUIDED_BACKPROP, GRAD_CAM, GUIDED_GRAD_CAM, OCCLUSION)
 
-HEEDLESS: Final = (DECONVNET, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
+IGNORE_LAST_LAYERS: Final = (DECONVNET, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
 """Those that are known for hardly depending on the last layers, of any network.
 
 J. Adebayo et al.: Sanity Checks for Saliency Maps. NeurIPS 2018. W. Nie, Y. Zhang, A. Patel: A Theoretical
@@ -23,7 +23,7 @@ Explanation for Perplexing Behaviors of Backpropagation-based Visualizations. IC
 """
 
 
-def method_told(name: str) -> str:
+def method_name(name: str) -> str:
     """Return what a method is called in the language that is spoken; what is no method's name stays as it is.
 
     A finding keeps the name in English as its subject, by which audits in two languages are compared.

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from auditor.methods.attribution.forward_pass import Model, Recording, Stretch, record
+from auditor.methods.attribution.forward_pass import Model, PartialRecording, Recording, record
 from auditor.unit import Unit
 
 Target = int | Sequence[int] | Tensor | Unit
@@ -75,7 +75,7 @@ class Position:
         """Return the same for the images at these places."""
         return Position(self.layer, self.channel, self.rows[images], self.cols[images], self.values[images])
 
-    def signals(self, recording: Stretch, *, activation: bool = False) -> Iterator[Signal]:
+    def signals(self, recording: PartialRecording, *, activation: bool = False) -> Iterator[Signal]:
         """Return one signal: 1 at the unit, or its activation."""
         passage = recording.passages[self.layer]
         values = torch.zeros_like(passage.values)
@@ -130,7 +130,7 @@ def locate(model: Model, images: Float[Tensor, "n c h w"], unit: Unit) -> Positi
     return position_of(unit, record(model, images, layers=(unit.layer,)))
 
 
-def position_of(unit: Unit, recording: Stretch) -> Position:
+def position_of(unit: Unit, recording: PartialRecording) -> Position:
     """Return where the unit lies in each image: where its channel is most active, unless it says so itself.
 
     Raises:

@@ -14,13 +14,13 @@ from torch import Tensor
 from auditor.language import _, chained
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.direct import Direct
-from auditor.methods.occlusion.incremental.export import NotExportable, said
+from auditor.methods.occlusion.incremental.export import NotExportable, summary_of
 from auditor.methods.occlusion.incremental.features import last_features
 from auditor.methods.occlusion.incremental.graph import Graph
-from auditor.methods.occlusion.incremental.inference import Incremental, Maps, Passed, Wanted, Whole
-from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.memory_budget import Budget
 from auditor.methods.occlusion.incremental.plan import NothingToSave, planned
-from auditor.methods.occlusion.incremental.verification import Trial
+from auditor.methods.occlusion.incremental.verification import Verification
+from auditor.methods.occlusion.incremental.window_scores import Incremental, Maps, Passed, Wanted, Whole
 from auditor.methods.occlusion.windows import Size, Windows
 from auditor.statistics.closeness import alike
 from auditor.statistics.probabilities import are_probabilities
@@ -121,9 +121,9 @@ class Occluder:
         self.windows = Windows.of((height, width), window=window, stride=stride)
         self.how = How("")
         self._device = _device_of(model, example)
-        self._room = Room.on(self._device, memory)
+        self._budget = Budget.on(self._device, memory)
         with torch.inference_mode():
-            self._model, self._trial = model, Trial.of(model, self._placed(example[:1]))
+            self._model, self._verification = model, Verification.of(model, self._placed(example[:1]))
             self._incremental, self._graph = incremental, self._exported()
             self._prepare()
 
@@ -173,9 +173,9 @@ class Occluder:
     def _exported(self) -> Graph | NotExportable:
         """Return the network's graph, or why there is none."""
         try:
-            graph, scores = self._trial.graph(self._model)
+            graph, scores = self._verification.graph(self._model)
         except NotExportable as error:
-            self.gives_probabilities = are_probabilities(self._trial.scores)
+            self.gives_probabilities = are_probabilities(self._verification.scores)
             return error
         self.gives_probabilities = are_probabilities(scores)
         return graph
@@ -190,7 +190,7 @@ class Occluder:
             self._do_without(self._graph)
 
     def _do_without(self, reason: NotExportable) -> None:
-        direct = Direct(self._model, self._trial, self.windows, self._room, alone=reason.alone)
+        direct = Direct(self._model, self._verification, self.windows, self._budget, alone=reason.alone)
         self.in_whole = self._way = direct
         told = str(reason)
         if direct.mixes:
@@ -200,11 +200,11 @@ class Occluder:
     def _plan(self, graph: Graph) -> None:
         watched = last_features(graph, self.windows.image)
         self.layer = (watched.layer or watched.name) if watched else ""
-        self.in_whole = self._way = Whole(graph, watched, self.windows, self._room)
+        self.in_whole = self._way = Whole(graph, watched, self.windows, self._budget)
         try:
             if not self._incremental:
                 raise NothingToSave(_("as asked"))
-            plan = planned(graph, self.windows, self._room, watched)
+            plan = planned(graph, self.windows, self._budget, watched)
             way = Incremental(plan, watched)
             self._try(way)
         except NothingToSave as error:
@@ -219,12 +219,12 @@ class Occluder:
         Raises:
             NothingToSave: The scores are others.
         """
-        asked = (*self._trial.images.split(1), self.windows.some(_TRIED))
+        asked = (*self._verification.images.split(1), self.windows.some(_TRIED))
         whole = _in_order(self.in_whole(*asked))
         try:
             same = alike(_in_order(way(*asked)), whole)
         except Exception as error:  # an operator of thousands whose rectangles are not what its rule says
-            reason = _("what a window changes can't be computed alone: {reason}", reason=said(error))
+            reason = _("what a window changes can't be computed alone: {reason}", reason=summary_of(error))
             raise NothingToSave(reason) from error
         if not same:
             raise NothingToSave(_("computing only what a window changes gives other scores"))

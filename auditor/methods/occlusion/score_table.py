@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from auditor.methods.attribution.targets import refuse_unknown
-from auditor.methods.occlusion.incremental.inference import Passed
+from auditor.methods.occlusion.incremental.window_scores import Passed
 from auditor.methods.occlusion.occluder import Occluder
 
 

@@ -23,7 +23,7 @@ from auditor.statistics.proportion import majority
 Images = Float[Tensor, "n c h w"]
 Places = Bool[Tensor, "n h w"]
 Flips = Bool[NDArray[np.bool_], " n"]
-Odds = Float[NDArray[np.float64], " n"]
+Numbers = Float[NDArray[np.float64], " n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def exchange(
         batch: How many images go through the network at once.
     """
 
-    def made(base: Images, content: Images, where: Places) -> tuple[Flips, Odds]:
+    def made(base: Images, content: Images, where: Places) -> tuple[Flips, Numbers]:
         return answered(model, pasted(base, content, where), target, batch=batch)
 
     kept, left = made(own, other, places)
@@ -123,7 +123,7 @@ def pasted(base: Images, content: Images, places: Places) -> Images:
     return torch.where(places[:, None], content, base)
 
 
-def answered(model: Model, images: Images, target: int, *, batch: int) -> tuple[Flips, Odds]:
+def answered(model: Model, images: Images, target: int, *, batch: int) -> tuple[Flips, Numbers]:
     """Return which images are answered with a class, and its log-odds for each."""
     scores = scores_of(model, images, batch=batch).cpu()
     targets = torch.full((len(images),), target)

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.methods.attribution.forward_pass import Model
-from auditor.methods.occlusion.incremental.inference import Maps, Passed, Wanted, occluded
-from auditor.methods.occlusion.incremental.memory import Room
-from auditor.methods.occlusion.incremental.verification import Trial, scores_of
+from auditor.methods.occlusion.incremental.memory_budget import Budget
+from auditor.methods.occlusion.incremental.verification import Verification, scores_of
+from auditor.methods.occlusion.incremental.window_scores import Maps, Passed, Wanted, occluded
 from auditor.methods.occlusion.windows import Windows
 from auditor.statistics.closeness import alike
 
@@ -28,7 +28,7 @@ class Direct:
         mixes: Whether images turned out to have other scores in a batch than alone, so that none goes with another.
     """
 
-    def __init__(self, model: Model, trial: Trial, windows: Windows, room: Room, *, alone: bool) -> None:
+    def __init__(self, model: Model, verified: Verification, windows: Windows, budget: Budget, *, alone: bool) -> None:
         """Try the network out.
 
         Args:
@@ -36,9 +36,9 @@ class Direct:
         """
         self._model, self._windows = model, windows
         with _Largest() as seen:  # type: ignore[no-untyped-call]
-            scores_of(model, trial.images[:1])
-        self.batch = 1 if alone else min(len(windows), room.whole(_ALIVE * seen.size, seen.size))
-        self.mixes = self.batch > 1 and not self._as_alone(trial)
+            scores_of(model, verified.images[:1])
+        self.batch = 1 if alone else min(len(windows), budget.whole(_ALIVE * seen.size, seen.size))
+        self.mixes = self.batch > 1 and not self._as_alone(verified)
         if self.mixes:
             self.batch = 1
 
@@ -54,10 +54,10 @@ class Direct:
     def _passed(self, numbers: Tensor, images: Tensor) -> Passed:
         return Passed(numbers, scores_of(self._model, images), images.new_zeros(len(images), 0))
 
-    def _as_alone(self, trial: Trial) -> bool:
+    def _as_alone(self, verified: Verification) -> bool:
         """Return whether a batch of windows from all over the image has the scores that each has alone."""
         wanted = self._windows.some(self.batch)
-        image, fill = trial.images.split(1)
+        image, fill = verified.images.split(1)
         _, filled = next(occluded(image, fill, self._windows, self.batch, wanted))
         try:
             together = scores_of(self._model, filled)

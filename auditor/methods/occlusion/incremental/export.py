@@ -20,7 +20,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from auditor.language import _
-from auditor.methods.occlusion.incremental.folding import folded
+from auditor.methods.occlusion.incremental.affine_folding import folded
 from auditor.methods.occlusion.incremental.graph import Graph, Node, needed
 from auditor.methods.occlusion.incremental.operators import Affine, Number, Opaque, Slot, Source
 from auditor.methods.occlusion.incremental.reading import Arguments, operator_of
@@ -88,11 +88,13 @@ def _exported(module: nn.Module, images: Tensor) -> ExportedProgram:
             if "Constraints violated" in str(error):
                 reason = _("what the network does depends on how many images there are")
                 raise NotExportable(reason, alone=True) from error
-            raise NotExportable(_("torch.export can't follow the network: {reason}", reason=said(error))) from error
+            raise NotExportable(
+                _("torch.export can't follow the network: {reason}", reason=summary_of(error))
+            ) from error
     return program
 
 
-def said(error: Exception) -> str:
+def summary_of(error: Exception) -> str:
     """Return in short what an error says, without advice that only helps who wrote the code that raised it."""
     first = str(error).strip().partition("\n")[0].partition(". ")[0].partition("! ")[0]
     return f"{type(error).__name__}: {first}"[:120]

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.language import _
-from auditor.methods.occlusion.incremental.assembly import Extent, Kept, Region
-from auditor.methods.occlusion.incremental.geometry import alike
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
-from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.memory_budget import Budget
 from auditor.methods.occlusion.incremental.operators import Opaque
-from auditor.methods.occlusion.incremental.recipe import Intervals, Shapes, recipe
+from auditor.methods.occlusion.incremental.rectangle_assembly import Extent, Kept, Region
+from auditor.methods.occlusion.incremental.rectangle_steps import Intervals, Shapes, rectangle_steps
 from auditor.methods.occlusion.incremental.rectangles import Interval, Whole, changed
 from auditor.methods.occlusion.incremental.steps import Step, peak, whole
+from auditor.methods.occlusion.incremental.window_groups import grouped_positions
 from auditor.methods.occlusion.windows import Windows
 
 _MOST_COVERED = 0.9  # a rectangle that covers more of a map is not worth being cut out
@@ -31,7 +31,7 @@ _NEARLY_COVERED = 0.93  # on an axis, on average: from here on all windows go on
 
 
 class NothingToSave(Exception):
-    """The windows are not worth a plan, or there is no room for one; the text says why."""
+    """The windows are not worth a plan, or there is no budget for one; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Plan:
 
     Attributes:
         meeting: The node from which on windows are no longer computed in groups.
-        drafts: Windows whose rectangles have the same sizes, and the room for a group of them.
+        drafts: Windows whose rectangles have the same sizes, and the budget for a group of them.
         tail: The steps behind the meeting.
         tail_batch: How many windows go through it together.
         kept: What is needed of the clean image.
@@ -72,7 +72,7 @@ class Plan:
     windows: Windows
     meeting: Node
     drafts: Sequence[Draft]
-    room: Room
+    budget: Budget
     tail: Sequence[Step]
     tail_batch: int
     kept: frozenset[Kept]
@@ -116,12 +116,12 @@ class Plan:
         return np.ones(self.windows.grid, dtype=bool)
 
     def _made(self, wanted: NDArray[np.bool_], behind: int = 0) -> Iterator[Group]:
-        places = ((draft, *place) for draft in self.drafts for place in draft.places(self.room, wanted))
+        places = ((draft, *place) for draft in self.drafts for place in draft.places(self.budget, wanted))
         for draft, rows, cols in islice(places, behind, None):
             yield draft.group(rows, cols, self.windows)
 
 
-def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = None) -> Plan:
+def planned(graph: Graph, windows: Windows, budget: Budget, watched: Node | None = None) -> Plan:
     """Return the plan for a graph.
 
     Args:
@@ -135,9 +135,9 @@ def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = N
     end = graph.nodes.index(meeting) + 1
     drafts = list(_drafts(graph.nodes[:end], intervals))
     kept = frozenset(one for draft in drafts for one in draft.demand.kept)
-    left = _left(graph, kept, room)
+    left = _left(graph, kept, budget)
     tail = whole(graph.nodes[end:])
-    held = room.memory // _HELD // (_STEP * end)
+    held = budget.memory // _HELD // (_STEP * end)
     batch, stop = _tail_batch(meeting, tail, left), _stop(graph, intervals, meeting)
     plan = Plan(graph, windows, meeting, drafts, left, tail, batch, kept, held, stop)
     if plan.saving < _LEAST_SAVING:
@@ -231,25 +231,27 @@ class Draft:
 
     @cached_property
     def demand(self) -> Demand:
-        return Demand.of(recipe(self.nodes, self.intervals, self.shapes, self.rows, self.cols), self.nodes[0])
+        return Demand.of(rectangle_steps(self.nodes, self.intervals, self.shapes, self.rows, self.cols), self.nodes[0])
 
-    def places(self, room: Room, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
-        """Return the rows and columns of those of its windows that are wanted, as many at once as there is room for."""
-        together = room.group(self.demand.alive, self.demand.largest)
+    def places(self, budget: Budget, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
+        """Return the rows and columns of those of its windows that are wanted, as many at once as there is budget for."""
+        together = budget.group(self.demand.alive, self.demand.largest)
         for rows, cols in _blocks(self.rows, self.cols, wanted):
             yield from _chunks(rows, cols, together)
 
     def group(self, rows: Whole, cols: Whole, windows: Windows) -> Group:
         """Return the windows at these rows and columns as a group."""
         numbers = rows[:, None] * windows.grid[1] + cols
-        return Group(rows, cols, numbers.reshape(-1), recipe(self.nodes, self.intervals, self.shapes, rows, cols))
+        return Group(
+            rows, cols, numbers.reshape(-1), rectangle_steps(self.nodes, self.intervals, self.shapes, rows, cols)
+        )
 
 
 def _drafts(nodes: Sequence[Node], intervals: Intervals) -> Iterator[Draft]:
     on_rows, on_cols = ({node: on[node] for node in nodes if node in on} for on in intervals)
     high, wide = (len(on[nodes[0]].first) for on in intervals)
-    for rows in alike(on_rows, wide):
-        for cols in alike(on_cols, high):
+    for rows in grouped_positions(on_rows, wide):
+        for cols in grouped_positions(on_cols, high):
             yield Draft(nodes, intervals, Shapes.of(nodes, intervals, rows, cols, most=_MOST_COVERED), rows, cols)
 
 
@@ -270,24 +272,24 @@ def _chunks(rows: Whole, cols: Whole, most: int) -> Iterator[tuple[Whole, Whole]
             yield some_rows, some_cols
 
 
-def _left(graph: Graph, kept: frozenset[Kept], room: Room) -> Room:
-    """Return the room beside what is kept: of the clean image, and the steps of groups.
+def _left(graph: Graph, kept: frozenset[Kept], budget: Budget) -> Budget:
+    """Return the budget beside what is kept: of the clean image, and the steps of groups.
 
     Raises:
         NothingToSave: There is none.
     """
     size, once = sum(one.size for one in kept), peak(whole(graph.nodes[1:]), {Cell(graph.images): graph.images.size})
-    if room.memory // _HELD + size + 2 * once > room.memory:
+    if budget.memory // _HELD + size + 2 * once > budget.memory:
         message = _(
             "keeping the clean image's maps takes {size} of {memory} MiB",
             size=size + 2 * once >> 20,
-            memory=room.memory >> 20,
+            memory=budget.memory >> 20,
         )
         raise NothingToSave(message)
-    left = room.memory - room.memory // _HELD - size
-    return replace(room, memory=left // 2)  # a half for groups, a half for what waits for the tail
+    left = budget.memory - budget.memory // _HELD - size
+    return replace(budget, memory=left // 2)  # a half for groups, a half for what waits for the tail
 
 
-def _tail_batch(meeting: Node, tail: Sequence[Step], room: Room) -> int:
+def _tail_batch(meeting: Node, tail: Sequence[Step], budget: Budget) -> int:
     largest = max([meeting.size, *(step.size for step in tail)])
-    return room.whole(meeting.size + peak(tail, {Cell(meeting): meeting.size}), largest)
+    return budget.whole(meeting.size + peak(tail, {Cell(meeting): meeting.size}), largest)

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from auditor.methods.occlusion.incremental.assembly import Assembly, Kept
 from auditor.methods.occlusion.incremental.graph import Cell, Node
 from auditor.methods.occlusion.incremental.operators import Affine, Placewise, owns_its_output
+from auditor.methods.occlusion.incremental.rectangle_assembly import Assembly, Kept
 
 Values = MutableMapping[Cell, Any]
 

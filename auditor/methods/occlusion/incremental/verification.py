@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from auditor.language import _
 from auditor.methods.attribution.forward_pass import Model
-from auditor.methods.occlusion.incremental.export import End, NotExportable, ends_of, said
+from auditor.methods.occlusion.incremental.export import End, NotExportable, ends_of, summary_of
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
 from auditor.methods.occlusion.incremental.operators import Opaque, Slot
 from auditor.methods.occlusion.incremental.steps import Values, whole
@@ -23,7 +23,7 @@ _NORMALISED = ("softmax", "log_softmax")
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Verification:
     """Two images, and the scores that the model gives for each by itself.
 
     Attributes:
@@ -37,7 +37,7 @@ class Trial:
     mixes: bool
 
     @classmethod
-    def of(cls, model: Model, image: Float[Tensor, "1 c h w"]) -> Trial:
+    def of(cls, model: Model, image: Float[Tensor, "1 c h w"]) -> Verification:
         """Run the model on the image, and on another one made of it.
 
         Raises:
@@ -75,7 +75,9 @@ class Trial:
         except NotExportable:
             raise
         except Exception as error:  # an operator of thousands that is called in an unforeseen way
-            raise NotExportable(_("its exported graph can't be computed: {reason}", reason=said(error))) from error
+            raise NotExportable(
+                _("its exported graph can't be computed: {reason}", reason=summary_of(error))
+            ) from error
         hooked = any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
         raise NotExportable(
             _("its exported graph (without its hooks) does not give the scores of the model")

@@ -27,7 +27,7 @@ _ASIDE: Mapping[str, Callable[..., Tensor]] = {
 _SWITCHED = {functional.relu, functional.relu6, functional.hardtanh, functional.threshold}
 
 
-class Aside(TorchFunctionMode):
+class RectifiersOutOfPlace(TorchFunctionMode):
     """Computes rectifiers aside that would write over a view."""
 
     def __torch_function__(

@@ -15,7 +15,7 @@ _MOST_SIZES = 4  # along each axis: more would be more shapes than a library for
 _OVERHEAD = 1e7  # of a layer for a group, in multiplications that could be done in that time
 
 
-def alike(intervals: Mapping[Node, Interval], across: int) -> list[Whole]:
+def grouped_positions(intervals: Mapping[Node, Interval], across: int) -> list[Whole]:
     """Return the positions along an axis in groups, for each of which rectangles of one size are enough.
 
     Among all ways to cut the positions, ordered by how much they change, into a few groups it is the one that

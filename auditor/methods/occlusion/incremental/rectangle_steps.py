@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from auditor.methods.occlusion.incremental.assembly import Assembly, Extent, Kept, Region
 from auditor.methods.occlusion.incremental.graph import Cell, Node
 from auditor.methods.occlusion.incremental.operators import Padding, Pair, Sliding
+from auditor.methods.occlusion.incremental.rectangle_assembly import Assembly, Extent, Kept, Region
 from auditor.methods.occlusion.incremental.rectangles import Interval, Whole
 from auditor.methods.occlusion.incremental.steps import Step, settled
 
@@ -48,7 +48,9 @@ class Shapes:
         return cls(sizes, partial)
 
 
-def recipe(nodes: Sequence[Node], intervals: Intervals, shapes: Shapes, rows: Whole, cols: Whole) -> list[Step]:
+def rectangle_steps(
+    nodes: Sequence[Node], intervals: Intervals, shapes: Shapes, rows: Whole, cols: Whole
+) -> list[Step]:
     """Return the steps for all windows at these rows and columns, from the images to the whole of the last node."""
     writer = _Writer(intervals, shapes, (rows, cols))
     writer.regions[nodes[0]] = writer.region(nodes[0])

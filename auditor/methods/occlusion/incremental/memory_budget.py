@@ -8,7 +8,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Room:
+class Budget:
     """What may be used, in bytes, and what is best used.
 
     Attributes:
@@ -24,7 +24,7 @@ class Room:
     most: int
 
     @classmethod
-    def on(cls, device: torch.device, memory: int) -> Room:
+    def on(cls, device: torch.device, memory: int) -> Budget:
         """Return what has been found best for a kind of device."""
         if device.type == "cpu":
             return cls(memory, rectangles=10_000_000, maps=25_000_000, most=32)

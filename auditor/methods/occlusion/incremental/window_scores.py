@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from auditor.methods.occlusion.incremental.assembly import Assembly, Kept
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
-from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.memory_budget import Budget
 from auditor.methods.occlusion.incremental.plan import Group, Plan
+from auditor.methods.occlusion.incremental.rectangle_assembly import Assembly, Kept
 from auditor.methods.occlusion.incremental.steps import Step, Values, peak, settled, whole
 from auditor.methods.occlusion.windows import Windows
 
@@ -75,12 +75,12 @@ class Incremental:
 class Whole:
     """Computes the graph for each image in whole."""
 
-    def __init__(self, graph: Graph, watched: Node | None, windows: Windows, room: Room) -> None:
+    def __init__(self, graph: Graph, watched: Node | None, windows: Windows, budget: Budget) -> None:
         self._windows = windows
         self._rest = _Rest(graph.images, whole(graph.nodes[1:]), watched)
         steps = whole(graph.nodes[1:])
         largest = max(step.size for step in steps)
-        self.batch = room.whole(peak(steps, {Cell(graph.images): graph.images.size}), largest)
+        self.batch = budget.whole(peak(steps, {Cell(graph.images): graph.images.size}), largest)
 
     def clean(self, image: Maps) -> Passed:
         """Return the scores of the image itself, as those of window 0."""
