@@ -21,7 +21,7 @@ from auditor.unit import Unit
 
 
 def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Float[Tensor, "m c h w"]:
-    """Return the gradient of the target's score at the images, signed: the score's change per unit of each value.
+    """Return the gradient of the target's score: its change per unit of each value of the image, signed.
 
         gradient(model, images, 281)                       # one class for all images
         gradient(model, images, [281, 5])                  # one class for each of two images
@@ -30,8 +30,8 @@ def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         gradient(model, images, Unit("layer3.1", 17))      # one channel at its most active place
 
     The score is the logit if the model ends in a softmax or a log-softmax, otherwise the model's output. The function
-    works on frozen networks and inside `torch.no_grad()`, and computes no gradient of a parameter. Images of a batch are
-    independent if the model, in eval mode, does not mix them.
+    works on frozen networks and inside `torch.no_grad()`, and computes no gradient of a parameter. Images of a batch
+    are independent if the model, in eval mode, does not mix them.
 
     Args:
         target: A class for all images, one for each (`[n]`), several for each (`[n, k]`), several for a single image,
