@@ -1,4 +1,4 @@
-"""The scores for all windows of an image by the network itself."""
+"""The scores of all windows of an image, computed by the network itself."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from auditor.methods.occlusion.incremental.window_scores import Maps, Passed, Wa
 from auditor.methods.occlusion.windows import Windows
 from auditor.statistics.closeness import alike
 
-_ALIVE = 4  # times the largest value is about what a network holds at once
-_COMPARED = 16  # images of a batch
+_ALIVE = 4  # a network needs about this many times the memory of its largest value
+_COMPARED = 16  # images of a batch to compare
 
 
 class Direct:
-    """Runs the network, of whose graph nothing is known, on each image in whole.
+    """Run the network on complete images, without its graph.
 
     Attributes:
-        batch: How many images go together.
-        mixes: Whether images turned out to have other scores in a batch than alone, so that none goes with another.
+        batch: Number of images per batch.
+        mixes: Whether images had other scores in a batch than alone. Each is then computed alone.
     """
 
     def __init__(self, model: Model, verified: Verification, windows: Windows, budget: Budget, *, alone: bool) -> None:
-        """Try the network out.
+        """Measure the network's memory, and check that batches do not change the scores.
 
         Args:
             alone: Put only one image into a batch.
@@ -47,7 +47,7 @@ class Direct:
         return self._passed(torch.zeros(1, dtype=torch.int64, device=image.device), image)
 
     def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
-        """Return the scores of the image with each of the wanted windows filled."""
+        """Yield the scores of the image with each of the wanted windows filled."""
         for numbers, filled in occluded(image, fill, self._windows, self.batch, wanted):
             yield self._passed(numbers, filled)
 
@@ -55,13 +55,13 @@ class Direct:
         return Passed(numbers, scores_of(self._model, images), images.new_zeros(len(images), 0))
 
     def _as_alone(self, verified: Verification) -> bool:
-        """Return whether a batch of windows from all over the image has the scores that each has alone."""
+        """Return whether images with windows from all over the image have the same scores in a batch as alone."""
         wanted = self._windows.some(self.batch)
         image, fill = verified.images.split(1)
         _, filled = next(occluded(image, fill, self._windows, self.batch, wanted))
         try:
             together = scores_of(self._model, filled)
-        except Exception:  # one that does not take so many images may fail in any way
+        except Exception:  # a network that does not accept the batch can raise anything
             return False
         step = -(-len(filled) // _COMPARED)
         apart = [scores_of(self._model, one) for one in filled[::step].split(1)]
@@ -69,7 +69,7 @@ class Direct:
 
 
 class _Largest(TorchDispatchMode):
-    """Sees how many bytes the largest value takes that an operator makes."""
+    """Record the size in bytes of the largest output of an operator."""
 
     size = 1
 
