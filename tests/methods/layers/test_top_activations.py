@@ -67,7 +67,7 @@ def test_names_a_layer_that_is_not_there_or_not_run():
     net.forward = lambda images: net[0](images)
     with pytest.raises(AttributeError, match="nothing"):
         top_activations(net, [torch.zeros(1, 3, 8, 8)], ["nothing"])
-    with pytest.raises(ValueError, match="'spare' was not run for every batch"):
+    with pytest.raises(ValueError, match="'spare' did not run for every batch"):
         top_activations(net, [torch.zeros(1, 3, 8, 8)], ["0", "spare"])
     with pytest.raises(ValueError, match="no images"):
         top_activations(net, [], ["0"])
@@ -159,11 +159,11 @@ class Sometimes(nn.Module):
 
 def test_a_layer_that_does_not_run_once_for_each_image_is_refused():
     batches = [torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)]
-    with pytest.raises(ValueError, match="'a' was not run for every batch"):
+    with pytest.raises(ValueError, match="'a' did not run for every batch"):
         top_activations(Sometimes(), batches, ["a"])
-    with pytest.raises(ValueError, match="'a' gives 4 maps of 2 images"):
+    with pytest.raises(ValueError, match="'a' has 4 maps for 2 images"):
         top_activations(Sometimes(twice=True), batches, ["a"])
     with pytest.raises(ValueError, match="n is 0"):
         top_activations(Sometimes(), batches, ["a"], n=0)
-    with pytest.raises(ValueError, match="'0' gives tuple"):
+    with pytest.raises(ValueError, match="'0' is a tuple"):
         top_activations(nn.Sequential(nn.LSTM(3, 2)), [torch.zeros(1, 4, 3)], ["0"])
