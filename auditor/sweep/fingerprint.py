@@ -16,7 +16,7 @@ from torch import nn
 from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.data.dataset import Loading
-from auditor.errors import _described
+from auditor.errors import describe
 from auditor.process.isolation import surroundings
 from auditor.version import __version__
 
@@ -73,7 +73,7 @@ def _behaviour(context: Context, collectors: Sequence[Collector]) -> str:
         with torch.inference_mode(), surroundings(context.seed, "behaviour", network.device):
             told.append(_digest(network.scores(torch.stack([noise, *shown])).cpu().numpy().tobytes()))
     except Exception as error:
-        told.append(_described(error))
+        told.append(describe(error))
     finally:
         for handle in handles:
             handle.remove()

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors import Collector
+from auditor.errors import describe
 
 
 class Place(NamedTuple):
@@ -66,7 +67,7 @@ class Bookmark:
             for collector, state in zip(collectors, states, strict=True):
                 copy.deepcopy(collector).load(state)
         except Exception as error:  # a damaged file may end in anything
-            raise Damaged(f"{type(error).__name__}: {error}") from error
+            raise Damaged(describe(error)) from error
         for collector, state in zip(collectors, states, strict=True):
             collector.load(state)
         return place

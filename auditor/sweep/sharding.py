@@ -14,7 +14,7 @@ import platformdirs
 from auditor.collectors import Collector, State
 from auditor.context import Context
 from auditor.data.dataset import Loading, loader
-from auditor.errors import _described
+from auditor.errors import describe
 from auditor.language import _
 from auditor.process.distributed import Processes
 from auditor.sweep.resume import Bookmark, Damaged, Place
@@ -143,9 +143,9 @@ class Collection:
                     broken = {**broken, collector.key: error}
         own = _Part(
             states,
-            {n: _described(broken[c.key]) for n, c in enumerate(collectors) if c.key in broken},
+            {n: describe(broken[c.key]) for n, c in enumerate(collectors) if c.key in broken},
             self.notes,
-            _described(failure) if failure else "",
+            describe(failure) if failure else "",
         )
         every = dict(broken)
         for number, part in list(enumerate(self.processes.gathered(own)))[1:]:
@@ -176,7 +176,7 @@ def sendable(collectors: Sequence[Collector]) -> tuple[list[Collector], dict[Key
             pickle.dumps(collector)
             fit.append(collector)
         except Exception as error:  # what can't be pickled may say so in any way
-            refused[collector.key] = PartMissing(f"can't be sent to another process: {_described(error)}")
+            refused[collector.key] = PartMissing(f"can't be sent to another process: {describe(error)}")
     return fit, refused
 
 

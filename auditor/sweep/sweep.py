@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from auditor.collectors import Batch, Collector
 from auditor.data.dataset import Loaded
+from auditor.errors import describe
 from auditor.language import _
 from auditor.methods.layers.top_activations import sharing
 from auditor.model.network import Network
@@ -162,7 +163,7 @@ class _Lookout:
         except Exception as error:
             self.error = error
         except BaseException as error:  # a plugin may call sys.exit
-            self.error = RuntimeError(f"{type(error).__name__}: {error}")
+            self.error = RuntimeError(describe(error))
 
 
 class _Watch:
