@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auditor.collectors import Batch, Collector
+from auditor.collectors.reductions import shared
 from auditor.data.dataset import Loaded
 from auditor.errors import describe
 from auditor.language import _
-from auditor.methods.layers.top_activations import sharing
 from auditor.model.network import Network
 from auditor.model.preserve import buffers_kept
 from auditor.process.isolation import surroundings
@@ -193,6 +193,6 @@ class _Watch:
 
 
 def _show(lookouts: Sequence[_Lookout], tap: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
-    with sharing(output):
+    with shared(output):
         for lookout in lookouts:
             lookout.show(tap, output)
