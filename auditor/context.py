@@ -77,6 +77,57 @@ class Sample:
         return int(self.ranked[0])
 
 
+class Samples:
+    """The images that are explained: loaded when first needed, with a copy that they are restored from."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._loaded: tuple[Sample, ...] = ()
+        self._copies: Sequence[Tensor] = ()
+
+    @property
+    def loaded(self) -> tuple[Sample, ...]:
+        """The images, in the order of `Context.chosen`.
+
+        Raises:
+            Skip: There are no images.
+        """
+        if not self._loaded:
+            self._loaded = self._load()
+            self._copies = [sample.tensor.clone() for sample in self._loaded]
+        return self._loaded
+
+    def restore(self) -> list[str]:
+        """Restore the tensors that no longer equal their copy, and return a phrase for each."""
+        import torch
+
+        changed = []
+        for sample, copy in zip(self._loaded, self._copies, strict=True):
+            if not torch.equal(sample.tensor, copy):
+                sample.tensor.copy_(copy)
+                changed.append(_("the sample {image} has other numbers", image=sample.name))
+        return changed
+
+    def _load(self) -> tuple[Sample, ...]:
+        import torch
+
+        from auditor.process.isolation import surroundings
+
+        context, data = self._context, self._context.data
+        loaded = [data[i] for i in context.chosen]
+        tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
+        with torch.no_grad(), surroundings(context.seed, "samples", context.network.device):
+            parts = tensors.split(context.batch_size)
+            scores = torch.cat([context.network.scores(part) for part in parts]).cpu().numpy()
+        pixels = context.preprocess.pixels(tensors)
+        for array in (pixels, scores):
+            array.setflags(write=False)
+        return tuple(
+            Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
+            for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """The network, the data and the settings, as a check sees them.
@@ -128,44 +179,22 @@ class Context:
             raise Skip(_("needs images, but there are none; give some with --data"))
         return self.images
 
-    @cached_property
+    @property
     def samples(self) -> tuple[Sample, ...]:
         """The images that are explained.
 
         Raises:
             Skip: There are no images.
         """
-        import torch
+        return self._samples.loaded
 
-        from auditor.process.isolation import surroundings
-
-        data = self.data
-        loaded = [data[i] for i in self.chosen]
-        tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
-        with torch.no_grad(), surroundings(self.seed, "samples", self.network.device):
-            parts = tensors.split(self.batch_size)
-            scores = torch.cat([self.network.scores(part) for part in parts]).cpu().numpy()
-        pixels = self.preprocess.pixels(tensors)
-        for array in (pixels, scores):
-            array.setflags(write=False)
-        vars(self)["_kept"] = tensors.clone()
-        return tuple(
-            Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
-            for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
-        )
+    @cached_property
+    def _samples(self) -> Samples:
+        return Samples(self)
 
     def changed_samples(self) -> list[str]:
-        """Put back what was written into the samples' tensors, and name it."""
-        import torch
-
-        if "samples" not in vars(self):
-            return []
-        changed = []
-        for sample, kept in zip(self.samples, vars(self)["_kept"], strict=True):
-            if not torch.equal(sample.tensor, kept):
-                sample.tensor.copy_(kept)
-                changed.append(_("the sample {image} has other numbers", image=sample.name))
-        return changed
+        """Restore the samples that a check has changed, and return a phrase for each."""
+        return self._samples.restore()
 
     def random(self, purpose: str) -> torch.Generator:
         """Return a stream of random numbers of its own for each purpose, the same in every run."""
