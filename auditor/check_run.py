@@ -22,7 +22,7 @@ from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, 
 
 
 @dataclass
-class Trial:
+class CheckRun:
     """A check, what it has yielded so far, and the collectors that it waits for.
 
     Attributes:

@@ -6,41 +6,32 @@ of all the others, and these run. Each runs alone: what it breaks is its own.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
-
-import torch
 
 from auditor import comparison
 from auditor.assembly import assemble
 from auditor.check import Check
-from auditor.check_run import Trial
-from auditor.collectors import Collector, Readability
-from auditor.collectors.answers import Answers
+from auditor.check_run import CheckRun
 from auditor.comparison import Pair, Source
 from auditor.config import settings as config
 from auditor.config.selection import selected
 from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
-from auditor.data.dataset import Loading
-from auditor.errors import DataError
 from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
 from auditor.process.distributed import Processes
 from auditor.provenance import provenance, recorded
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
-from auditor.sweep.fingerprint import told
-from auditor.sweep.resume import Bookmark
-from auditor.sweep.sharding import Collection, Job, sendable
-
-Key = tuple[Any, ...]
+from auditor.sweep import data_pass
+from auditor.sweep.data_pass import Collected, DataPass
 
 _ALONE = Processes()
 
@@ -141,14 +132,18 @@ def _run(
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     context = replace(context, working=observer.working)
     observer.begun(provenance(context, settings, started), checks)
-    turns = trials(checks, context, settings, keep_arrays=settings.save_arrays or bool(baseline and baseline.arrays))
-    course = _Course(context, settings, observer, turns, processes, notes=_own_changes(turns[0].snapshot))
-    course.run()
-    notes = (*relative, *course.notes)
-    about = provenance(context, settings, started, unreadable=course.readability.unreadable, notes=notes)
-    kept = recorded(context, course.answers, course.filled.values()) if course.filled else Recorded()
-    found = Audit(about, course.results, course.interrupted, course.not_run, kept)
-    done = Run(found, {t.check.name: t.arrays for t in course.trials if t.arrays})
+    keep_arrays = settings.save_arrays or bool(baseline and baseline.arrays)
+    runs = check_runs(checks, context, settings, keep_arrays=keep_arrays)
+    turns, collected = _phases(runs, context, settings, observer, processes)
+    notes = (*relative, *_own_changes(runs[0].snapshot), *collected.notes)
+    about = provenance(context, settings, started, unreadable=collected.readability.unreadable, notes=notes)
+    results = tuple(turns.results[check.name] for check in checks if check.name in turns.results)
+    not_run = tuple(check.name for check in checks if check.name not in turns.results)
+    kept = recorded(context, collected.answers, collected.filled) if collected.filled else Recorded()
+    done = Run(
+        Audit(about, results, turns.interrupted, not_run, kept),
+        {run.check.name: run.arrays for run in runs if run.arrays},
+    )
     return replace(done, audit=_compared(done, baseline, settings, observer)) if baseline else done
 
 
@@ -179,16 +174,15 @@ def assist(settings: Settings, plugins: Plugins, processes: Processes) -> None:
     job = processes.shared(None)
     if job is None:  # nothing is to be collected
         return
-    collection = Collection(context, job, loading(settings, context.network.device), processes)
-    collection.collect()
-    if collection.bookmark:
-        collection.bookmark.remove()
+    data_pass.assist(context, job, settings, processes)
 
 
-def trials(checks: Sequence[Check], context: Context, settings: Settings, *, keep_arrays: bool = False) -> list[Trial]:
-    """Return each check with its options; they share one memory of what the network is like."""
+def check_runs(
+    checks: Sequence[Check], context: Context, settings: Settings, *, keep_arrays: bool = False
+) -> list[CheckRun]:
+    """Return a run of each check with its options; all share one snapshot of the network."""
     snapshot = Snapshot(context.network.module, context.network.run_once)
-    return [Trial(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays) for c in checks]
+    return [CheckRun(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays) for c in checks]
 
 
 def _own_changes(snapshot: Snapshot) -> list[str]:
@@ -204,120 +198,67 @@ def inspect(settings: Settings, plugins: Plugins) -> Provenance:
     return provenance(context, settings, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-class _Enough(Exception):
-    """As many checks have failed as `--maxfail` allows."""
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """What the turns of some checks gave.
 
+    Attributes:
+        results: Of the checks that have ended, by name.
+        stopped: Whether no other check may have a turn: after Ctrl-C, or as many failures as `--maxfail` allows.
+        interrupted: Whether it was Ctrl-C.
+    """
 
-@dataclass
-class _Course:
-    """The trials of an audit in their order, and what came of them."""
-
-    context: Context
-    settings: Settings
-    observer: Observer
-    trials: Sequence[Trial]
-    processes: Processes = _ALONE
-    ended: dict[str, Result] = field(default_factory=dict)
-    readability: Readability = field(default_factory=Readability)
-    answers: Answers = field(default_factory=Answers)
-    filled: Mapping[Key, Collector] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    results: Mapping[str, Result]
+    stopped: bool = False
     interrupted: bool = False
-    _shared: bool = False
-    _bookmark: Bookmark | None = None
 
-    def run(self) -> None:
-        """Let all have their turn; what was kept of the sweep is needed no more once they had it."""
-        try:
-            for trial in self.trials:
-                self._turn(trial, trial.begin)
-            waiting = [trial for trial in self.trials if trial.wanted]
-            filled = self._sweep(waiting)
-            for trial in waiting:
-                self._turn(trial, partial(trial.go_on, filled))
-        except _Enough:
-            pass
-        except KeyboardInterrupt:
-            self.interrupted = True
-        finally:
-            if not self._shared:
-                self.processes.shared(None)
-        if self._bookmark and not self.interrupted:
-            self._bookmark.remove()
 
-    @property
-    def results(self) -> tuple[Result, ...]:
-        return tuple(self.ended[t.check.name] for t in self.trials if t.check.name in self.ended)
-
-    @property
-    def not_run(self) -> tuple[str, ...]:
-        return tuple(t.check.name for t in self.trials if t.check.name not in self.ended)
-
-    def _turn(self, trial: Trial, act: Callable[[], None]) -> None:
-        self.observer.checking(trial.check)
-        try:
-            act()
-        except KeyboardInterrupt:
-            self._end(trial)
-            raise
-        if not trial.wanted:
-            self._end(trial)
-            self._stop_after_enough()
-
-    def _end(self, trial: Trial) -> None:
-        result = trial.result(self.settings.levels)
-        self.ended[trial.check.name] = result
-        self.observer.checked(result)
-
-    def _stop_after_enough(self) -> None:
-        failed = sum(result.verdict >= Verdict.FAIL for result in self.ended.values())
-        if 0 < self.settings.maxfail <= failed:
-            raise _Enough
-
-    def _sweep(self, waiting: Sequence[Trial]) -> Mapping[Key, Collector | Exception]:
-        """Fill what is waited for, once for each key; what could not be filled is the exception."""
+def _phases(
+    runs: Sequence[CheckRun], context: Context, settings: Settings, observer: Observer, processes: Processes
+) -> tuple[_Turns, Collected]:
+    """Start every check, collect what they wait for in one pass over the data, and let them continue."""
+    with processes.offering() as send:
+        begun = _take_turns([(run, run.begin) for run in runs], settings, observer)
+        waiting = [] if begun.stopped else [run for run in runs if run.wanted]
         if not waiting:
-            return {}
-        collectors: dict[Key, Collector] = {c.key: c for trial in waiting for c in trial.wanted}
-        self.readability = collectors.setdefault(Readability.key, self.readability)  # type: ignore[assignment]
-        collectors[Answers.key] = self.answers
-        try:
-            broken = self._collect(list(collectors.values()))
-        except Exception as error:
-            self.readability, self.answers = Readability(), Answers()  # what they hold is not the whole
-            return dict.fromkeys(collectors, error)
-        finally:
-            self._put_back_after_sweep()
-        if not self.readability.read:
-            raise DataError(f"none of the {len(self.context.data)} files in {self.settings.data} is a readable image")
-        self.filled = {key: collector for key, collector in collectors.items() if key not in broken}
-        self.answers = self.answers if Answers.key in self.filled else Answers()
-        return collectors | broken
-
-    def _collect(self, collectors: Sequence[Collector]) -> dict[Key, Exception]:
-        context, ways = self.context, loading(self.settings, self.context.network.device)
-        refused: dict[Key, Exception] = {}
-        if self.processes.count > 1:
-            collectors, refused = sendable(collectors)
-        job = Job(collectors, told(context, collectors, ways) if self.settings.cache else None)
-        self.processes.shared(job)
-        self._shared = True
-        with self.observer.sweeping(len(context.data)) as seen:
-            collection = Collection(context, job, ways, self.processes, seen, self.notes)
-            broken = collection.collect()
-        self._bookmark = collection.bookmark
-        return broken | refused
-
-    def _put_back_after_sweep(self) -> None:
-        snapshot = self.trials[0].snapshot
-        if changes := snapshot.changes():
-            snapshot.restore()
-            self.notes.append(_("the network changed during the sweep and was put back: {change}", change=changes[0]))
+            return begun, Collected()
+        one_pass = DataPass(context, settings, runs[0].snapshot, processes, send, observer.sweeping)
+        collected = one_pass.collect(collector for run in waiting for collector in run.wanted)
+        if collected.interrupted:
+            return replace(begun, interrupted=True), collected
+        turns = [(run, partial(run.go_on, collected.by_key)) for run in waiting]
+        ended = _take_turns(turns, settings, observer, begun.results)
+    if collected.bookmark and not ended.interrupted:
+        collected.bookmark.remove()
+    return ended, collected
 
 
-def loading(settings: Settings, device: torch.device) -> Loading:
-    """Return how images are loaded, by default as suits the device."""
-    on_cpu = device.type == "cpu"
-    batch_size = settings.batch_size or (16 if on_cpu else 64)
-    workers = settings.workers if settings.workers is not None else (0 if on_cpu else min(8, os.cpu_count() or 1))
-    return Loading(batch_size, workers, pin=device.type == "cuda")
+def _take_turns(
+    turns: Iterable[tuple[CheckRun, Callable[[], None]]],
+    settings: Settings,
+    observer: Observer,
+    before: Mapping[str, Result] = MappingProxyType({}),
+) -> _Turns:
+    """Let each check act; return the results of those that ended, together with those from before."""
+    results = dict(before)
+
+    def end(run: CheckRun) -> None:
+        results[run.check.name] = run.result(settings.levels)
+        observer.checked(results[run.check.name])
+
+    try:
+        for run, act in turns:
+            observer.checking(run.check)
+            try:
+                act()
+            except KeyboardInterrupt:
+                end(run)
+                raise
+            if run.wanted:
+                continue
+            end(run)
+            if 0 < settings.maxfail <= sum(result.verdict >= Verdict.FAIL for result in results.values()):
+                return _Turns(results, stopped=True)
+    except KeyboardInterrupt:
+        return _Turns(results, stopped=True, interrupted=True)
+    return _Turns(results)

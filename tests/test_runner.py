@@ -229,6 +229,18 @@ def test_ctrl_c_keeps_what_is_done(small, photographs):
     assert found.audit.exit_code() is Exit.INTERRUPTED
 
 
+def test_ctrl_c_is_an_interruption_under_maxfail_too(small, photographs):
+    @Check
+    def stopped(context):
+        """Is it stopped?"""
+        yield Predictions()
+        raise KeyboardInterrupt
+
+    found = audited(small, photographs, sound, stopped, counting, maxfail=1)
+    assert [result.check for result in found.audit.results] == ["sound", "stopped"]
+    assert (found.audit.interrupted, found.audit.not_run) == (True, ("counting",))
+
+
 def test_ctrl_c_during_the_sweep_keeps_what_is_done(small, photographs):
     class Stopping(Silent):
         def sweeping(self, images):

@@ -7,7 +7,7 @@ other are small summaries in main memory, so that gloo carries them, whatever de
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,6 +50,22 @@ class Processes:
         box = [value]
         distributed.broadcast_object_list(box, src=0)
         return box[0]
+
+    @contextmanager
+    def offering(self) -> Iterator[Callable[[Any], None]]:
+        """Hand out a function that shares one value with the others; if it is not called they receive None."""
+        sent = False
+
+        def send(value: Any) -> None:
+            nonlocal sent
+            self.shared(value)
+            sent = True
+
+        try:
+            yield send
+        finally:
+            if not sent:
+                self.shared(None)
 
     def gathered(self, value: Any) -> list[Any]:
         """Return to the first process what each has given, in their order; to the others nothing."""

@@ -23,8 +23,8 @@ from auditor.version import __version__
 _PACKAGE = Path(__file__).parents[1]  # all code that shapes a summary is in it
 
 
-def told(context: Context, collectors: Sequence[Collector], loading: Loading) -> dict[str, Any]:
-    """Return all that shapes what is collected, so that nothing is gone on with that would come out otherwise."""
+def fingerprint(context: Context, collectors: Sequence[Collector], loading: Loading) -> dict[str, Any]:
+    """Return everything that shapes what is collected: a pass resumes only where all of it is the same."""
     data, network = context.data, context.network
     kinds = [type(collector) for collector in collectors] + [type(module) for module in network.module.modules()]
     return {
