@@ -41,13 +41,17 @@ def fingerprint(context: Context, collectors: Sequence[Collector], loading: Load
 
 
 def _code(kinds: Iterable[type]) -> str:
-    """Return a digest of this package, of the source of some classes, and of what was imported from beside that."""
+    """Return a digest of all code that shapes what is collected."""
+    return _digest("".join(_digest(path.read_bytes()) for path in _files(kinds)))
+
+
+def _files(kinds: Iterable[type]) -> list[Path]:
+    """Return the files of this package, those that define some classes, and what was imported from their folders."""
     sources = {Path(file) for kind in set(kinds) if (file := _file(kind))}
     folders = {source.parent for source in sources}
     loaded = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-    beside = {path for path in loaded if path.parent in folders}
-    files = sorted({*_PACKAGE.rglob("*.py"), *sources, *beside})
-    return _digest("".join(_digest(path.read_bytes()) for path in files if path.is_file()))
+    siblings = {path for path in loaded if path.parent in folders}
+    return [path for path in sorted({*_PACKAGE.rglob("*.py"), *sources, *siblings}) if path.is_file()]
 
 
 def _file(kind: type) -> str | None:
