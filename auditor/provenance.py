@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from auditor.collectors import ChannelStatistics, Collector
-from auditor.collectors.answers import Answers
+from auditor.collectors.image_predictions import ImagePredictions
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.language import current
@@ -122,22 +122,22 @@ def _versions() -> dict[str, str]:
 _DIGEST = 12  # hexadecimal digits: two of a million images are alike by chance once in 500 data sets
 
 
-def recorded(context: Context, answers: Answers, collectors: Iterable[Collector]) -> Recorded:
+def recorded(context: Context, predictions: ImagePredictions, collectors: Iterable[Collector]) -> Recorded:
     """Return the answers image by image, and the channels that are silent on all of them."""
-    return Recorded(tuple(_answers(context, answers)), _silent(collectors))
+    return Recorded(tuple(_answers(context, predictions)), _silent(collectors))
 
 
-def _answers(context: Context, answers: Answers) -> Iterable[Answer]:
+def _answers(context: Context, predictions: ImagePredictions) -> Iterable[Answer]:
     if context.images is None:
         return
     listing = context.images.listing
-    for place, label, answer, confidence in answers.rows:
+    for place, label, predicted, confidence in predictions.rows:
         index = int(place)
         yield Answer(
             listing.names[index],
             listing.digests[index][:_DIGEST],
             int(label) if label >= 0 else None,
-            int(answer) if answer >= 0 else None,
+            int(predicted) if predicted >= 0 else None,
             round(float(confidence), 6),
         )
 

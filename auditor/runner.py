@@ -139,7 +139,7 @@ def _run(
     about = provenance(context, settings, started, unreadable=collected.readability.unreadable, notes=notes)
     results = tuple(turns.results[check.name] for check in checks if check.name in turns.results)
     not_run = tuple(check.name for check in checks if check.name not in turns.results)
-    kept = recorded(context, collected.answers, collected.filled) if collected.filled else Recorded()
+    kept = recorded(context, collected.predictions, collected.filled) if collected.filled else Recorded()
     done = Run(
         Audit(about, results, turns.interrupted, not_run, kept),
         {run.check.name: run.arrays for run in runs if run.arrays},

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 
 from auditor.collectors import Collector, Readability
-from auditor.collectors.answers import Answers
+from auditor.collectors.image_predictions import ImagePredictions
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data.dataset import Loading
@@ -33,7 +33,7 @@ class Collected:
     Attributes:
         by_key: Each collector, or the exception that prevented it from being filled.
         readability: The files that can't be read, and the number of images that can.
-        answers: The prediction for each image.
+        predictions: The prediction for each image.
         notes: Sentences about what was done otherwise than asked.
         bookmark: The saved progress; it is needed until the audit is complete.
         interrupted: Whether Ctrl-C stopped the pass; `by_key` is then empty.
@@ -41,7 +41,7 @@ class Collected:
 
     by_key: Mapping[Key, Collector | Exception] = field(default_factory=dict)
     readability: Readability = field(default_factory=Readability)
-    answers: Answers = field(default_factory=Answers)
+    predictions: ImagePredictions = field(default_factory=ImagePredictions)
     notes: Sequence[str] = ()
     bookmark: Bookmark | None = None
     interrupted: bool = False
@@ -77,12 +77,12 @@ class DataPass:
         """
         collectors = {collector.key: collector for collector in wanted}
         readability = cast(Readability, collectors.setdefault(Readability.key, Readability()))
-        answers = collectors[Answers.key] = Answers()
+        predictions = collectors[ImagePredictions.key] = ImagePredictions()
         notes: list[str] = []
         try:
             broken, bookmark = self._fill(list(collectors.values()), notes)
         except KeyboardInterrupt:
-            return Collected({}, readability, Answers(), notes, interrupted=True)
+            return Collected({}, readability, ImagePredictions(), notes, interrupted=True)
         except Exception as error:  # what the collectors hold is incomplete
             return Collected(dict.fromkeys(collectors, error), notes=notes)
         finally:
@@ -90,9 +90,9 @@ class DataPass:
         if not readability.read:
             count = len(self.context.data)
             raise DataError(f"none of the {count} files in {self.settings.data} is a readable image")
-        if Answers.key in broken:
-            answers = Answers()
-        return Collected({**collectors, **broken}, readability, answers, notes, bookmark)
+        if ImagePredictions.key in broken:
+            predictions = ImagePredictions()
+        return Collected({**collectors, **broken}, readability, predictions, notes, bookmark)
 
     def _fill(self, collectors: Sequence[Collector], notes: list[str]) -> tuple[dict[Key, Exception], Bookmark | None]:
         """Fill the collectors; return the exceptions by key, and the saved progress."""
