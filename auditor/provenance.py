@@ -32,8 +32,8 @@ def provenance(
 
     Args:
         started: When it began, ISO 8601.
-        unreadable: Files that turned out to be unreadable, with the reason.
-        notes: Sentences about what had to be done otherwise than asked.
+        unreadable: Files that can't be read, with the reason.
+        notes: Sentences about what was done otherwise than asked.
     """
     file, network = context.checkpoint, context.network
     checkpoint = CheckpointFacts(
@@ -87,7 +87,7 @@ def _device(device: torch.device) -> str:
 
 
 def _settings(settings: Settings) -> Mapping[str, Any]:
-    """Return the settings that shape what is found, and what its report shows of who hands it out."""
+    """Return the settings that affect the findings, and the branding of the report."""
     chosen: dict[str, Any] = {
         "amp": settings.amp,
         "arch": settings.arch,
@@ -119,12 +119,12 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-_DIGEST = 12  # hexadecimal digits: two of a million images are alike by chance once in 500 data sets
+_DIGEST = 12  # hexadecimal digits: in a million images two digests are equal in 1 of 500 data sets
 
 
 def recorded(context: Context, predictions: ImagePredictions, collectors: Iterable[Collector]) -> Recorded:
-    """Return the answers image by image, and the channels that are silent on all of them."""
-    return Recorded(tuple(_answers(context, predictions)), _silent(collectors))
+    """Return the prediction for each image, and the channels that are dead on all images."""
+    return Recorded(tuple(_answers(context, predictions)), _dead(collectors))
 
 
 def _answers(context: Context, predictions: ImagePredictions) -> Iterable[Answer]:
@@ -142,7 +142,7 @@ def _answers(context: Context, predictions: ImagePredictions) -> Iterable[Answer
         )
 
 
-def _silent(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
+def _dead(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
     return {
         layer.name: tuple(seen.silent(layer).tolist())
         for seen in collectors

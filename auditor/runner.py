@@ -1,7 +1,7 @@
 """The whole audit in one screen.
 
-Checks that need nothing collected run at once; one sweep over the data then fills the collectors
-of all the others, and these run. Each runs alone: what it breaks is its own.
+Every check starts. Checks that need no collectors run to their end. One sweep over the data then
+fills the collectors of the others, and these continue. A check that breaks affects no other.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from auditor.config import settings as config
 from auditor.config.selection import selected
 from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
+from auditor.errors import describe
 from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
@@ -37,18 +38,18 @@ _ALONE = Processes()
 
 
 class Observer(Protocol):
-    """Who is told what happens, as it happens."""
+    """Shows the progress of an audit."""
 
     def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
 
     def sweeping(self, images: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show the pass over the data; what is handed back is called with each number of files done."""
+        """Show the pass over so many files; the function that it gives is called with each number of files done."""
         ...
 
     def checking(self, check: Check) -> None: ...
 
     def working(self, total: int, unit: str) -> Progress:
-        """Show how far the check is that has its turn."""
+        """Show the progress of the check that is running."""
         ...
 
     def checked(self, result: Result) -> None: ...
@@ -56,14 +57,14 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An audit, and the raw arrays behind its pictures by check and name."""
+    """An audit, and the raw arrays behind its pictures, by check and name."""
 
     audit: Audit
     arrays: Mapping[str, Mapping[str, Any]]
 
 
 class Silent:
-    """The observer of an audit that nobody watches."""
+    """Shows nothing."""
 
     def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
 
@@ -85,17 +86,17 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
         assert audit.verdict <= auditor.Verdict.WARN
 
     Args:
-        settings: As the keys of `[tool.auditor]`; no file is read.
+        settings: The keys of `[tool.auditor]`; no configuration file is read.
 
     Raises:
-        AuditorError: As `run`.
+        AuditorError: The input can't be used, or no check is selected.
     """
     named = settings.get("plugin", ())
     plugins = load([named] if isinstance(named, str) else named)
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     if data is not None:
         asked["data"] = str(data)
-    asked.setdefault("workers", 0)  # processes would start the caller's script again
+    asked.setdefault("workers", 0)  # worker processes would run the caller's script again
     chosen = config.load(Path(checkpoint), asked, checks=plugins.checks, beside=comparison.DECLARED)
     baseline = comparison.read(chosen.baseline) if chosen.baseline else None
     return run(chosen, plugins, Silent(), baseline=baseline).audit
@@ -109,15 +110,16 @@ def run(
     *,
     baseline: Source | None = None,
 ) -> Run:
-    """Audit a checkpoint, in the language that the settings ask for.
+    """Audit a checkpoint, in the language of the settings.
+
+    A check that fails, breaks or is interrupted raises nothing; the audit reports it.
 
     Args:
-        processes: Those that help with the pass over the data; each of them has to `assist`.
+        processes: Processes that share the pass over the data; each of them has to call `assist`.
         baseline: An earlier audit to compare with.
 
     Raises:
-        AuditorError: The input can't be used, or no check is selected. A check that fails, breaks
-            or is interrupted raises nothing: the audit says so.
+        AuditorError: The input can't be used, or no check is selected.
     """
     with speaking(settings.language):
         return _run(settings, plugins, observer, processes, baseline)
@@ -148,7 +150,7 @@ def _run(
 
 
 def _compared(done: Run, baseline: Source, settings: Settings, observer: Observer) -> Audit:
-    """Return the audit with the comparison as its last section; a comparison that breaks costs only itself."""
+    """Return the audit with the comparison as its last section; an error in it affects no other section."""
     audit, check = done.audit, comparison.DECLARED["baseline"]
     about = replace(audit.provenance, settings={**audit.provenance.settings, "baseline": baseline.told})
     if audit.interrupted:
@@ -158,21 +160,21 @@ def _compared(done: Run, baseline: Source, settings: Settings, observer: Observe
     try:
         result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
     except Exception as error:
-        told = Finding(f"{check.name}.error", Verdict.ERROR, f"{type(error).__name__}: {error}")
-        result = Result(check.name, _(check.question), (told,))
+        broken = Finding(f"{check.name}.error", Verdict.ERROR, describe(error))
+        result = Result(check.name, _(check.question), (broken,))
     observer.checked(result)
     return replace(audit, provenance=about, results=(*audit.results, result))
 
 
 def assist(settings: Settings, plugins: Plugins, processes: Processes) -> None:
-    """Do this process's share of the pass over the data of an audit that the first process runs.
+    """Do this process's share of the pass over the data; the first process runs the audit.
 
     Raises:
         AuditorError: The input can't be used.
     """
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     job = processes.shared(None)
-    if job is None:  # nothing is to be collected
+    if job is None:  # no check needs collectors
         return
     data_pass.assist(context, job, settings, processes)
 
@@ -189,11 +191,11 @@ def _own_changes(snapshot: Snapshot) -> list[str]:
     if not snapshot.volatile:
         return []
     change = snapshot.volatile[0]
-    return [_("the network changes itself when it runs, which was put back after each check: {change}", change=change)]
+    return [_("the network changes itself when it runs; it was restored after each check: {change}", change=change)]
 
 
 def inspect(settings: Settings, plugins: Plugins) -> Provenance:
-    """Return what is known of a checkpoint and its network without running a check."""
+    """Return the facts about a checkpoint and its network, without running a check."""
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     return provenance(context, settings, datetime.now(UTC).isoformat(timespec="seconds"))
 
