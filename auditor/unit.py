@@ -40,7 +40,7 @@ class Unit:
 
     def __post_init__(self) -> None:
         if (self.y is None) != (self.x is None):
-            raise ValueError(f"unit {self.layer}:{self.channel} has only one of y and x; give both, or neither")
+            raise ValueError(f"unit {self.layer}:{self.channel} has only one of y and x; give both or neither")
         if not all(isinstance(number, int) for number in (self.channel, self.y or 0, self.x or 0)):
             raise ValueError(f"unit {self} has a number that is not an integer")
         if min(self.channel, self.y or 0, self.x or 0) < 0:

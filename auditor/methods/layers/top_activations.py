@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,9 +41,6 @@ class Peaks(NamedTuple):
     values: Tensor
     places: Tensor
     columns: int
-
-
-_shared: ContextVar[tuple[Tensor | None, dict[int, Peaks]]] = ContextVar("shared", default=(None, {}))
 
 
 class Top(NamedTuple):
@@ -185,19 +181,6 @@ def place_of(places: Places) -> tuple[Places, Places]:
     return places // _WIDEST, places % _WIDEST
 
 
-@contextmanager
-def sharing(output: Tensor) -> Iterator[None]:
-    """Find the peaks of an output only once within the block, however many collectors need them.
-
-    The output must not change within the block.
-    """
-    before = _shared.set((output, {}))
-    try:
-        yield
-    finally:
-        _shared.reset(before)
-
-
 def peaks(output: Tensor, each: int = 1) -> Peaks:
     """Return the `each` largest outputs of each channel for each image.
 
@@ -207,15 +190,6 @@ def peaks(output: Tensor, each: int = 1) -> Peaks:
     Raises:
         ValueError: The output has another shape.
     """
-    shared, found = _shared.get()
-    if shared is not output:
-        return _peaks(output, each)
-    if each not in found:
-        found[each] = _peaks(output, each)
-    return found[each]
-
-
-def _peaks(output: Tensor, each: int) -> Peaks:
     if output.ndim not in (2, 4):
         raise ValueError(f"a layer's output is {list(output.shape)}, but has to be [images, channels, rows, columns]")
     maps = output if output.ndim == 4 else output[:, :, None, None]

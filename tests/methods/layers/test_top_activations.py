@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from auditor.methods import top_activations
-from auditor.methods.layers.top_activations import Ranking, peaks, sharing
+from auditor.methods.layers.top_activations import Ranking, peaks
 
 
 def sorted_all(outputs, n):
@@ -109,17 +109,6 @@ def test_a_half_precision_output_is_ranked_too():
     found = peaks(output)
     assert found.values.dtype == torch.float32
     torch.testing.assert_close(found.values[:, :, 0], output.float().amax((2, 3)))
-
-
-def test_what_is_shared_is_of_that_output_only_and_no_longer_than_it_is_shared():
-    output, other = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
-    with sharing(output):
-        found = peaks(output)
-        assert peaks(output) is found
-        assert peaks(output, 2).values.shape == (2, 3, 2)
-        assert torch.equal(peaks(other).values, other.amax((2, 3))[:, :, None])
-    output.neg_()
-    assert torch.equal(peaks(output).values, output.amax((2, 3))[:, :, None])
 
 
 @given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 9))
