@@ -392,3 +392,33 @@ def test_a_program_under_a_name_that_is_not_scanned_is_refused(exported, tmp_pat
     with pytest.raises(UnsafeCheckpoint, match="a record that no exported program needs"):
         read(renamed)
     assert not victim.exists()
+
+
+CALLS = {
+    "print('verdict: PASS')": "calls print",
+    "torch.sparse_coo_tensor(torch.zeros([1, 1]), torch.zeros([1]), [3])": "calls sparse_coo_tensor",
+    "torch._sparse_coo_tensor_unsafe(x, x, [3])": "calls _sparse_coo_tensor_unsafe",
+    "ops.inductor._reinterpret_tensor(x, [3], [1], 100)": "foreign operators: inductor",
+    "ops.image.write_file('victim', x)": "foreign operators: image",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_torchscript_is_judged_before_it_is_loaded(tmp_path, monkeypatch, call):
+    """Loading runs `__setstate__`, so that a file that is judged afterwards has run already."""
+
+    def hostile(name, content):
+        return content.replace(b"torch.zeros([3])", call.encode()) if name.endswith(".py") else content
+
+    path = rewritten(scripted(Zeros(), tmp_path / "net.pt"), tmp_path / "hostile.pt", hostile)
+    monkeypatch.setattr(torch.jit, "load", lambda *_args, **_kwargs: pytest.fail("loaded before it was judged"))
+    with pytest.raises(UnsafeCheckpoint, match=CALLS[call]):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["_sparse_coo_tensor_unsafe", "to_sparse"])
+def test_sparse_operators_of_a_program_are_refused(exported, tmp_path, name):
+    target = f"torch.ops.aten.{name}.default"
+    path = rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", planted("target", target, tmp_path / "victim"))
+    with pytest.raises(UnsafeCheckpoint, match="operator"):
+        read(path)
