@@ -85,6 +85,7 @@ def grad_cam(
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> cam = methods.grad_cam(model, torch.rand(2, 3, 8, 8), 5)
         >>> cam.shape, bool((cam >= 0).all())  # the layer's maps have 6 x 6 places
@@ -122,6 +123,7 @@ def guided_grad_cam(
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.guided_grad_cam(model, torch.rand(2, 3, 8, 8), 5).shape
         torch.Size([2, 3, 8, 8])
@@ -144,6 +146,7 @@ def enlarged(maps: Float[Tensor, "*n rows cols"], size: tuple[int, int]) -> Floa
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> methods.enlarged(torch.rand(2, 7, 7), (224, 224)).shape
         torch.Size([2, 224, 224])
     """
@@ -183,6 +186,7 @@ def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.last_maps(model, torch.rand(1, 3, 8, 8)).layer  # the ReLU
         '1'
@@ -216,6 +220,7 @@ def after_activation(model: Model, images: Float[Tensor, "n c h w"], layer: str)
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.after_activation(model, torch.rand(1, 3, 8, 8), "0")
         Location(layer='0', rectified=True)

@@ -32,6 +32,7 @@ class Explanation:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> found = methods.explain(model, torch.rand(2, 3, 8, 8), methods.Unit("0", 3))
         >>> found.gradient.shape, found.position.values.shape
@@ -73,6 +74,7 @@ def explain(
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> classes = torch.tensor([[5, 3], [7, 5]])  # two classes for each of two images
         >>> found = methods.explain(model, torch.rand(2, 3, 8, 8), classes, layer="1")

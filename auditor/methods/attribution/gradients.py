@@ -48,6 +48,7 @@ def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> methods.gradient(model, images, torch.tensor([[5, 3], [7, 5]])).shape
@@ -74,6 +75,7 @@ def saliency(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> found = methods.saliency(model, images, 5)
@@ -101,6 +103,7 @@ def input_x_gradient(model: Model, images: Float[Tensor, "n c h w"], target: Tar
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10, bias=False)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> shares = methods.input_x_gradient(model, images, 5)
@@ -130,6 +133,7 @@ def deconvnet(model: Model, images: Float[Tensor, "n c h w"], target: Target) ->
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.deconvnet(model, torch.rand(2, 3, 8, 8), methods.Unit("1", 3)).shape
         torch.Size([2, 3, 8, 8])
@@ -155,6 +159,7 @@ def guided_backprop(model: Model, images: Float[Tensor, "n c h w"], target: Targ
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> methods.guided_backprop(model, images, 5).shape

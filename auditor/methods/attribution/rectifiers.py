@@ -52,6 +52,7 @@ class NoRectifier(Skip, ValueError):
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
         >>> try:
         ...     methods.guided_backprop(model, torch.rand(1, 3, 8, 8), 5)
@@ -78,6 +79,7 @@ class Activations:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> found = methods.explain(model, torch.rand(1, 3, 8, 8), 5).activations
         >>> found.rectifiers, dict(found.others), found.reached

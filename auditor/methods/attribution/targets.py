@@ -142,6 +142,7 @@ def locate(model: Model, images: Float[Tensor, "n c h w"], unit: Unit) -> Positi
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> found = methods.locate(model, images, methods.Unit("1", 3))

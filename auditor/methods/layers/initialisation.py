@@ -69,7 +69,7 @@ class Freshness:
         >>> from auditor import methods
         >>> kernels = np.random.default_rng(0).uniform(-1, 1, (32, 16, 3, 3))
         >>> found = methods.freshness(kernels)
-        >>> found.lowest_draw(3) < found.entropy  # within three standard deviations of random kernels
+        >>> found.lowest_draw(3.0) < found.entropy  # within three standard deviations of random kernels
         True
     """
 
@@ -159,8 +159,10 @@ def drawn_by_default(weights: Float[NDArray[np.floating], "k ..."]) -> bool:
         weights: `[k, ...]`, outputs first.
 
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> layer = nn.Linear(64, 10)
         >>> methods.drawn_by_default(layer.weight.detach().numpy())
         True

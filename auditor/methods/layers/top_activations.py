@@ -59,6 +59,7 @@ class Top(NamedTuple):
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> top = methods.top_activations(model, [torch.rand(3, 3, 8, 8)], ["0"], n=5)["0"]
         >>> top.images[:, 0].tolist()[3:]  # there are only three images
@@ -93,6 +94,7 @@ def top_activations(
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(20, 3, 8, 8)
         >>> top = methods.top_activations(model, images.split(8), ["0"], n=5)["0"]

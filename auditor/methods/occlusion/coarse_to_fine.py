@@ -115,6 +115,7 @@ def coarser_than(fine: Occluder, factor: int) -> Occluder:
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> fine = methods.Occluder(lambda images: images.sum((2, 3)), torch.rand(1, 3, 16, 16), window=4, stride=2)
         >>> coarse = methods.coarser_than(fine, 2)
         >>> coarse.windows.window, coarse.windows.stride
@@ -153,6 +154,7 @@ def refine(
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> images = torch.rand(2, 3, 16, 16)
         >>> fine = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
         >>> found = methods.refine(fine, methods.coarser_than(fine, 2), images, 0, score="logit")

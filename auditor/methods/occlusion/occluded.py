@@ -37,6 +37,7 @@ class Feature:
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> windows = torch.rand(1, 4, 4)
         >>> feature = methods.Feature("layer4", torch.tensor([7]), torch.tensor([2.0]), windows)
         >>> (feature.clean[:, None, None] - feature.responses).shape  # the fall of channel 7 at each window
@@ -70,6 +71,7 @@ class OcclusionMap:
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> def colours(images):  # a model returns scores [n, k]
         ...     return images.sum((2, 3))
         >>> found = methods.occlusion(colours, torch.rand(1, 3, 16, 16), [0, 2], window=4, stride=4)
@@ -137,6 +139,7 @@ def occlusion(
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> def colours(images):  # a model returns scores [n, k]: here the sums of red, green and blue
         ...     return images.sum((2, 3))
         >>> images = torch.rand(2, 3, 16, 16)
@@ -173,6 +176,7 @@ def occlude(
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> images = torch.rand(2, 3, 16, 16)
         >>> occluder = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
         >>> found = methods.occlude(occluder, images, [0, 2], score="logit")  # a class for each image

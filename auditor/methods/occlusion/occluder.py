@@ -94,6 +94,7 @@ class Occluder:
     Example:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> images = torch.rand(1, 3, 16, 16)
         >>> occluder = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
         >>> len(occluder.windows)

@@ -124,6 +124,7 @@ def replaced(
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
         >>> images, grey = torch.rand(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.5)
         >>> cells = methods.cells_of((8, 8), 4)
@@ -179,6 +180,7 @@ def losses(
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> cells = methods.cells_of((8, 8), 4)

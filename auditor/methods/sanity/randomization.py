@@ -41,6 +41,7 @@ class Cascade:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> with methods.cascading(model, torch.rand(2, 3, 8, 8)) as cascade:
         ...     cascade.redraw(1)
@@ -101,6 +102,7 @@ def cascading(model: Model, images: Float[Tensor, "n c h w"], *, seed: int = 0) 
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> trained = methods.gradient(model, images, 5)
@@ -132,6 +134,7 @@ def layers_used(model: Model, images: Float[Tensor, "n c h w"]) -> tuple[str, ..
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.layers_used(model, torch.rand(1, 3, 8, 8))
         ('0', '3')
