@@ -152,9 +152,7 @@ class Recording(PartialRecording):
         taker = self._only_taker(passage.edge.node, passage.edge.output_nr)
         while taker is not None and operator(taker) in _POOLS:  # max-pooling and rectifying can be swapped
             taker = self._only_taker(taker, 0)
-        if (
-            taker is None or not is_rectifier(taker) or operator(taker) == "Threshold"
-        ):  # it may put any number in place of small values
+        if taker is None or not is_rectifier(taker) or operator(taker) == "Threshold":  # its value may be any number
             return None
         return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
 

@@ -61,10 +61,7 @@ class Jitter:
         transforms = torchvision.transforms.functional
         if sigma := self.blur * max(0.0, 1 - 2 * done):
             reach = 2 * round(2 * sigma) + 1
-            for size in (
-                [reach, 1],
-                [1, reach],
-            ):  # one direction after the other: equal to both at once, with less work
+            for size in ([reach, 1], [1, reach]):  # the same as both directions at once, with less work
                 images = transforms.gaussian_blur(images, size, [sigma, sigma])
         down, across, larger, turned = (2 * torch.rand(4, generator=random) - 1).tolist()
         if not (self.shift or self.scale or self.rotation):
