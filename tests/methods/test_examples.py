@@ -9,7 +9,7 @@ import torch
 
 from auditor import methods
 
-FINDER = doctest.DocTestFinder(exclude_empty=False)
+FINDER = doctest.DocTestFinder()
 
 
 def examples_of(value, name):

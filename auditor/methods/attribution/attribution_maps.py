@@ -36,7 +36,7 @@ def heat_maps(
         ValueError: As `explain`.
         IndexError: As `explain`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

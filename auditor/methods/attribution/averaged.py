@@ -50,7 +50,7 @@ def integrated_gradients(
         ValueError: `steps` or `batch_size` is less than 1; otherwise as `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -101,7 +101,7 @@ def smooth_grad(
         ValueError: `samples` or `batch_size` is less than 1; otherwise as `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

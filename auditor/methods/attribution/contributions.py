@@ -26,7 +26,7 @@ def channel_contributions(
         ValueError: As `gradient`, or the layer's output is not a stack of maps.
         IndexError: The class does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

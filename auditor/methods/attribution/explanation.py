@@ -28,7 +28,7 @@ class Explanation:
         activations: The activation functions between the images and the target.
         position: The place of the unit in each image, and its activation; None for classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -70,7 +70,7 @@ def explain(
         ValueError: As `gradient` and `grad_cam`.
         IndexError: As `gradient` and `grad_cam`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

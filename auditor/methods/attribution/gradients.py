@@ -44,7 +44,7 @@ def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         ValueError: The target does not fit the images or the network, or the score does not depend on the images.
         IndexError: A class, a channel or a place does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -71,7 +71,7 @@ def saliency(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -99,7 +99,7 @@ def input_x_gradient(model: Model, images: Float[Tensor, "n c h w"], target: Tar
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -129,7 +129,7 @@ def deconvnet(model: Model, images: Float[Tensor, "n c h w"], target: Target) ->
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -155,7 +155,7 @@ def guided_backprop(model: Model, images: Float[Tensor, "n c h w"], target: Targ
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

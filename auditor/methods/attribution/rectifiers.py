@@ -48,7 +48,7 @@ class NoRectifier(Skip, ValueError):
     Attributes:
         linear: There is no activation function at all, so a rule for rectifiers would change nothing.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -75,7 +75,7 @@ class Activations:
         others: Number of calls of each other activation function, by name. Rules for rectifiers do not change these.
         hidden: Number of nodes of the graph that do not show what they compute.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

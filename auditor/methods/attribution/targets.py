@@ -138,7 +138,7 @@ def locate(model: Model, images: Float[Tensor, "n c h w"], unit: Unit) -> Positi
         ValueError: The layer does not exist, or its output is not a stack of maps.
         IndexError: The channel or the place does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

@@ -55,7 +55,7 @@ class Top(NamedTuple):
         images: Numbers of the images in the order in which they came, `[n, channels]`; -1 if there were fewer.
         positions: Row and column of the unit, `[n, channels, 2]`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -90,7 +90,7 @@ def top_activations(
         ValueError: A layer did not run for every batch or has no map for every image, `n` is less than 1, or there are
             no images.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

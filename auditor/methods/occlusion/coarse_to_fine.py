@@ -30,7 +30,7 @@ class RefinedMap:
         windows: The positions of the windows.
         how: How the scores were computed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> def colours(images):  # a model returns scores [n, k]
@@ -86,7 +86,7 @@ def refined_occlusion(
         ValueError: `coarser` is less than 2 or `flat` is not from 0 to 1; otherwise as `occlusion`.
         IndexError: As `occlusion`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> def colours(images):  # a model returns scores [n, k]
@@ -112,7 +112,7 @@ def coarser_than(fine: Occluder, factor: int) -> Occluder:
     Raises:
         ValueError: `factor` is less than 2.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)
@@ -151,7 +151,7 @@ def refine(
         ValueError: As `refined_occlusion`.
         IndexError: As `refined_occlusion`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)

@@ -34,7 +34,7 @@ class Feature:
         clean: That sum, `[n]`.
         responses: The sum with each window filled, `[n, rows, cols]`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)
@@ -68,7 +68,7 @@ class OcclusionMap:
         windows: The positions of the windows.
         how: How the scores were computed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)
@@ -136,7 +136,7 @@ def occlusion(
             `memory` is not positive; or the model does not return scores `[n, k]`.
         IndexError: A class does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)
@@ -173,7 +173,7 @@ def occlude(
         ValueError: As `occlusion`.
         IndexError: As `occlusion`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)

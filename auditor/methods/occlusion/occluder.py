@@ -44,7 +44,7 @@ class How:
         windows: Number of windows computed so far.
         seconds: Time for these.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> how = methods.How("", saving=8.0, share=0.75, windows=500, seconds=2.0)
         >>> str(how), how.windows_per_second
@@ -91,7 +91,7 @@ class Occluder:
         how: How the scores are computed, and the speed so far.
         gives_probabilities: Whether scores are probabilities, because the inputs of the softmax are not available.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)

@@ -37,7 +37,7 @@ class Cascade:
             running statistics of their own; "" is the network itself.
         redrawn: The number of randomised layers, counted from the last one.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -98,7 +98,7 @@ def cascading(model: Model, images: Float[Tensor, "n c h w"], *, seed: int = 0) 
     Raises:
         ValueError: The modules of the model are not accessible.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
@@ -130,7 +130,7 @@ def layers_used(model: Model, images: Float[Tensor, "n c h w"]) -> tuple[str, ..
     Raises:
         ValueError: The modules of the model are not accessible.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

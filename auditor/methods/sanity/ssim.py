@@ -35,7 +35,7 @@ def structural_similarity(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) 
     Raises:
         RuntimeError: The sizes of the maps differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)

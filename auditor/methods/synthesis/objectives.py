@@ -26,7 +26,7 @@ class Diversity:
         weight: The cost of a mean similarity of 1 to the other images, in units of the score.
         layer: The layer whose Gram matrices are compared.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from dataclasses import replace

@@ -4,7 +4,7 @@ K. Simonyan, A. Vedaldi, A. Zisserman: Deep Inside Convolutional Networks: Visua
 Models and Saliency Maps. ICLR workshop 2014 (`SIMONYAN`).
 C. Olah, A. Mordvintsev, L. Schubert: Feature Visualization. Distill 2017 (`NATURAL`).
 
-Example:
+Examples:
     >>> from auditor import methods
     >>> methods.SIMONYAN.l2, methods.SIMONYAN.spectrum  # pixels, with a cost for their norm
     (0.001, False)
@@ -32,7 +32,7 @@ class Preset:
         noise: Standard deviation of the values at the start.
         jitter: Random transforms of the images before each forward pass.
 
-    Example:
+    Examples:
         >>> from dataclasses import replace
         >>> from auditor import methods
         >>> replace(methods.NATURAL, steps=200) == methods.NATURAL

@@ -16,7 +16,7 @@ def squared_norm(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     Args:
         images: `[n, c, h, w]`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> methods.squared_norm(torch.ones(2, 3, 8, 8))
@@ -33,7 +33,7 @@ def total_variation(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     Args:
         images: `[n, c, h, w]`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> step = torch.zeros(1, 1, 8, 8)

@@ -27,7 +27,7 @@ class Synthesis:
         objectives: The score minus the costs of norm, variation and similarity, likewise.
         notes: Why an image stopped early, or never changed; empty otherwise.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

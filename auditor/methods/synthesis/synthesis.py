@@ -75,7 +75,7 @@ def synthesize(
             by differentiable operations.
         IndexError: A class, channel or place does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods

@@ -28,7 +28,7 @@ class Jitter:
         blur: Standard deviation of a Gaussian at the first step, in pixels. It falls to zero in the first half of the
             steps, so that coarse forms come before fine ones.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> _ = torch.manual_seed(0)

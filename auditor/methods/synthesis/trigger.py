@@ -34,7 +34,7 @@ class Triggers:
         tried: Number of held-out images of other classes that are not predicted as the class anyway, `[k]`.
         held_out: The images that no trigger was made with, `[n]`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> mask = torch.zeros(1, 1, 8, 8)
@@ -109,7 +109,7 @@ def reverse_trigger(
         ValueError: Images, labels, classes or an argument have a wrong shape or value, or the scores do not depend on
             the image by differentiable operations.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
