@@ -22,8 +22,7 @@ class RefinedMap:
 
     Attributes:
         drop: The fall of the score. Where it is not computed, it is the mean of the coarse attribution over the
-        window's
-            pixels, times the window's share of the coarse window's area.
+            window's pixels, times the window's share of the coarse window's area.
         computed: The windows that were computed.
         attribution: The mean drop over the windows that cover a pixel.
         coarse: The result of the first pass.

@@ -56,8 +56,7 @@ class OcclusionMap:
 
     Attributes:
         drop: The score of the clean image minus that with the window filled, `[m, rows, cols]`. Positive where the
-        window
-            supports the class.
+            window supports the class.
         logit_drop: The same for the logit. If the model returns probabilities and its softmax is hidden, for the log of
             the probability.
         predicted: The predicted class with the window filled, `[n, rows, cols]`.

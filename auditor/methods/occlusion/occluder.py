@@ -117,11 +117,12 @@ class Occluder:
         """Prepare a network.
 
         Args:
-            model: In eval mode. example: Images of the size to prepare for. The first one is used for tests. window: In
-            pixels: one number, or rows and columns. stride: In pixels, likewise. A stride larger than the window leaves
-            pixels uncovered. incremental: Compute only what a window changes, where this is possible and saves work. On
-            a GPU it also has to
-                be faster; this is measured with the second image.
+            model: In eval mode.
+            example: Images of the size to prepare for. The first one is used for tests.
+            window: In pixels: one number, or rows and columns.
+            stride: In pixels, likewise. A stride larger than the window leaves pixels uncovered.
+            incremental: Compute only what a window changes, where this is possible and saves work. On a GPU it also
+                has to be faster; this is measured with the second image.
             memory: Bytes to use in addition to the network's parameters. An image that needs more is computed alone.
 
         Raises:
