@@ -141,10 +141,10 @@ def test_tells_how_many_activations_a_rule_covered(small, photographs, tmp_path)
 
 
 def test_grad_cam_looks_behind_the_activation_and_says_where(sound, small, photographs):
-    assert rule(sound, "layer").message.startswith("Grad-CAM looks at conv2, after the rectifier behind it")
+    assert rule(sound, "layer").message.startswith("Grad-CAM looks at conv2, after its rectifier")
     assert rule(result(small, photographs, cam_layer="conv1"), "layer").message == "Grad-CAM looks at conv1"
     named = rule(result(small, photographs, cam_layer="bn1"), "layer")
-    assert named.message == "Grad-CAM looks at bn1, after the rectifier behind it"
+    assert named.message == "Grad-CAM looks at bn1, after its rectifier"
 
 
 def test_a_network_without_maps_has_no_grad_cam(small, photographs, tmp_path):
