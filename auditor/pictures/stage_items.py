@@ -36,7 +36,7 @@ def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
     """
     finite = values[np.isfinite(values)]
     if not finite.size or not finite.any():
-        plate = _("zero everywhere") if finite.size == values.size else _("no finite value")
+        plate = _without_values(finite.size, values.size)
         reason = zero or plate if finite.size == values.size else plate
         alt = _("{map} of {about}: {reason}.", map=label.partition("\n")[0], about=about, reason=reason)
         return Item(written(plate, values.shape), f"{label}\n{reason}", alt=alt)
@@ -57,6 +57,13 @@ def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
     )
     drawn = lighter(heat(values, low=low, high=high, size=_SIDE))
     return Item(drawn, label, alt=alt, scale=heat_scale(low, high))
+
+
+def _without_values(finite: int, count: int) -> str:
+    """Return what a map is without any finite value but zero."""
+    if finite == count:
+        return _("zero everywhere")
+    return _("zero or not finite") if finite else _("no finite value")
 
 
 def written(text: str, shape: tuple[int, ...] = (1, 1)) -> bytes:

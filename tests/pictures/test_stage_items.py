@@ -54,7 +54,7 @@ def test_a_map_with_nothing_to_show_is_words(value, told):
 def test_a_map_that_is_zero_but_for_what_is_no_number_is_not_called_zero():
     values = np.zeros((4, 4), np.float32)
     values[0, 0] = np.inf
-    assert "no number" in pictures.stage_item(values, "conv", "cat.png").label
+    assert pictures.stage_item(values, "conv", "cat.png").label == "conv\nzero or not finite"
 
 
 def test_features_stand_by_size_and_in_proportion():
