@@ -61,7 +61,7 @@ def unit_row(context: Context, unit: Unit, made: Made) -> Gallery:
         value=made.score,
         **named,
     )
-    drawn = pictures.courses({_("natural"): made.course}, xlabel=_("step"), ylabel=_("value"))
+    drawn = pictures.curves({_("natural"): made.course}, xlabel=_("step"), ylabel=_("value"))
     course = _(
         "Course of channel {channel} of {layer}: from {first:.3g} to {last:.3g}.",
         first=float(made.course[0]),
@@ -134,7 +134,7 @@ def _item(context: Context, model: ClassModel, one: Made, way: str) -> Item:
 
 def _course(model: ClassModel, name: str) -> Item:
     ways = _ways(model)
-    drawn = pictures.courses({way: one.course for way, one in ways.items()}, xlabel=_("step"), ylabel=_("score"))
+    drawn = pictures.curves({way: one.course for way, one in ways.items()}, xlabel=_("step"), ylabel=_("score"))
     ends = ", ".join(
         _("{way} from {first:.3g} to {last:.3g}", way=way, first=float(one.course[0]), last=one.score)
         for way, one in ways.items()

@@ -78,8 +78,8 @@ def test_a_row_holds_every_method_and_the_classes_stand_side_by_side(sound):
         assert labels(gallery)[1:] == whole
         assert all(item.scale for item in gallery.items[1:])
         assert "randomised" in gallery.caption
-    assert "(answer" in first.title
-    assert "(runner-up" in second.title
+    assert "(predicted" in first.title
+    assert "(second-best" in second.title
     assert labels(beside)[1:] == ["absolute gradient"] * 2 + ["Grad-CAM"] * 2
     assert beside.items[1].scale == beside.items[2].scale
     assert beside.items[3].scale == beside.items[4].scale
