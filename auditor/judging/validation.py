@@ -89,6 +89,6 @@ def _rows(table: Table) -> None:
         for cell in row:
             if not isinstance(cell, _CELLS):
                 raise TypeError(
-                    f"table {table.title!r} contains a {type(cell).__name__}, but a cell has to be text, a number, a bool "
-                    "or None"
+                    f"table {table.title!r} contains a {type(cell).__name__}, but a cell has to be text, a number, a "
+                    "bool or None"
                 )
