@@ -12,7 +12,7 @@ from auditor.comparison.metrics import UNKNOWN, Metric, metric_of
 from auditor.comparison.pair import Pair
 from auditor.judging.rule import Rule
 from auditor.language import _, many, marked, some
-from auditor.methods.attribution.names import method_told
+from auditor.methods.attribution.names import method_name
 from auditor.report.phrases import measured, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 
@@ -282,7 +282,7 @@ def _line(change: Change) -> str:
 
 
 def _name(finding: Finding) -> str:
-    return f"{finding.rule} [{method_told(finding.subject)}]" if finding.subject else finding.rule
+    return f"{finding.rule} [{method_name(finding.subject)}]" if finding.subject else finding.rule
 
 
 def _row(change: Change) -> tuple[str, ...]:
@@ -290,7 +290,7 @@ def _row(change: Change) -> tuple[str, ...]:
     verdicts = [name_of(end.verdict) if end else _("none") for end in ends]
     values = [measured(end.value, end.unit) or _("none") if end else _("none") for end in ends]
     shown = change.shown
-    return _kind_word(change), shown.rule, method_told(shown.subject), _arrow(*verdicts), _arrow(*values)
+    return _kind_word(change), shown.rule, method_name(shown.subject), _arrow(*verdicts), _arrow(*values)
 
 
 def _kind_word(change: Change) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.language import _, current
-from auditor.methods.attribution.names import method_told
+from auditor.methods.attribution.names import method_name
 from auditor.report import phrases
 from auditor.report.album import Album, Picture, is_strip, strip
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
@@ -194,7 +194,7 @@ class Blocks:
             badge=Badge.of(finding.verdict),
             check=check,
             rule=finding.rule,
-            subject=method_told(finding.subject),
+            subject=method_name(finding.subject),
             message=phrases.sentence(finding.message),
             value=phrases.measured(finding.value, finding.unit),
             limit=phrases.measured(finding.limit, finding.unit),

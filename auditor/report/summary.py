@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.language import _, many
-from auditor.methods.attribution.names import method_told
+from auditor.methods.attribution.names import method_name
 from auditor.report import deciding, markdown, phrases
 from auditor.results import Audit, Finding, Result
 
@@ -60,7 +60,7 @@ def _finding(finding: Finding) -> str:
     parts = (
         f"**{phrases.verdict(finding.verdict)}**",
         markdown.code(finding.rule),
-        markdown.code(method_told(finding.subject)),
+        markdown.code(method_name(finding.subject)),
         markdown.text(_cut(phrases.sentence(finding.message))),
         f"({markdown.text(numbers)})" if numbers else "",
         markdown.text(phrases.advice(finding)),

@@ -1,4 +1,4 @@
-"""Whether rows of scores are probabilities already."""
+"""Scores and probabilities."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def are_probabilities(rows: Float[Tensor, "n k"]) -> bool:
-    """Return whether every row is nowhere below zero and sums to one, as a softmax makes it."""
+    """Return whether each row is non-negative and sums to 1, like the output of a softmax."""
     return rows.shape[1] > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 1e-4).all())

@@ -21,14 +21,22 @@ from torch import nn
 from auditor.errors import CheckpointError
 from auditor.model.files.format import told
 
-_REACHES_FILES = re.compile(rb"\b(?:from_file|save)\b")
+_BEYOND_TENSORS = re.compile(rb"\b(?:from_file|save|\w*sparse\w*|print(?=\s*\())\b")  # torch checks no sparse index
+_OPERATORS = re.compile(rb"\bops\s*\.\s*(\w+)")
 _FOREIGN_CLASS = re.compile(rb"\btorch\s*\.\s*classes\b(?!\s*\.\s*(?:quantized|rnn|xnnpack|mkldnn)\b)")
 _NAMESPACES = ("aten", "mkldnn", "mkldnn_prepacked", "onednn", "prepacked", "prim", "quantized")
-_FORBIDDEN_NODES = ("aten::from_file", "aten::save")
+_FORBIDDEN_NODES = re.compile(r"aten::(?:from_file|save|\w*sparse\w*)|prim::Print")
+
+_EXPORTED_RECORDS = re.compile(
+    r"models/[\w-]+\.json|data/(?:weights|constants)/[\w.-]+|data/sample_inputs/[\w-]+\.pt|extra/.*"
+    r"|archive_format|archive_version|byteorder|version|\.data/(?:version|serialization_id)"
+    r"|\.format_version|\.storage_alignment",
+    re.DOTALL,
+)
 
 _NAME = re.compile(r"[\w@]*(?:\.[\w@]+)*")
 _TARGET = re.compile(
-    r"torch\.ops\.(?:aten|prims|quantized_decomposed)\.(?!from_file\b|save\b|__)\w+(?:\.(?!__)\w+)?"
+    r"torch\.ops\.(?:aten|prims|quantized_decomposed)\.(?!from_file\b|save\b|\w*sparse|__)\w+(?:\.(?!__)\w+)?"
     r"|torch\.ops\.aten\.__i?(?:and|or|xor|lshift|rshift)__\.(?!__)\w+"
     r"|torch\.ops\.higher_order\.(?:associative_scan|cond|map_impl|scan|while_loop|wrap_with_\w+)"
     r"|torch\.sym_[a-z]\w*"
@@ -53,8 +61,11 @@ _OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.operator, ast.unaryop, a
 def in_script(path: Path) -> Iterator[str]:
     """Tell what an archive of TorchScript reaches for; some of it would already happen while torch loads it."""
     for name, content in _records(path):
-        if name.endswith(".py") and (found := _REACHES_FILES.search(content)):
-            yield f"touches other files: it calls {found[0].decode()}"
+        if name.endswith(".py") and (found := _BEYOND_TENSORS.search(content)):
+            yield f"touches more than tensors: it calls {found[0].decode()}"
+        if name.endswith(".py"):
+            spaces = {space.decode() for space in _OPERATORS.findall(content)}
+            yield from (f"calls foreign operators: {space}" for space in sorted(spaces - {*_NAMESPACES}))
         if name.endswith((".py", ".pkl")) and _FOREIGN_CLASS.search(content):
             yield "makes objects of a foreign class"
 
@@ -65,15 +76,19 @@ def in_graphs(module: nn.Module) -> Iterator[str]:
         script: Any = getattr(part, "_c", None)
         for method in script._method_names() if script is not None else ():
             for kind in _kinds(script._get_method(method).inlined_graph):
-                if kind in _FORBIDDEN_NODES or kind.partition("::")[0] not in _NAMESPACES:
+                if _FORBIDDEN_NODES.fullmatch(kind) or kind.partition("::")[0] not in _NAMESPACES:
                     yield f"touches more than tensors: it calls {kind}"
 
 
 def in_export(path: Path) -> Iterator[str]:
     """Tell what in an archive of torch.export would run code when it is loaded or called."""
-    for name, content in [*_records(path), *_members(path)]:
+    records = list(_records(path))
+    listed = {name for name, _content in records}
+    for name, content in [*records, *_members(path)]:
         if "data/aotinductor/" in name:
             yield "brings a compiled library"
+        elif name in listed and not _EXPORTED_RECORDS.fullmatch(name):
+            yield f"holds a record that no exported program needs: {name[:60]!r}"
         if name.endswith(".json") and not name.startswith("extra/"):
             try:
                 said = json.loads(content)

@@ -57,7 +57,7 @@ def _refused(path: Path, message: str, line: str) -> CheckpointError:
 
 
 def _read(path: Path, *, weights_only: bool) -> Any:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.sparse.check_sparse_tensor_invariants():
         warnings.simplefilter("ignore")  # about how old the file's way of saving is
         return torch.load(path, map_location="cpu", weights_only=weights_only)
 

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from auditor.collectors import Batch, answers
-from auditor.collectors.answers import Answers
+from auditor.collectors import Batch, image_predictions
+from auditor.collectors.image_predictions import ImagePredictions
 
 
 def batch(first, count=3, classes=4):
@@ -13,13 +13,13 @@ def batch(first, count=3, classes=4):
 
 
 def seen(*firsts):
-    collector = Answers()
+    collector = ImagePredictions()
     for first in firsts:
         collector.update(batch(first), {})
     return collector
 
 
-def test_keeps_label_answer_and_confidence_of_each_image():
+def test_keeps_label_prediction_and_confidence_of_each_image():
     one = batch(0)
     rows = seen(0).rows
     assert rows[:, 0].tolist() == [0, 1, 2]
@@ -29,24 +29,24 @@ def test_keeps_label_answer_and_confidence_of_each_image():
     assert rows[:, 3] == pytest.approx(odds.max(1) / odds.sum(1))
 
 
-def test_an_image_without_finite_scores_has_no_answer():
+def test_an_image_without_finite_scores_has_no_prediction():
     one = batch(0)
     one.scores[1, 2] = np.nan
-    collector = Answers()
+    collector = ImagePredictions()
     collector.update(one, {})
     assert collector.rows[1, 2:].tolist() == [-1, 0]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([0, 3, 6])))
 def test_merging_in_any_order_gives_the_same(order):
-    whole = Answers()
+    whole = ImagePredictions()
     for first in order:
         whole.merge(seen(first))
     assert np.array_equal(whole.rows, seen(0, 3, 6).rows)
 
 
 def test_goes_on_from_its_state():
-    again = Answers()
+    again = ImagePredictions()
     again.load(seen(0).state())
     again.update(batch(3), {})
     assert np.array_equal(again.rows, seen(0, 3).rows)
@@ -54,8 +54,8 @@ def test_goes_on_from_its_state():
 
 @pytest.mark.parametrize("parts", [[[0, 3, 6]], [[0, 3], [6]], [[0], [3], [6]]])
 def test_of_too_many_images_only_their_number_is_kept(monkeypatch, parts):
-    monkeypatch.setattr(answers, "MOST", 8)
-    whole = Answers()
+    monkeypatch.setattr(image_predictions, "MOST", 8)
+    whole = ImagePredictions()
     for firsts in parts:
         whole.merge(seen(*firsts))
     assert (whole.images, len(whole.rows)) == (9, 0)

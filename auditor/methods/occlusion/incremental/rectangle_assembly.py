@@ -1,4 +1,4 @@
-"""A rectangle of a map for each image of a batch: most of it from the clean image, the rest as computed again."""
+"""A rectangle of a map for each image of a batch, assembled from the clean image's map and newly computed parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from auditor.methods.occlusion.incremental.rectangles import Whole
 
 
 class Extent(NamedTuple):
-    """Rows (or columns) of a rectangle for each position of the window: where they start, and how many."""
+    """Rows (or columns) of a rectangle for each position of the window: the first one, and their number."""
 
     starts: Whole
     length: int
@@ -33,10 +33,11 @@ Region = tuple[Extent, Extent]
 
 
 class Kept(NamedTuple):
-    """What is kept of the clean image: the maps of a node, with a border around them.
+    """The maps of a node for the clean image, with a border around them.
 
     Attributes:
-        border: Columns before and behind, rows above and below.
+        border: Columns before and after, rows above and below.
+        outside: The value of the border.
     """
 
     node: Node
@@ -55,7 +56,7 @@ class Kept(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Positions beside each other whose parts lie at the same place: `[positions, source, destination]`."""
+    """Neighbouring positions whose parts have the same place: `[positions, source, destination]`."""
 
     positions: slice
     source: slice
@@ -64,7 +65,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
-    """How the rectangles `wanted` of a node come about, of whose rectangles `known` are computed.
+    """How to assemble the rectangles `wanted` of a node, whose rectangles `known` are computed.
 
     Attributes:
         runs: For rows and for columns, which part of the computed rectangle goes where.
@@ -83,12 +84,12 @@ class Assembly:
 
     @property
     def size(self) -> int:
-        """Bytes for one image."""
+        """Bytes per image."""
         rows, cols = self.kept.node.grid or (1, 1)
         return self.kept.node.size * self.wanted[0].length * self.wanted[1].length // (rows * cols)
 
     def __call__(self, clean: Mapping[Kept, Tensor], computed: Tensor | None = None) -> Tensor:
-        """Return the rectangles, `[positions of rows times those of columns, c, h, w]`, in channels_last."""
+        """Return the rectangles, `[positions of rows * positions of columns, c, h, w]`, in channels_last."""
         maps = clean[self.kept]
         crops = _crops(maps, self._starts(maps.device), (self.wanted[0].length, self.wanted[1].length))
         if computed is not None:
@@ -96,7 +97,7 @@ class Assembly:
         return crops.flatten(0, 1).permute(0, 3, 1, 2)
 
     def _starts(self, device: torch.device) -> Sequence[Tensor]:
-        """Return where the rectangles' rows and columns start; what has been moved to a GPU stays there."""
+        """Return the first rows and columns of the rectangles. On a GPU they are moved once."""
         starts = [torch.from_numpy(extent.starts) for extent in self.wanted]
         if device.type == "cpu":
             return starts
@@ -114,7 +115,7 @@ class Assembly:
 def _crops(maps: Tensor, starts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     """Return the rectangles of maps `[rows, cols, c]` as `[positions, positions, h, w, c]`.
 
-    A row of a rectangle is one stretch of memory, so stretches are gathered rather than places.
+    A row of a rectangle is contiguous in memory, so rows are gathered instead of places.
     """
     (across, channels), (rows, cols), (height, width) = maps.shape[1:], starts, size
     tops = rows[:, None] + torch.arange(height, device=maps.device)  # positions h

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from auditor.methods.occlusion.incremental.assembly import Assembly, Extent, Kept, Region
 from auditor.methods.occlusion.incremental.graph import Cell, Node
 from auditor.methods.occlusion.incremental.operators import Padding, Pair, Sliding
+from auditor.methods.occlusion.incremental.rectangle_assembly import Assembly, Extent, Kept, Region
 from auditor.methods.occlusion.incremental.rectangles import Interval, Whole
 from auditor.methods.occlusion.incremental.steps import Step, settled
 
@@ -23,7 +23,7 @@ class Shapes:
 
     Attributes:
         sizes: Rows and columns for each node that has a rectangle.
-        partial: The nodes of which the rectangle, not all, is computed.
+        partial: The nodes of which only the rectangle is computed.
     """
 
     sizes: Mapping[Node, Pair]
@@ -34,7 +34,7 @@ class Shapes:
         """Return the shapes for the windows at these rows and columns of the grid.
 
         Args:
-            most: The share of a map up to which a rectangle is worth it.
+            most: The largest share of a map for which a rectangle is used.
         """
         sizes, partial = {}, {nodes[0]}
         for node in nodes:
@@ -48,7 +48,9 @@ class Shapes:
         return cls(sizes, partial)
 
 
-def recipe(nodes: Sequence[Node], intervals: Intervals, shapes: Shapes, rows: Whole, cols: Whole) -> list[Step]:
+def rectangle_steps(
+    nodes: Sequence[Node], intervals: Intervals, shapes: Shapes, rows: Whole, cols: Whole
+) -> list[Step]:
     """Return the steps for all windows at these rows and columns, from the images to the whole of the last node."""
     writer = _Writer(intervals, shapes, (rows, cols))
     writer.regions[nodes[0]] = writer.region(nodes[0])
@@ -81,7 +83,7 @@ class _Writer:
             self._merge(node)
 
     def complete(self, node: Node) -> None:
-        """Make the whole of a node of which there is only the rectangle."""
+        """Compute the whole output of a node of which there is only the rectangle."""
         if node in self.completed or not node.grid:
             return
         self.completed.add(node)
@@ -90,7 +92,7 @@ class _Writer:
         self._step(Cell(node), [Cell(node, False)], [self._assembly(node, full)], _first)
 
     def region(self, node: Node) -> Region:
-        """Return the rectangles of the size that has been chosen, moved inside the maps."""
+        """Return the rectangles of the chosen size, moved inside the maps."""
         found = []
         for axis in (0, 1):
             length, first = self.shapes.sizes[node][axis], self.intervals[axis][node].first[self.positions[axis]]
@@ -123,7 +125,7 @@ class _Writer:
     def _assembly(
         self, node: Node, wanted: Region, border: tuple[int, int, int, int] = (0, 0, 0, 0), outside: float = 0.0
     ) -> Assembly | None:
-        """Return how `wanted` is made of the rectangle that there is; None if it is the same."""
+        """Return how `wanted` is assembled from the known rectangle; None if it is the same."""
         known = self.regions[node]
         if all(one.same(other) for one, other in zip(wanted, known, strict=True)):
             return None
@@ -145,7 +147,7 @@ def _first(inputs: Sequence[Any], count: int) -> Any:
 
 
 def _seen(sliding: Sliding, axis: int, places: Extent) -> Extent:
-    """Return what of the input these places look at; it may reach over the border."""
+    """Return the part of the input that these places depend on; it can reach over the border."""
     stride = sliding.stride[axis]
     starts = places.starts * stride - sliding.padding[axis]
     return Extent(starts, (places.length - 1) * stride + sliding.span(axis))

@@ -12,7 +12,7 @@ import numpy as np
 from auditor.language import _
 from auditor.pictures.colours import heat_scale, signed_scale
 from auditor.pictures.encoding import lighter
-from auditor.pictures.maps import Map, Pixels, heat, overlay, signed
+from auditor.pictures.heat_maps import Map, Pixels, heat, overlay, signed
 from auditor.results import Item
 
 _SHOWN = 0.995

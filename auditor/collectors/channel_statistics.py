@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
+from auditor.collectors.reductions import shared_peaks
 from auditor.collectors.sums import Sums, added, exact
 
 if TYPE_CHECKING:
@@ -112,12 +113,10 @@ class ChannelStatistics:
     def reduce(self, tap: str, output: Tensor) -> Reduced:
         import torch
 
-        from auditor.methods.layers.top_activations import peaks
-
         if tap in self._linear:
             output = output.reshape(len(output), -1, output.shape[-1]).movedim(2, 1)  # [n, c, places]
         maps = output if output.ndim == 4 else output.reshape(*output.shape[:2], -1, 1)
-        highest = peaks(maps).values.amax((0, 2))
+        highest = shared_peaks(maps).values.amax((0, 2))
         maps = maps.float().contiguous(memory_format=torch.channels_last)
         return _reduced(maps, highest, self._ceilings[tap], self._room(maps))
 

@@ -1,4 +1,4 @@
-"""The scores for all windows of an image, by a plan or by computing each image in whole."""
+"""The scores of all windows of an image, by a plan or by computing complete images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from auditor.methods.occlusion.incremental.assembly import Assembly, Kept
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
-from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.memory_budget import Budget
 from auditor.methods.occlusion.incremental.plan import Group, Plan
+from auditor.methods.occlusion.incremental.rectangle_assembly import Assembly, Kept
 from auditor.methods.occlusion.incremental.steps import Step, Values, peak, settled, whole
 from auditor.methods.occlusion.windows import Windows
 
@@ -24,11 +24,12 @@ _NO_BORDER = (0, 0, 0, 0)
 
 @dataclass(frozen=True, eq=False)
 class Passed:
-    """What came out for some windows.
+    """The results for some windows.
 
     Attributes:
         numbers: Of the windows, counted row by row over the grid.
-        totals: The sum of each map of the watched node; without columns if none is watched.
+        scores: The scores, `[b, k]`.
+        totals: The sum of each map of the watched node, `[b, c]`; without columns if no node is watched.
     """
 
     numbers: Int64[Tensor, " b"]
@@ -37,14 +38,14 @@ class Passed:
 
 
 class Incremental:
-    """Computes what the windows change, and takes the rest from the clean image."""
+    """Compute what the windows change, and take the rest from the clean image."""
 
     def __init__(self, plan: Plan, watched: Node | None) -> None:
         self.plan = plan
         self._rest = _Rest(plan.meeting, plan.tail, watched)
 
     def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
-        """Return the scores of the image with each of the wanted windows filled, in any order."""
+        """Yield the scores of the image with each of the wanted windows filled, in any order."""
         clean = _kept(self.plan, image)
         waiting: list[tuple[Tensor, Tensor]] = []
         for group in self.plan.groups(None if wanted is None else wanted.cpu().numpy()):
@@ -56,7 +57,7 @@ class Incremental:
             yield from self._passed(waiting)
 
     def _met(self, group: Group, clean: Mapping[Kept, Tensor], fill: Maps) -> Tensor:
-        """Return the whole of the node at which windows meet, for a group of them."""
+        """Return the whole output of the node at which windows meet, for a group of them."""
         images = self.plan.graph.images
         filled = Kept(images, _NO_BORDER, 0.0)
         windows = group.origins(self.plan.windows)
@@ -73,27 +74,27 @@ class Incremental:
 
 
 class Whole:
-    """Computes the graph for each image in whole."""
+    """Compute the graph for each complete image."""
 
-    def __init__(self, graph: Graph, watched: Node | None, windows: Windows, room: Room) -> None:
+    def __init__(self, graph: Graph, watched: Node | None, windows: Windows, budget: Budget) -> None:
         self._windows = windows
         self._rest = _Rest(graph.images, whole(graph.nodes[1:]), watched)
         steps = whole(graph.nodes[1:])
         largest = max(step.size for step in steps)
-        self.batch = room.whole(peak(steps, {Cell(graph.images): graph.images.size}), largest)
+        self.batch = budget.whole(peak(steps, {Cell(graph.images): graph.images.size}), largest)
 
     def clean(self, image: Maps) -> Passed:
         """Return the scores of the image itself, as those of window 0."""
         return Passed(torch.zeros(1, dtype=torch.int64, device=image.device), *self._rest(image))
 
     def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
-        """Return the scores of the image with each of the wanted windows filled."""
+        """Yield the scores of the image with each of the wanted windows filled."""
         for numbers, filled in occluded(image, fill, self._windows, self.batch, wanted):
             yield Passed(numbers, *self._rest(filled))
 
 
 def occluded(image: Maps, fill: Maps, windows: Windows, batch: int, wanted: Wanted) -> Iterator[tuple[Tensor, Tensor]]:
-    """Return the numbers of some windows and the image with each of them filled, until all are through."""
+    """Yield the numbers of windows and the images with these windows filled, batch by batch."""
     asked = torch.arange(len(windows)) if wanted is None else wanted.flatten().nonzero().flatten()
     for numbers in asked.to(image.device).split(batch):
         filled = torch.where(windows.inside(numbers)[:, None], fill, image)
@@ -101,7 +102,7 @@ def occluded(image: Maps, fill: Maps, windows: Windows, batch: int, wanted: Want
 
 
 class _Rest:
-    """The steps behind a node, and the watched node's totals."""
+    """The steps after a node, and the watched node's totals."""
 
     def __init__(self, start: Node, steps: Sequence[Step], watched: Node | None) -> None:
         self._start, self._watched = Cell(start), watched and Cell(watched)
@@ -121,7 +122,7 @@ class _Rest:
 
 
 def _kept(plan: Plan, image: Maps) -> dict[Kept, Tensor]:
-    """Return what is kept of the clean image."""
+    """Return the maps of the clean image that the plan needs."""
     asked: dict[Node, list[Kept]] = defaultdict(list)
     for kept in plan.kept:
         asked[kept.node].append(kept)

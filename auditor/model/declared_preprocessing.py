@@ -11,7 +11,7 @@ _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"
 
 
 def of_torchvision(transforms: Any) -> dict[str, Any]:
-    """Return the recipe of torchvision's `weights.transforms()`."""
+    """Return the preprocessing of torchvision's `weights.transforms()`."""
     return {
         "resize": _size(transforms.resize_size),
         "crop": _size(transforms.crop_size),
@@ -24,7 +24,7 @@ def of_torchvision(transforms: Any) -> dict[str, Any]:
 
 
 def of_timm(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the recipe of a timm configuration (`pretrained_cfg`), or None where it says too little."""
+    """Return the preprocessing of a timm configuration (`pretrained_cfg`), None if the configuration is incomplete."""
     try:
         channels, rows, cols = (int(v) for v in config["input_size"])
         share = float(config.get("crop_pct") or 0.875)

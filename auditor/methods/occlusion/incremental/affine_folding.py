@@ -1,4 +1,4 @@
-"""Factors and offsets of channels, such as trained batch norm, taken into the convolution before them."""
+"""Folding of factors and offsets of channels, such as those of batch norm, into the convolution before them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from auditor.methods.occlusion.incremental.operators import Affine, Convolution,
 
 
 def folded(graph: Graph) -> Graph:
-    """Return a graph that computes the same with fewer nodes, its convolutions' weights in channels_last."""
-    takers = Counter(taken for node in graph.nodes for taken in node.inputs)
+    """Return an equivalent graph with fewer nodes. Its convolutions' weights are in channels_last."""
+    uses = Counter(taken for node in graph.nodes for taken in node.inputs)
     made: dict[Node, Node] = {}
     for node in graph.nodes:
         inputs = tuple(made[taken] for taken in node.inputs)
-        before = inputs[0].operator if inputs and takers[node.inputs[0]] == 1 else None
+        before = inputs[0].operator if inputs and uses[node.inputs[0]] == 1 else None
         computes = node.operator
         if isinstance(computes, Affine) and isinstance(before, Convolution):
             made[node] = replace(inputs[0], operator=_scaled(before, computes))

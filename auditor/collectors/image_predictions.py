@@ -20,7 +20,7 @@ MOST = 200_000
 _COLUMNS = 4  # image, label, answer, confidence
 
 
-class Answers:
+class ImagePredictions:
     """The label, the answer and the confidence of each image; of more than `MOST` images only their number.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Windows sorted by the rectangles that they change, so that those of one size are computed together."""
+"""Groups of windows that change rectangles of similar size, so that each group is computed together."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from auditor.methods.occlusion.incremental.graph import Node
 from auditor.methods.occlusion.incremental.operators import Sliding
 from auditor.methods.occlusion.incremental.rectangles import Interval, Whole
 
-_MOST_SIZES = 4  # along each axis: more would be more shapes than a library for convolutions keeps compiled
-_OVERHEAD = 1e7  # of a layer for a group, in multiplications that could be done in that time
+_MOST_SIZES = 4  # along each axis: convolution libraries keep only so many shapes compiled
+_OVERHEAD = 1e7  # of a layer per group, in multiplications that take the same time
 
 
-def alike(intervals: Mapping[Node, Interval], across: int) -> list[Whole]:
-    """Return the positions along an axis in groups, for each of which rectangles of one size are enough.
+def grouped_positions(intervals: Mapping[Node, Interval], across: int) -> list[Whole]:
+    """Return the positions along an axis in groups with one size of rectangle each.
 
-    Among all ways to cut the positions, ordered by how much they change, into a few groups it is the one that
-    takes the least work.
+    The positions are ordered by the size of their change and cut into a few groups. Of all cuts, the one with the least
+    work is returned.
 
     Args:
-        across: How many positions there are along the other axis.
+        across: Number of positions along the other axis.
     """
     convolved = [node for node in intervals if node.weights] or list(intervals)
     lengths = np.stack([intervals[node].lengths for node in convolved], 1).clip(1).astype(float)  # positions nodes
@@ -34,7 +34,7 @@ def alike(intervals: Mapping[Node, Interval], across: int) -> list[Whole]:
 
 
 def _costs(lengths: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what each run of positions costs as one group: `[first, last]`."""
+    """Return the cost of each run of positions as one group: `[first, last]`."""
     count = len(lengths)
     costs = np.full((count, count), np.inf)
     for first in range(count):
@@ -44,9 +44,9 @@ def _costs(lengths: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
 
 
 def _cuts(costs: NDArray[np.float64]) -> list[int]:
-    """Return where to cut so that the runs cost least together."""
+    """Return the cuts with the least total cost."""
     count = len(costs)
-    best, starts = [costs[0]], [np.zeros(count, dtype=int)]  # of the positions up to each, in 1, 2, ... runs
+    best, starts = [costs[0]], [np.zeros(count, dtype=int)]  # least cost of the positions up to each, in 1, 2, ... runs
     for _ in range(min(_MOST_SIZES, count) - 1):
         split = best[-1][:-1, None] + costs[1:]  # [last of the runs before, last]
         starts.append(split.argmin(0) + 1)
@@ -60,7 +60,7 @@ def _cuts(costs: NDArray[np.float64]) -> list[int]:
 
 
 def _by_phase(group: Whole, intervals: Mapping[Node, Interval]) -> Whole:
-    """Put beside each other the positions at which rectangles lie alike within those of the layer before."""
+    """Return the positions ordered by the place of their rectangles within those of the layer before."""
     sliding = [(node, max(node.operator.stride)) for node in intervals if isinstance(node.operator, Sliding)]
 
     def phase(position: int) -> tuple[int, ...]:

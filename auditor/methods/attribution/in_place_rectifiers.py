@@ -1,8 +1,8 @@
-"""Rectifiers that write over a part of another tensor, brought into the open.
+"""Rectifiers that write over a view of another tensor, made visible to autograd.
 
-Written over a view, as behind an `nn.Linear` that was given tokens, a rectifier disappears inside a node of the
-graph that tells nothing of it. What it computes is the same if it is computed aside first and then copied into
-the view, and then it is a node like any other.
+After an `nn.Linear` that was given tokens, for example, an in-place rectifier writes over a view. In the graph it is
+then hidden inside another node. Computing it out of place and copying the result into the view gives the same values,
+and an ordinary node.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _ASIDE: Mapping[str, Callable[..., Tensor]] = {
 _SWITCHED = {functional.relu, functional.relu6, functional.hardtanh, functional.threshold}
 
 
-class Aside(TorchFunctionMode):
-    """Computes rectifiers aside that would write over a view."""
+class RectifiersOutOfPlace(TorchFunctionMode):
+    """Compute rectifiers out of place if they would write over a view."""
 
     def __torch_function__(
         self, func: Any, types: Iterable[Any], args: Any = (), kwargs: Mapping[str, Any] | None = None

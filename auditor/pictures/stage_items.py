@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from auditor.language import _, numeral
 from auditor.pictures.colours import heat_scale
 from auditor.pictures.encoding import lighter, png
-from auditor.pictures.maps import Map, heat
+from auditor.pictures.heat_maps import Map, heat
 from auditor.results import Item
 
 _SIDE = 336  # of a map, at most
