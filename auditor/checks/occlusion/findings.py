@@ -200,5 +200,5 @@ def insensitive(sound: Sequence[Measured], warn: float) -> Finding:
         limit=warn,
         n=n,
         interval=interval,
-        detail=" ".join(part for part in (detail, confidence.told(interval, warn) if still else "") if part),
+        detail=" ".join(part for part in (detail, confidence.close_call(interval, warn) if still else "") if part),
     )

@@ -200,7 +200,7 @@ def _vanishing(measured: Sequence[_Measured], warn: float, *, confident: bool) -
             "training stops: {images}",
             images=some(names, 5),
         )
-    close = confidence.told(interval, warn, confident=confident) if names or verdict >= Verdict.WARN else ""
+    close = confidence.close_call(interval, warn, confident=confident) if names or verdict >= Verdict.WARN else ""
     return Finding(
         "saliency.vanishing",
         verdict,

@@ -67,7 +67,7 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
     # The median is over the limit if most images are; its own interval reaches from end to end for so few.
     over = methods.wilson(sum(one > warn for one in told), len(told))
     interval = methods.median_interval(told)
-    close = "" if name in IGNORE_LAST_LAYERS or interval is None else confidence.told(over, 0.5)
+    close = "" if name in IGNORE_LAST_LAYERS or interval is None else confidence.close_call(over, 0.5)
     return Finding(
         "trust.randomization",
         Verdict.INFO if name in IGNORE_LAST_LAYERS else verdict,
