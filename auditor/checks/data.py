@@ -1,4 +1,4 @@
-"""Whether the images and labels can be used."""
+"""Judge whether the images and labels can be used."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     """Can the images and their labels be used?
 
-    Files that can't be read are left out of everything else in this report. Labels count only where
-    they fit the classes that the network tells apart.
+    Unreadable files are left out of everything else in this report. Labels count only if they fit the classes of the
+    network.
 
     Args:
-        unreadable_fail: share of files that can't be read over which the audit fails.
+        unreadable_fail: share of unreadable files over which the audit fails.
     Rules:
         data.unreadable: files that are no readable image; any is a warning, over half a failure (exact).
         data.classes: the folders or labels don't fit the network's classes; a failure (exact).
@@ -40,7 +40,7 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     if readability.unreadable:
         yield Table(
             _("Files left out"),
-            _("Each file that could not be read, and why."),
+            _("Each unreadable file, and the reason."),
             (_("file"), _("reason")),
             readability.unreadable,
         )
@@ -48,7 +48,7 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     if counts:
         yield Table(
             _("Images by class"),
-            _("How many images there are of each class; few images make every number about it uncertain."),
+            _("Number of images of each class. With few images, every number about the class is uncertain."),
             (_("class"), _("images")),
             tuple((context.classes[label], counts[label]) for label in sorted(counts)),
         )
@@ -58,22 +58,22 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
     bad, total = len(readability.unreadable), readability.read + len(readability.unreadable)
     rule = "data.unreadable"
     if not bad:
-        message = _("all {n} files could be read", n=total)
+        message = many("{count} file is readable", "all {count} files are readable", total)
         return Finding(rule, Verdict.PASS, message, value=0.0, limit=0.0, n=total)
     files = ", ".join(f"{file} ({why})" for file, why in readability.unreadable[:5])
     return Finding(
         rule,
         at_most(bad / total, warn=0, fail=fail),
         many(
-            "{count} of {n} files could not be read and was left out",
-            "{count} of {n} files could not be read and were left out",
+            "{count} of {n} files is unreadable and was left out",
+            "{count} of {n} files are unreadable and were left out",
             bad,
             n=total,
         ),
         value=bad / total,
         limit=0.0,
         n=total,
-        detail=_("Mend or remove them: {files}", files=files),
+        detail=_("Repair or remove them: {files}", files=files),
     )
 
 
@@ -84,13 +84,13 @@ def _classes(context: Context, labels: Sequence[int | None]) -> Finding:
             rule,
             Verdict.FAIL,
             context.data_problem,
-            detail=_("Name the folders as the classes, or name the classes in their order with --classes."),
+            detail=_("Name the folders like the classes, or list the classes in their order with --classes."),
         )
     if all(label is None for label in labels):
-        return Finding(rule, Verdict.SKIP, _("the images have no labels, so that nothing can be said of accuracy"))
+        return Finding(rule, Verdict.SKIP, _("the images have no labels: the accuracy is not measured"))
     present = len({label for label in labels if label is not None})
     message = _(
-        "the labels fit: {present} of the network's {classes} classes have images",
+        "the labels fit: {present} of {classes} classes of the network have images",
         present=present,
         classes=len(context.classes),
     )
