@@ -8,14 +8,43 @@ from typing import TYPE_CHECKING
 
 from auditor.check import Check, Share, Steps
 from auditor.collectors import Readability
+from auditor.judging.rule import Rule
 from auditor.language import _, many, marked
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
     from auditor.context import Context
 
+UNREADABLE = Rule(
+    "data.unreadable",
+    marked("Files that can't be read as images."),
+    level=Verdict.FAIL,
+    basis="exact",
+    better="lower",
+    tolerance=0.0,
+    warn=0.0,
+    measured=marked(
+        "Any unreadable file is a warning; a share over the limit is a failure. Unreadable files are left out of "
+        "everything else."
+    ),
+    advice=marked("Repair or remove the files."),
+)
 
-@Check
+CLASSES = Rule(
+    "data.classes",
+    marked("Whether the folders or labels fit the classes of the network."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("classes"),
+    measured=marked(
+        "Folders or labels that don't fit are a failure, and nothing that needs labels is measured. Images without "
+        "labels are skipped. Otherwise the finding counts the classes that have images."
+    ),
+    advice=marked("Name the folders like the classes, or list the classes in their order with --classes."),
+)
+
+
+@Check.with_rules(UNREADABLE, CLASSES)
 def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     """Can the images and their labels be used?
 
@@ -24,9 +53,6 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
 
     Args:
         unreadable_fail: share of unreadable files over which the audit fails.
-    Rules:
-        data.unreadable: files that are no readable image; any is a warning, over half a failure (exact).
-        data.classes: the folders or labels don't fit the network's classes; a failure (exact).
     """
     readability = yield Readability()
     yield _unreadable(readability, unreadable_fail)

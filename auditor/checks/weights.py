@@ -11,6 +11,7 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.errors import Skip
+from auditor.judging.rule import Rule
 from auditor.language import _, headed, many, marked, numeral
 from auditor.results import Finding, Table, Verdict
 
@@ -18,6 +19,35 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from auditor.context import Context
+
+NONFINITE = Rule(
+    "weights.nonfinite",
+    marked("Weights and buffers that are NaN or infinite."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("numbers"),
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked("All values of all floating-point parameters and buffers are counted. Any is a failure."),
+    advice=marked("Go back to a checkpoint from before training diverged."),
+)
+
+CONSTANT = Rule(
+    "weights.constant",
+    marked("Tensors of kernels and matrices whose weights are all the same number."),
+    level=Verdict.WARN,
+    basis="exact",
+    unit=marked("tensors"),
+    better="lower",
+    tolerance=0.0,
+    warn=0.0,
+    measured=marked(
+        "Any such tensor is a warning, since its outputs can't distinguish anything. Vectors, for example biases, and "
+        "tensors with a single weight are left out."
+    ),
+    advice=marked("Check whether these layers were trained."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +74,12 @@ class Numbers:
         return len(self.shape) > 1 and int(np.prod(self.shape)) > 1 and self.low == self.high
 
 
-@Check
+@Check.with_rules(NONFINITE, CONSTANT)
 def weights(context: Context) -> Steps:
     """Are all weights finite, and were they trained?
 
     Each row is one tensor. A standard deviation of zero shows a layer that was never trained, values far larger than
     in other layers show one that diverged, and many zeros show one that was pruned.
-
-    Rules:
-        weights.nonfinite: tensors with NaN or infinite values; any is a failure (exact).
-        weights.constant: kernels and matrices that hold one number throughout, and so tell nothing
-            apart; a warning.
     """
     module = context.network.module
     tensors = [*module.named_parameters(), *module.named_buffers()]

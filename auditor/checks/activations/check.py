@@ -11,6 +11,7 @@ import numpy as np
 
 from auditor import pictures
 from auditor.check import Check, Count, Layers, Share, Steps
+from auditor.checks.activations import rules
 from auditor.checks.activations.border import border_findings
 from auditor.checks.activations.figures import forward_passes, layer_rows
 from auditor.checks.activations.idle_channels import Uninformative, idle_findings
@@ -28,7 +29,7 @@ _ALWAYS = 0.95  # share of all outputs of a channel
 _BARS = 40
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def activations(
     context: Context,
     *,
@@ -56,18 +57,6 @@ def activations(
         dead_fail: share of a layer's channels that are dead or constant, together, over which the audit fails.
         saturated_warn: share of a layer's channels that are saturated over which the audit warns.
         few: number of images under which dead and saturated channels are not judged.
-    Rules:
-        activations.dead: channels whose output after the rectifier is zero on all images (after GELU, SiLU and the
-            like: under a millionth), and channels that give the same number everywhere, to a thousandth. Either of
-            them over 10 % of a layer a warning, both together over 50 % a failure. On N images a silent channel fires
-            on less than 3/N of such images, with 95 % confidence. The units of linear layers before an activation are
-            channels, too. Of those that give one number an image up to a third may be silent from the first draw on:
-            there silent ones are a warning over 50 %, and nothing is said of them under 300 images.
-        activations.saturated: channels that a rectifier with a ceiling, as ReLU6, cuts off there at over 95 % of
-            all places; over 10 % of a layer a warning (heuristic).
-        activations.nonfinite: outputs that are NaN or infinite; any is a failure (exact).
-        activations.border: how strongly the maps respond at their border, against their inside, and which strides
-            leave rows or columns out (information): padding shows there.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Border: Alsallakh et al.,
         Mind the Pad, ICLR 2021.

@@ -9,7 +9,7 @@ import numpy as np
 
 from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
-from auditor.checks.filters import findings
+from auditor.checks.filters import findings, rules
 from auditor.checks.filters.figures import Order, norms, picture
 from auditor.checks.filters.linear_duplicates import unit_findings
 from auditor.checks.filters.noise import distances, linear_findings, noise_findings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Deviations = Annotated[float, Range(0)]
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def filters(
     context: Context,
     *,
@@ -60,24 +60,6 @@ def filters(
             convolutions are judged.
         order: how filters are sorted: by "norm" (the largest first), by "similarity" or by "index".
         shown: largest number of filters shown of a layer.
-    Rules:
-        filters.dead: filters whose largest weight is under 1 % of the layer's largest, or whose length is under 1 %
-            of the layer's median; over 5 % of a layer a warning.
-        filters.duplicate: filters whose absolute cosine is 0.95 or more, and whose outputs are as
-            correlated on the explained images; over 5 % of a layer a warning. Not judged are depthwise
-            layers, layers right before one, and kernels so short that chance gives such pairs. The same holds for the
-            units of linear layers before an activation (opposite ones only if exactly so: cosine under -0.999). Classes
-            whose weights and bias are exactly the same are a warning.
-        filters.noise: layers that can't be told from fresh draws of an initialisation. The variance entropy of
-            their kernels, the evenness of their inputs and of their outputs, the tails, the edge and the mean of their
-            weights, and how alike weights beside each other in a kernel are, all lie within 4 standard deviations of
-            what draws of the same shape give (three fresh layers in a thousand, at the most, do not). All that can be
-            judged, where these are two or more, a failure, unless the answers show that the network was trained (its
-            accuracy is surely nearer to 1 than to chance); else a warning. Of layers under 500 weights, where half a
-            kernel's length may change unseen, and of linear ones it is only told whether they are spread evenly
-            between the bounds of PyTorch's default draws; a warning. A layer that training has hardly moved looks
-            fresh too. The limit that the paper gives for 3 x 3 kernels is shown beside that of the draws, but does not
-            decide: up to a tenth of fresh layers are under it.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Variance entropy: Gavrikov,
         Keuper: CNN Filter DB, CVPR 2022.

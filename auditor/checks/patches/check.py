@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.check import Check, Count, Layers, Share, Steps
-from auditor.checks.patches import findings
+from auditor.checks.patches import findings, rules
 from auditor.checks.patches.figures import channel_row, channel_sheets
 from auditor.collectors import TopActivations
 from auditor.collectors.patches import patches_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Channels = Literal["notable", "all"] | tuple[Annotated[int, Range(0)], ...]
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def patches(
     context: Context,
     *,
@@ -62,15 +62,6 @@ def patches(
         duplicate_warn: share of a layer's channels that have the patches of another one over which the audit warns.
         corner_warn: share of a layer's channels that respond only at the border over which the audit warns.
         few: number of images under which channels are not judged.
-    Rules:
-        patches.dead: channels whose output after the rectifier is zero on all images; over 10 % of a layer a
-            warning, over 50 % a failure. On N images such a channel fires on less than 3/N, with 95 % confidence.
-        patches.duplicate: channels whose best patches are the same places of the same images as another channel's;
-            over 5 % of a layer a warning (heuristic).
-        patches.corner: channels whose best patches all lie in the outermost ring of the map, as chance would not
-            put them there (corrected for the number of channels by Holm, 5 %): padding, a frame or a watermark.
-            Over half of a layer a warning (heuristic): some such channels are usual where maps are padded.
-        patches.class-pure: how many channels have the best patches from images of a single class (information).
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Selective: lifetime
         sparseness, Vinje, Gallant, Science 2000.

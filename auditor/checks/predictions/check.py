@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.predictions import figures, findings
+from auditor.checks.predictions import figures, findings, rules
 from auditor.checks.predictions.permuted import order_findings
 from auditor.collectors import Predictions
 from auditor.language import _, many
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from auditor.context import Context
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def predictions(
     context: Context,
     *,
@@ -46,20 +46,6 @@ def predictions(
             only the estimate; with too few images it does not.
         few: number of images of a class under which the class is not judged.
         mistakes: number of the most confident mistakes that are shown.
-    Rules:
-        predictions.accuracy: share of images answered rightly; under the limits a warning or a failure,
-            no better than chance on 20 or more images a warning.
-        predictions.collapsed: a class of which 20 or more images are there and none is recognised; a
-            failure (exact). Of fewer images, if so few would all be missed in under 5 % of the cases were half of them
-            recognised (corrected for the number of classes): a warning. So is one answer for all images.
-        predictions.permuted: the answers fit the classes better in another order, as when a list of classes was
-            sorted otherwise in training. The order is chosen on one half of the images and tested on the other;
-            where McNemar's test gives p < 0.01 an accuracy larger by over 0.1 is a warning, by over 0.5 a failure
-            (heuristic).
-        predictions.calibration: expected calibration error over 0.1 in 15 bins of equal mass, and beyond
-            what chance gives a calibrated network on as many images; a warning.
-        predictions.nonfinite: images for which the scores are NaN or infinite; any is a failure (exact).
-        predictions.softmax: the network ends in a softmax or sigmoid; what feeds it is used as the score.
     Source:
         Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927. Order of the
         classes: Kuhn, The Hungarian Method for the Assignment Problem, 1955; Meinshausen, Meier, Bühlmann, p-Values

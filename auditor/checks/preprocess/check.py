@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from auditor import pictures
 from auditor.check import Check, Count, Share, Steps
+from auditor.checks.preprocess import rules
 from auditor.checks.preprocess.mismatch import preprocess_findings
 from auditor.language import _
 from auditor.results import Finding, Gallery, Item, Table, Verdict
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from auditor.data.preprocessing import Preprocess
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 0.02, few: Count = 20) -> Steps:
     """Is the preprocessing the one of training?
 
@@ -26,15 +27,6 @@ def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 
         images: largest number of labelled images on which alternative preprocessing is compared.
         mismatch_warn: gain in accuracy by alternative preprocessing over which the audit warns.
         few: number of images under which nothing is compared.
-    Rules:
-        preprocess.assumed: nobody says how the images were prepared in training, so that the usual
-            numbers were taken; a warning.
-        preprocess.mismatch: the network is right more often, by over 0.02 and with p < 0.01 (McNemar's test,
-            corrected by Holm for all ways), and better than chance, when the images are prepared in another usual
-            way: other numbers, inverted, other colours, resized otherwise; or what flows into the first batch norm is
-            far from its running statistics (the mean by over a standard deviation, or the deviation by a factor over
-            1.6) in over half of its channels, and farther than chance would bring it. A warning (heuristic): images of
-            another kind than those of training may do the second.
     Source:
         McNemar, Psychometrika 12, 1947; Ioffe, Szegedy, Batch Normalization, ICML 2015.
     """
