@@ -176,39 +176,36 @@ def _batch_norm(module: nn.Module) -> Finding:
         message = _("the network has no batch norm with running statistics")
         return Finding("checkpoint.batchnorm", Verdict.SKIP, message)
     untrained = [name for name, (mean, variance) in statistics.items() if _is(mean, 0) or _is(variance, 1)]
-    if not untrained:
-        return Finding(
-            "checkpoint.batchnorm",
-            Verdict.PASS,
-            many(
-                "{count} batch-norm layer has trained statistics",
-                "all {count} batch-norm layers have trained statistics",
-                len(statistics),
-            ),
-            value=0,
-            limit=0,
-            unit=marked("layers"),
-            n=len(statistics),
-            detail=_uncounted(module, statistics),
-        )
+    n = len(statistics)
     return Finding(
         "checkpoint.batchnorm",
-        Verdict.FAIL,
-        many(
-            "{count} of {n} batch-norm layers has means or variances at their initialisation",
-            "{count} of {n} batch-norm layers have means or variances at their initialisation",
-            len(untrained),
-            n=len(statistics),
-        ),
+        Verdict.FAIL if untrained else Verdict.PASS,
+        _untrained(len(untrained), n) if untrained else _trained(n),
         value=len(untrained),
         limit=0,
         unit=marked("layers"),
-        n=len(statistics),
-        detail=_(
-            "Save the buffers with the parameters: state_dict(), not parameters(). Layers: {names}",
-            names=some(untrained),
-        ),
+        n=n,
+        detail=_save_buffers(untrained) if untrained else _uncounted(module, statistics),
     )
+
+
+def _trained(n: int) -> str:
+    return many(
+        "{count} batch-norm layer has trained statistics", "all {count} batch-norm layers have trained statistics", n
+    )
+
+
+def _untrained(count: int, n: int) -> str:
+    return many(
+        "{count} of {n} batch-norm layers has means or variances at their initialisation",
+        "{count} of {n} batch-norm layers have means or variances at their initialisation",
+        count,
+        n=n,
+    )
+
+
+def _save_buffers(names: Sequence[str]) -> str:
+    return _("Save the buffers with the parameters: state_dict(), not parameters(). Layers: {names}", names=some(names))
 
 
 def _uncounted(module: nn.Module, names: Iterable[str]) -> str:

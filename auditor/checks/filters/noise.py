@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, chained, headed, marked, numeral, some
+from auditor.language import _, chained, headed, many, marked, numeral, some
 from auditor.methods.layers.initialisation import FEWEST, obstacle
 from auditor.results import Finding, Table, Verdict
 
@@ -88,9 +88,10 @@ def noise_findings(layers: Sequence[Randomness], limit: float, *, trained: bool)
 
 def _none(judged: Judged, limit: float, left_out: str) -> Finding:
     nearest, freshness = min(judged, key=lambda one: one[1].distance)
-    message = _(
-        "none of {layers} layers is indistinguishable from random initialisation; the nearest is {layer}",
-        layers=len(judged),
+    message = many(
+        "{layer}, the only layer that can be judged, is distinguishable from random initialisation",
+        "none of {count} layers is indistinguishable from random initialisation; the nearest is {layer}",
+        len(judged),
         layer=nearest.name,
     )
     n = sum(layer.count for layer, _freshness in judged)

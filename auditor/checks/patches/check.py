@@ -74,7 +74,7 @@ def patches(
     yield from findings.dead(seen, dead_warn, dead_fail, few)
     yield from findings.duplicate(seen, duplicate_warn, few)
     yield from findings.corner(seen, corner_warn, few)
-    yield findings.class_pure(context, seen)
+    yield findings.class_pure(seen, context.data.labels.indices, context.data.listing.duplicates, context.classes)
     kernels = {one.name: one.kernels for one in convolutions(context.network.module, context.network.layers)}
     for layer in chosen:
         yield from _shown(context, seen, layer, channels, kernels.get(layer.name))

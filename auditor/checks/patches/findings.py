@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,6 @@ from auditor.language import _, chained, headed, many, marked, some
 from auditor.results import Finding, Verdict
 
 if TYPE_CHECKING:
-    from auditor.context import Context
     from auditor.model.layers import Layer
 
 
@@ -86,10 +85,17 @@ def at_border(seen: TopActivations, layer: Layer) -> Places:
     return np.flatnonzero(np.array(methods.holm(chance.tolist())) < _ERROR)
 
 
-def class_pure(context: Context, seen: TopActivations) -> Finding:
-    """Count the channels whose best patches are all from images of one class."""
-    labels = context.data.labels.indices
-    distinct = [label for i, label in enumerate(labels) if i not in context.data.listing.duplicates]
+def class_pure(
+    seen: TopActivations, labels: Sequence[int | None], copies: Collection[int], classes: Sequence[str]
+) -> Finding:
+    """Count the channels whose best patches are all from images of one class.
+
+    Args:
+        labels: The class of each image; None if it has no label.
+        copies: Indices of images that are copies of another file, and are not seen.
+        classes: Names of the classes.
+    """
+    distinct = [label for i, label in enumerate(labels) if i not in copies]
     counts = Counter(label for label in distinct if label is not None)
     if len(counts) < 2 or seen.each > 1 or len(distinct) < seen.count:
         message = _("needs one patch an image, at least {n} images and at least 2 classes", n=seen.count)
@@ -102,7 +108,7 @@ def class_pure(context: Context, seen: TopActivations) -> Finding:
             found = {labels[image] for image in best.images[channel]}
             judged += 1
             if len(found) == 1 and (label := found.pop()) is not None:
-                pure[context.classes[label]].append(f"{layer.name}:{channel}")
+                pure[classes[label]].append(f"{layer.name}:{channel}")
     combinations = sum(math.comb(n, seen.count) for n in counts.values())
     expected = judged * combinations / math.comb(len(distinct), seen.count)
     return _pure(pure, judged, seen, expected)
