@@ -1,1 +1,1 @@
-"""What several checks judge by: limits with intervals, channels, well-formed evidence."""
+"""What several checks judge by: rules, limits with intervals, defective channels, well-formed evidence."""

@@ -1,4 +1,4 @@
-"""Whether what a check yields can be kept: of the right types, and measured where it says so."""
+"""Check that the evidence of a check is well-formed: types, pictures, and values that are numbers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CELLS = (str, int, float, bool, type(None))
 
 
 def refuse_malformed(piece: Evidence) -> None:
-    """Refuse what no report could show.
+    """Refuse evidence that no report could show.
 
     Raises:
-        TypeError: A field is of another type than the class says; the line names it.
+        TypeError: A field has another type than the class declares; the message names it.
     """
     match piece:
         case Finding():
@@ -44,17 +44,17 @@ def refuse_malformed(piece: Evidence) -> None:
 
 
 def measured(finding: Finding) -> Finding:
-    """Return the finding; one whose value is no number is an error, whatever it says of itself."""
+    """Return the finding; if its value is NaN, as an error, unless it fails already."""
     value = finding.value
     if value is None or not math.isnan(value) or finding.verdict in (Verdict.FAIL, Verdict.ERROR):
         return finding
     return replace(
-        finding, verdict=Verdict.ERROR, message=_("{message} (its value is no number)", message=finding.message)
+        finding, verdict=Verdict.ERROR, message=_("{message} (its value is not a number)", message=finding.message)
     )
 
 
 def levelled(piece: Evidence, levels: Mapping[str, str]) -> Evidence:
-    """Return a piece of evidence; a finding that warns or fails with the verdict that its rule has in `levels`."""
+    """Return a piece of evidence; a finding that warns or fails gets the verdict that `levels` has for its rule."""
     if not isinstance(piece, Finding) or piece.rule not in levels:
         return piece
     if piece.verdict not in (Verdict.WARN, Verdict.FAIL):

@@ -309,4 +309,4 @@ def test_of_few_images_it_is_told_how_sure_a_share_is(small, photographs, tmp_pa
     sound, sure = vanishing(small.checkpoint), vanishing(small.checkpoint, confident=True)
     assert (sound.verdict, sure.verdict) == (Verdict.PASS, Verdict.WARN)
     assert sound.interval == sure.interval == pytest.approx((0, 0.5615), abs=1e-4)
-    assert "more images make it narrower" in sure.detail
+    assert "More images make the interval narrower." in sure.detail

@@ -84,7 +84,7 @@ def _stage_item(stage: Stage, sample: Sample, place: int) -> Item:
 
 def _features_item(values: NDArray[np.float32], sample: Sample) -> Item:
     of = {"n": len(values), "image": sample.name}
-    label = f"{_('features, sorted by size')}\n{_count_of_features(values)}"
+    label = _("features, sorted by size") + f"\n{_count_of_features(values)}"
     if not np.isfinite(values).all():
         alt = _("The {n} features of {image} are not all finite.", **of)
         return Item(pictures.written(_("not finite")), label, alt=alt)
