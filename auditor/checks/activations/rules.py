@@ -45,10 +45,12 @@ DEAD = Rule(
         "For constant channels, look for a normalisation whose weights are zero, and for dead channels before it."
     ),
     false_alarms=marked(
-        "Channels that respond only to images of a kind that the data does not contain. In linear layers with one "
-        "output an image, dead units are usual: with PyTorch's initialisation, up to a fifth of the second layer and "
-        "nearly half of the fifth layer are dead before training, and perceptrons that were trained well on digits had "
-        "up to 30 %. The higher limit for such layers allows for this."
+        "Channels that respond only to images of a kind that the data does not contain. EfficientNet-Lite0, a sound "
+        "pretrained network, has this warning for its first two layers on 48 photographs: its first filters include "
+        "four near zero (filters.dead). In linear layers with one output an image, dead units are usual: with "
+        "PyTorch's initialisation, up to a fifth of the second layer and nearly half of the fifth layer are dead "
+        "before training, and perceptrons that were trained well on digits had up to 30 %. The higher limit for such "
+        "layers allows for this."
     ),
     source=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014; Zhang et al.: AutoTrainer, "

@@ -21,8 +21,9 @@ DEAD = Rule(
     ),
     advice=marked("Prune the filters, or regularise less."),
     false_alarms=marked(
-        "A normalisation behind the layer can enlarge the output of a filter that is near zero. Small depthwise "
-        "filters of pretrained networks are often near zero: EfficientNet-Lite0 has four among the first 32 filters."
+        "A normalisation behind the layer can enlarge the output of a filter that is near zero. EfficientNet-Lite0, a "
+        "sound pretrained network, has this warning for its first two layers: four of the 32 filters of the first are "
+        "near zero, and their channels are dead."
     ),
     source="torchconvquality (limit of 1 % of the largest weight).",
 )
