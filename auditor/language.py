@@ -177,6 +177,6 @@ def numeral(value: float, spec: str) -> str:
     return current().format_field(value, spec)
 
 
-def told_p(p: float) -> str:
+def p_value(p: float) -> str:
     """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
     return current().number("p < 0.001" if p < 0.001 else f"p = {p:.3f}")

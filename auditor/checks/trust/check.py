@@ -18,7 +18,7 @@ from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import Skip
 from auditor.language import _, many
-from auditor.methods.attribution.names import OCCLUSION, method_told
+from auditor.methods.attribution.names import OCCLUSION, method_name
 from auditor.results import Arrays, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _redrawn(
 
 def _left_out(tried: int, images: int) -> Finding:
     if not tried:
-        reason = _("{method}: not tried, as trust.occlusion is 0", method=method_told(OCCLUSION))
+        reason = _("{method}: not tried, as trust.occlusion is 0", method=method_name(OCCLUSION))
         return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
     reason = many(
         "{method}: its maps were made of {count} image alone, as they take many passes; -o trust.occlusion={images} "
@@ -177,7 +177,7 @@ def _left_out(tried: int, images: int) -> Finding:
         "{method}: its maps were made of {count} images alone, as they take many passes; -o trust.occlusion={images} "
         "makes them of all",
         tried,
-        method=method_told(OCCLUSION),
+        method=method_name(OCCLUSION),
         images=images,
     )
     return Finding("trust.faithfulness", Verdict.SKIP, reason, subject=OCCLUSION)

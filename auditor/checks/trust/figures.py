@@ -13,7 +13,7 @@ from auditor import pictures
 from auditor.checks.trust.faithfulness import Uncovered
 from auditor.checks.trust.randomization import Maps, Redrawn, agreements
 from auditor.language import _
-from auditor.methods.attribution.names import GRAD_CAM, OCCLUSION, method_told
+from auditor.methods.attribution.names import GRAD_CAM, OCCLUSION, method_name
 from auditor.pictures.samples import photo
 from auditor.results import Figure, Gallery, Item, Table
 
@@ -29,7 +29,7 @@ def courses(found: Redrawn) -> Iterator[Figure]:
         (_("Structural similarity to the map as trained"), _("structural similarity"), found.structure),
     )
     for title, unit, values in kinds:
-        series = {method_told(name): (found.counts, _medians(course)) for name, course in values.items()}
+        series = {method_name(name): (found.counts, _medians(course)) for name, course in values.items()}
         ends = {name: course[-1] for name, (counts, course) in series.items()}
         yield Figure(
             title,
@@ -52,7 +52,7 @@ def curves(found: Uncovered) -> Iterator[Figure]:
         (_("Insertion"), _("share of the image brought back"), found.insertion, found.by_chance[1]),
     )
     for title, about, curves, by_chance in kinds:
-        every = {**{method_told(name): curve for name, curve in curves.items()}, chance: by_chance.mean(0)}
+        every = {**{method_name(name): curve for name, curve in curves.items()}, chance: by_chance.mean(0)}
         means = {name: curve[np.isfinite(curve).all(1)] for name, curve in every.items()}
         drawn = {name: curve.mean(0) for name, curve in means.items() if len(curve)}
         points = {name: (np.linspace(0, 1, len(curve)), curve) for name, curve in drawn.items()}
@@ -73,7 +73,7 @@ def curves(found: Uncovered) -> Iterator[Figure]:
 
 def agreement(trained: Mapping[str, Maps]) -> Figure:
     """Draw how alike the methods' maps are."""
-    values, names = agreements(trained), [method_told(name) for name in trained]
+    values, names = agreements(trained), [method_name(name) for name in trained]
     pairs = {f"{names[i]} / {names[j]}": float(values[i, j]) for i in range(len(names)) for j in range(i)}
     return Figure(
         _("Agreement between methods"),
@@ -90,7 +90,7 @@ def table(found: Uncovered, names: Sequence[str], forgotten: Redrawn | None) -> 
     """Return the numbers of each method, and of random orders."""
     chance = (_("random order"), None, None, None, *found.areas_by_chance)
     areas = {name: found.areas(name) for name in found.deletion}
-    rows = [(method_told(name), *_forgotten(forgotten, name), *areas.get(name, (None, None))) for name in names]
+    rows = [(method_name(name), *_forgotten(forgotten, name), *areas.get(name, (None, None))) for name in names]
     return Table(
         _("Methods"),
         _(
@@ -141,11 +141,11 @@ def _of_method(
     context: Context, sample: Sample, place: int, name: str, trained: Maps, found: Redrawn
 ) -> Iterator[Item]:
     yield photo(context, sample)
-    yield _picture(sample, trained[place], name, method_told(name))
+    yield _picture(sample, trained[place], name, method_name(name))
     for stop in sorted({0, found.half, len(found.counts) - 1}):
         count = found.counts[stop]
         label = _(
-            "{method}, {count} of {total} layers re-drawn", method=method_told(name), count=count, total=found.total
+            "{method}, {count} of {total} layers re-drawn", method=method_name(name), count=count, total=found.total
         )
         yield _picture(sample, found.twins[name][stop, place], name, label)
 

@@ -11,7 +11,7 @@ import numpy as np
 from auditor import methods
 from auditor.judging import confidence
 from auditor.language import _, many, marked
-from auditor.methods.attribution.names import HEEDLESS, method_told
+from auditor.methods.attribution.names import IGNORE_LAST_LAYERS, method_name
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -47,30 +47,30 @@ def randomization(found: Redrawn, warn: float) -> Iterator[Finding]:
         if told.any():
             yield _dependence(found, name, told.tolist(), warn)
         elif len(told):  # all are 0, as `redrawn` has it of maps that are the same everywhere
-            reason = _("{method}: nothing is left of the maps once layers are re-drawn", method=method_told(name))
+            reason = _("{method}: nothing is left of the maps once layers are re-drawn", method=method_name(name))
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name, n=len(told))
         else:
-            reason = _("{method}: no map can be compared, as they are constant or no numbers", method=method_told(name))
+            reason = _("{method}: no map can be compared, as they are constant or no numbers", method=method_name(name))
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name)
 
 
 def _stop(found: Redrawn, name: str) -> int:
     """Return at which stop a method is looked at: those that heed no last layer are told by these."""
-    return found.half if name in HEEDLESS else -1
+    return found.half if name in IGNORE_LAST_LAYERS else -1
 
 
 def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -> Finding:
     value = float(np.median(told))
     verdict = at_most(value, warn=warn)
     changes = verdict is Verdict.PASS
-    advice = "" if changes else _(_NO_VERDICT) if name in HEEDLESS else _(_SAME_ANYWHERE)
+    advice = "" if changes else _(_NO_VERDICT) if name in IGNORE_LAST_LAYERS else _(_SAME_ANYWHERE)
     # The median is over the limit if most images are; its own interval reaches from end to end for so few.
     over = methods.wilson(sum(one > warn for one in told), len(told))
     interval = methods.median_interval(told)
-    close = "" if name in HEEDLESS or interval is None else confidence.told(over, 0.5)
+    close = "" if name in IGNORE_LAST_LAYERS or interval is None else confidence.told(over, 0.5)
     return Finding(
         "trust.randomization",
-        Verdict.INFO if name in HEEDLESS else verdict,
+        Verdict.INFO if name in IGNORE_LAST_LAYERS else verdict,
         _depends(found, name, value, changes=changes),
         subject=name,
         value=value,
@@ -84,18 +84,18 @@ def _dependence(found: Redrawn, name: str, told: Sequence[float], warn: float) -
 
 def _depends(found: Redrawn, name: str, value: float, *, changes: bool) -> str:
     numbers = {
-        "method": method_told(name),
+        "method": method_name(name),
         "count": found.counts[_stop(found, name)],
         "total": found.total,
         "value": value,
     }
-    if name not in HEEDLESS and changes:
+    if name not in IGNORE_LAST_LAYERS and changes:
         return _(
             "{method}: changes with what this network has learnt; with all {total} layers re-drawn its rank "
             "correlation is {value:.2f}",
             **numbers,
         )
-    if name not in HEEDLESS:
+    if name not in IGNORE_LAST_LAYERS:
         return _(
             "{method}: hardly depends on what this network has learnt; with all {total} layers re-drawn its rank "
             "correlation is {value:.2f}",
@@ -159,7 +159,7 @@ class _Judged:
 def faithfulness(found: Uncovered, names: Sequence[str], warn: float) -> Iterator[Finding]:
     """Say of each method whether it marks what the answers need."""
     judged = [_Judged.of(name, found) for name in names]
-    counted = [one for one in judged if one.name not in HEEDLESS]
+    counted = [one for one in judged if one.name not in IGNORE_LAST_LAYERS]
     chances = methods.holm([max(one.errors) for one in counted])
     corrected = {one.name: chance for one, chance in zip(counted, chances, strict=True)}
     for one in judged:
@@ -173,8 +173,8 @@ def faithfulness(found: Uncovered, names: Sequence[str], warn: float) -> Iterato
 def _too_little(one: _Judged, error: float) -> tuple[str, str] | None:
     """Return why a method can't be judged, and what to do; None where it can."""
     if not error:
-        return _("{method}: no number of images is enough to be sure", method=method_told(one.name)), ""
-    numbers = {"method": method_told(one.name), "enough": methods.fewest(error)}
+        return _("{method}: no number of images is enough to be sure", method=method_name(one.name)), ""
+    numbers = {"method": method_name(one.name), "enough": methods.fewest(error)}
     if one.n < methods.fewest(error):
         told = many(
             "{method}: {count} image is too few to tell it from a random order; it takes {enough}",
@@ -202,7 +202,7 @@ def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) 
         verdict = Verdict.SKIP
     return Finding(
         "trust.faithfulness",
-        Verdict.INFO if one.name in HEEDLESS else verdict,
+        Verdict.INFO if one.name in IGNORE_LAST_LAYERS else verdict,
         _compared(one, chance, warn),
         subject=one.name,
         value=chance,
@@ -216,13 +216,13 @@ def _against_chance(one: _Judged, found: Uncovered, chance: float, warn: float) 
 def _advice(name: str, verdict: Verdict) -> str:
     if verdict is Verdict.PASS:
         return ""
-    if name in HEEDLESS:
+    if name in IGNORE_LAST_LAYERS:
         return _(_NO_VERDICT)
     return _(_MORE_IMAGES) if verdict is Verdict.SKIP else _(_AT_RANDOM)
 
 
 def _compared(one: _Judged, chance: float, warn: float) -> str:
-    numbers = {"method": method_told(one.name), "taken": one.better[0], "added": one.better[1], "n": one.n}
+    numbers = {"method": method_name(one.name), "taken": one.better[0], "added": one.better[1], "n": one.n}
     by_chance = one.by_chance(chance, warn)
     if by_chance != (False, False) and one.is_open(chance, warn):
         return _(
