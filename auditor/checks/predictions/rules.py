@@ -38,10 +38,10 @@ ACCURACY = Rule(
     better="higher",
     tolerance=0.005,
     measured=marked(
-        "The accuracy is compared with its limits, if there are any: by default there are none. With confident, the "
-        "lower end of its 95 % interval (Wilson) is compared. On 20 labelled images or more, the audit warns if the "
-        "accuracy is no better than chance: if the lower end of the interval is not above one over the number of "
-        "classes."
+        "The accuracy is compared with its limits, if there are any: by default there are none. With the option "
+        "confident, the lower end of its 95 % interval (Wilson) is compared. On 20 labelled images or more, the audit "
+        "warns if the accuracy is no better than chance: if the lower end of the interval is not above one over the "
+        "number of classes."
     ),
     advice=marked("Look at the most confident mistakes, and check the preprocessing."),
     source="Interval: Wilson, Journal of the American Statistical Association, 1927.",
@@ -100,8 +100,8 @@ CALIBRATION = Rule(
     measured=marked(
         "The error is measured in 15 bins of equal mass, with a 95 % interval by the bootstrap over the images. The "
         "audit warns if it is over the limit, and larger than a calibrated network reaches in 95 % of samples of the "
-        "same size. With confident, the upper end of the interval has to keep the limit. With fewer than 20 labelled "
-        "images nothing is judged."
+        "same size. With the option confident, the upper end of the interval has to keep the limit. With fewer than 20 "
+        "labelled images nothing is judged."
     ),
     advice=marked("Use temperature scaling on held-out images: it corrects the confidence without retraining."),
     source="Guo et al.: On Calibration of Modern Neural Networks, ICML 2017.",
