@@ -86,8 +86,8 @@ BORDER = Rule(
     measured=marked(
         "The mean absolute output of the outermost ring of a layer's maps is divided by that of their inside: "
         "geometric mean over the explained images, with a 95 % interval. The finding reports the layer with the ratio "
-        "farthest from 1, and names the layers whose stride leaves out rows or columns at the end. Maps that are too "
-        "small are left out."
+        "farthest from 1, and names the layers whose stride leaves out rows or columns at the end. Maps with fewer "
+        "than 5 rows or columns are left out."
     ),
     advice=marked(
         "A ratio far from 1 shows the effect of padding, or of what lies at the border of the images. Compare it with "
