@@ -43,10 +43,10 @@ def filters(
 ) -> Steps:
     """Which filters are dead, duplicated or untrained?
 
-    The filters of a layer over the image are shown in colour, with zero as grey. All others are shown from blue
-    (negative) to red (positive), input by input. All filters of a layer share one scale. A trained first layer shows
-    edges, spots and colour contrasts; noise shows a layer that was hardly trained, and an empty tile shows a dead
-    filter.
+    The filters of a layer over the image are shown in colour, with zero as grey. Filters over a single input are shown
+    one by one, all others input by input, from blue (negative) to red (positive). All filters of a layer share one
+    scale, and their numbers are those that the findings name. A trained first layer shows edges, spots and colour
+    contrasts; noise shows a layer that was hardly trained, and an empty tile shows a dead filter.
 
     Args:
         dead_share: a filter is near zero if its largest weight is under this share of the layer's largest.
