@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.errors import AuditorError, OutputError, UsageError, did_you_mean
 from auditor.language import speaking
 from auditor.report import folder as place
-from auditor.report import record
+from auditor.report import record, translation
 from auditor.results import Audit
 
 if TYPE_CHECKING:
@@ -63,25 +63,32 @@ def render(
     """Make reports again from the record in `folder`; other files in it are left alone.
 
     Args:
-        language: The language that the audit must be in; None accepts any.
+        language: The language of the reports; None for that of the audit.
 
     Raises:
         OutputError: The folder holds no report, or can't be written, or a format could not be written.
-        UsageError: There is no such format, or the audit is in another language.
+        UsageError: There is no such format, or the audit is in another language and too old to be
+            translated.
     """
     chosen = _chosen(formats, templates, extra or {})
     chosen.pop("json")
     audit = read(folder)
     if language not in (None, audit.provenance.language):
-        raise UsageError(
-            f"the findings in {folder} are written in {audit.provenance.language!r}, so no report in "
-            f"{language!r} can be made from them; audit again with --lang {language}"
-        )
+        audit = _translated(audit, str(language), folder)
     with place.staged(folder, replaces=tuple(one.file for one in chosen.values() if one.file)) as stage:
         broken = _save_each(audit, stage, chosen)
     if broken:
         raise broken
     return {name: folder / one.file for name, one in chosen.items()}
+
+
+def _translated(audit: Audit, language: str, folder: Path) -> Audit:
+    if not translation.is_possible(audit):
+        raise UsageError(
+            f"the audit in {folder} is in {audit.provenance.language!r} and was made by a version that kept only its "
+            f"sentences, so that no report in {language!r} can be made of it; audit again with --lang {language}"
+        )
+    return translation.in_language(audit, language)
 
 
 def _chosen(names: Sequence[str], templates: Sequence[Path], extra: Mapping[str, Save]) -> dict[str, Format]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from auditor.report import picture_files
 from auditor.report.json_reader import encoded
+from auditor.report.translation import recipes
 from auditor.results import Audit, Evidence, Figure, Finding, Gallery, LayerFacts, Provenance, Result, RuleFacts, Table
 
 SCHEMA = 1
@@ -30,6 +31,7 @@ def document(audit: Audit, shelf: picture_files.Shelf) -> dict[str, Any]:
         "comparison": audit.comparison,
         "recorded": {"silent": audit.recorded.silent, "answers": audit.recorded.answers},
     }
+    whole["translation"] = recipes(whole)
     return encoded(whole)  # type: ignore[no-any-return]
 
 

@@ -16,6 +16,7 @@ from auditor.language import ENGLISH, known
 from auditor.report import picture_files
 from auditor.report.document import SCHEMA, document
 from auditor.report.json_reader import Malformed, Node, number, plain
+from auditor.report.translation import restored
 from auditor.results import (
     Answer,
     ArchitectureFacts,
@@ -59,12 +60,14 @@ def save(audit: Audit, folder: Path) -> None:
 
 
 def _text(whole: dict[str, Any]) -> str:
-    """Return the document as JSON, with one image per line, so that a diff shows which predictions changed."""
+    """Return the document as JSON: the recipes of the texts on one line, the answers one image a line."""
+    shown = {name: value for name, value in whole.items() if name not in ("translation", "recorded")}
+    text = json.dumps(shown, ensure_ascii=False, allow_nan=False, indent=1).removesuffix("\n}")
+    translation = json.dumps(whole["translation"], ensure_ascii=False, allow_nan=False)
     answers = whole["recorded"].pop("answers")
-    text = json.dumps({**whole, "recorded": None}, ensure_ascii=False, allow_nan=False, indent=1)
     recorded = json.dumps(whole["recorded"], ensure_ascii=False)
     lines = ",\n".join(json.dumps(answer, ensure_ascii=False, allow_nan=False) for answer in answers)
-    return text.removesuffix("null\n}") + f'{recorded[:-1]}, "answers": [\n{lines}\n]}}\n}}\n'
+    return f'{text},\n "translation": {translation},\n "recorded": {recorded[:-1]}, "answers": [\n{lines}\n]}}\n}}\n'
 
 
 def read(folder: Path) -> Audit:
@@ -107,7 +110,7 @@ def _read(file: Path, load: Load) -> Audit:
     except (ValueError, RecursionError) as error:
         raise OutputError(f"{file} is damaged: {error}") from None
     try:
-        return _audit(Node.of(found, ""), load)
+        return _audit(Node.of(restored(found), ""), load)
     except Malformed as error:
         raise OutputError(f"{file} can't be read: {error}") from None
 

@@ -26,6 +26,13 @@ _FOREIGN_CLASS = re.compile(rb"\btorch\s*\.\s*classes\b(?!\s*\.\s*(?:quantized|r
 _NAMESPACES = ("aten", "mkldnn", "mkldnn_prepacked", "onednn", "prepacked", "prim", "quantized")
 _FORBIDDEN_NODES = ("aten::from_file", "aten::save")
 
+_EXPORTED_RECORDS = re.compile(
+    r"models/[\w-]+\.json|data/(?:weights|constants)/[\w.-]+|data/sample_inputs/[\w-]+\.pt|extra/.*"
+    r"|archive_format|archive_version|byteorder|version|\.data/(?:version|serialization_id)"
+    r"|\.format_version|\.storage_alignment",
+    re.DOTALL,
+)
+
 _NAME = re.compile(r"[\w@]*(?:\.[\w@]+)*")
 _TARGET = re.compile(
     r"torch\.ops\.(?:aten|prims|quantized_decomposed)\.(?!from_file\b|save\b|__)\w+(?:\.(?!__)\w+)?"
@@ -71,9 +78,13 @@ def in_graphs(module: nn.Module) -> Iterator[str]:
 
 def in_export(path: Path) -> Iterator[str]:
     """Tell what in an archive of torch.export would run code when it is loaded or called."""
-    for name, content in [*_records(path), *_members(path)]:
+    records = list(_records(path))
+    listed = {name for name, _content in records}
+    for name, content in [*records, *_members(path)]:
         if "data/aotinductor/" in name:
             yield "brings a compiled library"
+        elif name in listed and not _EXPORTED_RECORDS.fullmatch(name):
+            yield f"holds a record that no exported program needs: {name[:60]!r}"
         if name.endswith(".json") and not name.startswith("extra/"):
             try:
                 said = json.loads(content)

@@ -374,3 +374,21 @@ def test_the_guard_leaves_the_environment_as_it_was(exported, monkeypatch):
     monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)
     read(exported / "any.pt2")
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
+NAMES = ["models/model.data", "models/model.jso", "models/model", "models/deep/model.json", "other"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_under_a_name_that_is_not_scanned_is_refused(exported, tmp_path, name):
+    """torch reads every record under `models/` as a program and cuts five letters off its name, whatever they are."""
+    victim = tmp_path / "victim"
+    hostile = rewritten(exported / "any.pt2", tmp_path / "net.pt2", planted("expr_str", COMMAND, victim))
+    renamed = tmp_path / "renamed.pt2"
+    with zipfile.ZipFile(hostile) as before, zipfile.ZipFile(renamed, "w", zipfile.ZIP_STORED) as after:
+        for member in before.namelist():
+            root, _, record = member.partition("/")
+            after.writestr(f"{root}/{name if record == 'models/model.json' else record}", before.read(member))
+    with pytest.raises(UnsafeCheckpoint, match="a record that no exported program needs"):
+        read(renamed)
+    assert not victim.exists()
