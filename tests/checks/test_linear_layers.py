@@ -114,7 +114,8 @@ def test_sound_networks_are_not_accused(found, name, rule):
 def test_units_that_repeat_others_are_found(found, name, layer, count, factor):
     told = [f for f in found(name, "filters.duplicate", repeated(layer, count, factor)) if f.verdict is Verdict.WARN]
     assert [finding.subject for finding in told] == [layer]
-    assert told[0].message.startswith(f"{2 * count} of the layer's ")
+    assert told[0].message.startswith(f"{2 * count} of ")
+    assert "units have a duplicate" in told[0].message
     assert told[0].message.endswith("(confirmed by their outputs)")
     assert f"0 and {count}" in told[0].detail
 
@@ -143,18 +144,18 @@ def test_projections_and_classes_that_are_only_alike_are_not_judged(found):
 def test_classes_of_the_same_weights_are_told_by_name(found):
     (told,) = [f for f in found("Perceptron", "filters.duplicate", repeated("5", 1)) if f.verdict is Verdict.WARN]
     assert (told.subject, told.value, told.limit) == ("5", 0.2, 0)
-    assert told.detail.endswith("The same: 0, 1")
+    assert told.detail.endswith("Check whether these classes were trained: 0, 1")
 
 
 @pytest.mark.parametrize("layer", ["block.fc1", "block.mix.0"])
-@pytest.mark.parametrize(("change", "told"), [(far_down, "stay silent"), (unmoved, "give one number")])
-def test_units_that_never_fire_on_any_token_are_found(found, layer, change, told):
+@pytest.mark.parametrize(("change", "kind"), [(far_down, "are dead"), (unmoved, "are constant")])
+def test_units_that_never_fire_on_any_token_are_found(found, layer, change, kind):
     bad = [f for f in found("Tokens", "activations.dead", change(layer, 8)) if f.verdict is Verdict.WARN]
     assert [finding.subject for finding in bad] == [layer]
-    assert told in bad[0].message
+    assert kind in bad[0].message
 
 
-def test_of_units_that_see_the_whole_image_over_half_have_to_be_silent(found):
+def test_of_units_that_see_the_whole_image_over_half_have_to_be_dead(found):
     def judged(count):
         return {one.subject: one for one in found("Perceptron", "activations.dead", far_down("1", count))}["1"]
 
@@ -164,11 +165,11 @@ def test_of_units_that_see_the_whole_image_over_half_have_to_be_silent(found):
     assert found("Perceptron", "activations.dead", unmoved("1", 20))[0].verdict is Verdict.WARN
 
 
-def test_on_few_images_a_unit_that_sees_the_whole_image_is_not_called_silent(found, tmp_path):
+def test_on_few_images_a_unit_that_sees_the_whole_image_is_not_called_dead(found, tmp_path):
     write(tmp_path / "few", 60)
     (told,) = found("Perceptron", "activations.dead", far_down("1", 60), data=tmp_path / "few")
     assert (told.verdict, told.subject) == (Verdict.SKIP, "1")
-    assert "60 images are too few (under 300)" in told.message
+    assert "60 images are too few to call a channel dead (300 needed)" in told.message
 
 
 HOMEMADE = """

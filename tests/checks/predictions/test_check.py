@@ -80,18 +80,18 @@ def test_calibration_has_to_keep_its_limit_with_the_upper_end(tmp_path, confiden
     assert found.verdict is verdict
 
 
-def test_the_least_recall_is_told_with_its_interval(tmp_path):
+def test_the_lowest_recall_has_its_interval(tmp_path):
     answers = right(1.0)
     answers[2][:10] = [1] * 10
     found = judged(tmp_path, answers)["collapsed"]
     assert found.verdict is Verdict.PASS
-    assert "'class2': 15 of 25 images (60.0%, 95 %: 40.7% to 76.6%)" in found.detail
+    assert "Lowest recall: 60.0% for class 'class2' (15 of 25 images, 95 % interval 40.7% to 76.6%)" in found.detail
 
 
 def test_classes_out_of_order_fail(tmp_path):
     found = judged(tmp_path, [[(label + 1) % 4] * 25 for label in range(4)])["permuted"]
     assert found.verdict is Verdict.FAIL
-    assert "its lines would be: class3, class0, class1, class2." in found.detail
+    assert "fits these images: class3, class0, class1, class2." in found.detail
 
 
 @pytest.mark.parametrize(
