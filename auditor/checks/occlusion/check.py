@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.occlusion import findings
+from auditor.checks.occlusion import findings, rules
 from auditor.checks.occlusion.figures import row
 from auditor.config.options import Range
 from auditor.context import tensors
@@ -42,7 +42,7 @@ _FILLINGS: dict[Filling, str] = {
 }
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def occlusion(
     context: Context,
     *,
@@ -58,12 +58,11 @@ def occlusion(
 ) -> Steps:
     """Which parts of the image does the prediction need?
 
-    A window slides over the image and covers a part of it. Each cell of the three maps is one position of the window.
-    The first map shows the remaining probability of the named class. The second shows the remaining activation of one
-    feature map of the last layer, the one with the highest activation on the whole image. The third shows the most
-    probable class; cells without a digit have the most frequent one. The attribution map lies over the image in grey:
-    for each pixel, the mean drop of the probability over all windows that cover it. Occlusion runs the network itself
-    and uses no gradient. Its result also depends on the fill.
+    A window slides over the image; each cell of the three maps is one position of the window. The maps show the
+    remaining probability of the named class, the remaining activation of the feature map of the last layer that is
+    strongest on the whole image, and the most probable class (cells without a digit: the most frequent one). The
+    attribution map lies over the image in grey: the mean drop of the probability over all windows that cover a pixel.
+    Occlusion runs the network itself and uses no gradient, but its result depends on the fill.
 
     Args:
         window: height and width of the window in pixels, one number or two. auto is a ninth of the shorter side: under
@@ -77,17 +76,6 @@ def occlusion(
         border_share: share of the total drop that may come from the outer tenth on each side.
         insensitive_warn: share of images on which no window changes the score, above which the audit warns.
         fill_warn: rank correlation between the maps of two fills, below which the audit warns.
-    Rules:
-        occlusion.concentrated: one window of under 2 % of the area takes away more than half of the probability in
-            most images of a class (sign test, corrected for the number of classes by Holm, 5 %): perhaps a shortcut.
-        occlusion.border: more than half of what is taken away comes from the frame in most images of a class (the
-            same test; images on which no window changes the score by 1 % of the spread of all scores are left out).
-        occlusion.insensitive: images on which no window changes the score by 1 % of the spread of all scores; over
-            10 % of the images a warning.
-        occlusion.fill: how alike the maps with another fill are, by rank correlation, on the first images; a median
-            under 0.1 is a warning: where the evidence lies is then a matter of what covers it.
-        occlusion.refined: how alike the approximate map is to the full one, on one image (information).
-        occlusion.inference: how the scores were computed (information).
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Incremental inference:
         Nakandala, Kumar, Papakonstantinou, SIGMOD 2019. Shortcuts: Lapuschkin et al., Nature Communications 2019.
