@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.saliency import findings
+from auditor.checks.saliency import findings, rules
 from auditor.checks.saliency.attributions import explained
 from auditor.checks.saliency.figures import maps_of, rows, unit_row
 from auditor.config.options import Range
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Correlation = Annotated[float, Range(-1, 1)]
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def saliency(
     context: Context,
     *,
@@ -36,12 +36,12 @@ def saliency(
 ) -> Steps:
     """Which pixels support the prediction?
 
-    A row shows one class of one image by every method. In the gradient, red raises the class's score and blue lowers
-    it, summed over the colour channels. The absolute gradient is the largest over the colour channels. Grad-CAM lies
-    over the image in grey. Every map has its own colour bar, which ends at the 99.5th percentile of the map (Grad-CAM:
-    at its maximum). Compare two rows by these numbers, not by brightness; only the rows with classes side by side
-    share a scale. Guided backprop and guided Grad-CAM hardly change when the upper layers are randomised (Adebayo et
-    al. 2018). They look sharp on any network, and no finding rests on them.
+    A row shows one class of one image by every method: in the gradient, red raises the class's score and blue lowers
+    it, summed over the colour channels; the absolute gradient is the largest over them; Grad-CAM lies over the image
+    in grey. Every map has its own colour bar, which ends at the 99.5th percentile of the map (Grad-CAM: at its
+    maximum), so compare two rows by these numbers and not by brightness. Only the rows with classes side by side share
+    a scale. Guided backprop and guided Grad-CAM hardly change when the upper layers are randomised (Adebayo et al.
+    2018): they look sharp on any network, and no finding rests on them.
 
     Args:
         units: units to explain in addition to the classes, as layer:channel or layer:channel:y:x. Without a position,
@@ -52,16 +52,6 @@ def saliency(
         vanishing_warn: share of images with a vanishing gradient above which the audit warns.
         blind_warn: rank correlation of the maps of different classes above which the audit warns.
         confident: require the whole 95 % interval of the share of vanishing gradients to keep its limit.
-    Rules:
-        saliency.vanishing: images whose gradient is zero, no number or under a millionth of the median, or whose
-            answer has a probability of exactly 1; over 10 % of the images a warning (heuristic).
-        saliency.nonfinite: images whose gradient is NaN or infinite; any is a failure (exact).
-        saliency.blind: the absolute gradients of different classes lie at the same places; a median rank
-            correlation over 0.95, of the two classes that are least alike and over the pixels at which either has
-            a gradient, is a warning (heuristic).
-        saliency.rectifiers: on how many activation functions the rules of deconvnet and guided backprop acted;
-            skipped where a network has no ReLU, for which alone they are defined.
-        saliency.layer: where Grad-CAM looks; skipped where no layer gives maps.
     Source:
         Gradient: Simonyan, Vedaldi, Zisserman, ICLR workshop 2014. Deconvnet: Zeiler, Fergus, ECCV 2014. Guided
         backprop: Springenberg et al., ICLR workshop 2015. Grad-CAM: Selvaraju et al., ICCV 2017. Limits: Adebayo
