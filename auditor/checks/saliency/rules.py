@@ -23,7 +23,7 @@ VANISHING = Rule(
         "which training stops."
     ),
     false_alarms=marked(
-        "One of the seven sound networks in docs/defects.md is warned of; it has a top-1 accuracy of 100 %."
+        "One of the seven sound networks in docs/defects.md gets a warning; its top-1 accuracy is 100 %."
     ),
 )
 

@@ -97,8 +97,8 @@ def candidates(probe: Probe, own: Evidence, others: Sequence[Evidence]) -> Itera
     """
     import torch
 
-    images, beside = probe.seen.of(own.target)[::2], probe.seen.others(own.target)[::2]
-    common = shared(probe.seen.images[images], probe.seen.images[beside])
+    images, other = probe.seen.of(own.target)[::2], probe.seen.others(own.target)[::2]
+    common = shared(probe.seen.images[images], probe.seen.images[other])
     constancy = common.by_window(probe.windows).double().numpy()
     usual = {name: np.mean([getattr(one, name) for one in others], 0) for name in ("occlusion", "gradient")}
     even = 1 / len(probe.windows)

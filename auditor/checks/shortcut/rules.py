@@ -90,8 +90,8 @@ BACKGROUND = Rule(
         "what is behind them. Test on images with other backgrounds."
     ),
     false_alarms=marked(
-        "A class that is itself a ground or a texture, or that fills its images. Of the 39 sound networks in "
-        "docs/defects.md none was warned of."
+        "A class that is itself a ground or a texture, or that fills its images. None of the 39 sound networks in "
+        "docs/defects.md gets a warning."
     ),
     source="Zhu et al., IJCAI 2017. Xiao et al., ICLR 2021. Carter et al., AISTATS 2019. Holm 1979.",
 )
