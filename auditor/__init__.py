@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from auditor.version import __version__
+from auditor.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from auditor.check import Check, Count, Layers, Share, Steps
@@ -52,7 +52,6 @@ __all__ = [
     "Table",
     "Unit",
     "Verdict",
-    "__version__",
     "at_least",
     "at_most",
     "hookimpl",

@@ -1,4 +1,4 @@
-"""From settings to the context that every check shares: network, images, preprocessing, labels."""
+"""Load what the settings name into the context that every check shares: network, images, preprocessing, labels."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     """Load everything that the settings name.
 
     Args:
-        architectures, sources: What plugins add to `--arch scheme:...` and `--data scheme:...`.
+        architectures, sources: The schemes that plugins add for `--arch scheme:...` and `--data scheme:...`.
 
     Raises:
-        AuditorError: Something can't be read, or doesn't fit together.
+        AuditorError: A file can't be read, or the files don't fit together.
     """
     device = device_named(settings.device)
     if settings.threads:
@@ -64,7 +64,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
 
 
 def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
-    """Return the preprocessing that was asked for, else the network's own, else ImageNet's."""
+    """Return the preprocessing of the settings; without one the network's own, or else ImageNet's."""
     asked = settings.preprocess
     if isinstance(asked, str):
         return preset(asked)
@@ -78,13 +78,13 @@ def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
 
 
 def _channels(module: nn.Module) -> int:
-    """Return 1 where the first kernels take one channel and none takes the three of a coloured image."""
+    """Return 1 if the first kernels take one channel and no kernels take three, as for colour images; else 3."""
     channels = [p.shape[1] for p in module.parameters() if p.ndim == 4]
     return 1 if channels and channels[0] == 1 and 3 not in channels else 3
 
 
 def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[tuple[str, ...], bool]:
-    """Return a name for each output, and whether these are more than numbers.
+    """Return a name for each output, and whether the names are more than numbers.
 
     Raises:
         DataError: `--classes` names more or fewer classes than the network has.
@@ -93,8 +93,8 @@ def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[
         names = dataset.class_names(settings.classes)
         if len(names) != outputs:
             raise DataError(
-                f"{settings.classes} names {len(names)} classes, but the network tells {outputs} apart; "
-                "give one name for each output, in their order"
+                f"{settings.classes} names {len(names)} classes, but the network has {outputs} outputs; "
+                "give one name for each output, in the same order"
             )
         return names, True
     if built.classes and len(built.classes) == outputs:
@@ -105,9 +105,9 @@ def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[
 
 
 def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], tuple[tuple[str, str], ...]]:
-    """Return the images to explain: spread over the classes, readable, at most `settings.samples`.
+    """Return the images to explain, as indices: readable, spread over the classes, at most `settings.samples`.
 
-    Beside them: the files that were tried and can't be read, with the reason.
+    The second value has the files that were tried and can't be read, with the reason.
 
     Raises:
         DataError: None of the files is a readable image.

@@ -1,4 +1,4 @@
-"""One check having its turn: in isolation, timed, and with the network handed back as it was."""
+"""The run of one check: isolated and timed; the network is restored afterwards."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, 
 
 
 @dataclass
-class Trial:
+class CheckRun:
     """A check, what it has yielded so far, and the collectors that it waits for.
 
     Attributes:
         keep_arrays: Whether the raw numbers behind the pictures are kept; they may be large.
-        wanted: The collectors that have to be filled before it can go on; () when it is done.
+        wanted: The collectors that must be filled before the check can continue; () when it has ended.
     """
 
     check: Check
@@ -44,20 +44,20 @@ class Trial:
     _received: bool = False
 
     def begin(self) -> None:
-        """Run the check until it waits for collectors, or to its end."""
+        """Run the check to its end, or until it waits for collectors."""
         self._guarded(self._start)
 
     def go_on(self, filled: Mapping[tuple[Any, ...], Collector | Exception]) -> None:
-        """Hand it the collectors that it waits for and run it to its end.
+        """Send the check the collectors that it waits for, and run it to its end.
 
         Args:
-            filled: By key, the collector, or the exception that kept it from being filled.
+            filled: By key, the collector, or the exception that prevented it from being filled.
         """
         wanted, self.wanted = self.wanted, ()
         self._guarded(partial(self._receive, [filled[collector.key] for collector in wanted]))
 
     def result(self, levels: Mapping[str, str]) -> Result:
-        """Return what was found; `levels` replaces the verdict of rules that warn or fail."""
+        """Return the result; `levels` replaces the verdicts `warn` and `fail` by rule."""
         evidence = tuple(levelled(e, levels) for e in self.evidence)
         check, seconds = self.check, round(self.seconds, 3)
         told = _(check.question), evidence, seconds, _(check.guide), _(check.source)
@@ -85,7 +85,7 @@ class Trial:
                 self._keep(step)
         except StopIteration as end:
             if end.value is not None:
-                raise TypeError(f"returned a {type(end.value).__name__} that it has to yield") from None
+                raise TypeError(f"returned a {type(end.value).__name__}, but has to yield it") from None
             if not self.evidence:
                 self._note("error", Verdict.ERROR, _("yielded no evidence"))
 
@@ -93,9 +93,9 @@ class Trial:
         several = step if isinstance(step, tuple) else (step,)
         if not several or not all(hasattr(one, "update") and hasattr(one, "taps") for one in several):
             return False
-        self.context.data  # noqa: B018 - without images there is nothing to collect from
+        self.context.data  # noqa: B018 - raises Skip where there are no images to collect from
         if self.evidence or self.arrays or self._received:
-            raise TypeError("asks for a collector too late; collectors come first, all in one tuple")
+            raise TypeError("yielded a collector too late; collectors come first, all in one tuple")
         for one in several:
             hash(one.key)
         self.wanted, self._alone = several, not isinstance(step, tuple)
@@ -120,35 +120,34 @@ class Trial:
         except UsageError:
             raise
         except KeyboardInterrupt:
-            self._note("interrupted", Verdict.ERROR, _("was interrupted before it was done"))
+            self._note("interrupted", Verdict.ERROR, _("was interrupted before it ended"))
             raise
-        except BaseException as error:  # a check may call sys.exit, or what a test library raises
-            self._note("error", Verdict.ERROR, _described(error), _traceback(error))
+        except BaseException as error:  # a check may call sys.exit, or raise what a test library does
+            self._note("error", Verdict.ERROR, _message(error), _traceback(error))
         finally:
             self.seconds += time.perf_counter() - begun
             self._close()
-            self._hand_back()
+            self._restore()
 
     def _close(self) -> None:
-        """End a generator that will not be asked again, so that its `with` blocks end too."""
+        """Close a generator that will not continue, so that its `with` blocks end."""
         if self._steps is not None and not self.wanted:
             with suppress(Exception):
                 self._steps.close()
 
-    def _hand_back(self) -> None:
+    def _restore(self) -> None:
         changes = [*self.snapshot.changes(), *self.context.changed_samples()]
         if changes:
             self.snapshot.restore()
-            told = _("changed what all checks share, and it was put back: {changes}", changes=some(changes, 3))
-            self._note("modified", Verdict.ERROR, told)
+            message = _("changed what all checks share; it was restored: {changes}", changes=some(changes, 3))
+            self._note("modified", Verdict.ERROR, message)
 
     def _note(self, rule: str, verdict: Verdict, message: str, detail: str = "") -> None:
         self.evidence.append(Finding(f"{self.check.name}.{rule}", verdict, message, detail=detail))
 
 
-def _described(error: BaseException) -> str:
-    told = str(error).strip() or _("no message")
-    return f"{type(error).__name__}: {told}"
+def _message(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip() or _('no message')}"
 
 
 def _traceback(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What a check may use, and nothing else."""
+"""What a check may use: the network, the data, the settings, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from auditor.errors import Skip
 from auditor.language import _
-from auditor.statistics.probabilities import softmax
+from auditor.statistics.softmax import softmax
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Advance(Protocol):
-    """Tells how much has been done since the last time, and in a few words how it stands."""
+    """Reports how much has been done since the last call, and in a few words the current state."""
 
     def __call__(self, done: int, note: str = "") -> None: ...
 
@@ -39,7 +39,7 @@ Maps = NDArray[np.float32]
 
 
 def unseen(total: int, unit: str) -> Progress:
-    """Show nobody how far a check is."""
+    """Show no progress."""
     return nullcontext(lambda done, note="": None)
 
 
@@ -48,11 +48,11 @@ class Sample:
     """One image that is explained.
 
     Attributes:
-        index: Its place in the data set.
+        index: Its index in the data set.
         name: Its file, relative to the data.
-        label: Its class, or None where it is not known.
-        tensor: What the network takes, `[c, h, w]`, on the CPU.
-        pixels: The same as a picture, `[h, w, 3]`, 0 to 255.
+        label: Its class, None if unknown.
+        tensor: The preprocessed image, `[c, h, w]`, on the CPU.
+        pixels: The same image as RGB pixels, `[h, w, 3]`, 0 to 255.
         scores: The network's scores before any softmax, `[k]`.
     """
 
@@ -65,6 +65,7 @@ class Sample:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
+        """The softmax of the scores, `[k]`."""
         return np.asarray(softmax(self.scores[None])[0])
 
     @cached_property
@@ -74,7 +75,59 @@ class Sample:
 
     @property
     def predicted(self) -> int:
+        """The predicted class."""
         return int(self.ranked[0])
+
+
+class Samples:
+    """The images that are explained: loaded when first needed, with a copy that they are restored from."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._loaded: tuple[Sample, ...] = ()
+        self._copies: Sequence[Tensor] = ()
+
+    @property
+    def loaded(self) -> tuple[Sample, ...]:
+        """The images, in the order of `Context.chosen`.
+
+        Raises:
+            Skip: There are no images.
+        """
+        if not self._loaded:
+            self._loaded = self._load()
+            self._copies = [sample.tensor.clone() for sample in self._loaded]
+        return self._loaded
+
+    def restore(self) -> list[str]:
+        """Restore the tensors that no longer equal their copy, and return a phrase for each."""
+        import torch
+
+        changed = []
+        for sample, copy in zip(self._loaded, self._copies, strict=True):
+            if not torch.equal(sample.tensor, copy):
+                sample.tensor.copy_(copy)
+                changed.append(_("the values of the sample {image} changed", image=sample.name))
+        return changed
+
+    def _load(self) -> tuple[Sample, ...]:
+        import torch
+
+        from auditor.process.isolation import surroundings
+
+        context, data = self._context, self._context.data
+        loaded = [data[i] for i in context.chosen]
+        tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
+        with torch.no_grad(), surroundings(context.seed, "samples", context.network.device):
+            parts = tensors.split(context.batch_size)
+            scores = torch.cat([context.network.scores(part) for part in parts]).cpu().numpy()
+        pixels = context.preprocess.pixels(tensors)
+        for array in (pixels, scores):
+            array.setflags(write=False)
+        return tuple(
+            Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
+            for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +136,12 @@ class Context:
 
     Attributes:
         classes: A name for each of the network's outputs.
-        named: Whether these names are known, and not just numbers.
-        data_problem: Why the labels can't be used, or nothing.
-        chosen: The images to explain, as places in the data set.
-        unreadable: Files that were tried for that and can't be read, with the reason.
-        batch_size: Images a forward pass, where a check runs the network.
-        working: Shows how far a check is: `with context.working(total, "windows") as done: ... done(8)`.
+        named: Whether the names are known; otherwise they are numbers.
+        data_problem: Why the labels can't be used; empty if they can.
+        chosen: The images to explain, as indices of the data set.
+        unreadable: Files that were candidates for `chosen` and can't be read, with the reason.
+        batch_size: Images for each forward pass of a check.
+        working: Shows the progress of a check: `with context.working(total, "windows") as done: ... done(8)`.
     """
 
     network: Network
@@ -114,7 +167,9 @@ class Context:
         """
         if not len(self.network.layers):
             kind = self.checkpoint.format
-            raise Skip(_("a {kind} network does not show its layers; audit its state dict with --arch", kind=kind))
+            raise Skip(
+                _("the layers of a {kind} network can't be observed; audit its state dict with --arch", kind=kind)
+            )
         return self.network.layers
 
     @property
@@ -125,57 +180,35 @@ class Context:
             Skip: There are none.
         """
         if self.images is None:
-            raise Skip(_("needs images, but there are none; give some with --data"))
+            raise Skip(_("needs images; give some with --data"))
         return self.images
 
-    @cached_property
+    @property
     def samples(self) -> tuple[Sample, ...]:
         """The images that are explained.
 
         Raises:
             Skip: There are no images.
         """
-        import torch
+        return self._samples.loaded
 
-        from auditor.process.isolation import surroundings
-
-        data = self.data
-        loaded = [data[i] for i in self.chosen]
-        tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
-        with torch.no_grad(), surroundings(self.seed, "samples", self.network.device):
-            parts = tensors.split(self.batch_size)
-            scores = torch.cat([self.network.scores(part) for part in parts]).cpu().numpy()
-        pixels = self.preprocess.pixels(tensors)
-        for array in (pixels, scores):
-            array.setflags(write=False)
-        vars(self)["_kept"] = tensors.clone()
-        return tuple(
-            Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
-            for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
-        )
+    @cached_property
+    def _samples(self) -> Samples:
+        return Samples(self)
 
     def changed_samples(self) -> list[str]:
-        """Put back what was written into the samples' tensors, and name it."""
-        import torch
-
-        if "samples" not in vars(self):
-            return []
-        changed = []
-        for sample, kept in zip(self.samples, vars(self)["_kept"], strict=True):
-            if not torch.equal(sample.tensor, kept):
-                sample.tensor.copy_(kept)
-                changed.append(_("the sample {image} has other numbers", image=sample.name))
-        return changed
+        """Restore the samples that a check has changed, and return a phrase for each."""
+        return self._samples.restore()
 
     def random(self, purpose: str) -> torch.Generator:
-        """Return a stream of random numbers of its own for each purpose, the same in every run."""
+        """Return a random generator for one purpose: independent of the others, and the same in every run."""
         import torch
 
         return torch.Generator().manual_seed(self.seed + zlib.crc32(purpose.encode()))
 
 
 def tensors(context: Context, samples: Sequence[Sample]) -> Tensor:
-    """Return what the network takes of some images, `[n, c, h, w]`, on its device."""
+    """Return the preprocessed images as one batch, `[n, c, h, w]`, on the network's device."""
     import torch
 
     return torch.stack([sample.tensor for sample in samples]).to(context.network.device)

@@ -1,6 +1,6 @@
 """The embedded example: EfficientNet-Lite0 over photographs that installed packages ship.
 
-Nothing is downloaded: the weights and the pictures lie inside the packages of the extra `demo`.
+Nothing is downloaded: the packages of the extra `demo` contain the weights and the photographs.
 Mingxing Tan and Quoc V. Le, EfficientNet, 2019; the Lite variant by Google, 2020.
 """
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ARCHITECTURE: Final = "auditor.demo:efficientnet_lite0"
 
-# (pixel - 127) / 128 on 0..255 is the Lite variant's own; ImageNet's mean and std cost it a tenth
-# of its confidence.
+# The Lite variant takes (pixel - 127) / 128 on 0..255; with ImageNet's mean and std its confidence
+# is a tenth lower.
 PREPROCESS: Final[Mapping[str, Any]] = {
     "resize": 256,
     "crop": 224,
@@ -42,12 +42,12 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What `auditor run` is given for the demonstration.
+    """The arguments of `auditor run` for the demonstration.
 
     Attributes:
-        arch: What `--arch` takes.
-        data: The folder of photographs, one folder a class.
-        classes: None, for ImageNet's names are known without a file.
+        arch: The value of `--arch`.
+        data: The folder of photographs, with one folder for each class.
+        classes: None, as ImageNet's class names need no file.
     """
 
     checkpoint: Path
@@ -59,11 +59,11 @@ class Demo:
 
 @dataclass(frozen=True, slots=True)
 class _Photograph:
-    """One picture of a package, and the views of it that show the class.
+    """One photograph in a package, and the crops of it that show the class.
 
     Attributes:
-        shows: The ImageNet class, or "" where ImageNet has none for it.
-        views: Left, top, right, bottom.
+        shows: The ImageNet class, "" if ImageNet has none for it.
+        views: Left, top, right and bottom of each crop, in pixels.
     """
 
     package: str
@@ -72,8 +72,8 @@ class _Photograph:
     views: tuple[Box, ...]
 
 
-# The classes say what is in the picture, whatever the network answers. ImageNet has no motorcycle
-# and no launch vehicle: moped and missile are its nearest. It has no person and no dahlia either.
+# The classes are what the photograph shows, not what the network predicts. ImageNet has no motorcycle
+# and no launch vehicle; moped and missile are the nearest. It has no person and no dahlia.
 _PHOTOGRAPHS: Final = (
     _Photograph("skimage", "data/chelsea.png", "tabby", ((0, 0, 451, 300), (0, 0, 300, 300), (120, 0, 420, 300))),
     _Photograph("skimage", "data/coffee.png", "espresso", ((0, 0, 600, 400), (100, 0, 500, 400), (150, 20, 440, 300))),
@@ -93,10 +93,10 @@ _PHOTOGRAPHS: Final = (
 
 
 def prepare(folder: Path) -> Demo:
-    """Write the photographs below `folder` and say what to audit with them.
+    """Write the photographs below `folder`, and return what to audit with them.
 
-    Each view is written as a JPEG, and mirrored and smaller as a PNG: 48 files, the same bytes
-    every time.
+    Each view is written as a JPEG, and a second time as a smaller, mirrored PNG. The 48 files have
+    the same bytes every time.
 
     Raises:
         UsageError: A package of the extra `demo` is not installed.
@@ -111,7 +111,7 @@ def prepare(folder: Path) -> Demo:
 
 
 def efficientnet_lite0(num_classes: int = 1000) -> torch.nn.Module:
-    """Build the network without weights."""
+    """Return the network without weights."""
     from efficientnet_lite_pytorch import EfficientNet
 
     network: torch.nn.Module = EfficientNet.from_name("efficientnet-lite0", num_classes=num_classes)
@@ -119,12 +119,12 @@ def efficientnet_lite0(num_classes: int = 1000) -> torch.nn.Module:
 
 
 def _inside(package: str, file: str) -> Path:
-    """Return a file that a package ships, without importing the package."""
+    """Return the path of a file in a package, without importing the package."""
     found = find_spec(package)
     places = found.submodule_search_locations if found else None
     path = Path(next(iter(places), "")) / file if places else Path(file)
     if not places or not path.is_file():
-        raise UsageError(f"the demo needs {package} with {file}: pip install 'auditor[demo]'")
+        raise UsageError(f"the demo needs {package} with {file}; install it with pip install 'auditor[demo]'")
     return path
 
 

@@ -71,5 +71,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
-def _described(error: Exception) -> str:
+def describe(error: BaseException) -> str:
+    """Return the type and the message of an exception in one line."""
     return f"{type(error).__name__}: {error}"

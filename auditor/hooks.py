@@ -1,4 +1,4 @@
-"""What a plugin may provide. Signatures and docstrings only; `plugins` finds who implements them.
+"""The hooks of a plugin: signatures and docstrings only. `plugins` finds their implementations.
 
     from auditor import hookimpl
 
@@ -6,7 +6,7 @@
     def auditor_checks():
         return [my_check]
 
-Schemes are the word before the colon in `--arch scheme:rest` and `--data scheme:rest`.
+A scheme is the word before the colon in `--arch scheme:rest` and `--data scheme:rest`.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ def auditor_checks() -> Iterable[Check]:
 
 @hookspec
 def auditor_architectures() -> Mapping[str, Callable[..., torch.nn.Module]]:
-    """Return builders by scheme: `builder(rest, **arch_args)` makes the network without weights."""
+    """Return builders by scheme: `builder(rest, **arch_args)` returns the network without weights."""
     raise NotImplementedError
 
 
 @hookspec
 def auditor_data() -> Mapping[str, Callable[[str], Iterable[tuple[Path, str | int | None]]]]:
-    """Return data sources by scheme: `source(rest)` lists image files with their labels."""
+    """Return data sources by scheme: `source(rest)` yields image files with their labels."""
     raise NotImplementedError
 
 
 @hookspec
 def auditor_formats() -> Mapping[str, Callable[[Audit, Path], Any]]:
-    """Return report formats by name: `write(audit, folder)` writes its files into the folder."""
+    """Return report formats by name: `write(audit, folder)` writes the report's files into the folder."""
     raise NotImplementedError
 
 
 @hookspec
 def auditor_templates() -> Iterable[Path]:
-    """Return folders of Jinja2 templates that stand before the built-in ones."""
+    """Return folders of Jinja2 templates; a template there replaces the built-in one of the same name."""
     raise NotImplementedError

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, reduce
 from gettext import NullTranslations
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 FOLDER = Path(__file__).parent / "locale"
@@ -116,21 +117,95 @@ def _catalogue(name: str) -> NullTranslations:
     return Translations(compiled)
 
 
+class Message(str):
+    """A text that knows how it was made, so that it can be made again in another language.
+
+    Attributes:
+        recipe: `{"id", "values"}`, `{"one", "more", "count", "values"}`, `{"value", "spec"}` for a number, or
+            `{"parts", "between"}` for messages that stand together; empty if the text stays as it is.
+    """
+
+    __slots__ = ("recipe",)
+    recipe: Mapping[str, Any]
+
+    def __new__(cls, text: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> Message:
+        made = super().__new__(cls, text)
+        made.recipe = recipe
+        return made
+
+    def __reduce__(self) -> tuple[type[Message], tuple[str, dict[str, Any]]]:
+        return Message, (str(self), dict(self.recipe))
+
+
 def translated(message: str, /, **values: object) -> str:
-    """Return a message in the language that is spoken, its `{name}`s filled in as `str.format` does.
+    """Return a message in the current language, with its `{name}`s filled in as by `str.format`.
 
     A message without values is not formatted, so that its braces stay.
     """
     language = current()
     text = language.texts.gettext(message) if message else ""  # the message "" is a catalogue's header
-    return language.vformat(text, (), values) if values else text
+    return Message(language.vformat(text, (), values) if values else text, {"id": message, "values": values})
 
 
 def many(one: str, more: str, count: int, /, **values: object) -> str:
-    """Return the form of a message that a count wants; `{count}` is the count with its thousands set apart."""
+    """Return the form of a message that fits a count; `{count}` is the count with a separator between thousands."""
     language = current()
     text = language.texts.ngettext(one, more, count)
-    return language.vformat(text, (), {"count": language.number(f"{count:,}"), **values})
+    recipe = {"one": one, "more": more, "count": int(count), "values": values}
+    return Message(language.vformat(text, (), {"count": language.number(f"{count:,}"), **values}), recipe)
+
+
+def paragraph(*sentences: str, between: str = " ") -> str:
+    """Return sentences one after the other, without those that are empty."""
+    parts = [sentence for sentence in sentences if sentence]
+    return parts[0] if len(parts) == 1 else Message(between.join(parts), {"parts": parts, "between": between})
+
+
+def again(text: str) -> str:
+    """Return a message in the current language, and any other text as it is.
+
+    The recipe may come from a file that somebody else wrote: only messages of the catalogues are made again, and a
+    recipe that does not fit leaves the text as it is.
+    """
+    if not isinstance(text, Message):
+        return text
+    try:
+        return _made(text.recipe) or text
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return text
+
+
+def _made(recipe: Mapping[str, Any]) -> str:
+    match recipe:
+        case {"id": str(message), "values": Mapping() as values} if message in _messages():
+            return translated(message, **_values(values))
+        case {"one": str(one), "more": str(more), "count": int(count), "values": Mapping() as values} if (
+            one in _messages()
+        ):
+            return many(one, more, count, **_values(values))
+        case {"value": int() | float() as value, "spec": str(spec)} if _SPEC.fullmatch(spec):
+            return numeral(value, spec)
+        case {"parts": list(parts), "between": str(between)}:
+            return paragraph(*(again(part) for part in parts), between=between)
+    return ""
+
+
+def _values(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: again(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+@cache
+def _messages() -> frozenset[str]:
+    """Return all messages of the catalogues; of those with two forms the first."""
+    from babel.messages.pofile import read_po
+
+    found: set[str] = set()
+    for name in known():
+        if name != ENGLISH:
+            with (FOLDER / name / "LC_MESSAGES" / "auditor.po").open("rb") as file:
+                ids = [message.id for message in read_po(file, locale=name) if message.id]
+            found.update(one if isinstance(one, str) else one[0] for one in ids)
+    return frozenset(found)
 
 
 def marked(message: str, /) -> str:
@@ -141,6 +216,7 @@ def marked(message: str, /) -> str:
 _ = translated
 
 
+_SPEC = re.compile(r"[-+]?,?(\.\d{1,2})?[defg%]?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -174,9 +250,9 @@ def chained(*parts: str) -> str:
 
 def numeral(value: float, spec: str) -> str:
     """Return a number, as a format specification wants it, as it is written in the language that is spoken."""
-    return current().format_field(value, spec)
+    return Message(current().format_field(value, spec), {"value": value, "spec": spec})
 
 
-def told_p(p: float) -> str:
+def p_value(p: float) -> str:
     """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
-    return current().number("p < 0.001" if p < 0.001 else f"p = {p:.3f}")
+    return _("p < 0.001") if p < 0.001 else _("p = {p:.3f}", p=p)

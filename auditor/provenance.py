@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from auditor.collectors import ChannelStatistics, Collector
-from auditor.collectors.answers import Answers
+from auditor.collectors.image_predictions import ImagePredictions
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.language import current
@@ -32,8 +32,8 @@ def provenance(
 
     Args:
         started: When it began, ISO 8601.
-        unreadable: Files that turned out to be unreadable, with the reason.
-        notes: Sentences about what had to be done otherwise than asked.
+        unreadable: Files that can't be read, with the reason.
+        notes: Sentences about what was done otherwise than asked.
     """
     file, network = context.checkpoint, context.network
     checkpoint = CheckpointFacts(
@@ -87,7 +87,7 @@ def _device(device: torch.device) -> str:
 
 
 def _settings(settings: Settings) -> Mapping[str, Any]:
-    """Return the settings that shape what is found, and what its report shows of who hands it out."""
+    """Return the settings that affect the findings, and the branding of the report."""
     chosen: dict[str, Any] = {
         "amp": settings.amp,
         "arch": settings.arch,
@@ -99,7 +99,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "levels": dict(settings.levels),
         "plugins": list(settings.plugins),
         "options": {check: dict(options) for check, options in settings.options.items()},
-        "report": settings.report.told(),
+        "report": settings.report.as_settings(),
         "samples": settings.samples,
         "strict": settings.strict,
         "threads": settings.threads,
@@ -119,30 +119,30 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-_DIGEST = 12  # hexadecimal digits: two of a million images are alike by chance once in 500 data sets
+_DIGEST = 12  # hexadecimal digits: in a million images two digests are equal in 1 of 500 data sets
 
 
-def recorded(context: Context, answers: Answers, collectors: Iterable[Collector]) -> Recorded:
-    """Return the answers image by image, and the channels that are silent on all of them."""
-    return Recorded(tuple(_answers(context, answers)), _silent(collectors))
+def recorded(context: Context, predictions: ImagePredictions, collectors: Iterable[Collector]) -> Recorded:
+    """Return the prediction for each image, and the channels that are dead on all images."""
+    return Recorded(tuple(_answers(context, predictions)), _dead(collectors))
 
 
-def _answers(context: Context, answers: Answers) -> Iterable[Answer]:
+def _answers(context: Context, predictions: ImagePredictions) -> Iterable[Answer]:
     if context.images is None:
         return
     listing = context.images.listing
-    for place, label, answer, confidence in answers.rows:
+    for place, label, predicted, confidence in predictions.rows:
         index = int(place)
         yield Answer(
             listing.names[index],
             listing.digests[index][:_DIGEST],
             int(label) if label >= 0 else None,
-            int(answer) if answer >= 0 else None,
+            int(predicted) if predicted >= 0 else None,
             round(float(confidence), 6),
         )
 
 
-def _silent(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
+def _dead(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
     return {
         layer.name: tuple(seen.silent(layer).tolist())
         for seen in collectors

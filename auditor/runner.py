@@ -1,35 +1,30 @@
 """The whole audit in one screen.
 
-Checks that need nothing collected run at once; one sweep over the data then fills the collectors
-of all the others, and these run. Each runs alone: what it breaks is its own.
+Every check starts. Checks that need no collectors run to their end. One sweep over the data then
+fills the collectors of the others, and these continue. A check that breaks affects no other.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
-
-import torch
 
 from auditor import comparison
 from auditor.assembly import assemble
 from auditor.check import Check
-from auditor.check_run import Trial
-from auditor.collectors import Collector, Readability
-from auditor.collectors.answers import Answers
+from auditor.check_run import CheckRun
 from auditor.comparison import Pair, Source
 from auditor.config import settings as config
 from auditor.config.selection import selected
 from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
-from auditor.data.dataset import Loading
-from auditor.errors import DataError
+from auditor.errors import describe
 from auditor.judging.rule import Rule
 from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
@@ -37,28 +32,25 @@ from auditor.plugins import Plugins, load
 from auditor.process.distributed import Processes
 from auditor.provenance import provenance, recorded
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
-from auditor.sweep.fingerprint import told
-from auditor.sweep.resume import Bookmark
-from auditor.sweep.sharding import Collection, Job, sendable
-
-Key = tuple[Any, ...]
+from auditor.sweep import data_pass
+from auditor.sweep.data_pass import Collected, DataPass
 
 _ALONE = Processes()
 
 
 class Observer(Protocol):
-    """Who is told what happens, as it happens."""
+    """Shows the progress of an audit."""
 
     def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
 
     def sweeping(self, images: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show the pass over the data; what is handed back is called with each number of files done."""
+        """Show the pass over so many files; the function that it gives is called with each number of files done."""
         ...
 
     def checking(self, check: Check) -> None: ...
 
     def working(self, total: int, unit: str) -> Progress:
-        """Show how far the check is that has its turn."""
+        """Show the progress of the check that is running."""
         ...
 
     def checked(self, result: Result) -> None: ...
@@ -66,14 +58,14 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An audit, and the raw arrays behind its pictures by check and name."""
+    """An audit, and the raw arrays behind its pictures, by check and name."""
 
     audit: Audit
     arrays: Mapping[str, Mapping[str, Any]]
 
 
 class Silent:
-    """The observer of an audit that nobody watches."""
+    """Shows nothing."""
 
     def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
 
@@ -95,17 +87,17 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
         assert audit.verdict <= auditor.Verdict.WARN
 
     Args:
-        settings: As the keys of `[tool.auditor]`; no file is read.
+        settings: The keys of `[tool.auditor]`; no configuration file is read.
 
     Raises:
-        AuditorError: As `run`.
+        AuditorError: The input can't be used, or no check is selected.
     """
     named = settings.get("plugin", ())
     plugins = load([named] if isinstance(named, str) else named)
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     if data is not None:
         asked["data"] = str(data)
-    asked.setdefault("workers", 0)  # processes would start the caller's script again
+    asked.setdefault("workers", 0)  # worker processes would run the caller's script again
     chosen = config.load(Path(checkpoint), asked, checks=plugins.checks, beside=comparison.DECLARED)
     baseline = comparison.read(chosen.baseline) if chosen.baseline else None
     return run(chosen, plugins, Silent(), baseline=baseline).audit
@@ -119,15 +111,16 @@ def run(
     *,
     baseline: Source | None = None,
 ) -> Run:
-    """Audit a checkpoint, in the language that the settings ask for.
+    """Audit a checkpoint, in the language of the settings.
+
+    A check that fails, breaks or is interrupted raises nothing; the audit reports it.
 
     Args:
-        processes: Those that help with the pass over the data; each of them has to `assist`.
+        processes: Processes that share the pass over the data; each of them has to call `assist`.
         baseline: An earlier audit to compare with.
 
     Raises:
-        AuditorError: The input can't be used, or no check is selected. A check that fails, breaks
-            or is interrupted raises nothing: the audit says so.
+        AuditorError: The input can't be used, or no check is selected.
     """
     with speaking(settings.language):
         return _run(settings, plugins, observer, processes, baseline)
@@ -142,21 +135,25 @@ def _run(
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     context = replace(context, working=observer.working)
     observer.begun(provenance(context, settings, started), checks)
-    turns = trials(checks, context, settings, keep_arrays=settings.save_arrays or bool(baseline and baseline.arrays))
-    course = _Course(context, settings, observer, turns, processes, notes=_own_changes(turns[0].snapshot))
-    course.run()
-    notes = (*relative, *course.notes)
-    about = provenance(context, settings, started, unreadable=course.readability.unreadable, notes=notes)
-    kept = recorded(context, course.answers, course.filled.values()) if course.filled else Recorded()
-    found = Audit(about, course.results, course.interrupted, course.not_run, kept)
-    done = Run(found, {t.check.name: t.arrays for t in course.trials if t.arrays})
+    keep_arrays = settings.save_arrays or bool(baseline and baseline.arrays)
+    runs = check_runs(checks, context, settings, keep_arrays=keep_arrays)
+    turns, collected = _phases(runs, context, settings, observer, processes)
+    notes = (*relative, *_own_changes(runs[0].snapshot), *collected.notes)
+    about = provenance(context, settings, started, unreadable=collected.readability.unreadable, notes=notes)
+    results = tuple(turns.results[check.name] for check in checks if check.name in turns.results)
+    not_run = tuple(check.name for check in checks if check.name not in turns.results)
+    kept = recorded(context, collected.predictions, collected.filled) if collected.filled else Recorded()
+    done = Run(
+        Audit(about, results, turns.interrupted, not_run, kept),
+        {run.check.name: run.arrays for run in runs if run.arrays},
+    )
     return replace(done, audit=_compared(done, baseline, settings, observer, plugins.rules)) if baseline else done
 
 
 def _compared(done: Run, baseline: Source, settings: Settings, observer: Observer, rules: Mapping[str, Rule]) -> Audit:
-    """Return the audit with the comparison as its last section; a comparison that breaks costs only itself."""
+    """Return the audit with the comparison as its last section; an error in it affects no other section."""
     audit, check = done.audit, comparison.DECLARED["baseline"]
-    about = replace(audit.provenance, settings={**audit.provenance.settings, "baseline": baseline.told})
+    about = replace(audit.provenance, settings={**audit.provenance.settings, "baseline": baseline.summary})
     if audit.interrupted:
         return replace(audit, provenance=about, not_run=(*audit.not_run, check.name))
     observer.checking(check)
@@ -164,161 +161,107 @@ def _compared(done: Run, baseline: Source, settings: Settings, observer: Observe
     try:
         result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
     except Exception as error:
-        told = Finding(f"{check.name}.error", Verdict.ERROR, f"{type(error).__name__}: {error}")
-        result = Result(check.name, _(check.question), (told,))
+        broken = Finding(f"{check.name}.error", Verdict.ERROR, describe(error))
+        result = Result(check.name, _(check.question), (broken,))
     observer.checked(result)
     return replace(audit, provenance=about, results=(*audit.results, result))
 
 
 def assist(settings: Settings, plugins: Plugins, processes: Processes) -> None:
-    """Do this process's share of the pass over the data of an audit that the first process runs.
+    """Do this process's share of the pass over the data; the first process runs the audit.
 
     Raises:
         AuditorError: The input can't be used.
     """
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     job = processes.shared(None)
-    if job is None:  # nothing is to be collected
+    if job is None:  # no check needs collectors
         return
-    collection = Collection(context, job, loading(settings, context.network.device), processes)
-    collection.collect()
-    if collection.bookmark:
-        collection.bookmark.remove()
+    data_pass.assist(context, job, settings, processes)
 
 
-def trials(checks: Sequence[Check], context: Context, settings: Settings, *, keep_arrays: bool = False) -> list[Trial]:
-    """Return each check with its options; they share one memory of what the network is like."""
+def check_runs(
+    checks: Sequence[Check], context: Context, settings: Settings, *, keep_arrays: bool = False
+) -> list[CheckRun]:
+    """Return a run of each check with its options; all share one snapshot of the network."""
     snapshot = Snapshot(context.network.module, context.network.run_once)
-    return [Trial(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays) for c in checks]
+    return [CheckRun(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays) for c in checks]
 
 
 def _own_changes(snapshot: Snapshot) -> list[str]:
     if not snapshot.volatile:
         return []
     change = snapshot.volatile[0]
-    return [_("the network changes itself when it runs, which was put back after each check: {change}", change=change)]
+    return [_("the network changes itself when it runs; it was restored after each check: {change}", change=change)]
 
 
 def inspect(settings: Settings, plugins: Plugins) -> Provenance:
-    """Return what is known of a checkpoint and its network without running a check."""
+    """Return the facts about a checkpoint and its network, without running a check."""
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     return provenance(context, settings, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-class _Enough(Exception):
-    """As many checks have failed as `--maxfail` allows."""
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """What the turns of some checks gave.
 
+    Attributes:
+        results: Of the checks that have ended, by name.
+        stopped: Whether no other check may have a turn: after Ctrl-C, or as many failures as `--maxfail` allows.
+        interrupted: Whether it was Ctrl-C.
+    """
 
-@dataclass
-class _Course:
-    """The trials of an audit in their order, and what came of them."""
-
-    context: Context
-    settings: Settings
-    observer: Observer
-    trials: Sequence[Trial]
-    processes: Processes = _ALONE
-    ended: dict[str, Result] = field(default_factory=dict)
-    readability: Readability = field(default_factory=Readability)
-    answers: Answers = field(default_factory=Answers)
-    filled: Mapping[Key, Collector] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    results: Mapping[str, Result]
+    stopped: bool = False
     interrupted: bool = False
-    _shared: bool = False
-    _bookmark: Bookmark | None = None
 
-    def run(self) -> None:
-        """Let all have their turn; what was kept of the sweep is needed no more once they had it."""
-        try:
-            for trial in self.trials:
-                self._turn(trial, trial.begin)
-            waiting = [trial for trial in self.trials if trial.wanted]
-            filled = self._sweep(waiting)
-            for trial in waiting:
-                self._turn(trial, partial(trial.go_on, filled))
-        except _Enough:
-            pass
-        except KeyboardInterrupt:
-            self.interrupted = True
-        finally:
-            if not self._shared:
-                self.processes.shared(None)
-        if self._bookmark and not self.interrupted:
-            self._bookmark.remove()
 
-    @property
-    def results(self) -> tuple[Result, ...]:
-        return tuple(self.ended[t.check.name] for t in self.trials if t.check.name in self.ended)
-
-    @property
-    def not_run(self) -> tuple[str, ...]:
-        return tuple(t.check.name for t in self.trials if t.check.name not in self.ended)
-
-    def _turn(self, trial: Trial, act: Callable[[], None]) -> None:
-        self.observer.checking(trial.check)
-        try:
-            act()
-        except KeyboardInterrupt:
-            self._end(trial)
-            raise
-        if not trial.wanted:
-            self._end(trial)
-            self._stop_after_enough()
-
-    def _end(self, trial: Trial) -> None:
-        result = trial.result(self.settings.levels)
-        self.ended[trial.check.name] = result
-        self.observer.checked(result)
-
-    def _stop_after_enough(self) -> None:
-        failed = sum(result.verdict >= Verdict.FAIL for result in self.ended.values())
-        if 0 < self.settings.maxfail <= failed:
-            raise _Enough
-
-    def _sweep(self, waiting: Sequence[Trial]) -> Mapping[Key, Collector | Exception]:
-        """Fill what is waited for, once for each key; what could not be filled is the exception."""
+def _phases(
+    runs: Sequence[CheckRun], context: Context, settings: Settings, observer: Observer, processes: Processes
+) -> tuple[_Turns, Collected]:
+    """Start every check, collect what they wait for in one pass over the data, and let them continue."""
+    with processes.offering() as send:
+        begun = _take_turns([(run, run.begin) for run in runs], settings, observer)
+        waiting = [] if begun.stopped else [run for run in runs if run.wanted]
         if not waiting:
-            return {}
-        collectors: dict[Key, Collector] = {c.key: c for trial in waiting for c in trial.wanted}
-        self.readability = collectors.setdefault(Readability.key, self.readability)  # type: ignore[assignment]
-        collectors[Answers.key] = self.answers
-        try:
-            broken = self._collect(list(collectors.values()))
-        except Exception as error:
-            self.readability, self.answers = Readability(), Answers()  # what they hold is not the whole
-            return dict.fromkeys(collectors, error)
-        finally:
-            self._put_back_after_sweep()
-        if not self.readability.read:
-            raise DataError(f"none of the {len(self.context.data)} files in {self.settings.data} is a readable image")
-        self.filled = {key: collector for key, collector in collectors.items() if key not in broken}
-        self.answers = self.answers if Answers.key in self.filled else Answers()
-        return collectors | broken
-
-    def _collect(self, collectors: Sequence[Collector]) -> dict[Key, Exception]:
-        context, ways = self.context, loading(self.settings, self.context.network.device)
-        refused: dict[Key, Exception] = {}
-        if self.processes.count > 1:
-            collectors, refused = sendable(collectors)
-        job = Job(collectors, told(context, collectors, ways) if self.settings.cache else None)
-        self.processes.shared(job)
-        self._shared = True
-        with self.observer.sweeping(len(context.data)) as seen:
-            collection = Collection(context, job, ways, self.processes, seen, self.notes)
-            broken = collection.collect()
-        self._bookmark = collection.bookmark
-        return broken | refused
-
-    def _put_back_after_sweep(self) -> None:
-        snapshot = self.trials[0].snapshot
-        if changes := snapshot.changes():
-            snapshot.restore()
-            self.notes.append(_("the network changed during the sweep and was put back: {change}", change=changes[0]))
+            return begun, Collected()
+        one_pass = DataPass(context, settings, runs[0].snapshot, processes, send, observer.sweeping)
+        collected = one_pass.collect(collector for run in waiting for collector in run.wanted)
+        if collected.interrupted:
+            return replace(begun, interrupted=True), collected
+        turns = [(run, partial(run.go_on, collected.by_key)) for run in waiting]
+        ended = _take_turns(turns, settings, observer, begun.results)
+    if collected.bookmark and not ended.interrupted:
+        collected.bookmark.remove()
+    return ended, collected
 
 
-def loading(settings: Settings, device: torch.device) -> Loading:
-    """Return how images are loaded, by default as suits the device."""
-    on_cpu = device.type == "cpu"
-    batch_size = settings.batch_size or (16 if on_cpu else 64)
-    workers = settings.workers if settings.workers is not None else (0 if on_cpu else min(8, os.cpu_count() or 1))
-    return Loading(batch_size, workers, pin=device.type == "cuda")
+def _take_turns(
+    turns: Iterable[tuple[CheckRun, Callable[[], None]]],
+    settings: Settings,
+    observer: Observer,
+    before: Mapping[str, Result] = MappingProxyType({}),
+) -> _Turns:
+    """Let each check act; return the results of those that ended, together with those from before."""
+    results = dict(before)
+
+    def end(run: CheckRun) -> None:
+        results[run.check.name] = run.result(settings.levels)
+        observer.checked(results[run.check.name])
+
+    try:
+        for run, act in turns:
+            observer.checking(run.check)
+            try:
+                act()
+            except KeyboardInterrupt:
+                end(run)
+                raise
+            if run.wanted:
+                continue
+            end(run)
+            if 0 < settings.maxfail <= sum(result.verdict >= Verdict.FAIL for result in results.values()):
+                return _Turns(results, stopped=True)
+    except KeyboardInterrupt:
+        return _Turns(results, stopped=True, interrupted=True)
+    return _Turns(results)

@@ -1,12 +1,12 @@
 "use strict";
-/* The page reads well without this: it filters the summary, sorts tables and enlarges pictures.
-   What it says stands in the page, in the language of the page. */
+/* Filters the summary, sorts tables and enlarges pictures. The page works without it.
+   All its texts come from the page, in the language of the page. */
 (() => {
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const made = (name, properties) => Object.assign(document.createElement(name), properties);
 
-  /* Light or dark: as the system has it, until somebody asks for the other one. */
+  /* Light or dark: follows the system until the reader presses the button. */
   const scheme = () => {
     const button = document.getElementById("scheme");
     if (!button) return;
@@ -19,7 +19,7 @@
     });
   };
 
-  /* The summary, by verdict and by words. */
+  /* Filters the summary by verdict and by text. */
   const filter = () => {
     const bar = document.querySelector(".filter");
     const text = document.getElementById("filter-text");
@@ -46,10 +46,10 @@
       });
     }
     text.addEventListener("input", apply);
-    apply(); // a page that is loaded again may still hold the words
+    apply(); // after a reload the field may still contain text
   };
 
-  /* Tables: a press on the head of a column sorts them up, the next one down, the third brings the first order back. */
+  /* Tables: the head of a column sorts ascending, then descending, then restores the first order. */
   const sortable = (table) => {
     const body = table.tBodies[0];
     const heads = [...table.tHead.rows[0].cells];
@@ -65,7 +65,7 @@
       const numeric = keyed.some((one) => !Number.isNaN(one.number));
       const missing = (one) => (numeric ? Number.isNaN(one.number) : !one.text);
       keyed.sort((a, b) => {
-        if (missing(a) || missing(b)) return missing(a) - missing(b); // what has no value stays last
+        if (missing(a) || missing(b)) return missing(a) - missing(b); // cells without a value stay last
         return way * (numeric ? a.number - b.number : words.compare(a.text, b.text));
       });
       body.replaceChildren(...(way ? keyed.map((one) => one.row) : first));
@@ -132,9 +132,9 @@
       cover();
       const scale = (item && item.querySelector(".small-bar")) || block.querySelector(".bar");
       bar.replaceChildren(...(scale ? [scale.cloneNode(true)] : []));
-      const told = item ? [...["value", "file", "class"].map((name) => [words[name], item.dataset[name]]), [words.in, heading]] : [];
+      const named = item ? [...["value", "file", "class"].map((name) => [words[name], item.dataset[name]]), [words.in, heading]] : [];
       facts.replaceChildren(
-        ...told
+        ...named
           .filter(([, value]) => value)
           .map(([name, value]) => {
             const fact = made("div", { className: "fact" });
@@ -161,7 +161,7 @@
       toggle.setAttribute("aria-pressed", "false");
       opacity.value = 100;
       show();
-      viewer.showModal(); // Esc closes it, and the focus goes back to the picture
+      viewer.showModal(); // Esc closes it and returns the focus to the picture
       viewer.scrollTop = 0;
     };
 
@@ -171,7 +171,7 @@
       picture.replaceWith(button);
       button.append(picture);
       button.addEventListener("click", () => {
-        button.focus(); // Safari does not give it by itself
+        button.focus(); // Safari does not focus it by itself
         open(picture);
       });
     }
@@ -194,7 +194,7 @@
     });
   };
 
-  /* A link to what is folded away unfolds it, also where the browser does not do so by itself. */
+  /* A link to folded content unfolds it, in browsers that do not do so by themselves. */
   const unfold = () => {
     let one = location.hash && document.getElementById(location.hash.slice(1));
     if (!one) return;

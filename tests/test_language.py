@@ -174,13 +174,13 @@ def test_a_report_in_another_language_than_its_audit_is_refused(french, capsys):
 
 def test_a_language_that_nobody_speaks_is_refused_and_the_known_ones_named(french, capsys):
     assert main(["run", "net.pt", "--lang", "tlh"]) == 4
-    assert refused(capsys) == "error: --lang is 'tlh', but a report can be in: en, fr"
+    assert refused(capsys) == "error: --lang is 'tlh', but has to be one of: en, fr"
     record = json.loads((french / "audit.json").read_text())
     record["provenance"]["language"] = "../../tlh"
     (french.parent / "other").mkdir()
     (french.parent / "other" / "audit.json").write_text(json.dumps(record))
     assert main(["render", str(french.parent / "other")]) == 4
-    assert "speaks en, fr" in refused(capsys)
+    assert "knows only en, fr" in refused(capsys)
 
 
 def test_an_audit_from_before_there_were_languages_is_english(french, tmp_path):

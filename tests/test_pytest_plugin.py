@@ -210,7 +210,7 @@ def test_a_check_that_had_no_turn_is_skipped(call):
     chosen = ["--auditor", "net.pt", "--auditor-arch", "tiny.py:Tiny", "--auditor-args=-x -k 'bad or shown'"]
     ended = call(*chosen, "-rA", "-k", "auditor::net.pt")
     assert outcomes(ended) == {"auditor::net.pt::bad::bad.worst[conv]": "FAILED"}, ended.stdout + ended.stderr
-    assert re.search(r"SKIPPED .*the audit ended before this check's turn", ended.stdout)
+    assert re.search(r"SKIPPED .*the audit stopped before this check ran", ended.stdout)
 
 
 @pytest.mark.parametrize(

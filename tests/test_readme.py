@@ -1,4 +1,7 @@
-"""Every command and file that README.md shows is run or read, beside real files of the names it uses."""
+"""Every command and file that README.md shows is run or read, beside real files of the names it uses.
+
+So are the commands that the documentation goes on with.
+"""
 
 import re
 import shlex
@@ -16,13 +19,34 @@ from auditor.cli.commands import main
 from auditor.process.torchvision import torchvision
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 MODEL = """
 from torchvision.models import resnet18
 
 
 def Net():
     return resnet18(num_classes=4)
+"""
+
+FURTHER = """
+auditor checks
+auditor run net.pt --data photos/ --arch resnet18
+auditor run net.pt --data photos/ -k "predictions or weights" -o predictions.few=5
+auditor run net.pt --data photos/ --check saliency -o saliency.units=layer3.1:17,layer4.0.conv2:5:3:3
+auditor run net.pt --data photos/ --check patches -o patches.layers=layer3.1.conv2 -o patches.channels=20
+auditor run net.pt --data photos/ --check mirror -o mirror.warn=0.1
+auditor run net.pt --data photos/ --baseline main.json -o predictions.accuracy_fail="baseline - 0.01"
+auditor render reports/net
+auditor render reports/net --pdf-summary
+auditor templates --export look/
+"""
+
+LETTERHEAD = """
+[report]
+title = "Line 3, model of November"
+footer = "Acme Vision, QA"
+confidential = "Confidential: for Acme only"
 """
 
 QUICK = """
@@ -53,9 +77,9 @@ def python(words):
     return text
 
 
-def commands(program):
+def commands(program, *, further=""):
     shown = "\n".join(blocks("sh")) + "\n" + "\n".join(re.findall(r"- run: (.*)", "".join(blocks("yaml"))))
-    return [line for line in shown.splitlines() if line.startswith(program + " ")]
+    return [line for line in [*shown.splitlines(), *further.splitlines()] if line.startswith(program + " ")]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +96,7 @@ def here(tmp_path_factory):
             image.save(folder / "photos" / name / f"{number}.png")
     (folder / "model.py").write_text(MODEL)
     (folder / "auditfile.py").write_text(python("@Check"))
-    (folder / "auditor.toml").write_text("".join(blocks("toml")) + QUICK)
+    (folder / "auditor.toml").write_text("".join(blocks("toml")) + LETTERHEAD + QUICK)
     return folder
 
 
@@ -86,7 +110,7 @@ def keep_first_report(reports):
 @pytest.mark.slow
 def test_every_auditor_command_works(here, monkeypatch, capsys):
     monkeypatch.chdir(here)
-    for command in commands("auditor"):
+    for command in commands("auditor", further=FURTHER):
         code = main(shlex.split(command, comments=True)[1:])
         assert code in (0, 1), f"{command}\n{capsys.readouterr().err}"
         keep_first_report(here / "reports")
@@ -105,7 +129,7 @@ def test_the_configuration_holds_only_what_is_known(here, monkeypatch):
 
     monkeypatch.chdir(here)
     file = configfile.find()
-    assert file.table.keys() == tomllib.loads("".join(blocks("toml"))).keys()
+    assert file.table.keys() == tomllib.loads("".join(blocks("toml")) + LETTERHEAD).keys()
     assert settings.load(Path("net.pt"), {}, file=file, checks=plugins.load().checks).samples == 4
 
 
@@ -123,8 +147,11 @@ def test_the_methods_give_maps():
     exec(python("methods.grad_cam"), {"model": model, "images": images, "loader": images.split(1)})  # noqa: S102
 
 
+def test_is_a_page_and_not_a_manual():
+    assert len(README.splitlines()) < 150
+
+
 def test_every_picture_and_path_is_there():
-    text = (ROOT / "README.md").read_text()
-    shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
-    named = re.findall(r"`((?:examples|auditor)/[\w./]+)`", text)
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    named = re.findall(r"`((?:examples|auditor|benchmarks)/[\w./]+)`", README)
     assert [name for name in [*shown, *named] if not (ROOT / name).exists()] == []

@@ -108,7 +108,7 @@ def test_a_check_that_changes_the_network_is_an_error_and_the_network_is_put_bac
     found = audited(small, photographs, meddling, counting)
     modified = findings(found, "meddling")[-1]
     assert (modified.rule, modified.verdict) == ("meddling.modified", Verdict.ERROR)
-    assert "conv1.weight has other numbers" in modified.message
+    assert "the values of conv1.weight changed" in modified.message
     alone = audited(small, photographs, counting)
     assert found.audit.results[1].evidence == alone.audit.results[0].evidence
 
@@ -227,6 +227,18 @@ def test_ctrl_c_keeps_what_is_done(small, photographs):
     assert findings(found, "stopped")[-1].rule == "stopped.interrupted"
     assert (found.audit.interrupted, found.audit.not_run) == (True, ("counting",))
     assert found.audit.exit_code() is Exit.INTERRUPTED
+
+
+def test_ctrl_c_is_an_interruption_under_maxfail_too(small, photographs):
+    @Check
+    def stopped(context):
+        """Is it stopped?"""
+        yield Predictions()
+        raise KeyboardInterrupt
+
+    found = audited(small, photographs, sound, stopped, counting, maxfail=1)
+    assert [result.check for result in found.audit.results] == ["sound", "stopped"]
+    assert (found.audit.interrupted, found.audit.not_run) == (True, ("counting",))
 
 
 def test_ctrl_c_during_the_sweep_keeps_what_is_done(small, photographs):

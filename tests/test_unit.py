@@ -16,7 +16,7 @@ def test_what_is_written_is_read_again(layer, channel, place):
 
 @pytest.mark.parametrize("text", ["", "layer", "layer:", ":3", "layer:-1", "layer:1:2", "layer:1:2:3:4", "layer:a"])
 def test_refuses_what_names_no_unit(text):
-    with pytest.raises(UsageError, match="names no unit; write layer:channel"):
+    with pytest.raises(UsageError, match="is not a unit; write layer:channel"):
         Unit.read(text)
 
 

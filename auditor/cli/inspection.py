@@ -1,4 +1,4 @@
-"""What `auditor inspect` shows: the layers of a network with output shapes, parameters and receptive fields."""
+"""The output of `auditor inspect`: the layers of a network, output shapes, parameters and receptive fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auditor.results import FieldFacts, LayerFacts, Provenance
 
 
 def show(about: Provenance, *, plain: bool = False) -> None:
-    """Print the table: ruled and coloured on a terminal, plain columns of full width elsewhere."""
+    """Print the table of layers, with rules and colours on a terminal, in plain columns otherwise."""
     console = Console(highlight=False, no_color=plain or None)
     if not console.is_terminal:
         console = Console(highlight=False, width=10_000)
@@ -33,11 +33,11 @@ def _table(layers: tuple[LayerFacts, ...], *, ruled: bool) -> Table:
     table.add_column("receptive field")
     for layer in layers:
         own = f"{layer.parameters:,}" if layer.parameters else ""
-        table.add_row(layer.name, layer.type, _shape(layer.output), own, _sight(layer.receptive_field))
+        table.add_row(layer.name, layer.type, _shape(layer.output), own, _field(layer.receptive_field))
     return table
 
 
-def _sight(field: FieldFacts | None) -> str:
+def _field(field: FieldFacts | None) -> str:
     if field is None:
         return ""
     return "whole image" if field.global_ else _shape(field.size)
@@ -51,18 +51,18 @@ def _facts(about: Provenance) -> Mapping[str, str]:
     file, network = about.checkpoint, about.architecture
     return {
         "network": f"{network.name}, {network.source}",
-        "layers": str(len(network.layers)) if network.layers else f"a {file.format} file does not show them",
+        "layers": str(len(network.layers)) if network.layers else f"not available from a {file.format} file",
         "parameters": f"{network.parameters:,}, {file.loaded:.1%} of them loaded",
         "checkpoint": f"{file.name}, {file.format}, {file.bytes:,} bytes, sha256 {file.sha256}",
-        "preprocessing": _preparation(about.preprocess),
+        "preprocessing": _preprocessing(about.preprocess),
     }
 
 
-def _preparation(preprocess: Mapping[str, Any]) -> str:
+def _preprocessing(preprocess: Mapping[str, Any]) -> str:
     steps = {name: value for name, value in preprocess.items() if name not in ("source", "assumed")}
     source = f"from {preprocess.get('source')}{' (assumed)' if preprocess.get('assumed') else ''}"
-    return ", ".join([*(f"{name} {_told(value)}" for name, value in steps.items()), source])
+    return ", ".join([*(f"{name} {_value(value)}" for name, value in steps.items()), source])
 
 
-def _told(value: Any) -> str:
+def _value(value: Any) -> str:
     return " ".join(f"{v:g}" for v in value) if isinstance(value, tuple | list) else str(value)

@@ -1,4 +1,4 @@
-"""What the terminal shows: progress on stderr, the account of the audit on stdout."""
+"""Terminal output: progress on stderr; header, checks, findings and verdict on stdout."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _STYLES = {
     Verdict.ERROR: "bold magenta",
 }
 _COUNTED = {
-    Verdict.ERROR: "broken",
+    Verdict.ERROR: "broke",
     Verdict.FAIL: "failed",
     Verdict.WARN: "warned",
     Verdict.PASS: "passed",
-    Verdict.INFO: "informed",
+    Verdict.INFO: "information only",
     Verdict.SKIP: "skipped",
 }
 _ROWS = 12  # of a table
 _ENDED = {
-    Exit.INTERRUPTED: "interrupted: the report holds what was done",
+    Exit.INTERRUPTED: "interrupted: the report is incomplete",
     Exit.NOTHING: "no check could run",
 }
 
 
 class Terminal:
-    """The runner's observer for people: a header, a line a check, the findings, a summary.
+    """Observes a run and prints a header, a line per check, the findings and the verdict.
 
     Args:
-        quiet: Show only the findings that warn or worse, and the last line.
-        verbose: Show every finding, and the tracebacks of checks that broke.
-        color: None colours where the stream is a terminal and `NO_COLOR` is not set.
-        durations: How many of the slowest checks are listed at the end.
+        quiet: Show only findings that warn, fail or broke, and the last line.
+        verbose: Show all findings, and the tracebacks of checks that broke.
+        color: Whether to use colours; None uses them if the stream is a terminal and `NO_COLOR` is not set.
+        durations: Number of slowest checks to list at the end.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Terminal:
     @contextmanager
     def sweeping(self, images: int) -> Iterator[Callable[[int], None]]:
         begun = time.perf_counter()
-        with self._progress("sweep over the data", images, "images") as seen:
+        with self._progress("pass over the data", images, "images") as seen:
             yield seen
         self._swept(images, time.perf_counter() - begun)
 
@@ -93,25 +93,24 @@ class Terminal:
             TextColumn("[dim]{task.description}[/]"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[told]}, left[/]"),
+            TextColumn("[dim]{task.fields[rate]}, left[/]"),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._err, transient=True) as progress:
             begun = time.perf_counter()
-            task = progress.add_task(escape(what), total=total, told="")
+            task = progress.add_task(escape(what), total=total, rate="")
 
             def seen(done: int, note: str = "") -> None:
                 progress.advance(task, done)
                 rate = progress.tasks[0].completed / (time.perf_counter() - begun)
-                told = [f"{rate:.0f} {unit}/s", *([escape(note)] if note else [])]
-                progress.update(task, told=", ".join(told))
+                progress.update(task, rate=", ".join([f"{rate:.0f} {unit}/s", *([escape(note)] if note else [])]))
 
             yield seen
 
     def _swept(self, images: int, seconds: float) -> None:
         if not self._quiet:
             rate = images / seconds if seconds else 0.0
-            self._out.print(f"[dim]sweep over {images} images: {seconds:.1f} s, {rate:.0f} images/s[/]")
+            self._out.print(f"[dim]pass over {images} images: {seconds:.1f} s, {rate:.0f} images/s[/]")
 
     def checking(self, check: Check) -> None:
         self._check = check.name
@@ -130,11 +129,11 @@ class Terminal:
         self._out.print(line, soft_wrap=True)
 
     def line(self, text: str) -> None:
-        """Print a line for a program that reads along, also when quiet."""
+        """Print a line for a program that reads the output, even if quiet."""
         self._out.print(Text(text), soft_wrap=True)
 
     def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
-        """Show the findings, the summary line, and where the files lie."""
+        """Print the findings, the verdict and the files."""
         if not self._quiet:
             self._out.print()
         self._findings(audit)
@@ -145,7 +144,7 @@ class Terminal:
                 self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
 
     def compared(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
-        """Show the comparison of two audits: its tables, its findings, the summary line, and where the files lie."""
+        """Print a comparison of two audits: tables, findings, verdict and files."""
         if not self._quiet:
             for table in [piece for result in audit.results for piece in result.evidence if isinstance(piece, Table)]:
                 self._table(table)
@@ -156,7 +155,7 @@ class Terminal:
                 self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
 
     def _table(self, table: Table) -> None:
-        """Show the first rows of a table."""
+        """Print a table; unless verbose, only its first rows."""
         shown = None if self._verbose else _ROWS
         grid = Grid(title=Text(table.title, "bold"), title_justify="left", box=SIMPLE, pad_edge=False, title_style="")
         numeric = [not any(map(str.isalpha, "".join(_cell(row[i]) for row in table.rows))) for i in _places(table)]
@@ -166,7 +165,9 @@ class Terminal:
             grid.add_row(*(Text(printable(_cell(cell))) for cell in row))
         self._out.print(grid)
         if len(table.rows) > len(grid.rows):
-            self._out.print(f"[dim]{len(table.rows) - len(grid.rows)} more rows: -v, or a report with --out DIR[/]\n")
+            self._out.print(
+                f"[dim]{len(table.rows) - len(grid.rows)} more rows: use -v, or write a report with --out DIR[/]\n"
+            )
 
     def _findings(self, audit: Audit) -> None:
         shown = [f for f in audit.findings if self._verbose or f.verdict >= Verdict.WARN or f.verdict is Verdict.SKIP]
@@ -202,14 +203,14 @@ class Terminal:
             parts.append(f"{len(audit.not_run)} not run")
         seconds = time.perf_counter() - self._begun
         line = Text("verdict: ").append(str(audit.verdict).upper(), _STYLES[audit.verdict])
-        line.append(f"  {', '.join(parts) or 'nothing ran'} in {seconds:.1f} s (exit code {int(exit_code)})")
+        line.append(f"  {', '.join(parts) or 'no check ran'} in {seconds:.1f} s (exit code {int(exit_code)})")
         if exit_code in _ENDED:
             line.append(f"; {_ENDED[exit_code]}")
         self._out.print(line, soft_wrap=True)
 
 
 class _Console(Console):
-    """A console whose reader may leave; the audit goes on for the sake of its report and exit code."""
+    """A console whose output may be closed, as by `| head`; the audit goes on for its report and exit code."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -230,12 +231,12 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
     file, network, data = about.checkpoint, about.architecture, about.data
     yield "checkpoint", f"{file.name} ({file.format}, {file.bytes / 1e6:.1f} MB, sha256 {file.sha256[:12]})"
     layers = f", {len(network.layers)} layers" if network.layers else ""
-    yield "network", f"{network.name} from {network.source}: {network.parameters:,} parameters{layers}"
+    yield "network", f"{network.name} from {network.source}, {network.parameters:,} parameters{layers}"
     if data.name:
-        labels = "labelled" if data.labelled else "without labels"
-        yield "data", f"{data.name}: {data.images:,} files, {labels}; the network knows {len(data.classes)} classes"
+        labels = "labelled" if data.labelled else "not labelled"
+        yield "data", f"{data.name}: {data.images:,} files, {labels}; {len(data.classes)} classes"
     else:
-        yield "data", "none: checks that need images are skipped"
+        yield "data", "none; checks that need images are skipped"
     yield "preprocess", f"{about.preprocess.get('source') or 'as configured'}"
     yield "checks", ", ".join(check.name for check in checks)
 

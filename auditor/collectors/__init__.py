@@ -1,6 +1,6 @@
 """Mergeable summaries of the data that a network has seen."""
 
-from auditor.collectors.channels import ChannelStatistics
+from auditor.collectors.channel_statistics import ChannelStatistics
 from auditor.collectors.collector import Batch, Collector, State
 from auditor.collectors.predictions import Predictions
 from auditor.collectors.readability import Readability

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
 from auditor.collectors.sums import Sums, added, exact
-from auditor.statistics.probabilities import softmax
+from auditor.statistics.softmax import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor

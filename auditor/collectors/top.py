@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
+from auditor.collectors.reductions import shared_peaks
 from auditor.collectors.sums import Sums, added, exact
 from auditor.errors import Skip
 from auditor.language import _
@@ -105,9 +106,7 @@ class TopActivations:
             return np.asarray((1 - total**2 / (self.images * squares)) / (1 - 1 / self.images))
 
     def reduce(self, tap: str, output: Tensor) -> Peaks:
-        from auditor.methods.layers.top_activations import peaks
-
-        return peaks(output, self.each)
+        return shared_peaks(output, self.each)
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
         from auditor.methods.layers.top_activations import packed

@@ -1,4 +1,4 @@
-"""Two audits compared: what is new, gone, worse or better. Numbers and files only, never torch.
+"""Compare two audits: what is new, gone, worse or better. Reads numbers and files only, never torch.
 
 before, after = read(Path("reports/monday")), read(Path("reports/tuesday"))
 compared(Pair(before, after)).verdict
@@ -21,7 +21,7 @@ from auditor.results import Audit, Evidence, Finding, Result
 __all__ = ["DECLARED", "Pair", "Source", "compared", "read", "resolved", "result"]
 
 DECLARED = {baseline.name: baseline}
-"""What `[checks.baseline]`, `-o baseline.OPTION` and `[levels]` may name besides the checks."""
+"""What `[checks.baseline]`, `-o baseline.OPTION` and `[levels]` accept besides the checks."""
 
 
 def result(pair: Pair, options: Mapping[str, Any], levels: Mapping[str, str]) -> Result:
@@ -29,8 +29,8 @@ def result(pair: Pair, options: Mapping[str, Any], levels: Mapping[str, str]) ->
     begun = time.perf_counter()
     evidence = _kept(baseline(pair, **options), levels)
     seconds = round(time.perf_counter() - begun, 3)
-    told = _(baseline.guide), _(baseline.source)
-    return Result(baseline.name, _(baseline.question), evidence, seconds, *told, baseline.facts(options))
+    texts = _(baseline.guide), _(baseline.source)
+    return Result(baseline.name, _(baseline.question), evidence, seconds, *texts, baseline.facts(options))
 
 
 def compared(
@@ -40,10 +40,10 @@ def compared(
     *,
     strict: bool = False,
 ) -> Audit:
-    """Return the comparison as a report of its own, with a section for each question."""
+    """Return the comparison as a separate report, with a section for each question."""
     chosen = {name: option.default for name, option in baseline.options.items()} | dict(options or {})
     facts = pair.after.audit.provenance
-    settings = {**facts.settings, "baseline": pair.before.told, "strict": strict}
+    settings = {**facts.settings, "baseline": pair.before.summary, "strict": strict}
     return Audit(
         replace(facts, settings=settings, language=current().name),
         tuple(_section(part, pair, levels or {}) for part in parts(**chosen)),
@@ -53,7 +53,7 @@ def compared(
 
 def _section(part: Part, pair: Pair, levels: Mapping[str, str]) -> Result:
     begun = time.perf_counter()
-    evidence = _kept(part.of(pair), levels)
+    evidence = _kept(part.answer(pair), levels)
     seconds = round(time.perf_counter() - begun, 3)
     guide = _(baseline.guide) if part.name == "data" else ""
     source = _(baseline.source) if part.name == "accuracy" else ""

@@ -12,7 +12,7 @@ from auditor.comparison.metrics import UNKNOWN, Metric, metric_of
 from auditor.comparison.pair import Pair
 from auditor.judging.rule import Rule
 from auditor.language import _, many, marked, some
-from auditor.methods.attribution.names import method_told
+from auditor.methods.attribution.names import method_name
 from auditor.report.phrases import measured, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 
@@ -23,28 +23,28 @@ _LISTED = 8  # in the detail of the summary
 
 
 class Kind(Enum):
-    """What became of a finding, the most urgent first; in words that are not translated yet."""
+    """How a finding changed, the most urgent kind first. The words are not translated yet."""
 
     NEW = marked("new")
     WORSE = marked("worse")
     UNJUDGED = marked("no longer judged")
-    LIMIT = marked("other limit")
+    LIMIT = marked("limit changed")
     EDGE = marked("at the limit")
     DRIFTED = marked("drifted")
     BETTER = marked("better")
     GONE = marked("gone")
-    FIRST = marked("first time")
-    UNASKED = marked("not asked")
+    FIRST = marked("first run")
+    NOT_RUN = marked("not run")
 
     @property
     def raises(self) -> bool:
-        """Whether it can make the comparison warn or fail."""
+        """Whether this kind can make the comparison warn or fail."""
         return self in (Kind.NEW, Kind.WORSE, Kind.UNJUDGED)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A finding before and after; one of the two may be missing.
+    """A finding before and after; one of the two may be None.
 
     Attributes:
         metric: What the finding's value means.
@@ -57,30 +57,29 @@ class Change:
 
     @property
     def shown(self) -> Finding:
-        """The finding as it is now, or as it was."""
+        """The finding as it is now; the one before if there is none now."""
         found = self.after or self.before
-        assert found is not None  # noqa: S101 - one of the two is always there
+        assert found is not None  # noqa: S101 - at least one of the two exists
         return found
 
     @property
     def verdict(self) -> Verdict:
-        """What it means for the comparison."""
+        """The verdict that this change has in the comparison."""
         if self.kind is Kind.UNJUDGED:
             return Verdict.WARN
         return min(self.shown.verdict, Verdict.FAIL) if self.kind.raises else Verdict.INFO
 
 
 def findings(pair: Pair) -> Iterator[Finding | Table]:
-    """Say which findings are new, gone, worse or better."""
+    """Compare the findings of the checks that ran in both audits, and list those that ran in one only."""
     found = changes(*pair.audits, pair.rules)
     counts = Counter(change.kind for change in found)
     raised = [change for change in found if change.kind.raises]
     same = len(pair.after.audit.findings) - sum(change.after is not None for change in found)
-    told = _tally(counts, raised)
     yield Finding(
         "baseline.findings",
         max([change.verdict for change in raised], default=Verdict.PASS),
-        _as_before(told, same),
+        _as_before(_tally(counts, raised), same),
         value=len(raised),
         limit=0,
         unit=marked("findings"),
@@ -91,10 +90,10 @@ def findings(pair: Pair) -> Iterator[Finding | Table]:
         yield Table(
             _("Findings that changed"),
             _(
-                "New: raised now and not before. Worse: a worse verdict. No longer judged: measured before, skipped "
-                "now. Other limit: the verdict changed because the limit did. At the limit: it changed, but the value "
-                "did not by more than the tolerance of its rule. Drifted: the same verdict, on a value that did. First "
-                "time, not asked: the check ran in one audit only."
+                "New: a warning or failure that was not there before. Worse: a worse verdict. No longer judged: "
+                "measured before, skipped now. Limit changed: the verdict changed because the limit did. At the limit: "
+                "the verdict changed, but the value changed by less than the tolerance of its rule. Drifted: the same "
+                "verdict, but the value changed by more. First run, not run: the check ran in one audit only."
             ),
             (_("change"), _("rule"), _("subject"), _("verdict"), _("value")),
             tuple(_row(change) for change in found),
@@ -102,7 +101,7 @@ def findings(pair: Pair) -> Iterator[Finding | Table]:
 
 
 def _tally(counts: Mapping[Kind, int], raised: Sequence[Change]) -> str:
-    """Return how many findings changed in which way, those that raise the alarm first and by name."""
+    """Return the number of findings by kind of change; kinds that raise a warning come first, with names."""
     urgent, others = (
         ", ".join(_many(kind, counts[kind]) for kind in Kind if counts[kind] and kind.raises is which)
         for which in (True, False)
@@ -118,26 +117,24 @@ def _many(kind: Kind, count: int) -> str:
         Kind.NEW: many("{count} new", "{count} new", count),
         Kind.WORSE: many("{count} worse", "{count} worse", count),
         Kind.UNJUDGED: many("{count} no longer judged", "{count} no longer judged", count),
-        Kind.LIMIT: many("{count} other limit", "{count} other limit", count),
+        Kind.LIMIT: many("{count} with another limit", "{count} with another limit", count),
         Kind.EDGE: many("{count} at the limit", "{count} at the limit", count),
         Kind.DRIFTED: many("{count} drifted", "{count} drifted", count),
         Kind.BETTER: many("{count} better", "{count} better", count),
         Kind.GONE: many("{count} gone", "{count} gone", count),
-        Kind.FIRST: many("{count} first time", "{count} first time", count),
-        Kind.UNASKED: many("{count} not asked", "{count} not asked", count),
+        Kind.FIRST: many("{count} first run", "{count} first run", count),
+        Kind.NOT_RUN: many("{count} not run", "{count} not run", count),
     }[kind]
 
 
-def _as_before(told: str, same: int) -> str:
-    if not told:
-        return many("all {count} findings are as before", "all {count} findings are as before", same)
-    return many(
-        "{changes}; {count} finding is as before", "{changes}; {count} findings are as before", same, changes=told
-    )
+def _as_before(tally: str, same: int) -> str:
+    if not tally:
+        return many("{count} finding, unchanged", "{count} findings, all unchanged", same)
+    return many("{changes}; {count} finding unchanged", "{changes}; {count} findings unchanged", same, changes=tally)
 
 
 def changes(before: Audit, after: Audit, rules: Mapping[str, Rule]) -> list[Change]:
-    """Return the findings that are not as before, the most urgent first."""
+    """Return the findings that changed, the most urgent first."""
     ran_before, ran_after = ({result.check for result in audit.results} for audit in (before, after))
     found = []
     for check in dict.fromkeys([*(r.check for r in after.results), *(r.check for r in before.results)]):
@@ -145,7 +142,7 @@ def changes(before: Audit, after: Audit, rules: Mapping[str, Rule]) -> list[Chan
         if check not in ran_before:
             found += [Change(Kind.FIRST, None, finding) for finding in new if finding.verdict > Verdict.PASS]
         elif check not in ran_after:
-            found += [Change(Kind.UNASKED, finding, None) for finding in old if finding.verdict > Verdict.PASS]
+            found += [Change(Kind.NOT_RUN, finding, None) for finding in old if finding.verdict > Verdict.PASS]
         else:
             pairs = _matched(old, new, _named(before), _named(after))
             found += _changed(pairs, (before.provenance.settings, after.provenance.settings), rules)
@@ -158,7 +155,7 @@ def _of_check(audit: Audit, check: str) -> list[Finding]:
 
 
 def _named(audit: Audit) -> set[str]:
-    """Return the subjects that mean the same thing in every audit: layers and classes."""
+    """Return the subjects that are comparable between audits: layers and classes."""
     facts = audit.provenance
     return {*(layer.name for layer in facts.architecture.layers), *facts.data.classes}
 
@@ -166,12 +163,12 @@ def _named(audit: Audit) -> set[str]:
 def _matched(
     old: Sequence[Finding], new: Sequence[Finding], named_before: set[str], named_after: set[str]
 ) -> Iterator[tuple[Finding | None, Finding | None]]:
-    """Pair the findings of a check by rule and subject; those of a rule that is found once each by the rule alone."""
+    """Pair the findings of a check by rule and subject; a rule with one finding in each audit by the rule alone."""
     left, right = _keyed(old), _keyed(new)
     once = {rule for rule in {k[0] for k in left} if _count(old, rule) == _count(new, rule) == 1}
     for rule in once:
         (a,), (b,) = ([f for f in found if f.rule == rule] for found in (old, new))
-        if a.subject != b.subject and _passing(a, b, named_before, named_after):
+        if a.subject != b.subject and _are_examples(a, b, named_before, named_after):
             left[rule, ""], right[rule, ""] = left.pop((rule, a.subject)), right.pop((rule, b.subject))
     for key in dict.fromkeys([*right, *left]):
         befores, afters = left.get(key, []), right.get(key, [])
@@ -182,10 +179,11 @@ def _matched(
             )
 
 
-def _passing(a: Finding, b: Finding, named_before: set[str], named_after: set[str]) -> bool:
-    """Return whether the subjects are mere examples, as a file is, or whether one finding is about the whole.
+def _are_examples(a: Finding, b: Finding, named_before: set[str], named_after: set[str]) -> bool:
+    """Return whether the subjects are only examples, so the findings can be paired without them.
 
-    A class or a layer is what a finding is about; where nothing is raised, it is an example, too.
+    A file is an example. A layer or class is what a finding is about, unless the finding passes: then it is the worst
+    example.
     """
     of_a, of_b = a.subject in named_before and _raised(a), b.subject in named_after and _raised(b)
     return not (of_a and of_b)
@@ -224,12 +222,12 @@ def _kind(
     if after.verdict is Verdict.SKIP and before.verdict >= Verdict.PASS:
         return Kind.UNJUDGED
     if before.verdict is not after.verdict and (_raised(before) or _raised(after)):
-        return _turned(before, after, settings, metric)
+        return _verdict_changed(before, after, settings, metric)
     return Kind.DRIFTED if _differ(before, after, metric) else None
 
 
-def _turned(before: Finding, after: Finding, settings: tuple[Chosen, Chosen], metric: Metric) -> Kind:
-    """Return why a verdict is another one; the network is not blamed where its value is the same within tolerance."""
+def _verdict_changed(before: Finding, after: Finding, settings: tuple[Chosen, Chosen], metric: Metric) -> Kind:
+    """Return why a verdict changed; it is not worse or better if the value is the same within its tolerance."""
     if before.verdict is Verdict.SKIP:
         return Kind.NEW
     if _comparable(before, after) and not _differ(before, after, metric):
@@ -241,7 +239,7 @@ def _turned(before: Finding, after: Finding, settings: tuple[Chosen, Chosen], me
 
 
 def _at_the_limit(before: Finding, after: Finding) -> bool:
-    """Return whether the values lie on both sides of the limit that was crossed."""
+    """Return whether the limit that was crossed lies between the values."""
     limit = after.limit if after.verdict > before.verdict else before.limit
     if limit is None or before.value is None or after.value is None or before.value == after.value:
         return False
@@ -249,7 +247,7 @@ def _at_the_limit(before: Finding, after: Finding) -> bool:
 
 
 def _limits(settings: Chosen, rule: str) -> object:
-    """Return the options that begin with the name of a rule, as its limits do, and its level."""
+    """Return the options that begin with the name of a rule, such as its limits, and its level."""
     check, name = rule.partition(".")[::2]
     options, levels = settings.get("options"), settings.get("levels")
     chosen = options.get(check) if isinstance(options, Mapping) else None
@@ -268,7 +266,7 @@ def _differ(before: Finding, after: Finding, metric: Metric) -> bool:
 
 
 def _comparable(before: Finding, after: Finding) -> bool:
-    """Return whether both have a value, and of the same kind."""
+    """Return whether both have a value, in the same unit."""
     return before.value is not None and after.value is not None and before.unit == after.unit
 
 
@@ -284,7 +282,7 @@ def _line(change: Change) -> str:
 
 
 def _name(finding: Finding) -> str:
-    return f"{finding.rule} [{method_told(finding.subject)}]" if finding.subject else finding.rule
+    return f"{finding.rule} [{method_name(finding.subject)}]" if finding.subject else finding.rule
 
 
 def _row(change: Change) -> tuple[str, ...]:
@@ -292,10 +290,10 @@ def _row(change: Change) -> tuple[str, ...]:
     verdicts = [name_of(end.verdict) if end else _("none") for end in ends]
     values = [measured(end.value, end.unit) or _("none") if end else _("none") for end in ends]
     shown = change.shown
-    return _kind_told(change), shown.rule, method_told(shown.subject), _arrow(*verdicts), _arrow(*values)
+    return _kind_word(change), shown.rule, method_name(shown.subject), _arrow(*verdicts), _arrow(*values)
 
 
-def _kind_told(change: Change) -> str:
+def _kind_word(change: Change) -> str:
     before, after = (end.value if end else None for end in (change.before, change.after))
     if change.kind is not Kind.DRIFTED or before is None or after is None:
         return _(change.kind.value)

@@ -1,4 +1,4 @@
-"""What else differs between two audits, so that nobody blames the network for it."""
+"""Differences between two audits other than the network: images, preprocessing, settings, tools."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from auditor.report.phrases import decimal, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 
 _HARMLESS = ("batch_size", "threads", "baseline", "plugins", "expression", "checks", "report")
-"""Settings that change no finding by more than a tolerance, or only which there are."""
+"""Settings that change no finding by more than its tolerance, or only select which checks run."""
 
 
 def data(pair: Pair) -> Iterator[Finding | Table]:
-    """Say whether both audits are of the same images, treated in the same way."""
+    """Compare images, preprocessing, classes, network, settings and tools."""
     before, after = pair.audits
     yield from _incomplete(pair)
     yield _images(before, after)
@@ -25,7 +25,7 @@ def data(pair: Pair) -> Iterator[Finding | Table]:
         yield _same(name, of(before), of(after))
     yield Table(
         _("The two audits"),
-        _("What is compared: the baseline, and the audit now."),
+        _("The baseline and the audit that is compared with it."),
         (_("fact"), _("baseline"), _("now")),
         tuple((name, *both) for name, *both in _facts(pair)),
     )
@@ -34,41 +34,43 @@ def data(pair: Pair) -> Iterator[Finding | Table]:
 def _incomplete(pair: Pair) -> Iterator[Finding]:
     for name, audit in zip((_("the baseline"), _("the audit now")), pair.audits, strict=True):
         if not audit.complete:
-            checks = some(audit.not_run, 4) or _("a check")
-            message = _("{audit} ended early: {checks} had no turn", audit=name, checks=checks)
+            checks = some(audit.not_run, 4) or _("unknown")
+            message = _("{audit} stopped early; not run: {checks}", audit=name, checks=checks)
             yield Finding("baseline.data", Verdict.WARN, message, subject=name)
 
 
 def _images(before: Audit, after: Audit) -> Finding:
     one, other = before.provenance.data, after.provenance.data
-    about: dict[str, Any] = {"rule": "baseline.data", "subject": _("images"), "n": other.images}
+    named: dict[str, Any] = {"rule": "baseline.data", "subject": _("images"), "n": other.images}
     if not one.images or not other.images:
-        return Finding(verdict=Verdict.SKIP, message=_("one of the audits is without images"), **about)
+        return Finding(verdict=Verdict.SKIP, message=_("one of the audits has no images"), **named)
     if one.fingerprint and one.fingerprint == other.fingerprint:
         message = many(
-            "both are audits of the same {count} image", "both are audits of the same {count} images", other.images
+            "both audits use the same {count} image", "both audits use the same {count} images", other.images
         )
-        return Finding(verdict=Verdict.PASS, message=message, **about)
-    message = _("the images are not the same: {before} before, {after} now", before=one.images, after=other.images)
-    detail = _("Accuracy, calibration and explanations are compared on the images that both have; all else is not.")
-    return Finding(verdict=Verdict.WARN, message=message, detail=detail, **about)
+        return Finding(verdict=Verdict.PASS, message=message, **named)
+    message = _("the images differ: {before} before, {after} now", before=one.images, after=other.images)
+    detail = _(
+        "Accuracy, calibration and attribution maps are compared on the shared images only. Other findings are not."
+    )
+    return Finding(verdict=Verdict.WARN, message=message, detail=detail, **named)
 
 
 def _same(part: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Finding:
-    told, subject = _TOLD[part], _(part)
+    texts, subject = _TEXTS[part], _(part)
     differing = [name for name in {**before, **after} if encoded(before.get(name)) != encoded(after.get(name))]
     if not differing:
-        return Finding("baseline.data", Verdict.PASS, _(told.same), subject=subject)
+        return Finding("baseline.data", Verdict.PASS, _(texts.same), subject=subject)
     each = [
         _("{fact}: {before} before, {after} now", fact=n, before=_short(before.get(n)), after=_short(after.get(n)))
         for n in differing
     ]
-    message = _(told.other, facts=some(differing, 5))
-    return Finding("baseline.data", told.verdict, message, subject=subject, detail="\n".join(each[:12]))
+    message = _(texts.other, facts=some(differing, 5))
+    return Finding("baseline.data", texts.verdict, message, subject=subject, detail="\n".join(each[:12]))
 
 
 def _short(value: Any) -> str:
-    text = _("nothing") if value in (None, "", {}, []) else str(encoded(value))
+    text = _("none") if value in (None, "", {}, []) else str(encoded(value))
     return text if len(text) <= 160 else f"{text[:160]}…"
 
 
@@ -99,7 +101,7 @@ def _tools(audit: Audit) -> dict[str, Any]:
 
 
 def _facts(pair: Pair) -> Iterator[tuple[str, str, str]]:
-    before, after = pair.before.told, pair.after.told
+    before, after = pair.before.summary, pair.after.summary
     yield _("report"), before["report"], after["report"]
     yield _("checkpoint"), before["checkpoint"], after["checkpoint"]
     yield _("started"), before["started"], after["started"]
@@ -110,8 +112,8 @@ def _facts(pair: Pair) -> Iterator[tuple[str, str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What is said of a part of both audits; not translated yet."""
+class _Texts:
+    """The messages for one part of both audits, not translated yet, and the verdict if the part differs."""
 
     same: str
     other: str
@@ -125,21 +127,23 @@ _PARTS = {
     marked("settings"): _settings,
     marked("tools"): _tools,
 }
-_TOLD = {
-    "preprocessing": _Told(
+_TEXTS = {
+    "preprocessing": _Texts(
         marked("the preprocessing is the same"),
-        marked("the preprocessing is not the same ({facts}): every number may differ because of it"),
+        marked("the preprocessing differs ({facts}): any number may have changed because of it"),
         Verdict.WARN,
     ),
-    "classes": _Told(
+    "classes": _Texts(
         marked("the classes are the same"),
-        marked("the classes are not the same ({facts}): images are matched by the names of classes"),
+        marked("the classes differ ({facts}): predictions are matched by class name"),
         Verdict.WARN,
     ),
-    "network": _Told(marked("the network is the same"), marked("the network is not the same ({facts})")),
-    "settings": _Told(
+    "network": _Texts(marked("the network is the same"), marked("the network differs ({facts})")),
+    "settings": _Texts(
         marked("the settings are the same"),
-        marked("the settings are not the same ({facts}): verdicts may differ because of it"),
+        marked("the settings differ ({facts}): verdicts may have changed because of them"),
     ),
-    "tools": _Told(marked("the tools are the same"), marked("the tools are not the same ({facts})")),
+    "tools": _Texts(
+        marked("the versions and the device are the same"), marked("the versions or the device differ ({facts})")
+    ),
 }

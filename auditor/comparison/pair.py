@@ -1,4 +1,4 @@
-"""Two audits side by side, and the arrays that were saved with them."""
+"""A pair of audits, and the arrays saved with them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from auditor.report.folder import arrays_file
 from auditor.results import Audit, Verdict
 
 Arrays = Mapping[str, Mapping[str, Any]]
-"""Numbers by check and name."""
+"""Arrays by check and name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An audit, where it was read, and its arrays; {} where none were saved."""
+    """An audit, the path it was read from, and its arrays; {} if none were saved."""
 
     audit: Audit
     path: str = ""
     arrays: Arrays = field(default_factory=dict)
 
     @property
-    def told(self) -> dict[str, str]:
-        """What a report says about it."""
+    def summary(self) -> dict[str, str]:
+        """What a report says about this audit: where it was read, its checkpoint, and when it started."""
         facts = self.audit.provenance
-        named = {"report": self.path, "checkpoint": facts.checkpoint.name, "sha256": facts.checkpoint.sha256}
-        return named | {"started": facts.started}
+        return {
+            "report": self.path,
+            "checkpoint": facts.checkpoint.name,
+            "sha256": facts.checkpoint.sha256,
+            "started": facts.started,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Pair:
 
 
 class Saved(Mapping[str, Any]):
-    """The arrays in a safetensors file, each read when it is asked for."""
+    """The arrays in a safetensors file, each read on access."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -77,16 +81,16 @@ class Saved(Mapping[str, Any]):
 
 
 def read(path: Path) -> Source:
-    """Return an audit from the folder of its report, or from its `audit.json` under whatever name.
+    """Return an audit from the folder of its report, or from its `audit.json` under any name.
 
     Raises:
-        OutputError: It can't be read, or is no audit to compare with.
+        OutputError: The audit can't be read, or can't be compared with.
     """
     audit = record.read_numbers(path)
     if audit.comparison:
-        raise OutputError(f"{path} is a comparison of two audits; give the report of one of them")
+        raise OutputError(f"{path} is a comparison of two audits, not an audit: give the report of one of them")
     if audit.verdict is Verdict.SKIP:
-        raise OutputError(f"{path} is an audit in which nothing could run, so that nothing can be compared with it")
+        raise OutputError(f"{path} can't be compared with: no check could run in this audit")
     folder = path if path.is_dir() else path.parent
     files = {result.check: arrays_file(folder, result.check) for result in audit.results}
     return Source(audit, str(path), {check: Saved(file) for check, file in files.items() if file.is_file()})

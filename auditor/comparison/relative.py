@@ -1,4 +1,4 @@
-"""Limits relative to the baseline, turned into numbers before the audit begins."""
+"""Limits relative to the baseline, resolved to numbers before the audit begins."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from auditor.results import Audit, Verdict
 
 
 def resolved(settings: Settings, checks: Iterable[Check], baseline: Source | None) -> tuple[Settings, tuple[str, ...]]:
-    """Return the settings with every limit a number, and a sentence about each that was relative.
+    """Return the settings with every limit as a number, and a sentence about each limit that was relative.
 
     Args:
-        checks: Those that will run; the limits of others are left as they are.
+        checks: The checks that will run; the limits of others are left as they are.
 
     Raises:
-        UsageError: There is no baseline, or it has no such value.
+        UsageError: There is no baseline, or it has no value of the rule.
     """
     by_name = {check.name: check for check in checks}
     options = {name: dict(chosen) for name, chosen in settings.options.items()}
@@ -32,8 +32,10 @@ def resolved(settings: Settings, checks: Iterable[Check], baseline: Source | Non
             if isinstance(value, Relative) and name in by_name:
                 limit = _number(by_name[name], option, value, baseline)
                 chosen[option] = limit
-                told = f"{name}.{option}"
-                notes.append(_("{option} is {text}, which is {limit:.6g}", option=told, text=value.text, limit=limit))
+                full_name = f"{name}.{option}"
+                notes.append(
+                    _("{option} is {text}, which is {limit:.6g}", option=full_name, text=value.text, limit=limit)
+                )
     return replace(settings, options=options), tuple(notes)
 
 
@@ -41,8 +43,8 @@ def _number(check: Check, option: str, limit: Relative, baseline: Source | None)
     name = f"{check.name}.{option}"
     if baseline is None:
         raise UsageError(
-            f"{name} is {limit.text!r}, but there is no baseline: give --baseline PATH, the folder of an earlier "
-            "report or its audit.json, or set a number"
+            f"{name} is {limit.text!r}, but there is no baseline: set a number, or give --baseline PATH, "
+            "the folder of an earlier report or its audit.json"
         )
     rule = rule_of(check.name, option, check.rules)
     higher = rule in check.rules and check.rules[rule].better == "higher"
@@ -50,23 +52,23 @@ def _number(check: Check, option: str, limit: Relative, baseline: Source | None)
     if value is None:
         raise UsageError(
             f"{name} is {limit.text!r}, but the baseline {baseline.path} has no value of {rule}: "
-            f"{_why(rule, baseline)}; set a number, or make the baseline again with the check {check.name}"
+            f"{_reason(rule, baseline)}; set a number, or create the baseline again with the check {check.name}"
         )
     return clipped(limit.of(value), check.options[option].type)
 
 
 def _worst(rule: str, audit: Audit, *, higher: bool) -> float | None:
-    """Return the value of a rule; of several, as of many layers, the worst."""
+    """Return the value of a rule; if it has several, for example one per layer, the worst."""
     judged = [f for f in audit.findings if f.rule == rule and f.verdict not in (Verdict.SKIP, Verdict.ERROR)]
     values = [f.value for f in judged if f.value is not None and math.isfinite(f.value)]
     return (min if higher else max)(values) if values else None
 
 
-def _why(rule: str, baseline: Source) -> str:
+def _reason(rule: str, baseline: Source) -> str:
     skipped = [
         f.message for f in baseline.audit.findings if f.rule == rule and f.verdict in (Verdict.SKIP, Verdict.ERROR)
     ]
     if skipped:
         return skipped[0]
     ran = any(result.check == rule.partition(".")[0] for result in baseline.audit.results)
-    return "the check ran, but judged no such thing" if ran else "its check did not run"
+    return "the check ran without judging this rule" if ran else "its check did not run"

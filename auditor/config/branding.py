@@ -1,7 +1,8 @@
-"""What of its owner a report shows: a title, a logo, a footer and a note of confidentiality.
+"""The branding of a report: title, logo, footer and confidentiality note.
 
-They are settings, so that they are kept in `audit.json` and a report made again shows the same. A logo is
-kept as a `data:` URI, and is looked through both times: what it holds is never run and never fetched.
+They are settings, so `audit.json` records them and a report that is rendered again shows the same. The logo is
+recorded as a `data:` URI. It is validated when it is read and when it is rendered: a logo never runs or fetches
+anything.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from auditor.errors import UsageError
 from auditor.process import pillow
 
 LONGEST = {"title": 120, "footer": 120, "confidential": 120}
-"""Letters of each text, so that it fits the foot of a page."""
+"""Maximum number of letters of each text, so that it fits the page footer."""
 
 _LARGEST = 2**20  # bytes of a logo's file
-_MOST_PIXELS = 800  # of a logo's longer side
+_MOST_PIXELS = 800  # on the longer side of a logo
 _WIDEST = 10_000
-_DEEPEST = 50  # elements of a drawing in each other
+_DEEPEST = 50  # nested elements of a drawing
 _URI = re.compile(r"data:image/(?:png|jpeg|svg\+xml);base64,([A-Za-z0-9+/=]+)")
 _REFUSED = frozenset(("script", "foreignobject", "use", "iframe", "audio", "video"))
 _EMBEDDED = re.compile(r"#|data:image/(?:png|jpeg);base64,")
@@ -34,13 +35,13 @@ _REFERENCE = re.compile(r"url\(\s*+['\"]?+\s*+(?!#)|@import|\\", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """What a report shows of who hands it out; every part may be empty.
+    """The branding of a report; every part may be empty.
 
     Attributes:
-        title: Stands above the name of the checkpoint.
+        title: Title of the report, shown above the name of the checkpoint.
         logo: A PNG, JPEG or SVG as a `data:` URI.
-        footer: Stands at the foot of every page.
-        confidential: Who may read the report; stands on the cover and at the foot of every page.
+        footer: Text at the foot of every page.
+        confidential: Confidentiality note, shown on the cover and at the foot of every page.
     """
 
     title: str = ""
@@ -48,8 +49,8 @@ class Letterhead:
     footer: str = ""
     confidential: str = ""
 
-    def told(self) -> dict[str, str]:
-        """Return what there is of it, as it stands in `audit.json`."""
+    def as_settings(self) -> dict[str, str]:
+        """Return the parts that are not empty, as `audit.json` records them."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
@@ -57,19 +58,19 @@ def text(name: str, value: str) -> str:
     """Return a text on one line.
 
     Raises:
-        UsageError: It is too long for the place where it stands.
+        UsageError: The text is too long.
     """
     line = " ".join(value.split())
     if len(line) > LONGEST[name]:
-        raise UsageError(f"report.{name} has {len(line)} letters, but has to have at most {LONGEST[name]}")
+        raise UsageError(f"report.{name} has {len(line)} letters, but at most {LONGEST[name]} are allowed")
     return line
 
 
 def logo(path: Path) -> str:
-    """Return the picture in a file as a `data:` URI, a photograph or drawing of pixels not larger than needed.
+    """Return the picture in a file as a `data:` URI; a PNG or JPEG is scaled down to the size a page needs.
 
     Raises:
-        UsageError: The file can't be read, is too large, is no PNG, JPEG or SVG, or asks for what lies outside it.
+        UsageError: The file can't be read, is too large, is not a PNG, JPEG or SVG, or refers to anything outside it.
     """
     try:
         with path.open("rb") as file:
@@ -85,7 +86,7 @@ def logo(path: Path) -> str:
 
 
 def recorded(value: object) -> Letterhead:
-    """Return the letterhead that an `audit.json` holds; of one that somebody changed, what can be shown."""
+    """Return the letterhead recorded in an `audit.json`; invalid parts, as of an edited file, are left out."""
     found: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
     texts = {name: " ".join(str(found.get(name, "")).split())[:most] for name, most in LONGEST.items()}
     return Letterhead(**texts, logo=_checked(found.get("logo")))
@@ -104,7 +105,7 @@ def _embedded(data: bytes) -> str:
         kind, data = _pixels(data)
     elif _is_markup(data):
         kind = "svg+xml"
-        _look_through(data)
+        _refuse_active_content(data)
     else:
         raise ValueError("is neither PNG, JPEG nor SVG")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
@@ -115,7 +116,7 @@ def _is_markup(data: bytes) -> bool:
 
 
 def _pixels(data: bytes) -> tuple[str, bytes]:
-    """Return what kind it is, and the same picture with no more pixels than a page shows."""
+    """Return the format of a picture, and its bytes, scaled down to the pixels that a page shows."""
     from PIL import Image
 
     try:
@@ -135,34 +136,34 @@ def _pixels(data: bytes) -> tuple[str, bytes]:
     return kind, buffer.getvalue()
 
 
-def _look_through(data: bytes) -> None:
-    """Refuse a drawing that is more than a drawing.
+def _refuse_active_content(data: bytes) -> None:
+    """Refuse an SVG with active or external content.
 
     Raises:
-        ValueError: It is no SVG, or has scripts, entities or addresses of what lies outside it.
+        ValueError: It is not an SVG, or contains scripts, entities or external references.
     """
     path: list[str] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
         path.append(name.rpartition(":")[2].lower())
         if path[0] != "svg":
-            raise ValueError(f"is no SVG: it begins with <{name}>")
+            raise ValueError(f"is not an SVG: it begins with <{name}>")
         if path[-1] in _REFUSED:
-            raise ValueError(f"holds <{name}>, which a logo may not")
+            raise ValueError(f"contains <{name}>, which is not allowed in a logo")
         if len(path) > _DEEPEST:
-            raise ValueError(f"has more than {_DEEPEST} elements in each other")
+            raise ValueError(f"has more than {_DEEPEST} nested elements")
         for attribute, value in attributes.items():
-            _look_at(attribute.rpartition(":")[2].lower(), value)
+            _refuse_reference(attribute.rpartition(":")[2].lower(), value)
 
     def words(text: str) -> None:
         if path[-1] == "style":
-            _look_at("style", text)
+            _refuse_reference("style", text)
 
     def entity(*_: object) -> None:
-        raise ValueError("declares entities, which a logo may not")
+        raise ValueError("declares entities, which are not allowed in a logo")
 
     def instruction(target: str, _: str) -> None:
-        raise ValueError(f"holds the instruction <?{target}, which a logo may not")
+        raise ValueError(f"contains the instruction <?{target}, which is not allowed in a logo")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
@@ -174,13 +175,13 @@ def _look_through(data: bytes) -> None:
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise ValueError(f"is no valid SVG: {error}") from None
+        raise ValueError(f"is not a valid SVG: {error}") from None
 
 
-def _look_at(attribute: str, value: str) -> None:
+def _refuse_reference(attribute: str, value: str) -> None:
     if attribute.startswith("on"):
-        raise ValueError(f"has the attribute {attribute}, which a logo may not")
+        raise ValueError(f"has the attribute {attribute}, which is not allowed in a logo")
     if attribute in ("href", "src") and not _EMBEDDED.match(value.strip()):
-        raise ValueError(f"asks for {value[:60]!r}, but a logo may hold only what is embedded in it")
+        raise ValueError(f"refers to {value[:60]!r}, but a logo may only contain embedded data")
     if _REFERENCE.search(value):
-        raise ValueError(f"asks for {value[:60]!r}, but a logo may hold only what is embedded in it")
+        raise ValueError(f"refers to {value[:60]!r}, but a logo may only contain embedded data")

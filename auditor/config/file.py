@@ -16,20 +16,20 @@ from auditor.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A configuration file's table, keys with underscores; empty where there is no file."""
+    """The table of a configuration file, keys with underscores; empty if there is no file."""
 
     path: Path | None = None
     table: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def plugins(self) -> tuple[str, ...]:
-        """The modules to load before the names in the rest of the file can be known."""
-        with told_by(self.path):
+        """The plugins to load first, because they add names that the rest of the file may use."""
+        with naming(self.path):
             return tuple(options.coerce("plugin", self.table.get("plugin", ()), tuple[str, ...]))
 
 
 def find(start: Path | None = None) -> File:
-    """Return the nearest configuration file from the folder `start` upwards, or an empty one."""
+    """Return the nearest configuration file in the folder `start` or above it; an empty `File` if there is none."""
     start = (start or Path.cwd()).absolute()
     for folder in (start, *start.parents):
         if (own := folder / "auditor.toml").is_file():
@@ -41,10 +41,10 @@ def find(start: Path | None = None) -> File:
 
 
 def read(path: Path) -> File:
-    """Return the settings in a file: its `[tool.auditor]` when it has one, else all of it.
+    """Return the settings in a file: `[tool.auditor]` of `pyproject.toml`, or all of any other file.
 
     Raises:
-        UsageError: The file is missing or no valid TOML.
+        UsageError: The file is missing or is not valid TOML.
     """
     table = parsed(path)
     if path.name == "pyproject.toml":
@@ -55,10 +55,10 @@ def read(path: Path) -> File:
 
 
 def parsed(path: Path) -> dict[str, Any]:
-    """Return what a TOML or JSON file says.
+    """Return the table in a TOML or JSON file.
 
     Raises:
-        UsageError: The file can't be read, is not valid, or holds no table.
+        UsageError: The file can't be read, is not valid, or does not contain a table.
     """
     kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
@@ -67,19 +67,19 @@ def parsed(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{shown(path)} can't be read: {error.strerror}") from error
     except ValueError as error:
-        raise UsageError(f"{shown(path)} is no valid {kind}: {error}") from error
+        raise UsageError(f"{shown(path)} is not valid {kind}: {error}") from error
     if not isinstance(table, dict):
-        raise UsageError(f"{shown(path)} holds {table!r}, but has to hold a table")
+        raise UsageError(f"{shown(path)} contains {table!r}, but has to contain a table")
     return table
 
 
 def underscored(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table with `batch-size` spelled `batch_size`."""
+    """Return the table with hyphens in its keys replaced: `batch-size` becomes `batch_size`."""
     return {key.replace("-", "_"): value for key, value in table.items()}
 
 
 def shown(path: Path) -> str:
-    """Return a path as short as it can be told from the working directory."""
+    """Return a path relative to the working directory if it lies inside it, else as it is."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
@@ -87,8 +87,8 @@ def shown(path: Path) -> str:
 
 
 @contextmanager
-def told_by(path: Path | None) -> Iterator[None]:
-    """Put the file's name before what is wrong in it."""
+def naming(path: Path | None) -> Iterator[None]:
+    """Prefix errors with the name of the file they are about."""
     try:
         yield
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Values that people write, in a flag or a TOML file, turned into the types that a signature declares."""
+"""Convert values from flags and TOML files to the types that a signature declares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bounds of a number, both included: `Annotated[int, Range(1)]`."""
+    """Inclusive bounds of a number: `Annotated[int, Range(1)]`."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -27,7 +27,7 @@ class Range:
 
 
 def understands(kind: Any) -> bool:
-    """Return whether `coerce` can make a value of this type out of text."""
+    """Return whether `coerce` can convert text to this type."""
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return understands(inside[0])
@@ -54,10 +54,10 @@ def describe(kind: Any) -> str:
 
 
 def coerce(name: str, value: object, kind: Any) -> Any:
-    """Return `value` as `kind`; text is read, other values must already be right.
+    """Return `value` as the type `kind`; text is parsed, any other value must already have the type.
 
     Raises:
-        UsageError: The value is of another type, or out of range; the line names both.
+        UsageError: The value has another type or is out of range. The message names the value and the type.
     """
     try:
         return _coerced(value, kind)
@@ -75,7 +75,7 @@ def _coerced(value: object, kind: Any) -> Any:
         return tuple(_coerced(v, inside[0]) for v in _listed(value))
     if origin is Literal:
         return _one_of(value, inside)
-    return _PLAIN_READERS[kind](value)
+    return _PARSERS[kind](value)
 
 
 def _in_range(value: Any, bounds: tuple[Any, ...]) -> Any:
@@ -143,4 +143,4 @@ def _none(value: object) -> None:
         raise ValueError
 
 
-_PLAIN_READERS = {bool: _bool, int: _int, float: _float, str: _str, NoneType: _none}
+_PARSERS = {bool: _bool, int: _int, float: _float, str: _str, NoneType: _none}

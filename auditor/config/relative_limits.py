@@ -1,4 +1,4 @@
-"""Limits that are told relative to an earlier audit: `baseline - 0.01`."""
+"""Limits relative to an earlier audit: `baseline - 0.01`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIMIT = re.compile(r"(?:(.+)_)?(warn|fail)")
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A limit that is known once the baseline is: its value plus, minus or times a number."""
+    """A limit relative to the baseline: its value plus, minus or times a number."""
 
     text: str
     sign: str
@@ -26,45 +26,45 @@ class Relative:
         return self.text
 
     def of(self, value: float) -> float:
-        """Return the limit where the baseline has this value."""
+        """Return the limit for this value of the baseline."""
         if self.sign == "*":
             return value * self.number
         return value - self.number if self.sign == "-" else value + self.number
 
 
 def is_relative(value: object) -> bool:
-    """Return whether somebody means a limit relative to the baseline."""
+    """Return whether a value looks like a limit relative to the baseline."""
     return isinstance(value, str) and value.strip().startswith("baseline")
 
 
 def relative(name: str, text: str) -> Relative:
-    """Return the limit that a text tells.
+    """Return the relative limit that a text describes.
 
     Raises:
-        UsageError: It is not of that form.
+        UsageError: The text does not have the form of a relative limit.
     """
     found = _RELATIVE.fullmatch(text.strip())
     if not found:
         raise UsageError(
-            f'{name} is {text!r}, but a limit relative to the baseline is "baseline", "baseline - 0.01", '
+            f'{name} is {text!r}, but a limit relative to the baseline has to be like "baseline", "baseline - 0.01", '
             '"baseline + 0.01" or "baseline * 1.1"'
         )
     return Relative(text.strip(), found[1] or "+", float(found[2] or 0))
 
 
 def rule_of(check: str, option: str, rules: Iterable[str]) -> str:
-    """Return the rule that an option is a limit of: `accuracy_fail` of `predictions` is one of `predictions.accuracy`.
+    """Return the rule that an option limits: `predictions.accuracy` for `accuracy_fail` of the check `predictions`.
 
-    An option that is called `warn` or `fail` and no more is a limit of the check's only rule.
+    An option called `warn` or `fail` limits the check's only rule.
 
     Raises:
-        UsageError: It is a limit of none.
+        UsageError: The option limits no rule.
     """
     known = list(rules)
     named = limit_of(check, option, known)
     if named is None:
         raise UsageError(
-            f"{check}.{option} can't be relative to the baseline: that holds for limits called RULE_warn or RULE_fail, "
+            f"{check}.{option} can't be relative to the baseline: only options called RULE_warn or RULE_fail can, "
             f"where {check}.RULE is one of: {', '.join(known) or 'no rule'}"
         )
     return named[0]
@@ -81,7 +81,7 @@ def limit_of(check: str, option: str, rules: Iterable[str]) -> tuple[str, str] |
 
 
 def clipped(value: float, kind: Any) -> float:
-    """Return the value, or the nearest one that an option of this type may have."""
+    """Return the value, clipped to the range of an option of this type."""
     if get_origin(kind) is Annotated:
         for bound in get_args(kind)[1:]:
             value = min(max(value, bound.low), bound.high) if isinstance(bound, Range) else value

@@ -1,4 +1,4 @@
-"""Which checks run: `--check NAME` and `-k EXPR`."""
+"""Select the checks to run: `--check NAME` and `-k EXPR`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def selected(checks: Mapping[str, Check], settings: Settings) -> list[Check]:
-    """Return the checks that the settings ask for, in the order of `checks`.
+    """Return the checks that the settings select, in the order of `checks`.
 
     Raises:
-        UsageError: The `-k` expression is none.
-        NothingToRun: No check is left.
+        UsageError: The `-k` expression is invalid.
+        NothingToRun: No check is selected.
     """
     named = [check for name, check in checks.items() if not settings.checks or name in settings.checks]
     chosen = [check for check in named if matches(settings.expression, check.name)]
     if not chosen:
-        among = ", ".join(check.name for check in named) or "no check at all"
-        raise NothingToRun(f"-k {settings.expression!r} selects no check; it chose among: {among}")
+        among = ", ".join(check.name for check in named) or "none"
+        raise NothingToRun(f"-k {settings.expression!r} selects no check; there are: {among}")
     return chosen
 
 
@@ -41,7 +41,9 @@ def matches(expression: str, name: str) -> bool:
     try:
         return _holds(ast.parse(expression.strip(), mode="eval").body, name.lower())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UsageError(f"-k {expression!r} is no expression of names, 'and', 'or', 'not' and parentheses") from None
+        raise UsageError(
+            f"-k {expression!r} is not an expression of names, 'and', 'or', 'not' and parentheses"
+        ) from None
 
 
 def _holds(node: ast.expr, name: str) -> bool:
@@ -51,7 +53,7 @@ def _holds(node: ast.expr, name: str) -> bool:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return not _holds(operand, name)
         case ast.BoolOp(op=ast.And(), values=values):
-            return all([_holds(value, name) for value in values])  # noqa: C419 - a bad part is refused even if unneeded
+            return all([_holds(value, name) for value in values])  # noqa: C419 - refuse an invalid part even if it is not needed
         case ast.BoolOp(values=values):
-            return any([_holds(value, name) for value in values])  # noqa: C419 - a bad part is refused even if unneeded
+            return any([_holds(value, name) for value in values])  # noqa: C419 - refuse an invalid part even if it is not needed
     raise ValueError

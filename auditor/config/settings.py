@@ -1,7 +1,7 @@
-"""Flags and files become Settings.
+"""Settings from flags and a configuration file.
 
-The flags and a configuration file are two tables of one shape: keys named as the flags, types as
-Settings declares them. Both go through the same functions, and the flags win.
+Flags and file are two tables of the same form: keys are named like the flags, types are those that Settings declares.
+Both are parsed by the same functions. Flags take precedence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 from auditor import language
 from auditor.config import branding, options
 from auditor.config.branding import Letterhead
-from auditor.config.file import File, parsed, shown, told_by, underscored
+from auditor.config.file import File, naming, parsed, shown, underscored
 from auditor.config.options import Range
 from auditor.config.relative_limits import is_relative, relative, rule_of
 from auditor.errors import PluginError, UsageError, did_you_mean
@@ -36,29 +36,29 @@ Level = Literal["fail", "warn", "info"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was asked for, checked and complete.
+    """The validated settings of a run.
 
     Attributes:
         arch: `NAME`, `timm:NAME`, `package.module:callable`, `file.py:callable` or a plugin's
-            `scheme:...`; None finds the architecture from the checkpoint.
-        classes: A file of class names, one a line or a JSON list or object.
-        preprocess: Keys of `[preprocess]`, or the name of a preset, or None for the network's own.
-        batch_size: Images a forward pass; None chooses by device.
+            `scheme:...`; None detects the architecture from the checkpoint.
+        classes: A file of class names, one per line, or a JSON list or object.
+        preprocess: Keys of `[preprocess]`, or the name of a preset; None for the network's own.
+        batch_size: Images per forward pass; None chooses by device.
         workers: Processes that decode images; None chooses by device.
-        samples: How many images are explained.
+        samples: Number of images to explain.
         expression: The `-k` expression over the names of checks.
-        checks: Names of checks to run; empty for all.
-        maxfail: End the run after so many checks that failed or broke; 0 for never.
-        options: Chosen options by check, coerced; of a limit relative to the baseline what it says.
-        levels: A verdict by rule, in place of the rule's own `warn` or `fail`.
+        checks: Names of the checks to run; empty for all.
+        maxfail: Stop after this number of checks that failed or broke; 0 for never.
+        options: Chosen options by check, coerced; a limit relative to the baseline is a `Relative`.
+        levels: A verdict by rule that replaces the rule's own `warn` or `fail`.
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
-        pdf_summary: Write `summary.pdf` beside the formats, as if it were one of them.
-        report: What a report shows of who hands it out: the keys of `[report]`.
-        lang: The language of the report, one of `language.known()`; None for English, or for that of the audit
-            that a report is made of.
-        cache: Keep the place in the sweep, so that a run that was killed goes on there.
-        durations: How many of the slowest checks the terminal lists.
+        pdf_summary: Also write `summary.pdf`, whatever the formats are.
+        report: The branding of the report: the keys of `[report]`.
+        lang: The language of the report, one of `language.known()`; None for English, or for the language of the
+            audit that a report is made from.
+        cache: Save the progress of the sweep, so that a run after an interruption resumes there.
+        durations: Number of slowest checks that the terminal lists.
     """
 
     checkpoint: Path
@@ -95,7 +95,7 @@ class Settings:
 
     @property
     def folder(self) -> Path:
-        """Where the report goes."""
+        """The output folder."""
         return self.out or Path("reports") / self.checkpoint.stem
 
     @property
@@ -105,7 +105,7 @@ class Settings:
 
     @property
     def written(self) -> tuple[str, ...]:
-        """The formats of the report, each once."""
+        """The formats of the report, without duplicates."""
         return tuple(dict.fromkeys((*self.formats, *[PDF_SUMMARY] * self.pdf_summary)))
 
 
@@ -118,18 +118,24 @@ def load(
     beside: Mapping[str, Check] = MappingProxyType({}),
     formats: Iterable[str] = FORMATS,
 ) -> Settings:
-    """Return the settings that a configuration file, and the flags over it, ask for.
+    """Return the settings of a configuration file and the flags, which take precedence.
 
-    `flags` hold values by key, as `[tool.auditor]` would; None and () are not given. The checks
-    and formats that there are say which names are known; what stands `beside` the checks takes
-    options and levels as they do.
+    Args:
+        checkpoint: The checkpoint to audit.
+        flags: Values by key, as in `[tool.auditor]`; None and () mean that a flag was not given.
+        file: The configuration file; None for none.
+        checks: The known checks by name.
+        beside: What has options and levels like a check but is not one, by name.
+        formats: The known report formats.
 
     Raises:
-        UsageError: A name that nobody knows, or a value of a wrong type or out of range.
-        PluginError: A check has the name of what stands beside the checks.
+        UsageError: A name is unknown, or a value has a wrong type or is out of range.
+        PluginError: A check has a name that `beside` uses.
     """
     if taken := [name for name in checks if name in beside]:
-        raise PluginError(f"a check is called {taken[0]!r}, which is taken: [checks.{taken[0]}] is of auditor itself")
+        raise PluginError(
+            f"a check is called {taken[0]!r}, but this name is taken: auditor itself uses [checks.{taken[0]}]"
+        )
     file = file or File()
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
     written = _Table(file.table, file.path, checks, {**beside, **checks}, tuple(formats)).settings()
@@ -177,7 +183,7 @@ _PREPROCESS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Settings by key, and the file that they were written in; None for flags."""
+    """Settings by key, and the file that contains them; None for flags."""
 
     entries: Mapping[str, Any]
     path: Path | None
@@ -188,7 +194,7 @@ class _Table:
     def settings(self) -> dict[str, Any]:
         """Return the fields of Settings that the table sets."""
         chosen = {}
-        with told_by(self.path):
+        with naming(self.path):
             for key, value in self.entries.items():
                 if key not in _FIELDS:
                     known = [name.replace("_", "-") for name in _FIELDS]
@@ -209,13 +215,13 @@ class _Table:
         return dashes + key.replace("_", "-")
 
     def _path(self, text: str) -> Path:
-        """Return the path that a flag means from here, and a file from its own folder.
+        """Return a path: of a flag relative to the working directory, of a file relative to its folder.
 
         Raises:
-            UsageError: There is no text, which would mean the folder that one happens to be in.
+            UsageError: The text is empty, which would mean the current folder.
         """
         if not text.strip():
-            raise UsageError("a path is empty; is the variable set that it comes from?")
+            raise UsageError("a path is empty; check that the variable it comes from is set")
         return Path(shown(self.path.parent / Path(text).expanduser())) if self.path else Path(text)
 
     def _data(self, value: Any) -> str:
@@ -240,7 +246,7 @@ class _Table:
     def _lang(self, value: Any) -> str:
         text: str = options.coerce(self._name("lang"), value, str)
         if text not in (names := language.known()):
-            raise UsageError(f"{self._name('lang')} is {text!r}, but a report can be in: {', '.join(names)}")
+            raise UsageError(f"{self._name('lang')} is {text!r}, but has to be one of: {', '.join(names)}")
         return text
 
     def _x(self, value: Any) -> int:
@@ -250,7 +256,7 @@ class _Table:
     def _format(self, value: Any) -> tuple[str, ...]:
         names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])
         if not names:
-            raise UsageError(f"{self._name('format')} names no format; there are: {', '.join(self.formats)}")
+            raise UsageError(f"{self._name('format')} is empty; available formats: {', '.join(self.formats)}")
         return tuple(known("report format", name, self.formats) for name in names)
 
     def _check(self, value: Any) -> tuple[str, ...]:
@@ -277,7 +283,7 @@ class _Table:
         return {self._rule(r): options.coerce(f"levels.{r}", v, Level) for r, v in levels.items()}
 
     def _rule(self, name: str) -> str:
-        """Return the name of a rule; a check that documents none may have any under its own name."""
+        """Return the name of a known rule; a check that documents no rules accepts any under its name."""
         owner = self.declared.get(name.partition(".")[0])
         if owner is not None and not owner.rules and "." in name:
             return name
@@ -291,12 +297,12 @@ class _Table:
         if path.suffix not in (".toml", ".json") and not path.is_file():
             return text
         table = parsed(path)
-        with told_by(path):
+        with naming(path):
             return _preprocess(_mapping("preprocess", table.get("preprocess", table)))
 
 
 def _option(check: Check, option: str, value: object) -> object:
-    """Return an option's value, or what it says where it is a limit relative to the baseline."""
+    """Return an option's value, or a `Relative` for a limit relative to the baseline."""
     try:
         return check.coerce(option, value)
     except UsageError:
@@ -321,7 +327,7 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
     """Return `name` if it is one of `names`.
 
     Raises:
-        UsageError: It is not; the line names the nearest one, or all.
+        UsageError: It is not. The message names the nearest one, or all.
     """
     if name not in (all_names := list(names)):
         hint = did_you_mean(name, all_names) or f"; there are: {', '.join(all_names)}"

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from auditor.data.class_names import class_names
-from auditor.data.geometry import resized_size
 from auditor.data.image import MAX_PIXELS, Unreadable, decode
 from auditor.data.labels import Labels, fit
 from auditor.data.listing import Listing, listing
 from auditor.data.preprocessing import Preprocess
+from auditor.data.resizing import resized_size
 from auditor.language import current, speak
 
 __all__ = [

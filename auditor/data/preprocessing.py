@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from auditor.data.geometry import Box, centre_crop, crop_offset, resized_size
+from auditor.data.resizing import Box, centre_crop, crop_offset, resized_size
 from auditor.errors import UsageError, did_you_mean
 from auditor.language import _, marked
 

@@ -1,7 +1,16 @@
-"""Methods that explain a network: tensors in, tensors out.
+"""Methods that explain an image classifier: tensors in, tensors out.
 
-No files, no settings, and nothing left behind in the model. `model` is anything that turns images
-`[n, c, h, w]` into scores `[n, k]`. Everything is loaded on first use.
+    >>> import torch
+    >>> from torch import nn
+    >>> from auditor import methods
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+    >>> images = torch.rand(2, 3, 8, 8)
+    >>> methods.saliency(model, images, 5).shape  # one map of pixels for each image
+    torch.Size([2, 8, 8])
+
+`model` is a callable that turns images `[n, c, h, w]` into scores `[n, k]`. Images are preprocessed, and the model is
+in eval mode. No method reads files or settings, and each leaves the model as it was. Modules are imported on first
+use, so that `import auditor.methods` does not import torch.
 """
 
 from __future__ import annotations
@@ -166,19 +175,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "methods.attribution.averaged": ("integrated_gradients", "smooth_grad"),
-    "methods.layers.borders": ("Border", "border"),
-    "statistics.calibration": ("calibration_of",),
-    "methods.attribution.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
-    "statistics.class_order": ("Reordered", "reordered"),
-    "methods.attribution.contributions": ("channel_contributions",),
-    "statistics.correlation": ("rank_correlation",),
-    "methods.synthesis.result": ("Synthesis",),
-    "methods.attribution.explanation": ("Explanation", "explain"),
-    "methods.sanity.faithfulness": ("area_under", "cells_of", "losses", "random_orders", "ranked_cells", "replaced"),
-    "methods.synthesis.objectives": ("Diversity",),
-    "methods.attribution.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
     "methods.attribution.attribution_maps": ("heat_maps",),
+    "methods.attribution.averaged": ("integrated_gradients", "smooth_grad"),
+    "methods.attribution.cam": ("Location", "after_activation", "enlarged", "grad_cam", "guided_grad_cam", "last_maps"),
+    "methods.attribution.contributions": ("channel_contributions",),
+    "methods.attribution.explanation": ("Explanation", "explain"),
+    "methods.attribution.gradients": ("deconvnet", "gradient", "guided_backprop", "input_x_gradient", "saliency"),
+    "methods.attribution.rectifiers": ("Activations", "NoRectifier"),
+    "methods.attribution.targets": ("locate",),
+    "methods.layers.borders": ("Border", "border"),
     "methods.layers.initialisation": (
         "Freshness",
         "default_bound",
@@ -188,23 +193,27 @@ _HOMES = {
         "variance_entropy",
     ),
     "methods.layers.input_statistics": ("Departure", "departure"),
-    "methods.synthesis.transforms": ("Jitter",),
     "methods.layers.kernels": ("by_similarity", "chance_pairs", "confirmed", "dead", "duplicates", "norms"),
+    "methods.layers.top_activations": ("Top", "top_activations"),
+    "methods.occlusion.coarse_to_fine": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
     "methods.occlusion.occluded": ("Feature", "OcclusionMap", "occlude", "occlusion"),
     "methods.occlusion.occluder": ("How", "Occluder"),
-    "statistics.outliers": ("chances_below",),
-    "methods.synthesis.preset": ("NATURAL", "SIMONYAN", "Preset"),
-    "statistics.proportion": ("holm", "majority", "never", "wilson"),
+    "methods.sanity.faithfulness": ("area_under", "cells_of", "losses", "random_orders", "ranked_cells", "replaced"),
     "methods.sanity.randomization": ("Cascade", "cascading", "layers_used"),
-    "methods.attribution.rectifiers": ("Activations", "NoRectifier"),
-    "methods.occlusion.coarse_to_fine": ("RefinedMap", "coarser_than", "refine", "refined_occlusion"),
-    "methods.synthesis.regularizers": ("squared_norm", "total_variation"),
-    "statistics.wilcoxon": ("above_others", "fewest", "median_interval"),
     "methods.sanity.ssim": ("structural_similarity",),
+    "methods.synthesis.objectives": ("Diversity",),
+    "methods.synthesis.preset": ("NATURAL", "SIMONYAN", "Preset"),
+    "methods.synthesis.regularizers": ("squared_norm", "total_variation"),
+    "methods.synthesis.result": ("Synthesis",),
     "methods.synthesis.synthesis": ("synthesize",),
-    "methods.attribution.targets": ("locate",),
-    "methods.layers.top_activations": ("Top", "top_activations"),
+    "methods.synthesis.transforms": ("Jitter",),
     "methods.synthesis.trigger": ("Triggers", "reverse_trigger"),
+    "statistics.calibration": ("calibration_of",),
+    "statistics.class_order": ("Reordered", "reordered"),
+    "statistics.correlation": ("rank_correlation",),
+    "statistics.outliers": ("chances_below",),
+    "statistics.proportion": ("holm", "majority", "never", "wilson"),
+    "statistics.wilcoxon": ("above_others", "fewest", "median_interval"),
     "unit": ("Unit",),
 }
 
@@ -221,7 +230,7 @@ def __dir__() -> list[str]:
 
 
 class _Methods(ModuleType):
-    """The package itself; a room of it that is imported never takes the place of a function of the same name."""
+    """The package. Importing the submodule `occlusion` does not hide the function of that name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in __all__ and isinstance(value, ModuleType)):

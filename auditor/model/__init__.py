@@ -1,6 +1,6 @@
 """From a file to a frozen network, its layers and its preprocessing.
 
-Here are the functions that explain a network's structure. They are loaded on first use.
+The functions that describe a network's structure are loaded on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The convolutions of a network and their kernels, in the form in which they act."""
+"""The convolutions of a network and their effective kernels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from auditor.model.layers import Layer
 
 _OTHERS = ("Conv1d", "Conv3d", "ConvTranspose1d", "ConvTranspose3d")
-_PARTS = ("weight_v", "weight_g", "weight_orig", "weight_mask")  # of what `_composed` puts together
+_PARTS = ("weight_v", "weight_g", "weight_orig", "weight_mask")  # of the weights that `_composed` computes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Convolution:
     """One convolution in two dimensions.
 
     Attributes:
-        kernels: `[k, c, h, w]`, one for each output channel, also where the convolution is transposed.
-        groups: Into how many groups the inputs are split; `c` is the size of one.
-        depthwise: Each kernel has an input channel of its own.
-        before_depthwise: The next convolution is depthwise, so that each output has a kernel of its own there.
+        kernels: `[k, c, h, w]`, one for each output channel, also if the convolution is transposed.
+        groups: The number of groups of input channels; `c` is the size of one group.
+        depthwise: Each kernel has its own input channel.
+        before_depthwise: The next convolution is depthwise, and so has a kernel for each output of this one.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Convolution:
 
 
 def convolutions(module: nn.Module, layers: Sequence[Layer]) -> list[Convolution]:
-    """Return the convolutions of more than one kernel: in the order of `layers`, then of registration."""
+    """Return the convolutions with more than one kernel: those in `layers` first, then in order of registration."""
     found = {name: (owner, weight) for name, owner in module.named_modules() for weight in _weights(name, owner)}
     kernels = {name: _by_output(owner, weight) for name, (owner, weight) in found.items()}
     kernels = {name: tensor for name, tensor in kernels.items() if tensor.shape[0] > 1}
@@ -54,14 +54,15 @@ def convolutions(module: nn.Module, layers: Sequence[Layer]) -> list[Convolution
 
 
 def select(found: Sequence[Convolution], chosen: str | Sequence[str], *, count: int = 5) -> list[Convolution]:
-    """Return the convolutions asked for, in their order.
+    """Return the chosen convolutions, in execution order.
 
     Args:
-        chosen: `"spread"` takes `count` of kernels larger than a pixel, from the first to the last, and the middle
-            one of the others; where there are no larger ones `count` of those. `"all"` takes every one; else names.
+        chosen: `"spread"` takes `count` convolutions with kernels larger than a pixel, from the first to the last,
+            and the middle one of the others; if there are no larger ones, it takes `count` of the others. `"all"`
+            takes every convolution. Otherwise the names of convolutions.
 
     Raises:
-        UsageError: A name is none of theirs.
+        UsageError: The network has no convolution of a name.
     """
     names = [layer.name for layer in found]
     if chosen == "all":
@@ -83,13 +84,13 @@ def _spread(names: Sequence[str], count: int) -> list[str]:
 
 
 def in_other_dimensions(module: nn.Module) -> list[str]:
-    """Return the names of the convolutions in one or three dimensions, which `convolutions` leaves out."""
+    """Return the names of the 1D and 3D convolutions, which `convolutions` leaves out."""
     return [name for name, owner in module.named_modules() if _kind(owner) in _OTHERS]
 
 
 def _weights(name: str, owner: nn.Module) -> Iterator[Tensor]:
-    """Give the tensor of four dimensions that a module multiplies by, if it has one."""
-    if "parametrizations" in name.split("."):  # its owner hands on what it makes
+    """Yield the 4D weight of a module, if it has one."""
+    if "parametrizations" in name.split("."):  # counted as the weight of the module that it belongs to
         return
     composed = _composed(owner)
     own = [parameter for part, parameter in owner.named_parameters(recurse=False) if part not in _PARTS]
@@ -98,9 +99,9 @@ def _weights(name: str, owner: nn.Module) -> Iterator[Tensor]:
 
 
 def _composed(owner: Any) -> Tensor | None:
-    """Return a weight that is made of several tensors.
+    """Return a weight that is computed from several tensors.
 
-    The attribute `weight` of the older ways holds what the last pass made of them, before the checkpoint was read.
+    In older parametrizations `weight` has the value of the last forward pass, from before the checkpoint was loaded.
     """
     weight: Tensor | None = None
     if hasattr(owner, "parametrizations"):
@@ -109,7 +110,7 @@ def _composed(owner: Any) -> Tensor | None:
         direction, length = owner.weight_v, owner.weight_g
         summed = [axis for axis, size in enumerate(length.shape) if size == 1]
         weight = direction * (length / direction.square().sum(summed, keepdim=True).sqrt())
-    elif hasattr(owner, "weight_orig"):  # pruned, or of spectral norm, which only divides it by a number
+    elif hasattr(owner, "weight_orig"):  # pruning, or spectral norm, which only divides it by a number
         weight = owner.weight_orig * getattr(owner, "weight_mask", 1)
     return weight
 
@@ -124,11 +125,11 @@ def _by_output(owner: Any, weight: Tensor) -> Tensor:
 
 
 def _groups(owner: Any, kernels: Tensor) -> int:
-    """Return into how many groups the inputs are split; a program does not always say so, then its kernels do."""
-    unsaid = kernels.shape[0] if kernels.shape[1] == 1 else 1
-    return int(getattr(owner, "groups", unsaid))
+    """Return the number of groups of input channels; a program without the attribute is judged by its kernels."""
+    default = kernels.shape[0] if kernels.shape[1] == 1 else 1
+    return int(getattr(owner, "groups", default))
 
 
 def _kind(owner: Any) -> str:
-    """Return the name of a module's class; TorchScript and parametrizations keep that of the class that they wrap."""
+    """Return the name of a module's class, for TorchScript and parametrizations that of the wrapped class."""
     return str(getattr(owner, "original_name", type(owner).__name__)).removeprefix("Parametrized")

@@ -1,8 +1,8 @@
-"""How a network ends: in scores, or in the probabilities that a softmax or a sigmoid made of them.
+"""The end of a network: scores, or the probabilities that a softmax or a sigmoid makes from them.
 
-The operator is found among those that really ran, whatever wrote it: a module, a function, a
-TorchScript or an exported graph. The scores are then the very tensor that feeds it, so that
-gradients are those of the score (Simonyan et al. 2014), not of the probability.
+The operator is found among those that ran, whether a module, a function, TorchScript or an exported
+graph called it. The scores are its input, so that gradients are those of the score and not of the
+probability (Simonyan et al. 2014).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _aten = torch.ops.aten
 
 
 class Ending(Enum):
-    """What makes the last tensor of a network."""
+    """The operator that gives the last tensor of a network."""
 
     SCORES = marked("scores")
     SOFTMAX = marked("softmax")
     LOG_SOFTMAX = marked("log-softmax")
     SIGMOID = marked("sigmoid")
-    PROBABILITIES = marked("probabilities of unknown making")
+    PROBABILITIES = marked("probabilities of unknown origin")
 
 
 _OPERATORS = {
@@ -41,7 +41,7 @@ _OPERATORS = {
 
 
 class _Watch(TorchDispatchMode):
-    """Keeps what went into the latest softmax, log-softmax or sigmoid, and what came out."""
+    """Keeps the input and the output of the latest softmax, log-softmax or sigmoid."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,9 +54,9 @@ class _Watch(TorchDispatchMode):
         return output
 
     def feeding(self, last: Tensor) -> tuple[Ending, Tensor] | None:
-        """Return the operator that made `last`, `[n, k]`, and what fed it, if it was one of those watched.
+        """Return the watched operator whose output is `last`, `[n, k]`, and its input; None if there is none.
 
-        A part of what it made, or that turned round, is another thing.
+        A part of its output, or its output transposed, does not count.
         """
         for kind, fed, made in self.calls:
             if made.data_ptr() != last.data_ptr() or not made.ndim:
@@ -68,7 +68,7 @@ class _Watch(TorchDispatchMode):
 
 
 def ending(module: nn.Module, example: Tensor, scores_in: Callable[[Any], Tensor]) -> tuple[Tensor, Ending]:
-    """Run the network once; return its output, `[n, k]`, and what kind of ending it has."""
+    """Run the network once; return its output, `[n, k]`, and its kind of ending."""
     with torch.no_grad(), _Watch() as watch:
         last = scores_in(module(example))
     found = watch.feeding(last)
@@ -78,9 +78,9 @@ def ending(module: nn.Module, example: Tensor, scores_in: Callable[[Any], Tensor
 
 
 def before(kind: Ending, module: nn.Module, images: Tensor, scores_in: Callable[[Any], Tensor]) -> Tensor:
-    """Return the scores `[n, k]` that feed the network's ending; differentiable where `images` is.
+    """Return the scores `[n, k]` before the network's ending; differentiable if `images` is.
 
-    Where they can't be found they are the logarithms of the probabilities.
+    If they can't be found, they are computed from the probabilities.
     """
     if kind is Ending.SCORES:
         return scores_in(module(images))
@@ -91,7 +91,7 @@ def before(kind: Ending, module: nn.Module, images: Tensor, scores_in: Callable[
 
 
 def _logarithms(kind: Ending, last: Tensor) -> Tensor:
-    """Return scores that give these probabilities again: they differ from the real ones by a number an image."""
+    """Return scores with these probabilities; they differ from the real ones by a constant for each image."""
     if kind is Ending.LOG_SOFTMAX:
         return last
     smallest = torch.finfo(last.dtype).tiny

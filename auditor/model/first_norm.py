@@ -1,4 +1,4 @@
-"""The first batch norm of a network, and what flows into it."""
+"""The first batch norm of a network, and its inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FirstNorm(NamedTuple):
 
 
 def first_norm(network: Network) -> FirstNorm | None:
-    """Return the first batch norm that runs; None where there is none, or the network does not show its layers."""
+    """Return the first batch norm that runs; None if there is none, or if the layers can't be observed."""
     for layer in network.layers:
         module = network.module.get_submodule(layer.name)
         mean, variance = (getattr(module, name, None) for name in ("running_mean", "running_var"))
@@ -33,13 +33,13 @@ def first_norm(network: Network) -> FirstNorm | None:
 
 
 class _EnoughSeenError(Exception):
-    """Ends a forward pass whose rest nobody needs."""
+    """Ends a forward pass whose rest is not needed."""
 
 
 def inputs_of(
     network: Network, norm: FirstNorm, images: Float[Tensor, "n c h w"]
 ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]:
-    """Return mean and mean square of what flows into each channel, image by image; nothing behind it is computed."""
+    """Return the mean and the mean square of each input channel, for each image; later layers are not computed."""
     seen: list[Tensor] = []
 
     def take(module: nn.Module, inputs: tuple[Any, ...]) -> None:

@@ -1,7 +1,7 @@
-"""A copy of a network in which batch norm is part of the convolution before it: the same scores, sooner.
+"""A copy of a network with each batch norm folded into the convolution before it: the same scores, faster.
 
-In eval mode batch norm multiplies each channel by a number and adds one, whatever the image, and so do the weights
-and the bias of a convolution: the two are one convolution. What is differentiated has fewer operators, too.
+In eval mode batch norm multiplies each channel by a number and adds a number, whatever the image. A convolution with
+other weights and another bias does the same, and leaves fewer operators to differentiate.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def folded(network: Network) -> Network:
-    """Return such a copy, or the network itself where nothing can be folded or the scores would be others.
+    """Return the folded copy, or the network itself if nothing can be folded or the scores would differ.
 
-    Convolutions of the copy give what the normalisation behind them gives in the network.
+    A convolution of the copy gives the output of the batch norm that follows it in the network.
     """
     pairs = list(_pairs(network))
-    if not pairs or network.amp:  # rounded weights would round otherwise
+    if not pairs or network.amp:  # in reduced precision folded weights round differently
         return network
     try:
         module = _joined(copy.deepcopy(network.module), pairs)
         found = replace(network, module=module)
         return found if _same_scores(network, found) else network
-    except Exception:  # copying, replacing a part or running without it may fail in any way
+    except Exception:  # copying, replacing a module or running the copy may raise any exception
         return network
 
 
 def _pairs(network: Network) -> Iterator[tuple[str, str]]:
-    """Yield the names of convolutions, each with the batch norm that alone takes what it gives."""
+    """Yield the name of each convolution whose output only a batch norm takes, with the name of that batch norm."""
     modules = dict(network.module.named_modules())
     for layer in network.layers:
         convolution, norm = modules.get(layer.name), modules.get(layer.tap)

@@ -1,8 +1,8 @@
 """The layers of a network in the order in which they run, found by running it once.
 
 A *layer* is a module that gave a tensor and has parameters of its own, or no children. Whether a
-rectifier follows it is read from the operators that really ran, so that a functional or a reused
-ReLU is seen like any other.
+rectifier follows is read from the operators that ran, so that a functional or a reused ReLU counts
+like any other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BOUNDS = {
     _aten.hardtanh_.default: _HARDTANH,
 }
 
-# Where what is left of what is lower is lost beside a one in single precision; of a hard swish nothing is left.
+# Below these inputs the output is less than the rounding error of 1 in single precision; of a hard swish it is 0.
 _FLOORS = {
     _aten.gelu.default: -6.0,
     _aten.silu.default: -20.0,
@@ -60,17 +60,18 @@ class Layer:
     """One layer.
 
     Attributes:
-        output: The shape of its output, without the batch dimension; where it runs several times, of the last one.
-        parameters: How many of the parameters are its own.
-        tap: The module to observe in order to see what the layer hands on: the normalisation that
-            follows it directly, if there is one, else the layer itself.
-        rectified: A ReLU, ReLU6 or clamp at zero follows the tap, or ends it. A channel is silent
+        output: The shape of its output, without the batch dimension; if it runs several times, of the last run.
+        parameters: The number of its own parameters.
+        tap: The module to observe for the layer's output: the normalisation that follows it directly, if
+            there is one, otherwise the layer itself.
+        rectified: A ReLU, ReLU6 or clamp at zero follows the tap, or is part of it. A channel is inactive
             where the tap's output is not above zero.
-        ceiling: Where that rectifier cuts off what is above: 6 for a ReLU6.
-        floor: Up to where the activation behind the tap gives nothing: 0 for a rectifier, less for GELU and the like.
-        gate: A sigmoid follows, before any other layer.
-        batched: It gives something for each image, and not one thing for all, as what makes biases out of positions.
-        runs: How often it runs in one pass.
+        ceiling: The largest output of that rectifier: 6 for a ReLU6.
+        floor: Up to this input the activation after the tap gives zero: 0 for a rectifier, less for GELU and others.
+        gate: A sigmoid follows before any other layer.
+        batched: It gives an output for each image. False for a module whose output is the same for all images,
+            such as one that computes position biases.
+        runs: How often it runs in one forward pass.
     """
 
     name: str
@@ -86,34 +87,36 @@ class Layer:
     runs: int = 1
 
     def rectify(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs of the tap as the rectifier hands them on, if one follows; what is not finite stays so."""
+        """Return the tap's outputs after the rectifier, if one follows; values that are not finite stay unchanged."""
         return np.where(np.isfinite(values), values.clip(0, self.ceiling), values) if self.rectified else values
 
     @property
     def channels(self) -> int:
-        """How many channels its output has: those of a linear layer, its units, stand last in the shape."""
+        """The number of channels of its output; the units of a linear layer are the last dimension."""
         return self.output[-1 if self.linear else 0]
 
     @property
     def linear(self) -> bool:
+        """Whether it is a linear layer."""
         return self.type.endswith("Linear")
 
     @property
     def whole(self) -> bool:
-        """Whether it is a linear layer each of whose units gives one number an image, and so fires for some alone."""
+        """Whether it is a linear layer whose units give one number for each image."""
         return self.linear and math.prod(self.output[:-1]) == 1
 
     @property
     def spatial(self) -> bool:
-        """Whether the output is a stack of maps, `[c, h, w]`, and not a single pixel."""
+        """Whether the output is a stack of maps, `[c, h, w]`, of more than one pixel."""
         return "Conv" in self.type and len(self.output) == 3 and self.output[1] * self.output[2] > 1
 
     @property
     def normalises_several(self) -> bool:
-        """Whether it normalises maps that no layer alone has made, and an activation follows that has a floor."""
+        """Whether it normalises maps of several layers, and an activation with a floor follows."""
         return "Norm" in self.type and len(self.output) == 3 and math.isfinite(self.floor)
 
     def facts(self, field: FieldFacts | None = None) -> LayerFacts:
+        """Return what an audit records about the layer."""
         return LayerFacts(self.name, self.type, self.output, self.parameters, field)
 
 
@@ -134,15 +137,15 @@ class LayerTable(Sequence[Layer]):
         return iter(self._layers)
 
     def select(self, chosen: str | Sequence[str], *, count: int = 5) -> tuple[Layer, ...]:
-        """Return the layers of maps asked for, in execution order.
+        """Return the chosen layers, in execution order; all of them give maps.
 
         Args:
-            chosen: `"spread"` takes `count` layers of `maps` from the first to the last, `"all"` every
-                layer that gives maps, rectified or not; else the names of layers.
-            count: How many a spread holds at the most.
+            chosen: `"spread"` takes `count` layers of `maps` from the first to the last; `"all"` takes every
+                layer that gives maps, rectified or not; otherwise the names of layers.
+            count: The largest number of layers in a spread.
 
         Raises:
-            UsageError: A name is none of the network's layers, or the layer gives no maps.
+            UsageError: The network has no layer of a name, or the layer gives no maps.
         """
         if chosen == "all":
             return tuple(layer for layer in self._layers if layer.spatial)
@@ -154,12 +157,14 @@ class LayerTable(Sequence[Layer]):
                 raise UsageError(f"the network has no layer {name!r}{did_you_mean(name, self._by_name)}")
             if len(self._by_name[name].output) != 3:
                 shape = self._by_name[name].output
-                raise UsageError(f"layer {name!r} gives {shape}, but has to give maps: channels, rows, columns")
+                raise UsageError(
+                    f"layer {name!r} gives {shape}; choose a layer that gives maps: channels, rows, columns"
+                )
         return tuple(layer for layer in self._layers if layer.name in names)
 
     @property
     def maps(self) -> tuple[Layer, ...]:
-        """The layers whose output is a stack of maps; where any are rectified, only those that have a floor."""
+        """The layers that give maps; if any of them is rectified, only those before an activation with a floor."""
         spatial = [layer for layer in self._layers if layer.spatial]
         if not any(layer.rectified for layer in spatial):
             return tuple(spatial)
@@ -167,19 +172,16 @@ class LayerTable(Sequence[Layer]):
 
     @property
     def judged(self) -> tuple[Layer, ...]:
-        """`maps`, `hidden`, and the normalisations before an activation that have several layers before them.
-
-        These normalise sums, or stacks.
-        """
+        """The layers whose channels are judged: `maps`, `hidden`, and normalisations of sums or stacks of layers."""
         alone = [layer for layer in self._layers if layer.normalises_several]
         every = {*self.maps, *self.hidden, *alone}
         return tuple(layer for layer in self._layers if layer in every)
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
-        """The linear layers before an activation that has a floor, but for those that only weigh the channels of maps.
+        """The linear layers before an activation with a floor, without those that only weight the channels of maps.
 
-        Of these few units do for many channels (squeeze and excite): they end in a sigmoid, or maps follow them.
+        In such a squeeze-and-excitation block a few units serve many channels; a sigmoid or layers of maps follow.
         """
         linear = [layer for layer in self._layers if layer.linear]
         last = max((place for place, layer in enumerate(self._layers) if layer.spatial), default=-1)
@@ -204,9 +206,8 @@ def _spread(layers: Sequence[Layer], count: int) -> tuple[Layer, ...]:
 def trace(module: nn.Module, example: Tensor) -> LayerTable:
     """Run the network once on `example` (`[n, c, h, w]`) and return its layers.
 
-    Which of them give something for each image is only known where there are several.
-
-    TorchScript and exported programs don't show their inside: their table is empty.
+    Whether a layer gives an output for each image can be seen only with several images. The layers of TorchScript
+    and exported programs can't be observed: their table is empty.
     """
     if isinstance(module, torch.jit.ScriptModule):
         return LayerTable([])
@@ -238,16 +239,16 @@ def _moment(tensor: Tensor) -> _Moment:
 
 
 class _Tracer(TorchDispatchMode):
-    """Follows tensors from the module that made them to the rectifier that takes them."""
+    """Follows each tensor from the module that gives it to the rectifier that takes it."""
 
     def __init__(self, images: int) -> None:
         super().__init__()
         self._images = images
-        self._latest = ""  # of the layers
+        self._latest = ""  # the layer that ran last
         self.layers: dict[str, Layer] = {}
-        self._maker: dict[_Moment, str] = {}  # the layer behind a tensor
-        self._ceilings: dict[_Moment, float] = {}  # of tensors that come out of a rectifier
-        self._alive: list[Tensor] = []  # an id is only unique while its object lives
+        self._maker: dict[_Moment, str] = {}  # the layer that gave a tensor
+        self._ceilings: dict[_Moment, float] = {}  # of tensors that a rectifier gave
+        self._alive: list[Tensor] = []  # an id is unique only while its object is alive
 
     def observing(self, name: str) -> Any:
         def observe(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -296,7 +297,7 @@ class _Tracer(TorchDispatchMode):
 
 
 def ceiling_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float | None:
-    """Return where an ATen call that cuts off what is below zero cuts off what is above; None for any other call."""
+    """Return the upper bound of an ATen call that clamps at zero from below, infinity without one; else None."""
     if func in _RELU:
         return math.inf
     bounds = _BOUNDS.get(func)

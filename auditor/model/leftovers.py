@@ -1,7 +1,7 @@
-"""Rows and columns that no kernel reaches, since a stride leaves them out at the end of a map.
+"""Rows and columns at the end of a map that no kernel reaches, because the stride does not divide the length.
 
-B. Alsallakh et al.: Mind the Pad. ICLR 2021: where `(h + 2 p - k) mod s` is not zero, padding is seen on one side more
-than on the other.
+If `(h + 2 p - k) mod s` is not zero, kernels see more padding on one side than on the other.
+B. Alsallakh et al.: Mind the Pad. ICLR 2021.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _KINDS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
 def leftovers(network: Network) -> dict[str, Pair]:
-    """Return how many rows and columns each convolution or pooling leaves out, of those that leave any."""
+    """Return the number of rows and columns that convolutions and poolings leave out, by module name.
+
+    Modules that leave out none are not listed.
+    """
     found: dict[str, Pair] = {}
 
     def noting(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -58,4 +61,4 @@ def _left(module: nn.Module, size: torch.Size) -> Pair:
 
 
 def _pair(value: Any) -> Pair:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])  # a list, too: libraries set their own
+    return (value, value) if isinstance(value, int) else (value[0], value[1])  # some libraries set lists

@@ -1,4 +1,4 @@
-"""The linear layers of a network whose units could repeat each other, and their weights."""
+"""The linear layers of a network in which units can be duplicates, and their weights."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Linear:
     """One linear layer.
 
     Attributes:
-        weights: `[k, c]`, a row for each unit.
-        bias: `[k]`, zero where it has none.
+        weights: `[k, c]`, one row for each unit.
+        bias: `[k]`, zeros if the layer has none.
     """
 
     name: str
@@ -29,12 +29,12 @@ class Linear:
 
 
 def hidden(module: nn.Module, layers: LayerTable) -> list[Linear]:
-    """Return the linear layers before an activation: of others, as those of attention, no unit is superfluous alone."""
+    """Return the linear layers before an activation; in others, as in attention, no single unit is superfluous."""
     return [found for layer in layers.hidden if (found := _linear(module, layer.name)) is not None]
 
 
 def last(module: nn.Module, layers: LayerTable, outputs: int) -> Linear | None:
-    """Return the linear layer that gives the scores, if the network's last layer with parameters is one."""
+    """Return the network's last layer with parameters, if it is linear and gives the scores."""
     own = [layer for layer in layers if layer.parameters]
     if not own or not own[-1].whole or own[-1].channels != outputs:
         return None
@@ -42,7 +42,7 @@ def last(module: nn.Module, layers: LayerTable, outputs: int) -> Linear | None:
 
 
 def _linear(module: nn.Module, name: str) -> Linear | None:
-    """Return its weights, if it is PyTorch's layer or is made of it: only of that it is known how they lie."""
+    """Return the weights of a layer if it is PyTorch's or derived from it; of others the layout is not known."""
     from torch import nn
 
     layer = module.get_submodule(name)

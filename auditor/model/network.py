@@ -1,4 +1,4 @@
-"""A frozen network that gives one score a class."""
+"""A frozen network that gives one score for each class."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from auditor.model.preserve import Snapshot
 
 @dataclass(frozen=True)
 class Network:
-    """A network on its device, in eval mode and frozen, with what is known of it.
+    """A frozen network on its device, in eval mode, with its layers.
 
     Attributes:
         input_shape: Channels, height and width of the images that it takes.
-        outputs: How many classes it tells apart; a single output counts as two classes.
-        ending: The softmax or sigmoid at its end, if there is one; scores are what feeds it.
-        layout: How images lie in memory: channels_last, which is faster, where the network bears it.
+        outputs: The number of classes; a single output counts as two classes.
+        ending: The softmax or sigmoid at its end, if there is one; the scores are its input.
+        layout: The memory format of images: channels_last, which is faster, if the network supports it.
     """
 
     module: nn.Module
@@ -41,7 +41,7 @@ class Network:
 
     @classmethod
     def of(cls, module: nn.Module, input_shape: tuple[int, int, int], device: torch.device, *, amp: bool) -> Network:
-        """Put the network on its device, run it once, and learn what it is like.
+        """Move the network to its device and run it once to find its layers, outputs and ending.
 
         Raises:
             ArchitectureError: It refuses images of `input_shape`, or gives no scores.
@@ -61,7 +61,7 @@ class Network:
             reason = str(error).strip().partition("\n")[0]
             raise ArchitectureError(
                 f"the network refuses an image of {size} ({type(error).__name__}: {reason}); "
-                "tell the size and colours that it takes with --preprocess"
+                "set its size and colours with --preprocess"
             ) from error
         if found.changes():
             found.restore()
@@ -70,17 +70,18 @@ class Network:
 
     @cached_property
     def parameters(self) -> int:
+        """The number of parameters."""
         return sum(p.numel() for p in self.module.parameters())
 
     @cached_property
     def receptive_fields(self) -> Mapping[str, ReceptiveField]:
-        """What the units of each module see, where that can be traced, for one more forward pass."""
+        """The receptive field of each module that can be traced; this takes one forward pass."""
         return traced_fields(self.module, self._blank())
 
     def receptive_field(self, layer: str) -> ReceptiveField | None:
-        """Return what the units of a module see, None if it gives no maps.
+        """Return the receptive field of a module, None if it gives no maps.
 
-        Where that can't be traced the network is probed, once, with an image for each row and each column.
+        If it can't be traced, the network is probed once, with an image for each row and each column.
         """
         return self.receptive_fields.get(layer) or self._probed.get(layer)
 
@@ -101,16 +102,16 @@ class Network:
     __call__ = scores
 
     def run_once(self) -> None:
-        """Run the network on a blank image and on a few of noise, to see what that changes."""
+        """Run the network on a blank image and on three of noise, for a `Snapshot` to see what that changes."""
         noise = torch.randn(3, *self.input_shape, generator=torch.Generator().manual_seed(0))
         for images in (torch.zeros(1, *self.input_shape), noise):
-            with torch.no_grad(), suppress(Exception, SystemExit):  # some take one image only; the checks will tell
+            with torch.no_grad(), suppress(Exception, SystemExit):  # some take one image only; the checks report it
                 self.scores(images)
 
     def observe(self, images: Float[Tensor, "n c h w"], taps: Sequence[str]) -> dict[str, Tensor]:
-        """Return what the named modules give for some images, as it was before anything wrote over it.
+        """Return the outputs of the named modules for some images, copied before any in-place operation.
 
-        Of a module that runs several times it is what the last run gave.
+        If a module runs several times, the output of the last run is returned.
         """
         seen: dict[str, Tensor] = {}
 
@@ -136,22 +137,22 @@ class Network:
 
 
 def _traced(module: nn.Module, example: Tensor, layout: torch.memory_format) -> LayerTable:
-    """Return the layers, from a pass over two images where the network takes two: see `trace`."""
+    """Return the layers, from a forward pass with two images if the network takes two: see `trace`."""
     try:
         return trace(module, torch.cat([example, example]).contiguous(memory_format=layout))
-    except Exception:  # one that takes a single image only may fail in any way with two
+    except Exception:  # a network that takes one image only may raise any exception with two
         return trace(module, example)
 
 
 def _layout(module: nn.Module, example: Tensor) -> torch.memory_format:
-    """Return channels_last where the network takes it; one that says `x.view(len(x), -1)` does not."""
+    """Return channels_last if the network supports it; one that calls `x.view(len(x), -1)` does not."""
     if isinstance(module, torch.jit.ScriptModule):
         return torch.contiguous_format
     try:
         _lay(module, torch.channels_last)
         with torch.no_grad():
             module(example.contiguous(memory_format=torch.channels_last))
-    except Exception:  # whatever is wrong is told when it runs as it was trained
+    except Exception:  # an error of the network itself is raised again in the contiguous format
         _lay(module, torch.contiguous_format)
         return torch.contiguous_format
     return torch.channels_last
@@ -164,10 +165,10 @@ def _lay(module: nn.Module, layout: torch.memory_format) -> None:
 
 
 def scores_in(output: Any) -> Float[Tensor, "n k"]:
-    """Return the scores in what a network gave: a tensor, or the first or the `logits` of several.
+    """Return the scores in a network's output: a tensor, or of several the one called `logits` or the first.
 
     Raises:
-        ArchitectureError: There is no tensor of one row an image.
+        ArchitectureError: There is no tensor with one row for each image.
     """
     if isinstance(output, Mapping):
         output = output.get("logits", next(iter(output.values()), None))
@@ -180,7 +181,7 @@ def scores_in(output: Any) -> Float[Tensor, "n k"]:
     if not isinstance(output, Tensor) or output.ndim < 2 or not output.is_floating_point() or not _is_rows(output):
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ArchitectureError(
-            f"the network gives {shape} for a batch of images, but a classifier gives [images, classes]"
+            f"the network gives {shape} for a batch of images; a classifier gives [images, classes]"
         )
     return output.flatten(1)
 
@@ -190,10 +191,9 @@ def _is_rows(output: Tensor) -> bool:
 
 
 def as_classes(scores: Float[Tensor, "n _"]) -> Float[Tensor, "n k"]:
-    """Return one score a class: a single one tells the second of two classes from the first.
+    """Return one score for each class; a single score is split into the scores of two classes.
 
-    It is shared out evenly with opposite signs, so that its sigmoid is the softmax of the two and each
-    class has a gradient.
+    The two are minus and plus half of it, so that their softmax is its sigmoid and each class has a gradient.
     """
     if scores.shape[1] > 1:
         return scores
@@ -201,7 +201,7 @@ def as_classes(scores: Float[Tensor, "n _"]) -> Float[Tensor, "n k"]:
 
 
 def device_named(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means here.
+    """Return the device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
         UsageError: There is no such device on this machine.

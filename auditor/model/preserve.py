@@ -1,4 +1,4 @@
-"""The network is handed back as it was found, and what changed it is named."""
+"""Find what has changed in a network, and restore it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A parameter or buffer: the object, a copy of its numbers, and its flags."""
+    """A parameter or buffer: the tensor, a copy of its values, and its flags."""
 
     tensor: Tensor
     numbers: Tensor
@@ -27,17 +27,17 @@ class _Held:
 
 
 class Snapshot:
-    """What a network was like: parameters, buffers, hooks, attributes, training and gradient flags, `.grad`.
+    """A snapshot of a network: parameters, buffers, hooks, attributes, training and gradient flags, `.grad`.
 
     Attributes:
-        volatile: Phrases for what running the network changes by itself; that is put back, but is no change.
+        volatile: Phrases for what running the network changes; this is restored, but not reported as a change.
     """
 
     def __init__(self, module: nn.Module, run: Callable[[], object] | None = None) -> None:
-        """Remember a network.
+        """Take a snapshot of a network.
 
         Args:
-            run: Runs it once, to learn what it changes by itself: a counter, a moving average.
+            run: Runs the network once, to find what that changes: a counter, a moving average.
         """
         self._module = module
         self.volatile: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Snapshot:
             self.restore()
 
     def changes(self) -> list[str]:
-        """Return a phrase for each thing that is no longer as it was; what is volatile is put back."""
+        """Return a phrase for each change since the snapshot; volatile state is restored."""
         changed = list(self._changed())
         if changed and set(changed) <= set(self.volatile):
             self.restore()
@@ -63,8 +63,8 @@ class Snapshot:
         yield from self._changed_modules()
 
     def restore(self) -> None:
-        """Put everything back: numbers, flags, gradients, hooks, modules; what was added goes."""
-        if not isinstance(self._module, torch.jit.ScriptModule):  # whose structure can't be changed
+        """Restore everything: values, flags, gradients, hooks, modules; remove what was added."""
+        if not isinstance(self._module, torch.jit.ScriptModule):  # its structure can't be changed
             self._restore_structure()
         for name, module in self._modules.items():
             if module.training != self._training[name]:
@@ -102,17 +102,17 @@ class Snapshot:
     def _changed_tensors(self) -> Iterator[str]:
         now = dict(_tensors(self._module))
         for name in sorted(now.keys() ^ self._tensors.keys()):
-            yield _("{name} was added", name=name) if name in now else _("{name} is gone", name=name)
+            yield _("{name} was added", name=name) if name in now else _("{name} was removed", name=name)
         for name, held in self._tensors.items():
             if name not in now:
                 continue
             tensor = now[name]
             if tensor is not held.tensor:
-                yield _("{name} was exchanged", name=name)
+                yield _("{name} was replaced", name=name)
             elif not _same_bits(tensor.detach(), held.numbers):
-                yield _("{name} has other numbers", name=name)
+                yield _("the values of {name} changed", name=name)
             if tensor.requires_grad != held.requires_grad:
-                yield _("{name}.requires_grad is {value}", name=name, value=tensor.requires_grad)
+                yield _("{name}.requires_grad is now {value}", name=name, value=tensor.requires_grad)
             if tensor.grad is not held.grad:
                 yield _("{name}.grad was written", name=name)
 
@@ -121,15 +121,19 @@ class Snapshot:
         for name, module in self._modules.items():
             label = name or _("the network")
             if now.get(name) is not module:
-                yield _("{name} was exchanged", name=label)
+                yield _("{name} was replaced", name=label)
                 continue
             if module.training != self._training[name]:
-                mode = marked("{name} is in training mode") if module.training else marked("{name} is in eval mode")
+                mode = (
+                    marked("{name} is now in training mode")
+                    if module.training
+                    else marked("{name} is now in eval mode")
+                )
                 yield _(mode, name=label)
             if _hooks(module) != self._hooks[name]:
-                yield _("{name} has other hooks", name=label)
+                yield _("the hooks of {name} changed", name=label)
             for attribute in _differing(self._attributes[name], _attributes(module)):
-                yield _("{name} was changed", name=f"{label}.{attribute}")
+                yield _("{name} changed", name=f"{label}.{attribute}")
         yield from (_("{name} was added", name=name) for name in now.keys() - self._modules.keys())
 
 
@@ -139,7 +143,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    """Return what was set on the module itself, and is neither torch's nor part of its structure."""
+    """Return the attributes that were set on the module itself, without torch's own."""
     if isinstance(module, torch.jit.ScriptModule):
         return {}
     return {name: value for name, value in vars(module).items() if name not in _INTERNAL}
@@ -175,7 +179,7 @@ def _set_tensor(owner: nn.Module, name: str, tensor: Tensor) -> None:
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
-    """Compare by bits, so that a NaN is equal to itself."""
+    """Return whether two tensors have the same bits, so that a NaN is equal to itself."""
     if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
         return False
     whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}.get(a.element_size())
@@ -186,7 +190,7 @@ def _same_bits(a: Tensor, b: Tensor) -> bool:
 
 @contextmanager
 def buffers_kept(model: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
-    """Put back what running the model writes into its buffers: counters, or statistics in training mode."""
+    """Restore the buffers that running the model changes: counters, or statistics in training mode."""
     found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     buffers = [
         buffer
@@ -200,4 +204,4 @@ def buffers_kept(model: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None
     finally:
         for buffer, values in zip(buffers, kept, strict=True):
             if not torch.equal(buffer, values):
-                buffer.data.copy_(values)  # by way of `data`, so that the graph does not mind
+                buffer.data.copy_(values)  # through `data`, which autograd does not track

@@ -17,15 +17,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditor.pictures.attributions import heat_item, limit_of, overlay_item, signed_item
     from auditor.pictures.class_maps import categories
     from auditor.pictures.colours import heat_scale, signed_scale
-    from auditor.pictures.kernels import channel_grid, coloured, numbered, weighted, with_filter
-    from auditor.pictures.maps import colour, heat, overlay, signed
-    from auditor.pictures.patches import outlined, part, sheet, signal, stacked
+    from auditor.pictures.crops import outlined, part, sheet, signal, stacked
+    from auditor.pictures.heat_maps import colour, heat, overlay, signed
+    from auditor.pictures.kernel_grids import channel_grid, coloured, numbered, weighted, with_filter
+    from auditor.pictures.map_items import heat_item, limit_of, overlay_item, signed_item
     from auditor.pictures.photographs import photo, tiles
     from auditor.pictures.plots import bars, courses, distribution, histogram, lines, matrix, ranked, reliability
-    from auditor.pictures.stages import answers, profile, stage_item, written
+    from auditor.pictures.stage_items import answers, profile, stage_item, written
 
 __all__ = [
     "answers",
@@ -66,15 +66,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "attributions": ("heat_item", "limit_of", "overlay_item", "signed_item"),
+    "map_items": ("heat_item", "limit_of", "overlay_item", "signed_item"),
     "class_maps": ("categories",),
     "colours": ("heat_scale", "signed_scale"),
-    "kernels": ("channel_grid", "coloured", "numbered", "weighted", "with_filter"),
-    "maps": ("colour", "heat", "overlay", "signed"),
-    "patches": ("outlined", "part", "sheet", "signal", "stacked"),
+    "kernel_grids": ("channel_grid", "coloured", "numbered", "weighted", "with_filter"),
+    "heat_maps": ("colour", "heat", "overlay", "signed"),
+    "crops": ("outlined", "part", "sheet", "signal", "stacked"),
     "photographs": ("photo", "tiles"),
     "plots": ("bars", "courses", "distribution", "histogram", "lines", "matrix", "ranked", "reliability"),
-    "stages": ("answers", "profile", "stage_item", "written"),
+    "stage_items": ("answers", "profile", "stage_item", "written"),
 }
 
 

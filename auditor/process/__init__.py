@@ -1,1 +1,1 @@
-"""The process that an audit runs in: what it isolates, borrows and puts back."""
+"""The process that an audit runs in: random streams, global switches, memory, and other processes."""

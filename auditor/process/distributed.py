@@ -1,13 +1,13 @@
 """The processes that `torchrun` has started for one audit.
 
-All pass over their own part of the data; the first one runs the checks and writes the report. What they tell each
-other are small summaries in main memory, so that gloo carries them, whatever device the networks run on.
+Each process passes over its own part of the data. The first one runs the checks and writes the report. The processes
+exchange small summaries in main memory, so the backend is gloo on every device.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-_PATIENCE = timedelta(days=1)  # the first one's own checks may take long, and torchrun ends all when one dies
+_PATIENCE = timedelta(days=1)  # the checks of the first process may take long; torchrun ends all when one dies
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Processes:
     """This process among all.
 
     Attributes:
-        number: Of this one, from 0.
-        count: How many there are.
-        here: The number of this one on its own machine.
+        number: The number of this process, from 0.
+        count: The number of all processes.
+        here: The number of this process on its own machine, from 0.
     """
 
     number: int = 0
@@ -35,24 +35,41 @@ class Processes:
 
     @property
     def first(self) -> bool:
+        """Whether this process runs the checks and writes the report."""
         return self.number == 0
 
     def device(self, asked: str) -> str:
-        """Return the device of this process; of several GPUs each takes its own."""
+        """Return the device of this process; with several GPUs each process uses its own."""
         if self.count == 1 or asked not in ("auto", "cuda") or not torch.cuda.is_available():
             return asked
         return f"cuda:{self.here % torch.cuda.device_count()}"
 
     def shared(self, value: Any) -> Any:
-        """Return what the first process has given; the others wait for it."""
+        """Return the value that the first process passes; the others wait for it."""
         if self.count == 1:
             return value
         box = [value]
         distributed.broadcast_object_list(box, src=0)
         return box[0]
 
+    @contextmanager
+    def offering(self) -> Iterator[Callable[[Any], None]]:
+        """Give the block a function that sends one value to the others; if it is not called they receive None."""
+        sent = False
+
+        def send(value: Any) -> None:
+            nonlocal sent
+            self.shared(value)
+            sent = True
+
+        try:
+            yield send
+        finally:
+            if not sent:
+                self.shared(None)
+
     def gathered(self, value: Any) -> list[Any]:
-        """Return to the first process what each has given, in their order; to the others nothing."""
+        """Return the values of all processes in their order to the first process, and [] to the others."""
         if self.count == 1:
             return [value]
         everyones = [None] * self.count if self.first else None
@@ -62,7 +79,7 @@ class Processes:
 
 @contextmanager
 def joined() -> Iterator[Processes]:
-    """Join the processes that `torchrun` has started, if it has started this one."""
+    """Join the processes that `torchrun` has started; without `torchrun` this process is alone."""
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
         yield Processes()
         return

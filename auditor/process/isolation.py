@@ -1,4 +1,4 @@
-"""The state of a process that code may read or change beside what it is given."""
+"""The global state of a process that a check may read or change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ import torch
 
 @contextmanager
 def surroundings(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
-    """Give code that uses the global random streams a state of its own, and put back what is global."""
+    """Seed the global random streams for one purpose, and restore the global state afterwards.
+
+    The streams of Python, numpy and torch are seeded from `seed` and `purpose`. They are restored together with
+    the gradient mode, the default dtype and the working directory.
+    """
     own = (seed + zlib.crc32(purpose.encode())) % 2**32
     numbers, plain, folder = np.random.get_state(), random.getstate(), Path.cwd()
     gradients, kind = torch.is_grad_enabled(), torch.get_default_dtype()

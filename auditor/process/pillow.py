@@ -1,8 +1,7 @@
-"""Pillow refuses files that end too early, whatever a library in this process told it.
+"""Make Pillow refuse truncated files, whatever another library has set.
 
 `ImageFile.LOAD_TRUNCATED_IMAGES` is one switch for the whole process. WeasyPrint turns it on when it is
-imported, training code often does too, and from then on the missing part of a photograph is black and nobody
-is told.
+imported, and training code often does too. The missing part of a photograph is then black, without an error.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 
 
 class _Switch:
-    """Who is reading, and what the switch was before the first of them came."""
+    """The number of readers, and the value of the switch before the first of them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -26,7 +25,7 @@ _switch = _Switch()
 
 @contextmanager
 def refused() -> Iterator[None]:
-    """Let truncated files raise an `OSError` meanwhile; threads may be in here together."""
+    """Let truncated files raise an `OSError` inside the block; several threads may be in it at once."""
     from PIL import ImageFile
 
     with _switch.lock:

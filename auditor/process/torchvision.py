@@ -1,8 +1,8 @@
 """The one place where torchvision is imported.
 
-Its wheel on the package index is built for CUDA. Beside a CPU torch its compiled operators don't load, and the
-import dies because it describes operators that nobody declared. An audit calls none of them, so the missing ones
-are declared, without an implementation, and the import is tried again.
+Its wheel on the package index is built for CUDA. With a CPU torch its compiled operators don't load, and the
+import fails because it describes operators that are not declared. An audit calls none of them. So the missing
+ones are declared, without an implementation, and the import is tried again.
 """
 
 from __future__ import annotations

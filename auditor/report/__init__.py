@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditor.errors import AuditorError, OutputError, UsageError, did_you_mean
 from auditor.language import speaking
 from auditor.report import folder as place
-from auditor.report import record
+from auditor.report import record, translation
 from auditor.results import Audit
 
+if TYPE_CHECKING:
+    from auditor.report.formats import Format, Save
+
 __all__ = ["read", "render", "write"]
-
-FILES = {
-    "html": "report.html",
-    "pdf": "report.pdf",
-    "json": record.NAME,
-    "junit": "junit.xml",
-    "summary": "summary.md",
-    "sarif": "report.sarif",
-    "pdf-summary": "summary.pdf",
-}
-"""The built-in formats and what they write. The record is written in any case."""
-
-_MODULES = {"pdf-summary": "brief"}
-"""The modules that are not named as their formats."""
-
-_FROM_TEMPLATES = ("html", "pdf", "pdf-summary")
-
-Format = Callable[[Audit, Path], Any]
 
 read = record.read
 
@@ -43,30 +27,29 @@ def write(
     formats: Sequence[str],
     templates: Sequence[Path] = (),
     arrays: Mapping[str, Mapping[str, Any]] | None = None,
-    extra: Mapping[str, Format] | None = None,
+    extra: Mapping[str, Save] | None = None,
 ) -> dict[str, Path]:
-    """Write a report in the language of the audit, in place of an older one, and return the files by format.
+    """Write a report in the language of the audit, replace an older one, and return the files by format.
 
-    A format that breaks costs only itself: the others, and the record from which it can be made
-    again, are written before its error is raised.
+    If a format breaks, the others and the record are written all the same, and its error is raised at the end.
 
     Args:
-        templates: Folders that stand before the built-in templates.
+        templates: Folders that take precedence over the built-in templates.
         arrays: Raw numbers by check and name, for `arrays/<check>.safetensors`.
         extra: Formats of plugins, by name.
 
     Raises:
-        OutputError: The folder can't be written, or a format could not be made.
+        OutputError: The folder can't be written, or a format could not be written.
         UsageError: There is no such format.
     """
-    makers = _makers(formats, templates, extra or {})
+    chosen = _chosen(formats, templates, extra or {})
     with place.staged(folder) as stage:
         record.save(audit, stage)
         _save_arrays(arrays or {}, stage)
-        broken = _make(audit, stage, makers)
+        broken = _save_each(audit, stage, {name: one for name, one in chosen.items() if name != "json"})
     if broken:
         raise broken
-    return {name: folder / FILES.get(name, "") for name in dict.fromkeys((*formats, "json"))}
+    return {name: folder / one.file for name, one in chosen.items()}
 
 
 def render(
@@ -74,59 +57,61 @@ def render(
     *,
     formats: Sequence[str] = ("html", "pdf", "summary"),
     templates: Sequence[Path] = (),
-    extra: Mapping[str, Format] | None = None,
+    extra: Mapping[str, Save] | None = None,
     language: str | None = None,
 ) -> dict[str, Path]:
-    """Make reports again from the record in `folder`; whatever else lies there stays.
+    """Make reports again from the record in `folder`; other files in it are left alone.
 
     Args:
-        language: The one that the audit has to be in; None for any.
+        language: The language of the reports; None for that of the audit.
 
     Raises:
-        OutputError: The folder holds no report, or can't be written, or a format could not be made.
-        UsageError: There is no such format, or the audit is in another language.
+        OutputError: The folder holds no report, or can't be written, or a format could not be written.
+        UsageError: There is no such format, or the audit is in another language and too old to be
+            translated.
     """
-    makers = _makers([name for name in formats if name != "json"], templates, extra or {})
+    chosen = _chosen(formats, templates, extra or {})
+    chosen.pop("json")
     audit = read(folder)
     if language not in (None, audit.provenance.language):
-        raise UsageError(
-            f"the findings in {folder} are written in {audit.provenance.language!r}, so that no report in "
-            f"{language!r} can be made of them; audit again with --lang {language}"
-        )
-    with place.staged(folder, replaces=tuple(FILES[name] for name in makers if name in FILES)) as stage:
-        broken = _make(audit, stage, makers)
+        audit = _translated(audit, str(language), folder)
+    with place.staged(folder, replaces=tuple(one.file for one in chosen.values() if one.file)) as stage:
+        broken = _save_each(audit, stage, chosen)
     if broken:
         raise broken
-    return {name: folder / FILES.get(name, "") for name in makers}
+    return {name: folder / one.file for name, one in chosen.items()}
 
 
-def _makers(formats: Sequence[str], templates: Sequence[Path], extra: Mapping[str, Format]) -> dict[str, Format]:
-    known = [*FILES, *extra]
-    for name in formats:
+def _translated(audit: Audit, language: str, folder: Path) -> Audit:
+    if not translation.is_possible(audit):
+        raise UsageError(
+            f"the audit in {folder} is in {audit.provenance.language!r} and was made by a version that kept only its "
+            f"sentences, so that no report in {language!r} can be made of it; audit again with --lang {language}"
+        )
+    return translation.in_language(audit, language)
+
+
+def _chosen(names: Sequence[str], templates: Sequence[Path], extra: Mapping[str, Save]) -> dict[str, Format]:
+    """Return the formats of these names and the record, which is always written."""
+    # here and not above: these modules load the template engine, and the command line imports this package
+    from auditor.report.formats import Format, built_in
+
+    known = {**built_in(templates), **{name: Format("", save) for name, save in extra.items()}}
+    for name in names:
         if name not in known:
             raise UsageError(
                 f"there is no report format {name!r}; there are: {', '.join(known)}{did_you_mean(name, known)}"
             )
-    return {name: extra.get(name) or _built_in(name, templates) for name in formats if name != "json"}
+    return {name: known[name] for name in dict.fromkeys((*names, "json"))}
 
 
-def _built_in(name: str, templates: Sequence[Path]) -> Format:
-    """Return the writer of a built-in format; its module is loaded only when it writes."""
-
-    def save(audit: Audit, stage: Path) -> None:
-        module = import_module(f"auditor.report.{_MODULES.get(name, name)}")
-        module.save(audit, stage, *([templates] if name in _FROM_TEMPLATES else []))
-
-    return save
-
-
-def _make(audit: Audit, stage: Path, makers: Mapping[str, Format]) -> AuditorError | None:
-    """Run every format, and return the first error after all others had their turn."""
+def _save_each(audit: Audit, stage: Path, chosen: Mapping[str, Format]) -> AuditorError | None:
+    """Write every format, and return the first error after all the others have been tried."""
     first = None
-    for name, make in makers.items():
+    for name, one in chosen.items():
         try:
             with speaking(audit.provenance.language):
-                make(audit, stage)
+                one.save(audit, stage)
         except AuditorError as error:
             first = first or error
         except OSError:

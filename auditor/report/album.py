@@ -1,4 +1,4 @@
-"""The pictures of a page: checked, scaled for print, and each stored once."""
+"""The pictures of a page: validated, scaled for print, and each stored once."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from PIL import Image
 from auditor.report.picture_files import kind
 
 ADDRESS = re.compile(r"auditor:picture-[0-9a-f]{16}-[0-9]+")
-"""By which a page names a picture in `Album.files`: its text is worked on without ten megabytes of them in it."""
+"""The address of a picture in `Album.files`. Pages contain addresses until the end, so their text stays small."""
 
 _MIME = {"png": "image/png", "jpg": "image/jpeg"}
 _PRINT_QUALITY = 85
-_WORTH = 4000  # bytes under which a picture is left as it is
-_LINE_ART = 48  # colours at most
-_PLAIN = ("1", "L", "P", "RGB")  # modes that paper takes as they are
-_TALLER = 1.6  # than wide a picture may be and still keep all the pixels of its column
+_SMALL = 4000  # bytes under which a picture is not compressed
+_LINE_ART = 48  # colours of line art, at most
+_PLAIN = ("1", "L", "P", "RGB")  # modes that a PDF stores without conversion
+_TALLEST = 1.6  # height by width of a picture that keeps the full width of its column
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Picture:
     """A picture ready to be shown.
 
     Attributes:
-        id: The same for the same bytes.
-        source: The address of its bytes in `files` of its album; empty where they are no picture.
+        id: Identifier made from the bytes, the same for the same picture.
+        source: Address of its bytes in `Album.files`; empty if they are not a picture.
     """
 
     id: str
@@ -41,16 +41,16 @@ class Picture:
 
 
 class Album:
-    """Makes pictures, and remembers which bytes were met more than once.
+    """Makes pictures, and counts how often each is used.
 
     Attributes:
-        files: The bytes of all pictures by address.
+        files: Bytes of all pictures by address.
 
     Args:
-        shrink: Scale pictures down to the pixels that they can use, and turn those of many colours
-            into JPEG: a third of the size and a seventh of the time of a PDF.
-        compress: Turn pictures of many colours into JPEG of this quality: half the size, and not quite the same
-            pixels, in a twentieth of the time of WebP. 0 leaves them as they are.
+        shrink: Scale pictures down to the pixels that the page shows, and convert pictures with many colours to
+            JPEG. This makes a PDF a third of the size in a seventh of the time.
+        compress: Convert pictures with many colours to JPEG of this quality: half the size, with small differences
+            in the pixels, in a twentieth of the time of WebP. 0 leaves them unchanged.
     """
 
     def __init__(self, *, shrink: bool = False, compress: int = 0) -> None:
@@ -61,23 +61,23 @@ class Album:
         self._uses: dict[str, int] = {}
 
     def picture(self, image: bytes, alt: str, *, pixels: int, high: int = 0) -> Picture:
-        """Return the picture, where the album shrinks at most `pixels` wide and `high`, else not much higher."""
+        """Return the picture; if the album shrinks, at most `pixels` wide and `high` (default: 1.6 times `pixels`)."""
         name = "picture-" + hashlib.sha256(image).hexdigest()[:16]
         key = name, pixels if self._shrink else 0
         self._uses[name] = self._uses.get(name, 0) + 1
         if key not in self._pictures:
-            self._pictures[key] = self._made(name, image, (pixels, high or round(_TALLER * pixels)))
+            self._pictures[key] = self._made(name, image, (pixels, high or round(_TALLEST * pixels)))
         first = self._pictures[key]
         return Picture(name, first.source, first.width, first.height, alt)
 
     def again(self, picture: Picture) -> Picture:
-        """Return the picture, to be shown at one more place."""
+        """Return the picture, and count one more use."""
         self._uses[picture.id] += 1
         return picture
 
     @property
     def repeated(self) -> dict[str, Picture]:
-        """The pictures that stand at more than one place, by id."""
+        """The pictures that are used more than once, by id."""
         return {p.id: p for p in self._pictures.values() if p.source and self._uses[p.id] > 1}
 
     def _made(self, name: str, image: bytes, most: tuple[int, int]) -> Picture:
@@ -93,7 +93,7 @@ class Album:
 
 @cache
 def strip(colours: tuple[str, ...]) -> str:
-    """Return colours `#rrggbb` side by side as the `data:` URI of a picture one pixel high."""
+    """Return the colours `#rrggbb` as the `data:` URI of a picture one pixel high."""
     if not colours:
         return ""
     line = Image.new("RGB", (len(colours), 1))
@@ -113,47 +113,47 @@ def _opened(image: bytes) -> Image.Image:
 
 
 def _for_screen(image: bytes, quality: int) -> tuple[int, int, bytes]:
-    """Return width, height and bytes; line art, whose edges would suffer, and where it gains little, as they are."""
+    """Return width, height and bytes; line art, and pictures that compress little, remain unchanged."""
     with _opened(image) as opened:
         opened.load()
         drawn = opened.format == "PNG" and opened.getcolors(_LINE_ART)
-        if not quality or len(image) < _WORTH or drawn:
+        if not quality or len(image) < _SMALL or drawn:
             return *opened.size, image
         photo = _jpeg(_flat(opened), quality)
     return *opened.size, photo if len(photo) < 0.8 * len(image) else image
 
 
 def _for_print(image: bytes, most: tuple[int, int]) -> tuple[int, int, bytes]:
-    """Return width, height and bytes; a PNG stays one unless a JPEG is lighter, as that of noise is."""
+    """Return width, height and bytes; a PNG remains one unless the JPEG is smaller, as it is for noise."""
     with _opened(image) as opened:
         pixels, photographed = opened.width * opened.height, opened.format == "JPEG"
         fits = opened.width <= most[0] and opened.height <= most[1] and (photographed or opened.mode in _PLAIN)
         drawn = _flat(opened)
-    if fits and (photographed or len(image) < _WORTH):
+    if fits and (photographed or len(image) < _SMALL):
         return *drawn.size, image
     drawn.thumbnail(most, Image.Resampling.BICUBIC)
     photo = _jpeg(drawn, _PRINT_QUALITY, sharp=not photographed)
     if photographed or len(photo) < len(image) * drawn.width * drawn.height / pixels:
         return *drawn.size, photo
-    return *drawn.size, image if fits else _lighter(drawn, photo)
+    return *drawn.size, image if fits else _smaller(drawn, photo)
 
 
 def _jpeg(image: Image.Image, quality: int, *, sharp: bool = False) -> bytes:
-    """Return the picture as JPEG, its colours as sharp as its lightness where that is asked for."""
+    """Return the picture as JPEG, without subsampling of its colours if `sharp`."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling="4:4:4" if sharp else "4:2:0")
     return buffer.getvalue()
 
 
-def _lighter(drawn: Image.Image, photo: bytes) -> bytes:
-    """Return a drawing as PNG, in full colour since a PDF knows no palette, unless that takes twice the photograph."""
+def _smaller(drawn: Image.Image, photo: bytes) -> bytes:
+    """Return a drawing as PNG in full colour (a PDF has no palette), or the JPEG if the PNG is twice as large."""
     buffer = io.BytesIO()
     drawn.save(buffer, "PNG")
     return buffer.getvalue() if buffer.tell() < 2 * len(photo) else photo
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """Return the picture in RGB, on white where it is transparent."""
+    """Return the picture in RGB, transparent parts on white."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     layered = image.convert("RGBA")
@@ -161,7 +161,7 @@ def _flat(image: Image.Image) -> Image.Image:
 
 
 def is_strip(image: bytes) -> bool:
-    """Return whether a picture is several, one above the other: more than one and a half times as high as wide."""
+    """Return whether a picture is a column of several: more than 1.5 times as high as wide."""
     try:
         with Image.open(io.BytesIO(image)) as opened:
             return opened.height > 1.5 * opened.width

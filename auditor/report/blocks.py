@@ -1,4 +1,4 @@
-"""Evidence as the templates print it: every number already a text, every picture embedded."""
+"""Evidence in the form that templates print: numbers as text, pictures embedded."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.language import _, current
-from auditor.methods.attribution.names import method_told
+from auditor.methods.attribution.names import method_name
 from auditor.report import phrases
 from auditor.report.album import Album, Picture, is_strip, strip
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _NUMBER = re.compile(r"([-+]?[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?)\s?%?")
-_SIDE_BY_SIDE = range(3, 8)  # pictures, of which print has a row
+_SIDE_BY_SIDE = range(3, 8)  # pictures in a row in print
 _STRIPS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A verdict: the name that style sheets know, and the word that readers know."""
+    """A verdict: its name for style sheets, and its word for readers."""
 
     name: str
     word: str
@@ -36,8 +36,8 @@ class FindingBlock:
     """One finding.
 
     Attributes:
-        advice: A detail that is short enough to stand beside the message.
-        detail: A detail that is not.
+        advice: The detail if it is short enough to follow the message.
+        detail: The detail if it is longer.
     """
 
     badge: Badge
@@ -55,7 +55,7 @@ class FindingBlock:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A colour bar with its numbers; `source` is the `data:` URI of its picture, empty without colours."""
+    """A colour bar with its numbers; `source` is the `data:` URI of its picture, empty if there are no colours."""
 
     low: str
     middle: str
@@ -66,7 +66,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class FigureBlock:
-    """A figure; `id` is its own on the page."""
+    """A figure; `id` is unique on the page."""
 
     title: str
     caption: str
@@ -81,9 +81,9 @@ class GalleryItem:
     """One picture of a gallery.
 
     Attributes:
-        file: Empty where the title of the gallery, or a picture before, has told it already.
-        origin: The file in any case, so that an enlarged picture can tell it; `classes` is what it shows.
-        role: `photo`, `overlay` or nothing.
+        file: The file name; empty if the title of the gallery or an earlier picture already shows it.
+        origin: The file name in any case, for an enlarged picture; `classes` is what the image shows.
+        role: `photo`, `overlay` or empty.
     """
 
     picture: Picture
@@ -98,7 +98,7 @@ class GalleryItem:
 
 @dataclass(frozen=True, slots=True)
 class GalleryBlock:
-    """A gallery; `rows` are the same items, as many a row as print has columns; `id` is its own on the page."""
+    """A gallery; `rows` holds the same items in rows of `columns` for print; `id` is unique on the page."""
 
     title: str
     caption: str
@@ -112,7 +112,7 @@ class GalleryBlock:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The head of a column; on paper it is as wide as its characters, and in percent of its table."""
+    """The head of a column; `characters` and `width` (percent of the table) are for print."""
 
     name: str
     align: str
@@ -122,7 +122,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell; `sort` is the number that it is sorted by, empty where that is its text."""
+    """A cell; `sort` is the number to sort by, empty if the text is sorted."""
 
     text: str
     align: str
@@ -131,7 +131,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class TableBlock:
-    """A table; its width is percent of a page, and `note` says what was left out of it."""
+    """A table; `width` is in percent of a page, and `note` says which rows were left out."""
 
     title: str
     caption: str
@@ -147,13 +147,13 @@ Block = FigureBlock | GalleryBlock | TableBlock
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """What a page may hold.
+    """The limits of a page.
 
     Attributes:
-        rows: The most rows of a table.
-        passes: The most findings of a check that are no worse than `pass`.
-        lines: The most lines of a finding's detail.
-        views: It shows everything once more by image and by channel.
+        rows: Maximum number of rows of a table.
+        passes: Maximum number of findings of a check that are no worse than `pass`.
+        lines: Maximum number of lines of a finding's detail.
+        views: Whether the page also shows the evidence by image and by channel.
     """
 
     rows: int
@@ -170,7 +170,7 @@ class Blocks:
     """Turns evidence into blocks, for one page.
 
     Args:
-        classes: What the images of the data show, and are taken for, by file.
+        classes: True and predicted class of the images, as text by file.
     """
 
     def __init__(self, medium: Medium, album: Album, classes: Mapping[str, str] | None = None) -> None:
@@ -194,7 +194,7 @@ class Blocks:
             badge=Badge.of(finding.verdict),
             check=check,
             rule=finding.rule,
-            subject=method_told(finding.subject),
+            subject=method_name(finding.subject),
             message=phrases.sentence(finding.message),
             value=phrases.measured(finding.value, finding.unit),
             limit=phrases.measured(finding.limit, finding.unit),
@@ -205,7 +205,7 @@ class Blocks:
         )
 
     def table(self, table: Table) -> TableBlock:
-        width = max([len(table.columns), *map(len, table.rows)])  # a row may be longer or shorter than the head
+        width = max([len(table.columns), *map(len, table.rows)])  # rows may be longer or shorter than the head
         names = table.columns + ("",) * (width - len(table.columns))
         rows = [row + (None,) * (width - len(row)) for row in table.rows]
         aligns = [_align(values) for values in zip(*rows, strict=True)] or ["text"] * width
@@ -234,16 +234,16 @@ class Blocks:
 
     def _gallery(self, gallery: Gallery) -> GalleryBlock:
         columns = _columns(gallery.items)
-        told = {item.file for item in gallery.items if item.file in gallery.title}
-        items = tuple(self._item(item, told, gallery.about, pixels=1340 // columns) for item in gallery.items)
+        named = {item.file for item in gallery.items if item.file in gallery.title}
+        items = tuple(self._item(item, named, gallery.about, pixels=1340 // columns) for item in gallery.items)
         rows = tuple(items[start : start + columns] for start in range(0, len(items), columns))
         return GalleryBlock(gallery.title, gallery.caption, items, rows, columns, self._bar(gallery.scale), self._id())
 
-    def _item(self, item: Item, told: set[str], about: Mapping[str, str], *, pixels: int) -> GalleryItem:
-        """Name a file only where the gallery's title, or a picture before, has not told it yet."""
-        told.add(item.label)
-        file = "" if item.file in told else item.file
-        told.add(file)
+    def _item(self, item: Item, named: set[str], about: Mapping[str, str], *, pixels: int) -> GalleryItem:
+        """Return the item; its file is shown unless the gallery's title or an earlier picture already names it."""
+        named.add(item.label)
+        file = "" if item.file in named else item.file
+        named.add(file)
         value = "" if item.value is None else phrases.decimal(item.value)
         alt = item.alt or ", ".join(part for part in (item.label, value, file) if part)
         picture = self._album.picture(item.image, alt, pixels=pixels)
@@ -263,19 +263,19 @@ class Blocks:
         return Bar(low, middle, high, scale.label, strip(colours))
 
     def _cut(self, detail: str) -> str:
-        """Keep the end: a traceback says last what happened."""
+        """Keep the last lines, because a traceback ends with the error."""
         lines = detail.splitlines()
         return "\n".join(lines if len(lines) <= self._medium.lines else ["…", *lines[-self._medium.lines :]])
 
 
 def _sorted_by(value: str | float | int | bool | None, align: str) -> str:
-    """Return the number that a cell is sorted by; one of text has one where its whole column is of numbers."""
+    """Return the number to sort a cell by; empty unless its column holds numbers."""
     number = _number(value) if isinstance(value, str) and align == "number" else value
     return repr(float(number)) if isinstance(number, float | int) and math.isfinite(number) else ""
 
 
 def _number(text: str) -> float | None:
-    """Return the number that a text is, written in the language of the page; `%` goes unnoticed."""
+    """Return the number in a text written in the language of the page, without a `%` at the end."""
     found = _NUMBER.fullmatch(current().plain(text.strip()).replace("−", "-"))
     return float(found[1]) if found else None
 
@@ -287,7 +287,7 @@ def _align(values: tuple[str | float | int | bool | None, ...]) -> str:
 
 
 def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell, ...], ...]) -> tuple[Column, ...]:
-    """Give each column the width that its longest text asks for, within reason."""
+    """Return the heads; each column is as wide as its longest text, from 8 to 32 characters."""
     longest = [max([*(len(row[index].text) for row in cells), len(name)]) for index, name in enumerate(names)]
     wanted = [min(max(length, 4), 28) + 4 for length in longest]
     widths = [f"{100 * width / sum(wanted):.2f}" for width in wanted]
@@ -295,19 +295,19 @@ def _head(names: tuple[str, ...], aligns: Sequence[str], cells: tuple[tuple[Cell
 
 
 def _columns(items: Sequence[Item]) -> int:
-    """Return how many pictures stand side by side in print, the last row as full as can be; strips stand closer."""
+    """Return the number of pictures in a row in print, so that the last row is as full as possible."""
     count = len(items)
     if period := _period(items):
         return period
     if 7 < count <= _STRIPS and is_strip(items[-1].image):
         return count
     if count <= 7:
-        return {0: 1, 1: 2, 2: 3}.get(count, count)  # two would be as large as posters
+        return {0: 1, 1: 2, 2: 3}.get(count, count)  # one or two pictures would be too large
     return min((6, 5, 4), key=lambda columns: -count % columns)
 
 
 def _period(items: Sequence[Item]) -> int:
-    """Return after how many pictures the first one comes again and again: there a row begins; 0 where none does."""
+    """Return after how many pictures the first one repeats regularly, so that a row begins there; 0 if it does not."""
     starts = [place for place, item in enumerate(items) if item.image == items[0].image]
     period = len(items) // max(1, len(starts))
     rows = len(starts) > 1 and starts == list(range(0, len(items), period))
@@ -317,4 +317,4 @@ def _period(items: Sequence[Item]) -> int:
 def _left_out(count: int, shown: int) -> str:
     if not count:
         return ""
-    return _("The first {shown:,} rows; {more:,} more stand in audit.json.", shown=shown, more=count)
+    return _("The first {shown:,} rows; {more:,} more are in audit.json.", shown=shown, more=count)

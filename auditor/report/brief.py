@@ -1,4 +1,4 @@
-"""`summary.pdf`: the audit on at most four pages, for who decides."""
+"""`summary.pdf`: the audit on at most four pages, for decision makers."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _LONGEST_TITLE, _LONGEST_FACT, _LONGEST_NAME, _LONGEST_CAPTION = 90, 80, 60, 240
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """How much is tried to fit on the pages: how many of each, and letters of a sentence."""
+class Budget:
+    """How much to put on the pages: numbers of findings, checks and pictures, and letters of a sentence."""
 
     findings: int
     checks: int
@@ -35,18 +35,18 @@ class Room:
     letters: int
 
 
-_ROOMS = (
-    Room(12, 36, 4, 320),
-    Room(12, 36, 3, 320),
-    Room(10, 28, 2, 240),
-    Room(6, 16, 0, 150),
-    Room(3, 6, 0, 64),
+_BUDGETS = (
+    Budget(12, 36, 4, 320),
+    Budget(12, 36, 3, 320),
+    Budget(10, 28, 2, 240),
+    Budget(6, 16, 0, 150),
+    Budget(3, 6, 0, 64),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A check in the table of checks, with the worst that it found."""
+    """A check in the table of checks, with its worst finding."""
 
     section: Section
     found: str
@@ -54,7 +54,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What a summary prints beside its page; what was left out is counted in words."""
+    """What a summary prints besides its page; `more_checks` says how many checks were left out."""
 
     checks: tuple[Line, ...]
     more_checks: str
@@ -65,17 +65,17 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
     """Write `summary.pdf`.
 
     Raises:
-        OutputError: As for `report.pdf`.
+        OutputError: For the same reasons as for `report.pdf`.
     """
     pdf.write(_fitting(audit, folders), folder / NAME)
 
 
 def _fitting(audit: Audit, folders: Sequence[Path]) -> Any:
-    """Return the fullest document that keeps to its pages; of templates that never do, the first pages."""
+    """Return the fullest document that fits on the pages; if none does, its first pages."""
     style = templates.asset("print.css", folders)
     bare, album = page_of(_without_pictures(audit), PRINT, Album()), Album(shrink=True)
-    for room in _ROOMS:
-        page, brief = _page(audit, bare, room), _brief(audit, bare, room, album)
+    for budget in _BUDGETS:
+        page, brief = _page(audit, bare, budget), _brief(audit, bare, budget, album)
         text = templates.render("brief.html", page, folders, brief=brief, style=style)
         document = pdf.laid_out(text, NAME, album.files)
         if len(document.pages) <= PAGES:
@@ -84,7 +84,7 @@ def _fitting(audit: Audit, folders: Sequence[Path]) -> Any:
 
 
 def _without_pictures(audit: Audit) -> Audit:
-    """Return the audit with the same verdicts and findings, and nothing in place of what was shown."""
+    """Return the audit with the same verdicts and findings, and an empty table in place of other evidence."""
     nothing = Table("", "", (), ())
     results = tuple(
         replace(result, evidence=result.findings + (nothing,) * (len(result.findings) < len(result.evidence)))
@@ -93,13 +93,13 @@ def _without_pictures(audit: Audit) -> Audit:
     return replace(audit, results=results)
 
 
-def _page(audit: Audit, page: Page, room: Room) -> Page:
-    """Return the page with few findings and short texts."""
+def _page(audit: Audit, page: Page, budget: Budget) -> Page:
+    """Return the page with as many findings and letters as the budget allows."""
     chosen = deciding.one_of_each(audit)
     blocks = Blocks(PRINT, Album())
-    findings = tuple(_finding(blocks.finding(check, finding), room) for check, finding in chosen[: room.findings])
+    findings = tuple(_finding(blocks.finding(check, finding), budget) for check, finding in chosen[: budget.findings])
     brief = _shortened(
-        replace(page, sections=(), tables=(), provenance=(), deciding=(), notes=page.notes[:_NOTES]), room.letters
+        replace(page, sections=(), tables=(), provenance=(), deciding=(), notes=page.notes[:_NOTES]), budget.letters
     )
     return replace(
         brief,
@@ -108,51 +108,53 @@ def _page(audit: Audit, page: Page, room: Room) -> Page:
         subject=short(page.subject, _LONGEST_TITLE),
         network=short(page.network, _LONGEST_NAME),
         data=short(page.data, _LONGEST_NAME),
-        imprint=_facts(page.imprint, room),
-        cards=tuple(Card(card.title, short(card.lead, _LONGEST_NAME), _facts(card.facts, room)) for card in page.cards),
+        imprint=_facts(page.imprint, budget),
+        cards=tuple(
+            Card(card.title, short(card.lead, _LONGEST_NAME), _facts(card.facts, budget)) for card in page.cards
+        ),
         deciding=findings,
         more_deciding=_more_findings(len(chosen) - len(findings)),
     )
 
 
-def _finding(block: FindingBlock, room: Room) -> FindingBlock:
+def _finding(block: FindingBlock, budget: Budget) -> FindingBlock:
     rule, subject = short(block.rule, _LONGEST_NAME), short(block.subject, _LONGEST_NAME)
     value, limit = short(block.value, _LONGEST_NAME), short(block.limit, _LONGEST_NAME)
-    return replace(_shortened(block, room.letters), rule=rule, subject=subject, value=value, limit=limit)
+    return replace(_shortened(block, budget.letters), rule=rule, subject=subject, value=value, limit=limit)
 
 
-def _facts(facts: Sequence[Fact], room: Room) -> tuple[Fact, ...]:
-    """Return what is said in words; checksums stand in the full report."""
-    letters = min(_LONGEST_FACT, room.letters)
+def _facts(facts: Sequence[Fact], budget: Budget) -> tuple[Fact, ...]:
+    """Return the facts in words, without the checksums, which the full report has."""
+    letters = min(_LONGEST_FACT, budget.letters)
     return tuple(
         Fact(short(fact.name, 24), short(fact.value, letters), fact.kind) for fact in facts if fact.kind != "code"
     )
 
 
-def _brief(audit: Audit, page: Page, room: Room, album: Album) -> Brief:
-    lines = [_line(section, room) for section in page.sections]
-    if len(lines) > room.checks:
+def _brief(audit: Audit, page: Page, budget: Budget, album: Album) -> Brief:
+    lines = [_line(section, budget) for section in page.sections]
+    if len(lines) > budget.checks:
         order = [result.verdict for result in audit.results]
         lines = [line for _, line in sorted(zip(order, lines, strict=True), key=lambda pair: -pair[0])]
-    shown = tuple(lines[: room.checks])
-    return Brief(shown, _more_checks(len(lines) - len(shown)), _pictures(audit, room, album))
+    shown = tuple(lines[: budget.checks])
+    return Brief(shown, _more_checks(len(lines) - len(shown)), _pictures(audit, budget, album))
 
 
-def _line(section: Section, room: Room) -> Line:
+def _line(section: Section, budget: Budget) -> Line:
     worst = section.findings[0].message if section.findings else ""
     return Line(
         _shortened(
-            replace(section, check=short(section.check, 40), findings=(), kept=(), blocks=()), min(160, room.letters)
+            replace(section, check=short(section.check, 40), findings=(), kept=(), blocks=()), min(160, budget.letters)
         ),
-        short(worst, min(200, room.letters)),
+        short(worst, min(200, budget.letters)),
     )
 
 
-def _pictures(audit: Audit, room: Room, album: Album) -> tuple[tuple[str, Block], ...]:
-    """Return the first pictures of some checks, those that judged worst before the others."""
+def _pictures(audit: Audit, budget: Budget, album: Album) -> tuple[tuple[str, Block], ...]:
+    """Return the first pictures of some checks, those with the worst verdicts first."""
     blocks, shown = Blocks(PRINT, album), list[tuple[str, Block]]()
     for result in sorted(audit.results, key=lambda result: -result.verdict):
-        if len(shown) == room.pictures:
+        if len(shown) == budget.pictures:
             break
         if (block := _picture(result, blocks)) is not None:
             shown.append((short(result.check, 40), block))
@@ -160,7 +162,7 @@ def _pictures(audit: Audit, room: Room, album: Album) -> tuple[tuple[str, Block]
 
 
 def _picture(result: Result, blocks: Blocks) -> FigureBlock | GalleryBlock | None:
-    """Return the first gallery of a check, cut to what stands side by side, or its first figure."""
+    """Return the first gallery of a check, cut to one row, or else its first figure."""
     shown = [piece for piece in result.evidence if isinstance(piece, Figure | Gallery)]
     piece = next((piece for piece in shown if isinstance(piece, Gallery)), shown[0] if shown else None)
     if piece is None:
@@ -190,7 +192,7 @@ def _more_checks(count: int) -> str:
 
 
 def _shortened(value: Value, letters: int) -> Value:
-    """Return the same value with every text in it on one line and cut."""
+    """Return the same value with every text in it on one line and shortened."""
     changed: Any = value
     if isinstance(value, str):
         changed = short(value, letters)

@@ -1,4 +1,4 @@
-"""What was audited, as short lists of facts: the network, the data, and how to run it again."""
+"""Short lists of facts about an audit: the network, the data, and the settings to reproduce it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_FACT = 300
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A name and what it is; `kind` is `plain`, `code` or `warn`."""
+    """A name and its value; `kind` is `plain`, `code` or `warn`."""
 
     name: str
     value: str
@@ -38,7 +38,7 @@ def overview(audit: Audit) -> tuple[Card, ...]:
 
 
 def imprint(audit: Audit, subject: str = "") -> tuple[Fact, ...]:
-    """Return what the cover of a printed report says about it; the subject, where the title is another."""
+    """Return the facts on the cover of a printed report; with the subject if the title is another text."""
     facts, unnamed = audit.provenance, _("unnamed")
     return _present(
         [
@@ -53,7 +53,7 @@ def imprint(audit: Audit, subject: str = "") -> tuple[Fact, ...]:
 
 
 def provenance(audit: Audit) -> tuple[Card, ...]:
-    """Return what was audited, with what, and how."""
+    """Return the cards with checkpoint, run, preprocessing, settings and versions."""
     facts = audit.provenance
     run = (
         Fact(_("Started"), phrases.date(facts.started)),
@@ -72,11 +72,11 @@ def provenance(audit: Audit) -> tuple[Card, ...]:
 
 
 def tables(audit: Audit) -> tuple[Table, ...]:
-    """Return the lists that belong to the provenance: files left out, layers."""
+    """Return the tables of the provenance: files left out, layers."""
     facts = audit.provenance
     skipped = Table(
         _("Files that could not be read"),
-        _("They took no part in any number."),
+        _("They are not included in any result."),
         (_("File"), _("Reason")),
         facts.data.skipped,
     )
@@ -94,29 +94,29 @@ def _network(audit: Audit) -> Card:
     checkpoint, architecture = audit.provenance.checkpoint, audit.provenance.architecture
     facts = [
         Fact(_("Architecture"), architecture.name),
-        Fact(_("Known from"), _(architecture.source)),
+        Fact(_("Source"), _(architecture.source)),
         Fact(_("Parameters"), phrases.decimal(architecture.parameters)),
         Fact(_("Layers"), phrases.decimal(len(architecture.layers)) if architecture.layers else ""),
         Fact(_("Checkpoint"), ", ".join(part for part in (checkpoint.format, phrases.size(checkpoint.bytes)) if part)),
-        Fact(_("Weights loaded"), phrases.measured(checkpoint.loaded, ""), _unless(checkpoint.loaded == 1)),
+        Fact(_("Weights loaded"), phrases.measured(checkpoint.loaded, ""), _kind(checkpoint.loaded == 1)),
         Fact("SHA-256", f"{checkpoint.sha256[:16]}…" if checkpoint.sha256 else "", "code"),
     ]
     if checkpoint.trusted:
-        facts.append(Fact(_("Trusted"), _("its pickle was allowed to run code (--trust-checkpoint)"), "warn"))
+        facts.append(Fact(_("Trusted"), _("the pickle was allowed to run code (--trust-checkpoint)"), "warn"))
     return Card(_("Network"), checkpoint.name, _present(facts))
 
 
 def _baseline(audit: Audit) -> tuple[Card, ...]:
-    """Return the earlier audit that this one was compared with, if it was."""
-    told = audit.provenance.settings.get("baseline")
-    if not isinstance(told, Mapping):
+    """Return the card of the earlier audit that this one was compared with, if any."""
+    baseline = audit.provenance.settings.get("baseline")
+    if not isinstance(baseline, Mapping):
         return ()
     facts = [
-        Fact(_("Checkpoint"), _text(told.get("checkpoint"))),
-        Fact(_("Started"), phrases.date(_text(told.get("started")))),
-        Fact("SHA-256", f"{_text(told.get('sha256'))[:16]}…", "code"),
+        Fact(_("Checkpoint"), _text(baseline.get("checkpoint"))),
+        Fact(_("Started"), phrases.date(_text(baseline.get("started")))),
+        Fact("SHA-256", f"{_text(baseline.get('sha256'))[:16]}…", "code"),
     ]
-    return (Card(_("Baseline"), _text(told.get("report")), _present(facts)),)
+    return (Card(_("Baseline"), _text(baseline.get("report")), _present(facts)),)
 
 
 def _data(audit: Audit) -> Card:
@@ -132,7 +132,7 @@ def _data(audit: Audit) -> Card:
         Fact(_("Classes"), _classes(data.classes)),
         Fact(_("Left out"), _unreadable(len(data.skipped)) if data.skipped else "", "warn"),
         Fact(_("Preprocessing"), ", ".join(_step(name, value) for name, value in shown.items())),
-        Fact(_("Known from"), _(_text(preprocess.get("source", "")))),
+        Fact(_("Source"), _(_text(preprocess.get("source", "")))),
         Fact(_("Fingerprint"), f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
     ]
     return Card(_("Data"), data.name or phrases.images(data.images), _present(facts))
@@ -146,8 +146,8 @@ def _unreadable(count: int) -> str:
     return many("{count} unreadable file", "{count} unreadable files", count)
 
 
-def _unless(good: bool) -> str:
-    """Return the kind of a fact that is a warning unless all is well."""
+def _kind(good: bool) -> str:
+    """Return the kind of a fact that is a warning unless `good`."""
     return "plain" if good else "warn"
 
 
@@ -195,7 +195,7 @@ def _present(facts: list[Fact]) -> tuple[Fact, ...]:
 
 
 def _text(value: Any) -> str:
-    """Return a setting as it would be written, short enough for a card; nothing for one that was not chosen."""
+    """Return a setting as text short enough for a card; empty if it is not set."""
     plain = encoded(value)
     if plain is None or plain in ([], {}, ""):
         return ""

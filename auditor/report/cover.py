@@ -1,4 +1,4 @@
-"""What stands on the cover beside the verdict: the first of what made it, so that one page tells what is wrong."""
+"""The findings on the cover: the first of those that decided the verdict, as many as fit."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from auditor.report.cards import Fact
 from auditor.results import Audit, Verdict
 
 _MOST = 3
-_HEIGHT = 245.0  # of the cover, in mm, as print.css has it; what follows are the heights there of what lies on it
+_HEIGHT = 245.0  # of the cover in print.css, in mm; the heights below are of its parts
 _ROW, _LINE, _TITLE_LINE = 6.3, 5.2, 13.2
-_BESIDES = 96.0  # wordmark, kicker, the verdict with a headline of one line and its counts, the heading, all margins
-_LOGO, _MARK, _BANNER, _FINDING = 10.0, 9.5, 12.0, 10.0  # each beyond its lines
-_TITLE_LETTERS, _BOLD_LETTERS, _LETTERS = 22, 62, 72  # of a line in a wide font
+_FIXED = 96.0  # wordmark, kicker, verdict with a headline of one line and its counts, heading, all margins
+_LOGO, _MARK, _BANNER, _FINDING = 10.0, 9.5, 12.0, 10.0  # each without its lines
+_TITLE_LETTERS, _BOLD_LETTERS, _LETTERS = 22, 62, 72  # per line in a wide font
 _LONGEST_MESSAGE, _LONGEST_NAME = 3 * _BOLD_LETTERS, 60
-_ADVICE = (3, 2)  # lines; the first with which the most findings fit
+_ADVICE = (3, 2)  # lines of advice to try; the first with which most findings fit
 
 
 def leading(
     audit: Audit, blocks: Blocks, *, title: str, subject: str, letterhead: Letterhead, imprint: Sequence[Fact]
 ) -> tuple[FindingBlock, ...]:
-    """Return the first findings that made the verdict, as many as there is room for, with advice cut for that."""
+    """Return the first findings that decided the verdict, as many as fit, with shortened advice."""
     if audit.verdict < Verdict.WARN:
         return ()
-    room = _HEIGHT - _taken(audit, title, subject, letterhead, imprint)
+    room = _HEIGHT - _height_of_the_rest(audit, title, subject, letterhead, imprint)
     found = [blocks.finding(*pair) for pair in deciding.one_of_each(audit)[:_MOST]]
     return max((tuple(_fitting(found, advice, room)) for advice in _ADVICE), key=len)
 
 
-def _taken(audit: Audit, title: str, subject: str, letterhead: Letterhead, imprint: Sequence[Fact]) -> float:
-    """Return how much of the height everything else takes, or a little more than that."""
+def _height_of_the_rest(
+    audit: Audit, title: str, subject: str, letterhead: Letterhead, imprint: Sequence[Fact]
+) -> float:
+    """Return an upper bound of the height of everything else, in mm."""
     rows = sum(_lines(fact.value) for fact in imprint) + (_lines(letterhead.footer) if letterhead.footer else 0)
     banners = sum(_BANNER + _LINE * _lines(banner) for banner in deciding.banners(audit))
     return (
-        _BESIDES
+        _FIXED
         + _TITLE_LINE * _lines(title, _TITLE_LETTERS)
         + (_MARK + _LINE * _lines(subject) if subject else 0)
         + (_MARK if letterhead.confidential else 0)
@@ -50,7 +52,7 @@ def _taken(audit: Audit, title: str, subject: str, letterhead: Letterhead, impri
 
 
 def _fitting(findings: Sequence[FindingBlock], advice: int, room: float) -> Iterator[FindingBlock]:
-    """Yield the first findings, with so many lines of advice, while there is room."""
+    """Yield the first findings that fit, each with `advice` lines of advice."""
     for finding in findings:
         brief = _shortened(finding, advice)
         room -= _FINDING + _LINE * (_lines(brief.message, _BOLD_LETTERS) + _lines(brief.advice))

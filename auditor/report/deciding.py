@@ -1,4 +1,4 @@
-"""What made the verdict, and what limits it; every report says the same of both."""
+"""What decided the verdict and what limits it, the same in every report format."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from auditor.results import Audit, Finding, Verdict
 
 
 def deciding(audit: Audit) -> tuple[tuple[str, Finding], ...]:
-    """Return check and finding of all that failed or broke, or where nothing did, of all that warned; worst first."""
+    """Return the findings that failed or broke, or if there are none, those that warned; worst first, with checks."""
     least = Verdict.FAIL if audit.verdict >= Verdict.FAIL else Verdict.WARN
     return tuple(pair for pair in worst_first(audit) if pair[1].verdict >= least)
 
 
 def one_of_each(audit: Audit) -> tuple[tuple[str, Finding], ...]:
-    """Return the same, and of one verdict one finding of each rule before a second one."""
+    """Return the same; within a verdict, one finding of each rule comes before the second of any rule."""
     met: Counter[str] = Counter()
     found = []
     for check, finding in deciding(audit):
@@ -32,43 +32,43 @@ def worst_first(audit: Audit) -> tuple[tuple[str, Finding], ...]:
 
 
 def title(verdict: Verdict) -> str:
-    """Return what stands over the findings that made a verdict."""
+    """Return the heading over the findings that decided a verdict."""
     if verdict >= Verdict.FAIL:
-        return _("What decided it")
-    return _("Worth a look") if verdict is Verdict.WARN else _("Findings")
+        return _("What decided the verdict")
+    return _("Warnings") if verdict is Verdict.WARN else _("Findings")
 
 
 def banners(audit: Audit) -> tuple[str, ...]:
-    """Return what limits the whole audit: it was interrupted, it is incomplete."""
-    left = ", ".join(audit.not_run)
-    if audit.interrupted and left:
+    """Return the notes that limit the whole audit: it was interrupted, or it stopped early."""
+    not_run = ", ".join(audit.not_run)
+    if audit.interrupted and not_run:
         return (
             many(
-                "This audit was interrupted before it was done. {count} selected check had no turn: {checks}.",
-                "This audit was interrupted before it was done. {count} selected checks had no turn: {checks}.",
+                "This audit was interrupted. {count} selected check did not run: {checks}.",
+                "This audit was interrupted. {count} selected checks did not run: {checks}.",
                 len(audit.not_run),
-                checks=left,
+                checks=not_run,
             ),
         )
     if audit.interrupted:
-        return (_("This audit was interrupted before it was done."),)
-    if not left:
+        return (_("This audit was interrupted."),)
+    if not not_run:
         return ()
     return (
         many(
-            "This audit ended early. {count} selected check had no turn: {checks}.",
-            "This audit ended early. {count} selected checks had no turn: {checks}.",
+            "This audit stopped early. {count} selected check did not run: {checks}.",
+            "This audit stopped early. {count} selected checks did not run: {checks}.",
             len(audit.not_run),
-            checks=left,
+            checks=not_run,
         ),
     )
 
 
 def is_strict(audit: Audit) -> bool:
-    """Return whether a warning costs the exit code too."""
+    """Return whether a warning changes the exit code, too."""
     return bool(audit.provenance.settings.get("strict"))
 
 
 def costs(finding: Finding, *, strict: bool) -> bool:
-    """Return whether a finding costs the exit code."""
+    """Return whether a finding makes the exit code 1."""
     return finding.verdict >= (Verdict.WARN if strict else Verdict.FAIL)

@@ -1,6 +1,6 @@
-"""The document of schema 1: an Audit as plain lists, objects, texts and numbers.
+"""The JSON document of schema 1: an Audit as lists, objects, texts and numbers.
 
-Strict JSON: a number that is not finite becomes `{"number": "NaN"}`.
+It is strict JSON: a number that is not finite becomes `{"number": "NaN"}`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import Any
 
 from auditor.report import picture_files
 from auditor.report.json_reader import encoded
+from auditor.report.translation import recipes
 from auditor.results import Audit, Evidence, Figure, Finding, Gallery, LayerFacts, Provenance, Result, RuleFacts, Table
 
 SCHEMA = 1
 
 
 def document(audit: Audit, shelf: picture_files.Shelf) -> dict[str, Any]:
-    """Return the document, and put its pictures on the shelf."""
+    """Return the document, and add its pictures to the shelf."""
     strict = bool(audit.provenance.settings.get("strict"))
     whole = {
         "schema": SCHEMA,
@@ -30,6 +31,7 @@ def document(audit: Audit, shelf: picture_files.Shelf) -> dict[str, Any]:
         "comparison": audit.comparison,
         "recorded": {"silent": audit.recorded.silent, "answers": audit.recorded.answers},
     }
+    whole["translation"] = recipes(whole)
     return encoded(whole)  # type: ignore[no-any-return]
 
 
@@ -72,9 +74,13 @@ def _evidence_document(check: str, piece: Evidence, shelf: picture_files.Shelf) 
         case Finding():
             return {"kind": "finding", **_fields(piece), "verdict": str(piece.verdict)}
         case Figure():
-            told = {"title": piece.title, "caption": piece.caption, "alt": piece.alt, "about": piece.about}
-            shown = {"kind": "figure", **told}
-            return {**shown, "file": shelf.place(check, piece.title, piece.image), "scale": _fields(piece.scale)}
+            texts = {"title": piece.title, "caption": piece.caption, "alt": piece.alt, "about": piece.about}
+            return {
+                "kind": "figure",
+                **texts,
+                "file": shelf.place(check, piece.title, piece.image),
+                "scale": _fields(piece.scale),
+            }
         case Gallery(title=title, items=items):
             names = [f"{title[:30]} {index} {item.label}" for index, item in enumerate(items, start=1)]
             placed = [
@@ -87,5 +93,5 @@ def _evidence_document(check: str, piece: Evidence, shelf: picture_files.Shelf) 
 
 
 def _fields(value: Any) -> Any:
-    """Return the fields of a value of `results` by name; those of nothing are nothing."""
+    """Return the fields of a value of `results` by name; None for None."""
     return None if value is None else {field.name: getattr(value, field.name) for field in fields(value)}

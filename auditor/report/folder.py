@@ -1,4 +1,4 @@
-"""The output folder: a new report takes the place of an old one whole, or not at all."""
+"""The output folder: a new report replaces an old one completely, or not at all."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from auditor.errors import OutputError
 RECORD = "audit.json"
 _REPORTS = ("report.html", "report.pdf", "summary.pdf", "junit.xml", "summary.md", "report.sarif")
 NAMES = (*_REPORTS, "evidence", "arrays", RECORD)
-"""What an audit writes. Nothing else in the folder is ever touched."""
+"""The files and folders that an audit writes. It never touches anything else in the folder."""
 
 
 def arrays_file(folder: Path, check: str) -> Path:
-    """Return where a check's arrays lie in the folder of a report."""
+    """Return the path of a check's arrays in the folder of a report."""
     return folder / "arrays" / f"{re.sub(r'[^A-Za-z0-9_-]', '-', check)}.safetensors"
 
 
 @contextmanager
 def staged(folder: Path, *, replaces: tuple[str, ...] = NAMES) -> Iterator[Path]:
-    """Hand out an empty folder whose contents move into `folder` when the block ends well.
+    """Provide an empty folder whose contents move into `folder` if the block succeeds.
 
-    Those of `replaces` that lie in `folder` from an older report make way, also where the new one
-    has no such file. The record moves last, so that a folder with a record holds a whole report.
+    Files of an older report in `folder` whose names are in `replaces` are removed, even if the new report has no such
+    file. The record moves last, so a folder with a record holds a complete report.
 
     Raises:
-        OutputError: The folder can't be written, or holds files of these names that no audit wrote.
+        OutputError: The folder can't be written, or contains files of these names that no audit wrote.
     """
     made = not folder.exists()
     try:
@@ -54,13 +54,13 @@ def _refuse_foreign(folder: Path) -> None:
     foreign = [name for name in NAMES if (folder / name).exists()]
     if foreign and not _is_record(folder / RECORD):
         raise OutputError(
-            f"{folder} holds {foreign[0]!r} but no {RECORD} of an audit, so no audit wrote it: "
+            f"{folder} contains {foreign[0]!r} but no {RECORD} of an audit, so no audit wrote it: "
             "choose another folder or remove it"
         )
 
 
 def _is_record(path: Path) -> bool:
-    """Return whether a file is the record of an audit, whole or damaged."""
+    """Return whether a file is the record of an audit, complete or damaged."""
     try:
         beginning = path.read_text(encoding="utf-8", errors="replace")[:400]
     except OSError:
@@ -79,7 +79,7 @@ def _move_in(stage: Path, folder: Path, replaces: tuple[str, ...]) -> None:
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move a file over its namesake; of a folder that is already there, move what is inside."""
+    """Move a file over one of the same name; merge a folder into one of the same name."""
     if source.is_dir() and target.is_dir():
         for path in sorted(source.iterdir()):
             _merge(path, target / path.name)

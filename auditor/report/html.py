@@ -1,4 +1,4 @@
-"""`report.html`: one file that needs nothing else and asks for nothing else."""
+"""`report.html`: a single file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from auditor.results import Audit, Figure, Gallery
 NAME = "report.html"
 
 _QUALITIES = ((25_000_000, 60), (10_000_000, 75))
-"""From how many bytes of pictures on (a third more in the page) they are compressed, and how well."""
+"""JPEG quality by the number of bytes of all pictures over which it is used (a third more in the page)."""
 
 
 def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
     """Write `report.html`.
 
     Raises:
-        OutputError: A template has a mistake.
+        OutputError: A template is invalid.
     """
     (folder / NAME).write_text(text(audit, folders), encoding="utf-8", newline="\n")
 
@@ -40,12 +40,12 @@ def text(audit: Audit, folders: Sequence[Path] = ()) -> str:
 
 
 def _embedded(address: str, album: Album) -> str:
-    """Return the picture at an address; a text that only looks like one stays as it is."""
+    """Return the picture at an address; text that only looks like an address is returned unchanged."""
     return embedded(album.files[address]) if address in album.files else address
 
 
 def _bytes_of(audit: Audit) -> int:
-    """Return the bytes of all pictures, each counted once."""
+    """Return the number of bytes of all pictures, each counted once."""
     pieces = [piece for result in audit.results for piece in result.evidence]
     images = {piece.image for piece in pieces if isinstance(piece, Figure)}
     images |= {item.image for piece in pieces if isinstance(piece, Gallery) for item in piece.items}
@@ -53,7 +53,7 @@ def _bytes_of(audit: Audit) -> int:
 
 
 def _policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy: this style, this script, embedded pictures and nothing else."""
+    """Return the Content-Security-Policy: this style sheet, this script, embedded pictures, nothing else."""
     return (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"

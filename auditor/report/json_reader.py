@@ -1,4 +1,4 @@
-"""Reading JSON that somebody may have edited: every value checked, every error with its place."""
+"""Reading JSON that may have been edited: every value is validated, every error names its place."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class Malformed(ValueError):
-    """The document is not what it should be; the message says where."""
+    """The document is invalid; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A JSON object and the place where it stands in its document."""
+    """A JSON object and its place in the document."""
 
     fields: Mapping[str, Any]
     place: str = ""
@@ -26,7 +26,7 @@ class Node:
     @classmethod
     def of(cls, value: object, place: str) -> Node:
         if not isinstance(value, dict):
-            raise Malformed(f"{place or 'the document'} is no object")
+            raise Malformed(f"{place or 'the document'} is not an object")
         return cls(value, place)
 
     def at(self, name: str) -> str:
@@ -40,42 +40,42 @@ class Node:
             yield Node.of(value, f"{self.at(name)}[{index}]")
 
     def items(self, name: str, default: list[Any] | None = None) -> list[Any]:
-        return self._typed(name, list, "list", default)
+        return self._typed(name, list, "a list", default)
 
     def texts(self, name: str, default: list[str] | None = None) -> tuple[str, ...]:
         found = self.items(name, default)
         if not all(isinstance(text, str) for text in found):
-            raise Malformed(f"{self.at(name)} is no list of texts")
+            raise Malformed(f"{self.at(name)} is not a list of texts")
         return tuple(found)
 
     def wholes(self, name: str) -> tuple[int, ...]:
         found = self.items(name)
         if not all(type(number) is int for number in found):
-            raise Malformed(f"{self.at(name)} is no list of whole numbers")
+            raise Malformed(f"{self.at(name)} is not a list of whole numbers")
         return tuple(found)
 
     def pair(self, name: str) -> tuple[int, int]:
         found = self.wholes(name)
         if len(found) != 2:
-            raise Malformed(f"{self.at(name)} is no pair")
+            raise Malformed(f"{self.at(name)} is not a pair")
         return found[0], found[1]
 
     def text(self, name: str, default: str | None = None) -> str:
         return self._typed(name, str, "text", default)
 
     def whole(self, name: str, default: int | None = None) -> int:
-        return self._typed(name, int, "whole number", default)
+        return self._typed(name, int, "a whole number", default)
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         return self._typed(name, bool, "true or false", default)
 
     def mapping(self, name: str) -> dict[str, Any]:
-        return {key: plain(value) for key, value in self._typed(name, dict, "object", {}).items()}
+        return {key: plain(value) for key, value in self._typed(name, dict, "an object", {}).items()}
 
     def words(self, name: str) -> dict[str, str]:
         found = self.mapping(name)
         if not all(isinstance(text, str) for text in found.values()):
-            raise Malformed(f"{self.at(name)} holds what is no text")
+            raise Malformed(f"{self.at(name)} has a value that is not text")
         return found
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -90,7 +90,7 @@ class Node:
     def _typed(self, name: str, kind: type[Kind], words: str, default: Kind | None) -> Kind:
         value = self._get(name, default)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise Malformed(f"{self.at(name)} is no {words}")
+            raise Malformed(f"{self.at(name)} is not {words}")
         return value
 
     def _get(self, name: str, default: Any = None) -> Any:
@@ -101,15 +101,15 @@ class Node:
 
 
 def number(value: object, place: str) -> float:
-    """Return a number; one that is not finite is written `{"number": "NaN"}`."""
+    """Return a number; `{"number": "NaN"}` stands for one that is not finite."""
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed(f"{place} is no number")
+        raise Malformed(f"{place} is not a number")
     return value
 
 
 def plain(value: Any) -> Any:
-    """Return a JSON value with its numbers that are not finite put back."""
+    """Return a JSON value in which `{"number": "NaN"}` and its like are numbers again."""
     if isinstance(value, dict):
         if value.keys() == {"number"} and value["number"] in _NONFINITE:
             return _NONFINITE[value["number"]]
@@ -118,7 +118,7 @@ def plain(value: Any) -> Any:
 
 
 def encoded(value: Any) -> Any:
-    """Return what strict JSON can hold: of numpy and torch their plain numbers, of anything else its text."""
+    """Return a value that strict JSON can hold: arrays and tensors as lists, unknown types as text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, float):

@@ -1,8 +1,8 @@
-"""`junit.xml`: one suite a check, one case a finding; failures, errors and skips kept apart.
+"""`junit.xml`: a suite per check, a case per finding; failures, errors and skips are separate.
 
-Valid by `junit-10.xsd`, the schema of Jenkins' xUnit plugin. That has properties for suites only,
-as the one of Ant has, so those of a case stand in its suite under the name of the case, and once
-more as text in the case.
+The file is valid under `junit-10.xsd`, the schema of Jenkins' xUnit plugin. Like Ant's schema, it allows properties of
+suites only. The properties of a case are therefore in its suite, under the name of the case, and in the text of the
+case.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from auditor.results import Audit, Finding, Result, Verdict
 
 NAME = "junit.xml"
 
-# what XML 1.0 can't hold, not even as a character reference
+# not allowed in XML 1.0, not even as a character reference
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ELEMENTS = {Verdict.SKIP: "skipped", Verdict.FAIL: "failure", Verdict.ERROR: "error"}
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
 def save(audit: Audit, folder: Path) -> None:
-    """Write `junit.xml`; under `--strict` a warning is a failure."""
+    """Write `junit.xml`; with `--strict`, a warning is a failure."""
     strict = deciding.is_strict(audit)
     root = ElementTree.Element("testsuites", name="auditor")
     for result in audit.results:
         root.append(_suite(result, audit.provenance.started, strict))
     if not audit.complete:
-        root.append(_left_out(audit))
+        root.append(_stopped_early(audit))
     counts = {name: sum(int(suite.get(name, 0)) for suite in root) for name in ("tests", "failures", "errors")}
     seconds = sum(float(suite.get("time", 0)) for suite in root)
     root.attrib.update({name: str(count) for name, count in counts.items()}, time=f"{seconds:.3f}")
@@ -60,24 +60,24 @@ def _case(result: Result, name: str, finding: Finding, seconds: float, strict: b
     numbers = [f"{what}: {value}" for what, value in _numbers(finding).items()]
     verdict = Verdict.FAIL if strict and finding.verdict is Verdict.WARN else finding.verdict
     if verdict in _ELEMENTS:
-        told = ElementTree.SubElement(
+        element = ElementTree.SubElement(
             case, _ELEMENTS[verdict], type=_legal(finding.rule), message=_legal(finding.message)
         )
-        told.text = _legal("\n".join([*numbers, finding.detail]).strip())
+        element.text = _legal("\n".join([*numbers, finding.detail]).strip())
     out = ElementTree.SubElement(case, "system-out")
     out.text = _legal("\n".join([f"{finding.verdict}: {finding.message}", *numbers]))
     return case
 
 
-def _left_out(audit: Audit) -> ElementTree.Element:
-    """An audit that was ended early is no success, and what had no turn is skipped."""
+def _stopped_early(audit: Audit) -> ElementTree.Element:
+    """Return a suite for an audit that stopped early: an error if it was interrupted, a skip per check not run."""
     suite = ElementTree.Element("testsuite", name="auditor")
     if audit.interrupted:
         case = ElementTree.SubElement(suite, "testcase", classname="auditor", name="complete", time="0.000")
         ElementTree.SubElement(case, "error", type="interrupted", message="The audit was interrupted.")
     for check in audit.not_run:
         case = ElementTree.SubElement(suite, "testcase", classname=_legal(check), name="not run", time="0.000")
-        ElementTree.SubElement(case, "skipped", type="not run", message="The audit ended before this check's turn.")
+        ElementTree.SubElement(case, "skipped", type="not run", message="The audit stopped before this check ran.")
     return _counted(suite, 0)
 
 
@@ -92,10 +92,10 @@ def _counted(suite: ElementTree.Element, seconds: float) -> ElementTree.Element:
 def _numbers(finding: Finding) -> dict[str, str]:
     unit = f" {finding.unit}" if finding.unit else ""
     found = {"value": finding.value, "limit": finding.limit}
-    told = {name: f"{value:.6g}{unit}" for name, value in found.items() if value is not None}
+    numbers = {name: f"{value:.6g}{unit}" for name, value in found.items() if value is not None}
     if finding.interval is not None:
-        told["interval"] = f"{finding.interval[0]:.6g} to {finding.interval[1]:.6g}{unit}"
-    return told | ({"n": str(finding.n)} if finding.n is not None else {})
+        numbers["interval"] = f"{finding.interval[0]:.6g} to {finding.interval[1]:.6g}{unit}"
+    return numbers | ({"n": str(finding.n)} if finding.n is not None else {})
 
 
 def _name(finding: Finding) -> str:

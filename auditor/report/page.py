@@ -1,4 +1,4 @@
-"""A whole report as the templates print it. They loop over this and decide nothing."""
+"""A whole report in the form that templates print. Templates loop over it and decide nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from auditor.config import branding
 from auditor.config.branding import Letterhead
 from auditor.language import _, current, many, short
-from auditor.report import cards, deciding, phrases
+from auditor.report import cards, deciding, phrases, rules
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
@@ -18,17 +18,17 @@ from auditor.report.phrases import duration
 from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
-from auditor.results import Audit, Finding, Result, Verdict
+from auditor.results import Audit, Finding, Result, Table, Verdict
 
 _MOST_DECIDING = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What another check found of a method that this one shows; `target` is that check's section.
+    """A finding of another check about a method that this check shows; `target` is the section of that check.
 
     Attributes:
-        doubt: It is to be known wherever the pictures are spoken of.
+        doubt: Whether it casts doubt on the pictures, so the summary shows it too.
     """
 
     badge: Badge
@@ -43,10 +43,11 @@ class Section:
     """One check.
 
     Attributes:
-        remarks: What other checks found of the methods that it shows.
-        findings: The worst first; `kept` are more that are no worse than `pass`.
-        kept_title: `12 more that pass`, or nothing.
-        time: The seconds as a number to sort by.
+        remarks: Findings of other checks about the methods that this check shows.
+        findings: The findings, worst first; `kept` has more that are no worse than `pass`.
+        kept_title: Number of findings in `kept`, as text; empty if there are none.
+        time: The duration in seconds, to sort by.
+        rules: The rules that this check judges by, with the limits of this run.
     """
 
     id: str
@@ -64,11 +65,12 @@ class Section:
     kept_title: str
     blocks: tuple[Block, ...]
     remarks: tuple[Remark, ...] = ()
+    rules: TableBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many findings there are of one verdict."""
+    """The number of findings with one verdict."""
 
     badge: Badge
     count: int
@@ -80,15 +82,15 @@ class Page:
     """A report.
 
     Attributes:
-        language: As `<html lang>` wants it.
-        title: The checkpoint's name, or the title of one's own; `subject` is the name then, and else empty.
-        running: As much of the title as fits the foot of a page.
-        banners: What limits the whole audit: it was interrupted, it is incomplete.
-        leading: The first of the findings that made the verdict, shortened to fit the cover.
-        deciding: All of them; `more_deciding` says how many were left out.
-        not_run: Checks that had no turn.
-        views: The same evidence by image, channel, class and layer, where the medium has room for it.
-        repeated: Pictures that stand at more than one place, so that a page can store them once.
+        language: Language code for `<html lang>`.
+        title: The title in `[report]`, or the name of the checkpoint; `subject` is that name if there is a title.
+        running: The part of the title that fits the foot of a page.
+        banners: Notes that limit the whole audit: it was interrupted, or it stopped early.
+        leading: First findings that decided the verdict, shortened to fit the cover.
+        deciding: Findings that decided the verdict; `more_deciding` says how many were left out.
+        not_run: Checks that did not run.
+        views: The same evidence by image, channel, class and layer; empty if the medium has no views.
+        repeated: Pictures that are used more than once, so that a page can store them once.
     """
 
     language: str
@@ -123,7 +125,7 @@ class Page:
 
 
 def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
-    """Return everything that a report in this medium prints."""
+    """Return everything that a report prints in this medium."""
     known = Known.of(audit)
     blocks = Blocks(medium, album, known.by_file())
     sections = tuple(_section(number, audit, blocks, medium) for number in range(1, len(audit.results) + 1))
@@ -159,21 +161,21 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         sections=sections,
         not_run=audit.not_run,
         provenance=cards.provenance(audit),
-        tables=tuple(blocks.table(table) for table in cards.tables(audit)),
+        tables=tuple(blocks.table(table) for table in (*_rules(audit, medium), *cards.tables(audit))),
         views=_views(audit, sections, known, blocks, album) if medium.views else Views(),
         repeated=album.repeated,
     )
 
 
 def _title(audit: Audit) -> str:
-    """Return the name of the checkpoint; of a comparison the names of both, or where their reports lie."""
+    """Return the name of the checkpoint; for a comparison, the names of both."""
     now, baseline = audit.provenance.checkpoint.name, audit.provenance.settings.get("baseline")
     if not audit.comparison or not isinstance(baseline, Mapping):
         return now
     before = str(baseline.get("checkpoint", ""))
     if before == now:
-        return _("{name} against an earlier one", name=now)
-    return _("{now} against {before}", now=now, before=before)
+        return _("{name} compared with an earlier audit", name=now)
+    return _("{now} compared with {before}", now=now, before=before)
 
 
 def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Section:
@@ -197,7 +199,13 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
         kept_title=_kept(len(found) - shown) if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
         remarks=tuple(_remarks(audit, result)),
+        rules=blocks.table(rules.of_check(result)) if result.rules else None,
     )
+
+
+def _rules(audit: Audit, medium: Medium) -> tuple[Table, ...]:
+    """Return the table of all rules, where the medium does not fold one away in each section."""
+    return () if medium.views or not any(result.rules for result in audit.results) else (rules.of_audit(audit),)
 
 
 def _remarks(audit: Audit, result: Result) -> Iterable[Remark]:
@@ -227,7 +235,7 @@ def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[Fi
 
 
 def _kept(count: int) -> str:
-    return many("{count} more finding that raised nothing", "{count} more findings that raised nothing", count)
+    return many("{count} more finding without a warning", "{count} more findings without a warning", count)
 
 
 def _more_deciding(count: int) -> str:
@@ -250,11 +258,11 @@ def _counts(audit: Audit) -> tuple[Count, ...]:
 
 
 def _counted(verdict: Verdict, count: int) -> str:
-    """Return what so many findings are, without the number."""
+    """Return the word after the number of findings with a verdict."""
     return {
-        Verdict.ERROR: many("broken", "broken", count),
+        Verdict.ERROR: many("broke", "broke", count),
         Verdict.FAIL: many("failed", "failed", count),
-        Verdict.WARN: many("to look at", "to look at", count),
+        Verdict.WARN: many("warned", "warned", count),
         Verdict.PASS: many("passed", "passed", count),
         Verdict.INFO: many("for information", "for information", count),
         Verdict.SKIP: many("skipped", "skipped", count),

@@ -1,4 +1,4 @@
-"""`report.pdf`: the same page on paper, by WeasyPrint, which may fetch nothing."""
+"""`report.pdf`: the same page on paper, by WeasyPrint without access to files or the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
     """Write `report.pdf`.
 
     Raises:
-        OutputError: WeasyPrint lacks its system libraries, or a template asks for what is not embedded.
+        OutputError: System libraries of WeasyPrint are missing, or a template refers to a file that is not embedded.
     """
     album = Album(shrink=True)
     page = page_of(audit, PRINT, album)
@@ -32,13 +32,13 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
 
 
 def laid_out(text: str, name: str, pictures: Mapping[str, bytes]) -> Any:
-    """Return a page of HTML as WeasyPrint's document, its pages made and not yet drawn.
+    """Return a page of HTML as WeasyPrint's document, laid out and not yet drawn.
 
     Args:
-        pictures: What `Album.files` holds: the pictures by the addresses under which the page names them.
+        pictures: `Album.files`: the bytes of the pictures by the addresses that the page contains.
 
     Raises:
-        OutputError: As `save`; the line says which file of the report it would have been.
+        OutputError: For the same reasons as `save`. The message names the file.
     """
     weasyprint = _weasyprint(name)
     with _quiet(name), _uncollected():
@@ -46,9 +46,9 @@ def laid_out(text: str, name: str, pictures: Mapping[str, bytes]) -> Any:
 
 
 def write(document: Any, file: Path) -> None:
-    """Draw a document into a file, with tags, bookmarks and all that `<meta>` says."""
+    """Write a document to a file, with tags, bookmarks and the metadata of `<meta>`."""
     with _quiet(file.name), _uncollected():
-        document.write_pdf(file, finisher=tagging.mend, pdf_variant="pdf/ua-1", custom_metadata=True)
+        document.write_pdf(file, finisher=tagging.correct, pdf_variant="pdf/ua-1", custom_metadata=True)
 
 
 def _weasyprint(name: str) -> Any:
@@ -63,7 +63,7 @@ def _weasyprint(name: str) -> Any:
 
 
 def _fetcher(pictures: Mapping[str, bytes]) -> Any:
-    """Return a fetcher that knows `data:` and the pictures of the album, and ends the rendering at anything else."""
+    """Return a fetcher for `data:` and the pictures of the album; any other address is an error."""
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class Closed(URLFetcher):  # type: ignore[misc]
@@ -79,7 +79,7 @@ def _fetcher(pictures: Mapping[str, bytes]) -> Any:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Keep WeasyPrint's remarks on style sheets off the terminal, and turn a refusal into one line."""
+    """Hide WeasyPrint's messages about style sheets, and turn a refused address into a one-line error."""
     from weasyprint.urls import FatalURLFetchingError
 
     loggers = [logging.getLogger("weasyprint"), logging.getLogger("fontTools")]
@@ -89,7 +89,7 @@ def _quiet(name: str) -> Iterator[None]:
     try:
         yield
     except FatalURLFetchingError as error:
-        raise OutputError(f"{name} holds only what is embedded; a template asks for {error}") from None
+        raise OutputError(f"{name} may only contain embedded files, but a template refers to {error}") from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -97,7 +97,7 @@ def _quiet(name: str) -> Iterator[None]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from searching a document's objects again and again: all stay until its end."""
+    """Disable the garbage collector: a document's objects all live until its end, and searching them is slow."""
     collects = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Numbers, times and verdicts as a reader wants them."""
+"""Numbers, times and verdicts as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERDICTS = {
     Verdict.INFO: marked("Information"),
     Verdict.SKIP: marked("Skipped"),
 }
-"""From worst to best, in English."""
+"""The words of the verdicts from worst to best, in English."""
 
 _NAMES = {
     Verdict.ERROR: marked("error"),
@@ -32,20 +32,20 @@ _SIZES = {marked("{size:.1f} GB"): 1e9, marked("{size:.1f} MB"): 1e6, marked("{s
 
 
 def verdict(which: Verdict) -> str:
-    """Return the word that readers know a verdict by."""
+    """Return the word for a verdict: `Warning`."""
     return _(VERDICTS[which])
 
 
 def name_of(which: Verdict) -> str:
-    """Return the name of a verdict as it stands in a list: `fail`."""
+    """Return the name of a verdict for a list: `fail`."""
     return _(_NAMES[which])
 
 
 def findings(result: Result) -> tuple[Finding, ...]:
-    """Return the findings of a check; where it left no evidence at all, one that says so."""
+    """Return the findings of a check; if it has no evidence at all, an error that says so."""
     if result.evidence:
         return result.findings
-    return (Finding(result.check, Verdict.ERROR, _("The check ended without any evidence, so nothing is known.")),)
+    return (Finding(result.check, Verdict.ERROR, _("The check returned no evidence.")),)
 
 
 def headline(audit: Audit) -> str:
@@ -56,41 +56,41 @@ def headline(audit: Audit) -> str:
     match audit.verdict:
         case Verdict.ERROR:
             return many(
-                "{which} of {count} check broke, so the audit can't vouch for this network.",
-                "{which} of {count} checks broke, so the audit can't vouch for this network.",
+                "{which} of {count} check broke: the audit is inconclusive.",
+                "{which} of {count} checks broke: the audit is inconclusive.",
                 n,
                 which=count,
             )
         case Verdict.FAIL:
             return many(
-                "{which} of {count} check failed: this network should not ship as it is.",
-                "{which} of {count} checks failed: this network should not ship as it is.",
+                "{which} of {count} check failed: do not ship this network as it is.",
+                "{which} of {count} checks failed: do not ship this network as it is.",
                 n,
                 which=count,
             )
         case Verdict.WARN:
             return many(
-                "Nothing failed, but {which} of {count} check found something to look at.",
-                "Nothing failed, but {which} of {count} checks found something to look at.",
+                "{which} of {count} check warned, none failed.",
+                "{which} of {count} checks warned, none failed.",
                 n,
                 which=count,
             )
         case Verdict.PASS:
-            return _("Every limit that was checked is kept.")
+            return _("All limits are met.")
         case Verdict.INFO:
-            return _("The checks describe this network; none of them judged it.")
+            return _("The checks describe this network but do not judge it.")
         case Verdict.SKIP:
-            return _("No check could say anything about this network.")
+            return _("All checks were skipped.")
 
 
 def _compared(audit: Audit) -> str:
     return {
-        Verdict.ERROR: _("A part of the comparison broke, so that it can't vouch for this network."),
-        Verdict.FAIL: _("Something that fails is new, or worse than in the baseline."),
-        Verdict.WARN: _("Nothing new fails, but not all is as good, or as it was, in the baseline."),
+        Verdict.ERROR: _("Part of the comparison broke: it is inconclusive."),
+        Verdict.FAIL: _("Some failures are new, or worse than in the baseline."),
+        Verdict.WARN: _("No failure is new, but some results are worse than in the baseline, or not comparable."),
         Verdict.PASS: _("Nothing is worse than in the baseline."),
-        Verdict.INFO: _("The two audits have nothing in common that could be judged."),
-        Verdict.SKIP: _("The two audits have nothing in common that could be compared."),
+        Verdict.INFO: _("The two audits share nothing that could be judged."),
+        Verdict.SKIP: _("The two audits share nothing that could be compared."),
     }[audit.verdict]
 
 
@@ -103,7 +103,7 @@ def sentence(message: str) -> str:
 
 
 def described(figure: Figure) -> str:
-    """Return what a figure shows, where it does not say so itself."""
+    """Return the alternative text of a figure that has none: title and caption."""
     return _("{title}. {caption}", title=figure.title, caption=figure.caption)
 
 
@@ -113,7 +113,7 @@ def images(count: int) -> str:
 
 
 def percent(digits: str) -> str:
-    """Return `12.3 %`, or as the language writes it, of the digits `12.3`."""
+    """Return the digits `12.3` as a percentage in the current language: `12.3 %`."""
     return _("{number} %", number=digits)
 
 
@@ -134,7 +134,7 @@ def interval(ends: tuple[float, float] | None, unit: str) -> str:
 
 
 def numbers(finding: Finding) -> str:
-    """Return what a finding rests on: `40 %, limit 50 %, n = 40, 95 % interval 26 % to 55 %`."""
+    """Return the numbers of a finding: `40 %, limit 50 %, n = 40, 95 % interval 26 % to 55 %`."""
     parts = (
         measured(finding.value, finding.unit),
         finding.limit is not None and _("limit {limit}", limit=measured(finding.limit, finding.unit)),
@@ -145,13 +145,13 @@ def numbers(finding: Finding) -> str:
 
 
 def advice(finding: Finding) -> str:
-    """Return what to do next, if the detail says that; lists and tracebacks are longer."""
+    """Return the detail if it is short enough to be advice; lists and tracebacks are longer."""
     detail = finding.detail.strip()
     return detail if len(detail) <= _LONGEST_ADVICE and detail.count("\n") < 3 else ""
 
 
 def decimal(value: float) -> str:
-    """Return a number with four digits that count, and thousands set apart."""
+    """Return a number with four significant digits and separated thousands."""
     if not math.isfinite(value):
         return _("not a number") if math.isnan(value) else "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 1e15:
@@ -184,7 +184,7 @@ def size(count: int) -> str:
 
 
 def date(started: str) -> str:
-    """Return the time of an ISO 8601 text: `24 November 2026, 08:17 UTC`."""
+    """Return an ISO 8601 time as text: `24 November 2026, 08:17 UTC`."""
     try:
         moment = datetime.fromisoformat(started)
     except ValueError:

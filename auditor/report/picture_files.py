@@ -1,6 +1,6 @@
-"""The picture files of a report: their names, and reading them back.
+"""The picture files of a report: their names, and reading them again.
 
-Names come from titles, which may hold anything; what is left of them is a-z, 0-9 and hyphens.
+Names come from titles, which may contain anything. Only a-z, 0-9, underscores and hyphens remain.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _LONGEST_NAME = 60
 
 
 class Shelf:
-    """Pictures by the path that they will have, relative to the output folder."""
+    """Pictures by their future path, relative to the output folder."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
     def place(self, check: str, title: str, image: bytes) -> str:
-        """Give a picture a path of its own and return it."""
+        """Add a picture and return its path, which no other picture has."""
         stem = f"{FOLDER}/{slug(check, 'check')}/{slug(title, 'picture')}"
         path, count = f"{stem}.{kind(image)}", 1
         while path in self.files:
@@ -35,7 +35,7 @@ class Shelf:
 
 
 def slug(text: str, otherwise: str) -> str:
-    """Return a short name that is safe in every file system and every path."""
+    """Return a short name that is valid in every file system."""
     ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9_]+", "-", ascii_only)[:_LONGEST_NAME].strip("-")
     return words or otherwise
@@ -50,12 +50,12 @@ def load(folder: Path, path: str) -> bytes:
     """Return the bytes of one picture of a report.
 
     Raises:
-        OutputError: The picture is missing, or its path leads out of the report.
+        OutputError: The picture is missing, or its path is outside the report.
     """
     try:
         file = (folder / path).resolve()
         if not file.is_relative_to((folder / FOLDER).resolve()):
-            raise OutputError(f"{folder} is no report: its picture {path!r} lies outside {FOLDER}/")
+            raise OutputError(f"{folder} is not a valid report: its picture {path!r} is outside {FOLDER}/")
         return file.read_bytes()
     except (OSError, ValueError):
-        raise OutputError(f"the report in {folder} lacks its picture {path}: run the audit again") from None
+        raise OutputError(f"the picture {path} of the report in {folder} is missing: run the audit again") from None

@@ -1,7 +1,7 @@
-"""`audit.json` and the pictures beside it, written and read back.
+"""Writing and reading `audit.json` and its pictures.
 
-Fields that a reader does not know are passed over, so that fields may be added without a new
-schema number. Verdicts are not read but judged again from the findings.
+Unknown fields are ignored, so fields can be added without a new schema number. The verdicts of checks and of the audit
+are not read: they follow from the findings.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from auditor.language import ENGLISH, known
 from auditor.report import picture_files
 from auditor.report.document import SCHEMA, document
 from auditor.report.json_reader import Malformed, Node, number, plain
+from auditor.report.translation import restored
 from auditor.results import (
     Answer,
     ArchitectureFacts,
@@ -54,40 +55,45 @@ def save(audit: Audit, folder: Path) -> None:
     for path, image in shelf.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(image)
-    # a file name that is no valid Unicode gets through as an escape, which JSON reads back
+    # a file name that is not valid Unicode becomes an escape, which JSON reads back
     (folder / NAME).write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _text(whole: dict[str, Any]) -> str:
-    """Return the document as JSON, the answers one image a line: so one sees which changed."""
+    """Return the document as JSON: the recipes of the texts on one line, the answers one image a line."""
+    shown = {name: value for name, value in whole.items() if name not in ("translation", "recorded")}
+    text = json.dumps(shown, ensure_ascii=False, allow_nan=False, indent=1).removesuffix("\n}")
+    translation = json.dumps(whole["translation"], ensure_ascii=False, allow_nan=False)
     answers = whole["recorded"].pop("answers")
-    text = json.dumps({**whole, "recorded": None}, ensure_ascii=False, allow_nan=False, indent=1)
     recorded = json.dumps(whole["recorded"], ensure_ascii=False)
     lines = ",\n".join(json.dumps(answer, ensure_ascii=False, allow_nan=False) for answer in answers)
-    return text.removesuffix("null\n}") + f'{recorded[:-1]}, "answers": [\n{lines}\n]}}\n}}\n'
+    return f'{text},\n "translation": {translation},\n "recorded": {recorded[:-1]}, "answers": [\n{lines}\n]}}\n}}\n'
 
 
 def read(folder: Path) -> Audit:
-    """Return the audit whose report lies in `folder`.
+    """Return the audit of the report in `folder`.
 
     Raises:
-        OutputError: There is no report, or it is damaged, or of a schema that this version can't read.
+        OutputError: There is no report, it is damaged, or this version can't read its schema.
     """
     if not (folder / NAME).is_file():
-        raise OutputError(f"{folder} is no report: it has no readable {NAME}")
+        raise OutputError(f"{folder} is not a report: it has no readable {NAME}")
     return _read(folder / NAME, lambda path: picture_files.load(folder, path))
 
 
 def read_numbers(path: Path) -> Audit:
-    """Return an audit without its pictures, which need not be there: of a folder, or of a file of any name.
+    """Return an audit without its pictures, which may be missing.
+
+    Args:
+        path: The folder of the report, or its `audit.json` under any name.
 
     Raises:
-        OutputError: There is none, or it is damaged, too large, or of a schema that this version can't read.
+        OutputError: There is no audit, it is damaged or too large, or this version can't read its schema.
     """
     file = path / NAME if path.is_dir() else path
     if not file.exists():
         raise OutputError(
-            f"{path} is no report: it has no {NAME}"
+            f"{path} is not a report: it has no {NAME}"
             if path.is_dir()
             else f"{path} does not exist; give a report's folder or its {NAME}"
         )
@@ -97,14 +103,14 @@ def read_numbers(path: Path) -> Audit:
 def _read(file: Path, load: Load) -> Audit:
     try:
         if file.stat().st_size > _LARGEST:
-            raise OutputError(f"{file} is larger than any audit: {file.stat().st_size / 1e9:.1f} GB")
+            raise OutputError(f"{file} is too large for an audit: {file.stat().st_size / 1e9:.1f} GB")
         found = json.loads(file.read_bytes())
     except OSError as error:
         raise OutputError(f"{file} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise OutputError(f"{file} is damaged: {error}") from None
     try:
-        return _audit(Node.of(found, ""), load)
+        return _audit(Node.of(restored(found), ""), load)
     except Malformed as error:
         raise OutputError(f"{file} can't be read: {error}") from None
 
@@ -112,7 +118,7 @@ def _read(file: Path, load: Load) -> Audit:
 def _audit(node: Node, load: Load) -> Audit:
     schema = node.whole("schema")
     if schema != SCHEMA:
-        raise Malformed(f"it has schema {schema}, this version of auditor reads schema {SCHEMA}")
+        raise Malformed(f"its schema is {schema}, but this version of auditor reads schema {SCHEMA}")
     return Audit(
         _provenance(node.inside("provenance")),
         tuple(_result(result, load) for result in node.each("results")),
@@ -136,13 +142,13 @@ def _recorded(node: Node) -> Recorded:
 
 def _answer(row: object, place: str, classes: int) -> Answer:
     if not isinstance(row, list) or len(row) < len(Answer._fields):
-        raise Malformed(f"{place} is no row of file, digest, label, answer and confidence")
+        raise Malformed(f"{place} is not a row of file, digest, label, answer and confidence")
     file, digest, label, answer, confidence = row[: len(Answer._fields)]
     if not isinstance(file, str) or not isinstance(digest, str):
         raise Malformed(f"{place} does not begin with two texts")
     for which in (label, answer):
         if which is not None and not (type(which) is int and 0 <= which < classes):
-            raise Malformed(f"{place} has {which!r}, which is no place in the list of {classes} classes")
+            raise Malformed(f"{place} has {which!r}, which is not an index of the {classes} classes")
     return Answer(file, digest, label, answer, number(confidence, place))
 
 
@@ -163,10 +169,12 @@ def _provenance(node: Node) -> Provenance:
 
 
 def _language(node: Node) -> str:
-    """Return the language of the audit; audits from before there were several are in English."""
+    """Return the language of the audit; older audits without this field are in English."""
     name = node.text("language", ENGLISH)
     if name not in known():
-        raise Malformed(f"{node.at('language')} is {name!r}, and this version of auditor speaks {', '.join(known())}")
+        raise Malformed(
+            f"{node.at('language')} is {name!r}, but this version of auditor knows only {', '.join(known())}"
+        )
     return name
 
 
@@ -252,7 +260,7 @@ def _evidence(node: Node, load: Load) -> Evidence:
             rows = tuple(_cells(row, f"{node.at('rows')}[{index}]") for index, row in enumerate(node.items("rows")))
             return Table(node.text("title"), node.text("caption"), node.texts("columns"), rows)
         case other:
-            raise Malformed(f"{node.at('kind')} is {other!r}, not finding, figure, gallery or table")
+            raise Malformed(f"{node.at('kind')} is {other!r}, but has to be finding, figure, gallery or table")
 
 
 def _finding(node: Node) -> Finding:
@@ -273,7 +281,7 @@ def _finding(node: Node) -> Finding:
 def _verdict(node: Node) -> Verdict:
     name = node.text("verdict")
     if name.upper() not in Verdict.__members__:
-        raise Malformed(f"{node.at('verdict')} is {name!r}, which is no verdict")
+        raise Malformed(f"{node.at('verdict')} is {name!r}, which is not a verdict")
     return Verdict[name.upper()]
 
 
@@ -282,7 +290,7 @@ def _interval(node: Node) -> tuple[float, float] | None:
         return None
     ends = node.items("interval")
     if len(ends) != 2:
-        raise Malformed(f"{node.at('interval')} is no pair")
+        raise Malformed(f"{node.at('interval')} is not a pair")
     return number(ends[0], node.at("interval")), number(ends[1], node.at("interval"))
 
 
@@ -302,5 +310,5 @@ def _scale(node: Node) -> Scale | None:
 def _cells(row: object, place: str) -> tuple[Cell, ...]:
     cells = plain(row)
     if not isinstance(cells, list) or not all(cell is None or isinstance(cell, Cell) for cell in cells):
-        raise Malformed(f"{place} is no row of texts, numbers, true, false and null")
+        raise Malformed(f"{place} is not a row of texts, numbers, true, false and null")
     return tuple(cells)

@@ -1,8 +1,8 @@
-"""`report.sarif`: what warns, fails or broke, in SARIF 2.1.0 (OASIS 2020), for GitHub's code scanning and the like.
+"""`report.sarif`: findings that warn, fail or broke, in SARIF 2.1.0 (OASIS 2020), for GitHub's code scanning.
 
-What passes is left out: code scanning makes an alert of every result, whatever its kind and level.
-What was skipped and what broke is told as the tool's notifications, too. Of the machine nothing is
-told but the checkpoint's name, and no tracebacks.
+Findings that pass are left out, because code scanning shows an alert for every result, whatever its kind and level.
+Findings that were skipped or broke are also notifications of the tool. The file contains no tracebacks, and no file
+name of the machine other than that of the checkpoint.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ NAME = "report.sarif"
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Verdict.WARN: "warning", Verdict.FAIL: "error", Verdict.ERROR: "error"}
+_ADDRESS = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+")
 _NOTIFIED = {Verdict.SKIP: "note", Verdict.ERROR: "error"}
 
 Object = dict[str, Any]
@@ -37,7 +38,7 @@ def save(audit: Audit, folder: Path) -> None:
 
 
 def log(audit: Audit) -> Object:
-    """Return the log: one run, with one result for each finding that calls for somebody."""
+    """Return the log: one run, with one result for each finding that warns, fails or broke."""
     rules = _rules(audit)
     indices = {rule["id"]: index for index, rule in enumerate(rules)}
     run = {
@@ -77,8 +78,8 @@ def _rule(name: str, facts: RuleFacts | None, result: Result) -> Object:
         "shortDescription": _message(phrases.sentence(known.summary)) if known.summary else question,
         "fullDescription": question,
         "help": _message(help_) if help_ else question,
-        **({"helpUri": printable(known.url)} if known.url else {}),
-        "properties": {"tags": [printable(result.check)], **({"basis": known.basis} if known.basis else {})},
+        **({"helpUri": known.url} if _ADDRESS.fullmatch(known.url) else {}),
+        "properties": {"tags": [printable(result.check)], **({"basis": printable(known.basis)} if known.basis else {})},
     }
 
 
@@ -95,14 +96,14 @@ def _results(audit: Audit, indices: Mapping[str, int]) -> Iterator[Object]:
             "ruleIndex": indices[printable(finding.rule)],
             "kind": "fail",
             "level": "error" if deciding.costs(finding, strict=strict) else _LEVELS[finding.verdict],
-            "message": _message(_told(finding)),
+            "message": _message(_finding_text(finding)),
             "locations": [_location(audit, finding.subject)],
             "partialFingerprints": {"finding/v1": mark, "primaryLocationLineHash": f"{mark}:1"},
             "properties": {"check": printable(check), "verdict": str(finding.verdict), **_numbers(finding)},
         }
 
 
-def _told(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     numbers = phrases.numbers(finding)
     subject = f"{finding.subject}: " if finding.subject else ""
     first = subject + phrases.sentence(finding.message) + (f" ({numbers})" if numbers else "")
@@ -116,12 +117,12 @@ def _numbers(finding: Finding) -> Object:
 
 
 def _fingerprint(rule: str, subject: str, count: int) -> str:
-    """Return what stays the same from one audit to the next, so that a finding is followed and not found anew."""
+    """Return a fingerprint that stays the same from one audit to the next, so that a finding keeps its alert."""
     return hashlib.sha256(json.dumps([rule, subject, count]).encode()).hexdigest()[:16]
 
 
 def _location(audit: Audit, subject: str) -> Object:
-    """Return the checkpoint, since code scanning needs a line of a file, and in it the layer, class or image."""
+    """Return a line of the checkpoint, because code scanning needs one, and the layer, class or image."""
     artifact = {"uri": _uri(audit), "index": 0}
     found: Object = {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": 1}}}
     if subject:
@@ -139,14 +140,14 @@ def _logical(audit: Audit, subject: str) -> Object:
 
 def _invocation(audit: Audit, indices: Mapping[str, int]) -> Object:
     code = audit.exit_code(strict=deciding.is_strict(audit))
-    told = [_notification(f, indices) for _, f in deciding.worst_first(audit) if f.verdict in _NOTIFIED]
+    notified = [_notification(f, indices) for _, f in deciding.worst_first(audit) if f.verdict in _NOTIFIED]
     early = [{"level": "error", "message": _message(banner)} for banner in deciding.banners(audit)]
     return {
         "executionSuccessful": audit.complete and audit.verdict is not Verdict.ERROR,
         "exitCode": int(code),
         "exitCodeDescription": code.name.lower(),
         **_started(audit.provenance.started),
-        "toolExecutionNotifications": [*early, *told],
+        "toolExecutionNotifications": [*early, *notified],
     }
 
 
@@ -154,7 +155,7 @@ def _notification(finding: Finding, indices: Mapping[str, int]) -> Object:
     rule = printable(finding.rule)
     return {
         "level": _NOTIFIED[finding.verdict],
-        "message": _message(_told(finding)),
+        "message": _message(_finding_text(finding)),
         "associatedRule": {"id": rule, "index": indices[rule]},
     }
 
@@ -179,7 +180,7 @@ def _uri(audit: Audit) -> str:
 
 
 def _name(audit: Audit) -> str:
-    """Return the checkpoint's name without folders, of Windows neither."""
+    """Return the checkpoint's name without folders, in Windows paths too."""
     return re.split(r"[/\\]", audit.provenance.checkpoint.name)[-1].strip(". ") or "checkpoint"
 
 
@@ -188,6 +189,6 @@ def _stem(audit: Audit) -> str:
 
 
 def _message(words: str) -> Object:
-    """Return a plain text; braces would be places to fill in, and `[text](address)` a link."""
+    """Return a plain text, escaped: braces are placeholders in SARIF, and `[text](address)` is a link."""
     text = printable(words).replace("{", "{{").replace("}", "}}").replace("](", "] (")
     return {"text": text}

@@ -1,4 +1,4 @@
-"""The summary on the page of a step of GitHub Actions: appended to the file that the runner names."""
+"""The summary of a step of GitHub Actions, appended to the file that the runner names."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from auditor.language import _, marked
 from auditor.report import summary
 from auditor.results import Audit
 
-LARGEST = 2**20  # bytes; GitHub shows nothing at all of a step with more
+LARGEST = 2**20  # bytes; GitHub shows nothing of a larger summary
 
-_CUT = marked("Cut here, as GitHub shows 1 MiB for a step: the whole stands in summary.md of the report.")
+_CUT = marked("Truncated: GitHub shows 1 MiB per step. The full summary is in summary.md of the report.")
 
 
 def append(audit: Audit, file: Path) -> None:
-    """Append the summary, cut at a line where the step would have too much.
+    """Append the summary, truncated at a line if the step would exceed the limit of GitHub.
 
     Raises:
         OutputError: The file can't be written, or is full.
@@ -35,5 +35,5 @@ def _fitting(text: str, room: int, *, first: bool) -> bytes:
     note = f"\n\n**{_(_CUT)}**\n".encode()
     kept = whole[: max(0, room - len(note))].rpartition(b"\n")[0]
     if not kept.strip():
-        raise OutputError("can't append the summary: this step has no room for it, as GitHub shows 1 MiB")
+        raise OutputError("can't append the summary: the step already has the 1 MiB that GitHub shows")
     return kept + note

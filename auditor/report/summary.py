@@ -1,4 +1,4 @@
-"""`summary.md`: verdict, what decided it and a line a check, for a pull request or a step's page on GitHub."""
+"""`summary.md`: verdict, deciding findings and a line per check, for a pull request or a GitHub step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.language import _, many
-from auditor.methods.attribution.names import method_told
+from auditor.methods.attribution.names import method_name
 from auditor.report import deciding, markdown, phrases
 from auditor.results import Audit, Finding, Result
 
@@ -22,7 +22,7 @@ def save(audit: Audit, folder: Path) -> None:
 
 
 def text(audit: Audit) -> str:
-    """Return the summary, in paragraphs."""
+    """Return the summary as Markdown."""
     parts = [
         f"## {_title(audit)}",
         markdown.text(phrases.headline(audit)),
@@ -55,12 +55,12 @@ def _decided(audit: Audit) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    """Return a finding as a list's item: what it is, the sentence, the numbers, what to do."""
+    """Return a finding as a list item: verdict, rule, subject, message, numbers, advice."""
     numbers = phrases.numbers(finding)
     parts = (
         f"**{phrases.verdict(finding.verdict)}**",
         markdown.code(finding.rule),
-        markdown.code(method_told(finding.subject)),
+        markdown.code(method_name(finding.subject)),
         markdown.text(_cut(phrases.sentence(finding.message))),
         f"({markdown.text(numbers)})" if numbers else "",
         markdown.text(phrases.advice(finding)),

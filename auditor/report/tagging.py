@@ -1,7 +1,7 @@
-"""What WeasyPrint's tags lack of PDF/UA-1 (ISO 14289-1:2014), put right before the file is written.
+"""Corrects WeasyPrint's tags for PDF/UA-1 (ISO 14289-1:2014) before the file is written.
 
-A drawing without words is no figure, heads of tables say what they are the head of, and a list of
-definitions is made of items that have a label and a body.
+A drawing without alternative text is not a figure, table heads name their scope, and a list of definitions consists of
+items with a label and a body.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 Element = dict[str, Any]
 
 
-def mend(document: Any, pdf: Any) -> None:
-    """Mend the tags of a PDF; what WeasyPrint calls a finisher."""
+def correct(document: Any, pdf: Any) -> None:
+    """Correct the tags of a PDF; a finisher of WeasyPrint."""
     objects: list[Any] = pdf.objects
     elements = {made.reference: made for made in objects if _is_element(made)}
     for element in list(elements.values()):
@@ -23,7 +23,7 @@ def mend(document: Any, pdf: Any) -> None:
             case "/TH":
                 element["A"]["Scope"] = "/Column" if _is_in_head(element, elements) else "/Row"
             case "/L":
-                _mend_definitions(element, elements)
+                _correct_definitions(element, elements)
 
 
 def _is_element(made: Any) -> bool:
@@ -35,15 +35,15 @@ def _is_in_head(cell: Element, elements: dict[Any, Element]) -> bool:
     return bool(elements.get(row.get("P"), {}).get("S") == "/THead")
 
 
-def _mend_definitions(made: Element, elements: dict[Any, Element]) -> None:
-    """Of `<dl>`, whose `<div>` hold an item for the name and one for what it is, make an item each."""
+def _correct_definitions(made: Element, elements: dict[Any, Element]) -> None:
+    """Turn the `<div>` of a `<dl>`, each with names and a definition, into list items with label and body."""
     for item in _kids(made, elements):
         parts = _kids(item, elements)
         if item["S"] != "/Div" or not parts:
             continue
         item["S"] = "/LI"
-        *names, told = parts
-        for part, tag in (*((name, "/Lbl") for name in names), (told, "/LBody")):
+        *names, definition = parts
+        for part, tag in (*((name, "/Lbl") for name in names), (definition, "/LBody")):
             part["S"] = tag
             for inside in _kids(part, elements):
                 inside["S"] = "/Span" if tag == "/Lbl" else "/Div"

@@ -1,7 +1,7 @@
-"""Where templates are found, and how they are filled in.
+"""Finding templates and filling them in.
 
-A folder of one's own stands before the built-in one. Its `report.html` may extend
-`auditor/report.html`, which is always the built-in one, and replace single blocks of it.
+A user's folder takes precedence over the built-in templates. Its `report.html` may extend `auditor/report.html`, which
+is always the built-in one, and replace single blocks of it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from auditor.report.page import Page
 
 _PACKAGE = Path(__file__).parent.parent
 
-# what neither HTML nor XML may hold; halves of surrogate pairs could not even be written
+# not allowed in HTML and XML; single surrogates could not be encoded
 _ILLEGAL = re.compile("[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# other ways to end a line; WeasyPrint stumbles over them, and over blanks before them
+# other line ends, and blanks before them: WeasyPrint fails on both
 _BREAKS = re.compile("[ \t]*(\r\n|[\n\r\v\f\u0085\u2028\u2029])")
 
 
@@ -30,26 +30,26 @@ def render(name: str, page: Page, folders: Sequence[Path], **more: object) -> st
     """Fill in a template.
 
     Raises:
-        OutputError: The template has a mistake; the line names it.
+        OutputError: The template is invalid. The message names it.
     """
     try:
         text = _environment(folders).get_template(name).render(page=page, **more)
     except TemplateError as error:
-        raise OutputError(f"template {getattr(error, 'name', None) or name} can't be used: {error}") from error
+        raise OutputError(f"template {getattr(error, 'name', None) or name} is invalid: {error}") from error
     return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub("\n", text))
 
 
 def asset(name: str, folders: Sequence[Path]) -> Markup:
-    """Return a style sheet or script, the first of that name, as it stands inside its element."""
+    """Return the first style sheet or script of that name, for use inside its element."""
     file = next(path for folder in (*folders, built_in()) if (path := folder / name).is_file())
     text = file.read_text(encoding="utf-8")
     if re.search(r"</(style|script)|<!--", text, re.IGNORECASE):
-        raise OutputError(f"{file} can't stand inside a page: it holds </style, </script or <!--")
-    return Markup(_ILLEGAL.sub("", text))  # noqa: S704 - the author's own file, looked through above
+        raise OutputError(f"{file} can't be embedded in a page: it contains </style, </script or <!--")
+    return Markup(_ILLEGAL.sub("", text))  # noqa: S704 - the user's own file, checked above
 
 
 def built_in() -> Path:
-    """Return the templates in the wheel, or those beside the package in a checkout."""
+    """Return the folder of the built-in templates: in the package, or beside it in a checkout."""
     shipped = _PACKAGE / "templates"
     return shipped if shipped.is_dir() else _PACKAGE.parent / "templates"
 

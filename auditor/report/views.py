@@ -1,7 +1,6 @@
-"""The evidence once more, by what it is about: a view of each photograph and of each channel, and an index.
+"""The evidence by subject: a view of each image and of each channel, and an index of classes and layers.
 
-What belongs together is read from `about` of the galleries and figures and from the files of their
-items; which checks they come from doesn't matter.
+Evidence is grouped by `about` of galleries and figures and by the files of their items, whichever check it comes from.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from auditor.results import Audit, Evidence, Figure, Finding, Gallery
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A piece of evidence and where the page shows it: `place` is the id of its check's section."""
+    """A piece of evidence and where the page shows it; `place` is the id of its check's section."""
 
     check: str
     place: str
@@ -37,7 +36,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A block that stands in the section of a check, too: there it is `source`."""
+    """A block that the section of a check shows, too; `source` links to it there."""
 
     source: Link
     block: Block
@@ -45,11 +44,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything about one photograph, or about one channel.
+    """All evidence about one image or one channel.
 
     Attributes:
         cover: A small picture for the index.
-        told: What is to be known of it in half a line.
+        told: What is known about it, in half a line.
     """
 
     id: str
@@ -63,7 +62,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A class or a layer in the index, and where the page speaks of it."""
+    """A class or a layer in the index, and the places on the page that are about it."""
 
     title: str
     links: tuple[Link, ...]
@@ -79,7 +78,7 @@ class Views:
 
 @dataclass(slots=True)
 class Known:
-    """What an audit has kept of each image, in words."""
+    """True class, predicted class and confidence of each image, as text by file."""
 
     label: dict[str, str] = field(default_factory=dict)
     answer: dict[str, str] = field(default_factory=dict)
@@ -98,23 +97,23 @@ class Known:
                 )
         return known
 
-    def told(self, file: str) -> str:
-        """Return `cat, taken for cup (93.1 %)`; nothing of an image that nothing is known of."""
+    def describe(self, file: str) -> str:
+        """Return `cat, predicted cup (93.1 %)`; empty for an unknown image."""
         label, answer, confidence = (found.get(file, "") for found in (self.label, self.answer, self.confidence))
         if not answer:
             return label
         if not label:
-            return _("taken for {answer} ({confidence})", answer=answer, confidence=confidence)
+            return _("predicted {answer} ({confidence})", answer=answer, confidence=confidence)
         if label == answer:
-            return _("{label}, recognised ({confidence})", label=label, confidence=confidence)
-        return _("{label}, taken for {answer} ({confidence})", label=label, answer=answer, confidence=confidence)
+            return _("{label}, correctly classified ({confidence})", label=label, confidence=confidence)
+        return _("{label}, predicted {answer} ({confidence})", label=label, answer=answer, confidence=confidence)
 
     def by_file(self) -> dict[str, str]:
-        return {file: self.told(file) for file in {**self.label, **self.answer}}
+        return {file: self.describe(file) for file in {**self.label, **self.answer}}
 
 
 def views_of(placed: Sequence[Placed], known: Known, layers: Iterable[str], blocks: Blocks, album: Album) -> Views:
-    """Return the views of all images and channels that evidence is about, and the index of classes and layers."""
+    """Return a view of each image and channel that evidence is about, and the index of classes and layers."""
     images = _images(placed, known, blocks, album)
     channels = _channels(placed, album)
     return Views(
@@ -135,7 +134,7 @@ def _images(placed: Sequence[Placed], known: Known, blocks: Blocks, album: Album
 
 
 def _by_file(placed: Sequence[Placed], files: set[str]) -> dict[str, list[Placed]]:
-    """Return what is about each image as a whole, then what shows it among others."""
+    """Return the evidence about each image alone, then the evidence that shows it among others."""
     whole: dict[str, list[Placed]] = {}
     among: dict[str, list[Placed]] = {}
     for one in placed:
@@ -152,7 +151,7 @@ def _image(
 ) -> View:
     parts = tuple(_parts(file, own, album))
     cover = next((item.picture for one in own for item in _items(one.block) if item.role == "photo"), None)
-    names = ((_("True class"), known.label), (_("Answer"), known.answer), (_("Its probability"), known.confidence))
+    names = ((_("True class"), known.label), (_("Predicted class"), known.answer), (_("Confidence"), known.confidence))
     findings = [
         blocks.finding(one.check, one.piece)
         for one in placed
@@ -161,7 +160,7 @@ def _image(
     return View(
         id_,
         file,
-        known.told(file),
+        known.describe(file),
         album.again(cover) if cover and cover.source else None,
         tuple(Fact(name, found[file]) for name, found in names if file in found),
         tuple(findings),
@@ -196,11 +195,11 @@ def _channels(placed: Sequence[Placed], album: Album) -> dict[tuple[str, str], V
 
 
 def _channel(id_: str, layer: str, channel: str, own: Sequence[Placed], placed: Sequence[Placed], album: Album) -> View:
-    """Put together what is about the channel, then what figures show of its whole layer."""
+    """Return the evidence about the channel, then the figures about its whole layer."""
     whole = [one for one in placed if isinstance(one.piece, Figure) and _about(one) == {"layer": layer}]
     parts = tuple(_part(one, one.block, album) for one in [*own, *whole] if one.block is not None)
-    told = next((one.piece.title.partition(": ")[2] for one in own if isinstance(one.piece, Gallery)), "")
-    return View(id_, _("{layer}, channel {channel}", layer=layer, channel=channel), told, None, (), (), parts)
+    title = next((one.piece.title.partition(": ")[2] for one in own if isinstance(one.piece, Gallery)), "")
+    return View(id_, _("{layer}, channel {channel}", layer=layer, channel=channel), title, None, (), (), parts)
 
 
 def _part(one: Placed, block: Block, album: Album) -> Part:
@@ -244,8 +243,8 @@ def _entries(links: Mapping[str, Sequence[Link]]) -> tuple[Entry, ...]:
 
 def _link(one: Placed) -> Link:
     title = getattr(one.piece, "title", "")
-    told = _("{check}: {title}", check=one.check, title=title) if title else one.check
-    return Link(told, getattr(one.block, "id", one.place))
+    text = _("{check}: {title}", check=one.check, title=title) if title else one.check
+    return Link(text, getattr(one.block, "id", one.place))
 
 
 def _about(one: Placed) -> Mapping[str, str]:

@@ -1,1 +1,1 @@
-"""Tests, intervals and estimates. Nothing here knows of networks."""
+"""Statistical tests, confidence intervals and estimates. Nothing in this package depends on a network."""

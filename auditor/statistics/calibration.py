@@ -1,4 +1,4 @@
-"""Whether confidence means what it says.
+"""Calibration: whether confidence agrees with accuracy.
 
 C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger: On Calibration of Modern Neural Networks. ICML 2017.
 Bins hold equal numbers of images: K. Nguyen, B. O'Connor: Posterior calibration and exploratory
@@ -17,14 +17,14 @@ Counts = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Confidence against accuracy.
+    """Confidence compared with accuracy.
 
     Attributes:
         error: The expected calibration error, 0 to 1.
-        interval: Its 95 % interval, by the basic bootstrap over images.
-        by_chance: The error that a perfectly calibrated network would stay under in 95 % of such
-            samples; an error below it says nothing.
-        confidence, accuracy, counts: By bin, `[b]`.
+        interval: Its 95 % confidence interval, by the basic bootstrap over images.
+        by_chance: The 95 % quantile of the error of a perfectly calibrated network on samples of this size. A
+            smaller error is no evidence of miscalibration.
+        confidence, accuracy, counts: Mean confidence, accuracy and number of images of each bin, `[b]`.
     """
 
     error: float
@@ -36,19 +36,34 @@ class Calibration:
 
 
 def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int = 0) -> Calibration:
-    """Return the calibration of answers counted in fine bins of confidence.
+    """Return the calibration of predictions that were counted in fine bins of confidence.
 
     Args:
-        fine: Count, sum of confidence and number right, `[3, f]`, by rising confidence.
-        bins: How many bins of equal mass are made of them; ties stay in one bin.
-        draws: How many samples the interval and the level of chance are drawn from.
+        fine: `[3, f]`: the count, the sum of confidences and the number of correct predictions of each fine bin, by
+            rising confidence.
+        bins: How many bins of equal mass to form. Fine bins are not split.
+        draws: How many samples to draw for the interval, and for the error expected by chance.
+        seed: Seed of these samples.
+
+    Returns:
+        The expected calibration error, 0 to 1, with its interval and bins.
 
     Raises:
-        ValueError: There is no answer at all.
+        ValueError: There are no predictions.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> fine = np.array([[100.0], [90.0], [75.0]])  # 100 images, mean confidence 0.9, 75 correct
+        >>> found = methods.calibration_of(fine)
+        >>> round(found.error, 3)
+        0.15
+        >>> found.error > found.by_chance  # the network is overconfident
+        True
     """
     fine = fine[:, fine[0] > 0]
     if not fine.size:
-        raise ValueError("there is no answer to judge")
+        raise ValueError("there are no predictions to judge")
     coarse = equal_mass(fine, bins)
     count, confidence, right = coarse
     random = np.random.default_rng(seed)
@@ -67,13 +82,13 @@ def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int
 
 
 def error(coarse: Counts) -> float:
-    """Return the mean distance of confidence and accuracy over bins `[3, b]`, weighted by count."""
+    """Return the mean distance of confidence from accuracy over bins `[3, b]`, weighted by count: 0 to 1."""
     count, confidence, right = coarse
     return float(np.abs(confidence - right).sum() / count.sum())
 
 
 def equal_mass(fine: Counts, bins: int) -> Counts:
-    """Return `[3, b]`, at most `bins` neighbouring groups of fine bins, as equal in count as ties allow."""
+    """Merge neighbouring fine bins `[3, f]` into at most `bins` bins `[3, b]` of nearly equal counts."""
     group = _groups(fine[0], bins)
     coarse: Counts = np.stack([np.bincount(group, weights=row, minlength=bins).astype(np.float64) for row in fine])
     return coarse[:, coarse[0] > 0]
@@ -85,7 +100,7 @@ def _groups(count: Counts, bins: int) -> NDArray[np.intp]:
 
 
 def _resampled(fine: Counts, random: np.random.Generator) -> Counts:
-    """Draw as many images again, from the same distribution of confidence and success."""
+    """Draw a bootstrap sample of the same size from the joint distribution of confidence and correctness."""
     count, confidence, right = fine
     outcomes = np.concatenate([right, count - right])
     drawn = random.multinomial(int(count.sum()), outcomes / outcomes.sum()).astype(np.float64)
@@ -96,7 +111,7 @@ def _resampled(fine: Counts, random: np.random.Generator) -> Counts:
 
 
 def _honest(fine: Counts, bins: int, random: np.random.Generator) -> Counts:
-    """Return how many of each coarse bin are right when confidence is the true probability."""
+    """Return the number of correct predictions in each coarse bin if the confidences were the true probabilities."""
     count, confidence, _ = fine
     hits = random.binomial(count.astype(np.int64), np.clip(confidence / count, 0, 1)).astype(np.float64)
     return np.asarray(equal_mass(np.stack([count, confidence, hits]), bins)[2])

@@ -1,10 +1,10 @@
-"""Whether a network's answers fit the classes better in another order.
+"""Whether a network's outputs fit the classes better in another order.
 
-The best order assigns each answer the class that makes most of them right (H. W. Kuhn: The Hungarian Method for the
-Assignment Problem, 1955). It is chosen among all orders, and so looks better than it is on the images that it was
-chosen on, also for a network that guesses. So it is chosen on one half of the images and tested on the other, for
-several random halves. Twice the median of their probabilities of error holds for all of them together: N. Meinshausen,
-L. Meier, P. Bühlmann: p-Values for High-Dimensional Regression. JASA 104, 2009.
+The best order assigns each output the class that makes most predictions correct (H. W. Kuhn: The Hungarian Method for
+the Assignment Problem, 1955). It is chosen among all orders. So it looks too good on the images that it was chosen on,
+even for a network that guesses. It is therefore chosen on one half of the images and tested on the other half, for
+several random halves. Twice the median of their p-values is a valid p-value for all of them: N. Meinshausen, L. Meier,
+P. Bühlmann: p-Values for High-Dimensional Regression. JASA 104, 2009.
 """
 
 from __future__ import annotations
@@ -19,22 +19,29 @@ from numpy.typing import NDArray
 from auditor.statistics.paired import difference, mcnemar
 
 Confusion = Int[NDArray[np.integer], "k k"]
-"""Images by true class (rows) and answer (columns)."""
+"""Number of images by true class (rows) and predicted class (columns)."""
 
 Order = Int[NDArray[np.integer], " k"]
-"""The class that each answer stands for."""
+"""The class of each output."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Reordered:
-    """The best order, and how it does on images that it was not found on.
+    """The best order of classes, and its accuracy on images that it was not found on.
 
     Attributes:
-        order: Found on all images.
-        given, better: Shares of the tested images that are right in the given order and in the other one.
-        tested: How many these are: one half.
-        interval: The 95 % interval of the difference of the two shares.
-        p: How probable it is that chance alone sets the two so far apart, corrected for the choice of halves.
+        order: The best order on all images: the class of each output, `[k]`.
+        given, better: Accuracy on the tested images in the given order and in the best one, 0 to 1.
+        tested: The number of tested images: about one half.
+        interval: The 95 % confidence interval of `better - given`, -1 to 1.
+        p: The p-value of the difference, corrected for the choice of halves.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> confusion = np.diag([40, 40, 40])
+        >>> methods.reordered(confusion, np.arange(3)).p  # the given order is the best: no evidence against it
+        1.0
     """
 
     order: Order
@@ -50,11 +57,26 @@ def reordered(
 ) -> Reordered:
     """Find the best order of some classes, and test it on images that it was not found on.
 
-    Images in one cell of the matrix are alike, so that half of them are drawn from its count.
+    Images in one cell of the matrix are exchangeable, so half of them are drawn from its count.
 
     Args:
-        among: The classes that may change places; images of others don't count.
-        halvings: How often the images are halved, an odd number; what is told is the middle one.
+        confusion: Number of images, `[k, k]`: true classes in rows, predicted classes in columns.
+        among: The classes that may change places, `[m]`. Images of other classes are ignored.
+        halvings: How often to halve the images: an odd number. The result of the median halving is returned.
+        seed: Seed of the halvings.
+
+    Raises:
+        IndexError: A class in `among` is not in the matrix.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> confusion = np.array([[0, 40, 0], [40, 0, 0], [0, 0, 40]])  # classes 0 and 1 are swapped
+        >>> found = methods.reordered(confusion, np.arange(3))
+        >>> found.order
+        array([1, 0, 2])
+        >>> found.better, found.p < 0.01
+        (1.0, True)
     """
     own = np.zeros_like(confusion)
     own[among] = confusion[among]
@@ -74,7 +96,7 @@ def reordered(
 
 
 def best_order(confusion: Confusion, among: Int[NDArray[np.integer], " m"]) -> Order:
-    """Return the order in which most images are right; of several, one that leaves most classes in their places."""
+    """Return the order in which most predictions are correct. Among equally good ones it moves the fewest classes."""
     from scipy.optimize import linear_sum_assignment
 
     order = np.arange(len(confusion))
@@ -85,12 +107,12 @@ def best_order(confusion: Confusion, among: Int[NDArray[np.integer], " m"]) -> O
 
 
 def right(confusion: Confusion, order: Order) -> int:
-    """Return how many images are right in this order."""
+    """Return how many predictions are correct in this order."""
     return int(confusion[order, np.arange(len(order))].sum())
 
 
 class _Test(NamedTuple):
-    """Images that are right in both orders, in the given one, in the other one, in none."""
+    """Numbers of images that are correct in both orders, in the given one only, in the new one only, in neither."""
 
     both: int
     lost: int

@@ -1,4 +1,4 @@
-"""Whether two tensors of scores are the same but for rounding."""
+"""Whether two tensors of scores are equal up to rounding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CLOSE = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
 def alike(some: Tensor, others: Tensor) -> bool:
-    """Return whether scores differ by no more than rounding; what is no number has to be none in both."""
+    """Return whether scores differ by no more than rounding. Non-finite values must be equal."""
     if some.shape != others.shape or some.dtype != others.dtype:
         return False
     finite = others.isfinite()

@@ -1,4 +1,4 @@
-"""Whether one of two networks is right more often than the other, on the same images.
+"""Whether one of two networks is more accurate than the other on the same images.
 
 Q. McNemar: Note on the Sampling Error of the Difference between Correlated Proportions or Percentages.
 Psychometrika 12, 1947; here exact. Interval: R. G. Newcombe: Improved Confidence Intervals for the Difference
@@ -21,17 +21,17 @@ Answers = NDArray[np.float64]
 
 
 def mcnemar(lost: int, gained: int) -> float:
-    """Return how probable it is that chance alone splits the images so unevenly, or more so: two-sided, exact, 0 to 1.
+    """Return the p-value of McNemar's exact two-sided test, 0 to 1.
 
     Args:
-        lost: Images that only the first network answers rightly.
-        gained: Images that only the second one answers rightly.
+        lost: Number of images that only the first network classifies correctly.
+        gained: Number of images that only the second network classifies correctly.
 
     Raises:
-        ValueError: One of them is negative.
+        ValueError: A count is negative.
     """
     if lost < 0 or gained < 0:
-        raise ValueError(f"{lost} lost and {gained} gained are no counts")
+        raise ValueError(f"lost is {lost} and gained is {gained}, but counts have to be at least 0")
     n, fewer = lost + gained, min(lost, gained)
     whole = math.lgamma(n + 1) - n * math.log(2)
     tail = math.fsum(math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1)) for k in range(fewer + 1))
@@ -39,20 +39,20 @@ def mcnemar(lost: int, gained: int) -> float:
 
 
 def difference(both: int, lost: int, gained: int, neither: int) -> tuple[float, float]:
-    """Return the 95 % interval of the second network's accuracy minus the first one's, both ends from -1 to 1.
+    """Return the 95 % confidence interval of the second accuracy minus the first one, -1 to 1.
 
     Args:
-        both: Images that both answer rightly.
-        lost: Images that only the first one does.
-        gained: Images that only the second one does.
-        neither: Images that neither does.
+        both: Number of images that both networks classify correctly.
+        lost: Number of images that only the first one does.
+        gained: Number of images that only the second one does.
+        neither: Number of images that neither does.
 
     Raises:
-        ValueError: One of them is negative.
+        ValueError: A count is negative.
     """
     counts = (both, lost, gained, neither)
     if min(counts) < 0:
-        raise ValueError(f"{counts} are no counts")
+        raise ValueError(f"the counts are {counts}, but have to be at least 0")
     if not (n := sum(counts)):
         return -1.0, 1.0
     first, second = (both + lost) / n, (both + gained) / n
@@ -66,7 +66,7 @@ def difference(both: int, lost: int, gained: int, neither: int) -> tuple[float, 
 
 
 def _phi(both: int, lost: int, gained: int, neither: int) -> float:
-    """Return how related two yes-or-no answers are, with Newcombe's correction of small positive relations."""
+    """Return the correlation of two binary outcomes, with Newcombe's correction of small positive values."""
     margins = (both + lost) * (gained + neither) * (both + gained) * (lost + neither)
     if not margins:
         return 0.0
@@ -80,8 +80,11 @@ def calibration_errors(first: Answers, second: Answers, right1: Answers, right2:
     """Return the expected calibration errors of two networks, 0 to 1.
 
     Args:
-        first, second: How sure each is of its answer to each image, `[n]`, 0 to 1.
-        right1, right2: Whether the answer is right, 1 or 0, `[n]`.
+        first, second: Confidence of each network in its prediction for each image, `[n]`, 0 to 1.
+        right1, right2: Whether the prediction is correct, 1 or 0, `[n]`.
+
+    Raises:
+        ValueError: The numbers of images differ.
     """
     once = np.ones(len(first))
     return _error(_sorted(first, right1), once), _error(_sorted(second, right2), once)
@@ -90,9 +93,13 @@ def calibration_errors(first: Answers, second: Answers, right1: Answers, right2:
 def calibration_difference(
     first: Answers, second: Answers, right1: Answers, right2: Answers, *, draws: int = 500, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of the second calibration error minus the first one's, by the basic bootstrap.
+    """Return the 95 % confidence interval of the second calibration error minus the first one, by the basic bootstrap.
 
-    The images are drawn, so that both networks answer the same ones in each draw.
+    Images are resampled, so each draw holds the same images for both networks. The arguments are those of
+    `calibration_errors`.
+
+    Raises:
+        ValueError: The numbers of images differ.
     """
     random, n = np.random.default_rng(seed), len(first)
     before, after = _sorted(first, right1), _sorted(second, right2)
@@ -105,12 +112,12 @@ def calibration_difference(
 
 
 class _Sorted(NamedTuple):
-    """Answers by rising confidence.
+    """Predictions by rising confidence.
 
     Attributes:
         order: The images, `[n]`.
         begins, ends: Where each distinct confidence begins and ends among them.
-        gap: How much surer than right each image's answer is, -1 to 1, `[n]`.
+        gap: Confidence minus correctness of each prediction, -1 to 1, `[n]`.
     """
 
     order: NDArray[np.intp]
@@ -127,7 +134,7 @@ def _sorted(confidence: Answers, right: Answers) -> _Sorted:
 
 
 def _error(answers: _Sorted, times: Answers) -> float:
-    """Return the error in bins of equal mass, as `calibration` has them; equal confidences stay in one bin.
+    """Return the error in bins of equal mass, as in `calibration`. Equal confidences stay in one bin.
 
     Args:
         times: How often each image counts, `[n]`.

@@ -1,4 +1,4 @@
-"""Groups of points of which each is near others of its group, however the group is shaped.
+"""Spectral clustering: groups of points that are near each other, of any shape.
 
 U. von Luxburg: A Tutorial on Spectral Clustering. Statistics and Computing 17, 2007 (normalised Laplacian, eigengap).
 A. Ng, M. Jordan, Y. Weiss: On Spectral Clustering. NeurIPS 2001 (rows of unit length).
@@ -14,18 +14,18 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
-_STARTS = 10  # of k-means, of which the best is kept
+_STARTS = 10  # of k-means; the best is kept
 _ROUNDS = 100
 _NOTHING = 1e-9  # an eigenvalue under this is zero
 
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """Which point is in which cluster.
+    """The cluster of each point.
 
     Attributes:
-        labels: From 0, the largest cluster first.
-        eigenvalues: Of the normalised Laplacian, ascending, 0 to 2; as many zeros as there are separate groups.
+        labels: From 0, the largest cluster first, `[n]`.
+        eigenvalues: Of the normalised Laplacian, rising, 0 to 2, `[n]`. There is one zero for each separate group.
     """
 
     labels: Int64[NDArray[np.int64], " n"]
@@ -39,17 +39,19 @@ class Clusters:
 def spectral_clusters(
     points: Float[NDArray[np.floating], "n d"], *, most: int = 6, neighbours: int | None = None, seed: int = 0
 ) -> Clusters:
-    """Return clusters of points, as many as the largest gap between the first eigenvalues tells.
+    """Cluster points. The largest gap between the first eigenvalues gives the number of clusters.
 
     Args:
-        most: How many clusters there may be.
-        neighbours: How many nearest points each one is joined to; None for the root of their number.
+        points: `[n, d]`.
+        most: The largest number of clusters.
+        neighbours: How many nearest points each point is connected to; None for the square root of their number.
+        seed: Seed of k-means.
 
     Raises:
-        ValueError: There are fewer than two points, or one is no number.
+        ValueError: There are fewer than two points, or one is not finite.
     """
     if len(points) < 2 or not np.isfinite(points).all():
-        raise ValueError(f"{len(points)} points can't be put into clusters: two or more are needed, all of numbers")
+        raise ValueError(f"{len(points)} points can't be clustered: at least two are needed, and all have to be finite")
     joined = affinity(points, neighbours or math.ceil(math.sqrt(len(points))))
     values, vectors = np.linalg.eigh(_laplacian(joined))
     values = np.where(values < _NOTHING, 0.0, values)
@@ -59,12 +61,12 @@ def spectral_clusters(
 
 
 def affinity(points: Float[NDArray[np.floating], "n d"], neighbours: int) -> Float[NDArray[np.float64], "n n"]:
-    """Return 1 for two points that are both among the nearest of each other, 0.5 where only one is; itself counts.
+    """Return the affinity `[n, n]`: 1 if two points are both among the nearest of each other, 0.5 if only one is.
 
-    Of points that are equally near the first ones are taken.
+    Each point counts as its own nearest. Of equally near points the first ones are taken.
     """
     squares = _squares(points.astype(np.float64), points.astype(np.float64))
-    np.fill_diagonal(squares, -1.0)  # each is its own nearest, also among copies of it
+    np.fill_diagonal(squares, -1.0)  # each point is its own nearest, even among duplicates
     nearest = np.argsort(squares, axis=1, kind="stable")[:, :neighbours]
     near = np.zeros(squares.shape)
     np.put_along_axis(near, nearest, 1.0, axis=1)
@@ -97,7 +99,7 @@ def _k_means(
 def _far_apart(
     rows: Float[NDArray[np.float64], "n k"], count: int, random: np.random.Generator
 ) -> Float[NDArray[np.float64], "count k"]:
-    """Return rows to begin with, each drawn by its squared distance to those before (k-means++)."""
+    """Return initial centres, each drawn in proportion to its squared distance from those before (k-means++)."""
     chosen = [int(random.integers(len(rows)))]
     for more in range(1, count):  # `more` have been chosen
         distance = _squares(rows, rows[chosen]).min(1)

@@ -1,1 +1,1 @@
-"""The one pass over the data: shared between processes, kept so that it can be resumed."""
+"""The one pass over the data: shared between processes, and saved so that it can be resumed."""

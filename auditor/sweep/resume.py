@@ -1,8 +1,8 @@
-"""The place in a sweep, kept on disk, so that a run that was killed goes on where it was.
+"""The progress of a sweep, saved on disk, so that a run that was killed resumes where it stopped.
 
-What is kept are the summaries: they are small, and going on from them gives what a whole pass would have given. A
-bookmark's name is a digest of all that shapes them. It is written under another name and moved into place, so that
-it is whole or not there; its checksums tell a damaged one.
+The saved progress are the summaries. They are small, and resuming from them gives what a whole pass gives. The name
+of the file is a digest of the pass's fingerprint. The file is written under another name and then renamed, so that it
+is complete or absent; its checksums detect damage.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.collectors import Collector
+from auditor.errors import describe
 
 
 class Place(NamedTuple):
-    """How far a sweep has come.
+    """The progress of a sweep.
 
     Attributes:
-        batches: How many are done.
-        files: How many files these held.
-        notes: Sentences about what had to be done otherwise in them.
+        batches: The number of batches that are done.
+        files: The number of files in these batches.
+        notes: Sentences about what was done otherwise than asked.
     """
 
     batches: int = 0
@@ -38,26 +39,26 @@ class Place(NamedTuple):
 
 
 class Damaged(Exception):
-    """The file of a bookmark is not what was written."""
+    """The file of a bookmark can't be read, or holds something else."""
 
 
 class Bookmark:
-    """A file that holds what some collectors have seen, and how far the sweep has come.
+    """A file with the states of the collectors and the progress of the sweep.
 
     Args:
-        folder: Where bookmarks lie; it is made.
-        told: All that shapes what the collectors will hold, as JSON can hold it.
+        folder: The folder of all bookmarks; it is created when needed.
+        fingerprint: Everything that the states depend on, as JSON can hold it.
     """
 
-    def __init__(self, folder: Path, told: Any) -> None:
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    def __init__(self, folder: Path, fingerprint: Any) -> None:
+        digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
         self.path = folder / f"{digest[:32]}.npz"
 
     def open(self, collectors: Sequence[Collector]) -> Place:
-        """Bring the collectors to where they were, and return the place; nothing is done where there is none.
+        """Load the saved states into the collectors and return the progress; without a file change nothing.
 
         Raises:
-            Damaged: The file can't be read; the collectors are as they were.
+            Damaged: The file can't be read; the collectors are unchanged.
         """
         try:
             if not self.path.exists():
@@ -65,17 +66,17 @@ class Bookmark:
             place, states = _read(self.path, len(collectors))
             for collector, state in zip(collectors, states, strict=True):
                 copy.deepcopy(collector).load(state)
-        except Exception as error:  # a damaged file may end in anything
-            raise Damaged(f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # a damaged file may raise any exception
+            raise Damaged(describe(error)) from error
         for collector, state in zip(collectors, states, strict=True):
             collector.load(state)
         return place
 
     def keep(self, collectors: Sequence[Collector], place: Place) -> None:
-        """Write down what the collectors hold.
+        """Save the states of the collectors and the progress.
 
         Raises:
-            Exception: It can't be written, or a collector does not tell its state.
+            Exception: The file can't be written, or a collector can't give its state.
         """
         arrays: dict[str, NDArray[Any]] = {
             "place": np.array([place.batches, place.files]),
@@ -87,14 +88,14 @@ class Bookmark:
         handle, unfinished = tempfile.mkstemp(dir=self.path.parent, prefix=f"{self.path.stem}.", suffix=".new")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # a name could be a parameter's; none of ours is
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # no name of ours is a parameter of savez
             Path(unfinished).replace(self.path)
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
             raise
 
     def remove(self) -> None:
-        """Throw it away, with what a killed run has left unfinished; where that can't be done it stays."""
+        """Remove the file, and the unfinished files of runs that were killed; ignore errors."""
         with suppress(OSError):
             for file in [self.path, *self.path.parent.glob(f"{self.path.stem}.*.new")]:
                 file.unlink(missing_ok=True)

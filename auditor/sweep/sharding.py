@@ -1,4 +1,4 @@
-"""What the checks want collected: shared out to the processes, kept on disk as it grows, and put together."""
+"""The collectors of a pass: shared out to the processes, saved on disk as they fill, and merged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import platformdirs
 from auditor.collectors import Collector, State
 from auditor.context import Context
 from auditor.data.dataset import Loading, loader
-from auditor.errors import _described
+from auditor.errors import describe
 from auditor.language import _
 from auditor.process.distributed import Processes
 from auditor.sweep.resume import Bookmark, Damaged, Place
@@ -22,24 +22,24 @@ from auditor.sweep.sweep import sweep
 
 Key = tuple[Any, ...]
 
-_BATCHES, _SECONDS = 16, 30.0  # the place is kept after so many batches, or after so long
+_BATCHES, _SECONDS = 16, 30.0  # progress is saved after so many batches, or after so long
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every process has to collect from its share of the data.
+    """What every process collects from its share of the data.
 
     Attributes:
-        told: All that shapes what will be collected, or None where no place is to be kept.
+        fingerprint: Everything that the collectors' states depend on; None if no progress is saved.
     """
 
     collectors: Sequence[Collector]
-    told: Mapping[str, Any] | None = None
+    fingerprint: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a process has collected of its share, or what kept it from that."""
+    """What a process has collected from its share, or the error that prevented it."""
 
     states: Sequence[State]
     broken: Mapping[int, str]
@@ -53,12 +53,12 @@ class PartMissing(Exception):
 
 @dataclass
 class Collection:
-    """One process at its share of a job.
+    """The share of one process in a job.
 
     Attributes:
         seen: Called with the number of files that are done.
-        notes: Sentences about what had to be done otherwise.
-        bookmark: Where the place is kept until the audit is done.
+        notes: Sentences about what was done otherwise than asked.
+        bookmark: The saved progress; it is needed until the audit is complete.
     """
 
     context: Context
@@ -70,13 +70,13 @@ class Collection:
     bookmark: Bookmark | None = None
 
     def collect(self) -> dict[Key, Exception]:
-        """Fill the collectors; those of the first process get the whole, the others' only their share.
+        """Fill the collectors: those of the first process with all the data, those of the others with their share.
 
         Returns:
-            What broke, by the key of the collector.
+            The exceptions by the key of the collector.
 
         Raises:
-            PartMissing: Another process failed. The others are silent: what they could not do the first one tells.
+            PartMissing: Another process failed. Only the first process raises it.
         """
         alone = self.processes.count == 1
         blank = () if alone else copy.deepcopy(self.job.collectors)
@@ -86,7 +86,7 @@ class Collection:
         except Exception as error:
             failure = error
         if not alone:
-            broken = self._put_together(blank, broken, failure)
+            broken = self._merged(blank, broken, failure)
         if failure and self.processes.first:
             raise failure
         return broken
@@ -122,13 +122,13 @@ class Collection:
         )
 
     def _keeper(self) -> _Keeper:
-        if self.job.told is None:
+        if self.job.fingerprint is None:
             return _Keeper(None, self.job.collectors, self.notes)
         share = {"number": self.processes.number, "of": self.processes.count}
-        self.bookmark = Bookmark(platformdirs.user_cache_path("auditor") / "sweeps", {**self.job.told, **share})
+        self.bookmark = Bookmark(platformdirs.user_cache_path("auditor") / "sweeps", {**self.job.fingerprint, **share})
         return _Keeper(self.bookmark, self.job.collectors, self.notes)
 
-    def _put_together(
+    def _merged(
         self, blank: Sequence[Collector], broken: Mapping[Key, Exception], failure: Exception | None
     ) -> dict[Key, Exception]:
         collectors = self.job.collectors
@@ -139,13 +139,13 @@ class Collection:
                 try:
                     pickle.dumps(state := collector.state())
                     states[-1] = state
-                except Exception as error:  # what can't be pickled may say so in any way
+                except Exception as error:  # pickling may raise any exception
                     broken = {**broken, collector.key: error}
         own = _Part(
             states,
-            {n: _described(broken[c.key]) for n, c in enumerate(collectors) if c.key in broken},
+            {n: describe(broken[c.key]) for n, c in enumerate(collectors) if c.key in broken},
             self.notes,
-            _described(failure) if failure else "",
+            describe(failure) if failure else "",
         )
         every = dict(broken)
         for number, part in list(enumerate(self.processes.gathered(own)))[1:]:
@@ -169,19 +169,19 @@ def _take_in(collector: Collector, other: Collector, state: State) -> None:
 
 
 def sendable(collectors: Sequence[Collector]) -> tuple[list[Collector], dict[Key, Exception]]:
-    """Return the collectors that other processes can be sent, and why the others can't."""
+    """Return the collectors that can be sent to other processes, and an exception for each of the rest."""
     fit, refused = list[Collector](), dict[Key, Exception]()
     for collector in collectors:
         try:
             pickle.dumps(collector)
             fit.append(collector)
-        except Exception as error:  # what can't be pickled may say so in any way
-            refused[collector.key] = PartMissing(f"can't be sent to another process: {_described(error)}")
+        except Exception as error:  # pickling may raise any exception
+            refused[collector.key] = PartMissing(f"can't be sent to another process: {describe(error)}")
     return fit, refused
 
 
 class _Keeper:
-    """Writes down what is collected, every so often, and stops where that can't be done."""
+    """Saves the progress at intervals, until it can't be saved."""
 
     def __init__(self, bookmark: Bookmark | None, collectors: Sequence[Collector], notes: list[str]) -> None:
         self._bookmark, self._collectors, self._notes = bookmark, collectors, notes
@@ -196,13 +196,14 @@ class _Keeper:
         try:
             return self._bookmark.open(self._collectors)
         except Damaged as damage:
-            told = _("what an earlier run had kept of the sweep was damaged and thrown away: {reason}", reason=damage)
-            self._notes.append(told)
+            self._notes.append(
+                _("the saved progress of an earlier run was damaged and removed: {reason}", reason=damage)
+            )
             self._bookmark.remove()
             return Place()
 
     def settled(self) -> None:
-        """Take note that one more batch is in all collectors."""
+        """Count one more batch that is in all collectors, and save the progress when it is due."""
         self._batches += 1
         due = self._batches - self._kept >= _BATCHES or time.monotonic() - self._last >= _SECONDS
         if self._bookmark is None or not due:
@@ -210,7 +211,6 @@ class _Keeper:
         self._kept, self._last = self._batches, time.monotonic()
         try:
             self._bookmark.keep(self._collectors, Place(self._batches, self.files, tuple(self._notes)))
-        except Exception as error:  # a full disk, or a plugin's collector that does not tell its state
-            told = _("the sweep's place can't be kept, so that a killed run would begin anew: {reason}", reason=error)
-            self._notes.append(told)
+        except Exception as error:  # a full disk, or a plugin's collector that can't give its state
+            self._notes.append(_("progress can't be saved; a run that is killed starts again: {reason}", reason=error))
             self._bookmark = None

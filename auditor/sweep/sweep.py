@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auditor.collectors import Batch, Collector
+from auditor.collectors.reductions import shared
 from auditor.data.dataset import Loaded
+from auditor.errors import describe
 from auditor.language import _
-from auditor.methods.layers.top_activations import sharing
 from auditor.model.network import Network
 from auditor.model.preserve import buffers_kept
 from auditor.process.isolation import surroundings
@@ -41,21 +42,21 @@ def sweep(
     numbers: Iterable[int] = (),
     seed: int = 0,
 ) -> dict[Key, Exception]:
-    """Run every image once through the network and let every collector look.
+    """Run every image through the network once, and update every collector.
 
-    On a CPU a large batch goes through in parts, which is faster. Where the device runs out of memory
-    a part is halved and repeated. A collector takes in only what a forward pass that succeeded has shown
-    it. One that breaks looks no further, and the others go on.
+    On a CPU a large batch is run in parts, which is faster. If the device runs out of memory, a part is
+    halved and repeated. A collector is updated only after a forward pass that succeeded. A collector that
+    raises is not updated again; the others continue.
 
     Args:
         seen: Called after each batch with the number of files that are done.
-        note: Called with a sentence when something had to be done otherwise.
-        settled: Called after each batch that is in all collectors whole.
-        numbers: Which of all batches each one is, if these are not all: a network that draws random numbers
-            draws the same for a batch, whoever runs it.
+        note: Called with a sentence when something was done otherwise than asked.
+        settled: Called after each batch that is completely in all collectors.
+        numbers: The number of each batch among all batches, if these are not all. A network that draws random
+            numbers draws the same ones for a batch, whichever process runs it.
 
     Returns:
-        What broke, by the key of the collector.
+        The exceptions by the key of the collector.
     """
     lookouts = [_Lookout(collector) for collector in collectors]
     with surroundings(seed, "parts", network.device):
@@ -72,12 +73,12 @@ def sweep(
 
 
 def at_once(network: Network) -> int | None:
-    """Return how many images are best computed at once, None for whole batches.
+    """Return how many images are computed at once, None for whole batches.
 
-    On a CPU an output of more than some 30 MB lies in no cache when the next layer reads it, and its memory is
-    asked of the system anew each time: EfficientNet-Lite0 takes 1.5 times as long for 16 images at once as for 4.
-    With few a network of large layers waits for its weights: VGG-16 takes 1.08 times as long for 4 as for 16. How many
-    it is does not depend on the machine, so that all processes of an audit share out the same parts.
+    On a CPU an output of more than about 30 MB does not fit into a cache, and its memory is allocated again for each
+    pass: EfficientNet-Lite0 takes 1.5 times as long with 16 images at once as with 4. With few images a network of
+    large layers waits for its weights: VGG-16 takes 1.08 times as long with 4 images as with 16. The number does not
+    depend on the machine, so that all processes of an audit form the same parts.
     """
     if network.device.type != "cpu" or _mixes(network):
         return None
@@ -87,18 +88,18 @@ def at_once(network: Network) -> int | None:
 
 
 def _mixes(network: Network) -> bool:
-    """Return whether the scores of an image depend on chance, or on what else is in its batch."""
+    """Return whether the scores of an image depend on chance, or on the other images of its batch."""
     noise = torch.randn(2, *network.input_shape, generator=torch.Generator().manual_seed(0))
-    noise[1] *= 4  # else both would have the same mean and variance
+    noise[1] *= 4  # otherwise both would have the same mean and variance
     try:
         with torch.no_grad(), buffers_kept(network.module):
             return not alike(network.scores(noise)[:1], network.scores(noise[:1]))
-    except Exception:  # one that does not take a single image may fail in any way
+    except Exception:  # a network that does not take a single image may raise any exception
         return True
 
 
 def parts(loaded: Loaded, most: int | None) -> list[Loaded]:
-    """Return a batch in parts of at most so many images; the files that could not be read are with the first."""
+    """Return a batch in parts of at most `most` images; the first part has the unreadable files."""
     count = max(1, math.ceil(len(loaded.indices) / most)) if most else 1
     columns = (loaded.indices, loaded.images, loaded.labels)
     shares = zip(*(column.tensor_split(count) for column in columns), strict=True)
@@ -115,7 +116,7 @@ def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: 
     except torch.OutOfMemoryError:
         if count < 2:
             raise
-        scores = None  # and only outside of here is what the failed pass held let go
+        scores = None  # the memory of the failed pass is freed only outside of this block
     if scores is None:
         note(_("the device ran out of memory on a batch of {n} images; it was halved and repeated", n=count))
         torch.cuda.empty_cache()
@@ -136,7 +137,7 @@ def _scores(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout]) -> N
 
 
 class _Lookout:
-    """A collector at work: what it was shown of the running batch, and what broke it."""
+    """A collector during the pass: its reductions of the current batch, and the exception that stopped it."""
 
     def __init__(self, collector: Collector) -> None:
         self.collector = collector
@@ -162,11 +163,11 @@ class _Lookout:
         except Exception as error:
             self.error = error
         except BaseException as error:  # a plugin may call sys.exit
-            self.error = RuntimeError(f"{type(error).__name__}: {error}")
+            self.error = RuntimeError(describe(error))
 
 
 class _Watch:
-    """Shows the lookouts the outputs that they ask for, as they are computed."""
+    """Gives each collector the outputs of its taps as they are computed."""
 
     def __init__(self, module: nn.Module, lookouts: Sequence[_Lookout]) -> None:
         self._module = module
@@ -192,6 +193,6 @@ class _Watch:
 
 
 def _show(lookouts: Sequence[_Lookout], tap: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
-    with sharing(output):
+    with shared(output):
         for lookout in lookouts:
             lookout.show(tap, output)

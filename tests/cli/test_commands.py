@@ -124,7 +124,7 @@ def test_suggests_the_flag_that_was_meant(auditor):
         (["run", "net.pt", "--device", "gpu"], "--device is 'gpu', but has to be auto, cpu, cuda, cuda:N or mps"),
         (["run", "net.pt", "-o", "weights"], "-o is 'weights', but has to be CHECK.OPTION=VALUE"),
         (["run", "net.pt", "-o", "wights.a=1"], "no check is called 'wights'; did you mean 'weights'?"),
-        (["run", "net.pt", "-k", "weights or"], "-k 'weights or' is no expression of names"),
+        (["run", "net.pt", "-k", "weights or"], "-k 'weights or' is not an expression of names"),
         (["run", "net.pt", "--format", "docx"], "no report format is called 'docx'"),
         (["run", "net.pt", "-p", "no_such_plugin"], "plugin 'no_such_plugin' can't be imported"),
         (["run", "net.pt", "--config", "none.toml"], "none.toml can't be read: No such file or directory"),
@@ -191,7 +191,7 @@ def test_an_interruption_before_the_first_check_has_its_own_exit_code(auditor, h
     (here / "auditfile.py").write_text("raise KeyboardInterrupt")
     code, _, err = auditor("checks")
     assert code == 2
-    assert err.strip() == "error: interrupted before there was anything to report"
+    assert err.strip() == "error: interrupted before any check finished; no report was written"
 
 
 def test_exports_templates_into_a_new_folder(auditor, here):
@@ -204,7 +204,7 @@ def test_exports_templates_into_a_new_folder(auditor, here):
 def test_never_exports_over_somebody_s_templates(auditor, here):
     (here / "mine").mkdir()
     (here / "mine" / "report.html").write_text("mine")
-    assert refused(auditor, "templates", "--export", "mine").startswith("mine is there already")
+    assert refused(auditor, "templates", "--export", "mine").startswith("mine exists and is not an empty folder")
     assert (here / "mine" / "report.html").read_text() == "mine"
 
 
@@ -216,7 +216,7 @@ def test_without_a_command_it_shows_what_there_is(auditor):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["checks"], ["checks", "weights"], ["--version"]])
 def test_answers_without_loading_torch(arguments):
-    script = "import sys, auditor.cli; auditor.cli.main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    script = "import sys; from auditor.cli.commands import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False).returncode == 0
 
 

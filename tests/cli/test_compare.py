@@ -66,7 +66,7 @@ def test_a_step_of_github_actions_is_told_what_became_worse(call, monkeypatch, t
     end = lines.index(f"::{lines[0].removeprefix('::stop-commands::')}::")
     assert lines[end + 1].startswith("::error title=baseline.")
     assert all(line.startswith(("::error ", "::warning ")) for line in lines[end + 1 :])
-    assert "Something that fails is new" in (tmp_path / "step.md").read_text()
+    assert "Some failures are new" in (tmp_path / "step.md").read_text()
 
 
 def test_tells_what_became_worse(call):
@@ -82,7 +82,7 @@ def test_tells_what_became_worse(call):
 def test_an_audit_compared_with_itself_is_as_before(call):
     code, out, _ = call("compare", "reports/old", "reports/old/audit.json", "-v")
     assert code == Exit.OK
-    assert "findings are as before" in out
+    assert "findings, all unchanged" in out
     assert "verdict: PASS" in out
 
 
@@ -101,7 +101,7 @@ def test_writes_the_comparison_as_html_pdf_and_json(call, tmp_path):
         "explanations",
     ]
     page = (tmp_path / "diff" / "report.html").read_text()
-    assert "new.pt against old.pt" in page
+    assert "new.pt compared with old.pt" in page
     assert (tmp_path / "diff" / "report.pdf").read_bytes().startswith(b"%PDF")
     assert str(tmp_path / "diff" / "report.html") in out.replace("\n", "")
 
@@ -171,7 +171,7 @@ def test_an_audit_from_python_takes_a_baseline_too(reports, small, photographs):
     ("arguments", "message"),
     [
         (["run", "new.pt", "--baseline", "nowhere"], "nowhere does not exist"),
-        (["run", "new.pt", "--baseline", "."], "is no report: it has no audit.json"),
+        (["run", "new.pt", "--baseline", "."], "is not a report: it has no audit.json"),
         (["run", "new.pt", "--baseline", "auditor.toml"], "is damaged"),
         (["run", "new.pt", "-o", "predictions.accuracy_fail=baseline"], "give --baseline PATH"),
         (["run", "new.pt", "-o", "predictions.accuracy_fail=baseline / 2"], '"baseline - 0.01"'),
@@ -193,7 +193,7 @@ def test_refuses_in_one_line(call, arguments, message):
 
 def test_loads_no_torch(reports):
     script = (
-        "import sys, auditor.cli; code = auditor.cli.main(sys.argv[1:]); "
+        "import sys; from auditor.cli.commands import main; code = main(sys.argv[1:]); "
         "sys.exit(f'{code}' if code != 1 or 'torch' in sys.modules else 0)"
     )
     command = [sys.executable, "-c", script, "compare", "reports/old", "reports/new", "-q"]

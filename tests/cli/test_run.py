@@ -308,14 +308,14 @@ def test_refuses_a_data_folder_that_is_not_there(auditor, tiny):
 
 
 def test_refuses_templates_that_are_not_there(auditor, tiny):
-    assert "--templates is 'look', but no folder is there" in refused(auditor, *tiny, "--templates", "look")
+    assert "--templates is 'look', which is not a folder" in refused(auditor, *tiny, "--templates", "look")
 
 
 def test_refuses_a_folder_that_holds_no_template(auditor, tiny, here):
     (here / "look").mkdir()
     (here / "look" / "reprot.html").write_text("mine")
     message = refused(auditor, *tiny, "--templates", "look")
-    assert "'look' holds none of the templates: brief.html, evidence.html" in message
+    assert "'look' has no template that replaces a built-in one: brief.html, evidence.html" in message
 
 
 def test_writes_a_summary_for_who_decides_if_asked_to(auditor, tiny, here):
@@ -370,7 +370,10 @@ def test_inspects_the_layers(tiny, capsys):
 
 def test_renders_a_report_again_without_torch(auditor, tiny):
     auditor(*tiny, "--check", "passes", "--format", "json")
-    script = "import sys, auditor.cli; code = auditor.cli.main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
+    script = (
+        "import sys; from auditor.cli.commands import main; code = main(sys.argv[1:]); "
+        "sys.exit(code or 'torch' in sys.modules)"
+    )
     command = [sys.executable, "-c", script, "render", "reports/net", "--format", "html"]
     assert subprocess.run(command, check=False).returncode == 0
     assert "Is it what passes?" in Path("reports/net/report.html").read_text()

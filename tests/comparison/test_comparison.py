@@ -1,4 +1,4 @@
-"""Two audits made by hand, compared: what is told, and what is not blamed on the network."""
+"""Two audits made by hand, compared: what is reported, and what is not attributed to the network."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +71,7 @@ def pair(before, after):
     return Pair(Source(before, "before"), Source(after, "after"), RULES)
 
 
-def told(before, after, rule, subject=None, **options):
+def found_by(before, after, rule, subject=None, **options):
     done = compared(pair(before, after), options)
     found = [f for f in done.findings if f.rule == f"baseline.{rule}" and subject in (None, f.subject)]
     return found[0] if found else None
@@ -135,8 +135,8 @@ def test_another_limit_is_not_blamed_on_the_network():
     before = audit(finding(PASS, 0.85, limit=0.8), settings={"options": {"predictions": {"accuracy_fail": 0.8}}})
     after = audit(finding(FAIL, 0.85, limit=0.9), settings={"options": {"predictions": {"accuracy_fail": 0.9}}})
     assert [kind for kind, *_ in kinds(before, after)] == [Kind.LIMIT]
-    assert told(before, after, "findings").verdict is PASS
-    assert "predictions.accuracy_fail" in told(before, after, "data", "settings").detail
+    assert found_by(before, after, "findings").verdict is PASS
+    assert "predictions.accuracy_fail" in found_by(before, after, "data", "settings").detail
 
 
 def test_a_failure_of_another_kind_on_the_same_number_is_worse():
@@ -162,13 +162,13 @@ def test_another_level_is_not_blamed_on_the_network():
 def test_a_check_that_ran_only_once_is_not_new_and_not_gone():
     weights = finding(FAIL, 3, rule="weights.nonfinite", unit="tensors")
     assert kinds(audit(finding(PASS, 0.9)), audit(finding(PASS, 0.9), weights))[0][0] is Kind.FIRST
-    assert kinds(audit(finding(PASS, 0.9), weights), audit(finding(PASS, 0.9)))[0][0] is Kind.UNASKED
+    assert kinds(audit(finding(PASS, 0.9), weights), audit(finding(PASS, 0.9)))[0][0] is Kind.NOT_RUN
 
 
 def test_a_check_that_skips_now_is_no_longer_judged():
     before, after = audit(finding(PASS, 0.9)), audit(finding(SKIP, rule="predictions.skipped"))
     assert [kind for kind, *_ in kinds(before, after)] == [Kind.UNJUDGED]
-    assert told(before, after, "findings").verdict is WARN
+    assert found_by(before, after, "findings").verdict is WARN
 
 
 @pytest.mark.parametrize(("verdict", "code"), [(WARN, Exit.OK), (FAIL, Exit.FAILED), (Verdict.ERROR, Exit.FAILED)])
@@ -209,35 +209,35 @@ def test_two_numbers_are_the_same_within_their_tolerance(metric, before, after, 
 # --- answers
 
 
-def test_identical_audits_have_nothing_to_tell():
+def test_identical_audits_pass():
     both = audit(answers=answers(wrong=range(7)), silent={"conv1": (3,)})
     done = compared(pair(both, both))
     assert done.verdict is PASS
     assert {f.verdict for f in done.findings if f.verdict > PASS} == set()
-    assert told(both, both, "accuracy").value == 0
-    assert told(both, both, "calibration").value == 0
+    assert found_by(both, both, "accuracy").value == 0
+    assert found_by(both, both, "calibration").value == 0
 
 
 def test_a_loss_that_chance_does_not_explain_warns():
-    found = told(audit(answers=answers()), audit(answers=answers(wrong=range(12))), "accuracy")
+    found = found_by(audit(answers=answers()), audit(answers=answers(wrong=range(12))), "accuracy")
     assert (found.verdict, found.value, found.n) == (WARN, -12 / 60, 60)
     assert found.interval[0] < -0.2 < found.interval[1] < 0
-    assert "12 were lost and 0 gained, McNemar p < 0.001" in found.message
+    assert "12 lost and 0 gained (McNemar p < 0.001)" in found.message
 
 
 def test_a_loss_that_chance_explains_does_not():
-    found = told(audit(answers=answers(wrong=[30])), audit(answers=answers(wrong=range(5))), "accuracy")
+    found = found_by(audit(answers=answers(wrong=[30])), audit(answers=answers(wrong=range(5))), "accuracy")
     assert found.verdict is PASS
-    assert "5 were lost and 1 gained" in found.message
+    assert "5 lost and 1 gained" in found.message
 
 
 def test_a_gain_is_no_warning():
-    assert told(audit(answers=answers(wrong=range(12))), audit(answers=answers()), "accuracy").verdict is PASS
+    assert found_by(audit(answers=answers(wrong=range(12))), audit(answers=answers()), "accuracy").verdict is PASS
 
 
-def test_a_loss_within_what_is_tolerated_is_let_pass():
+def test_a_loss_within_the_tolerance_passes():
     before, after = audit(answers=answers()), audit(answers=answers(wrong=range(12)))
-    assert told(before, after, "accuracy", drop=0.25).verdict is PASS
+    assert found_by(before, after, "accuracy", drop=0.25).verdict is PASS
 
 
 def test_a_class_that_is_lost_is_named_and_the_others_are_not():
@@ -245,7 +245,7 @@ def test_a_class_that_is_lost_is_named_and_the_others_are_not():
     done = compared(pair(audit(answers=answers()), audit(answers=answers(wrong=cats))))
     named = [f.subject for f in done.findings if f.rule == "baseline.accuracy" and f.subject]
     assert named == ["cat"]
-    rows = table(done, "Accuracy class by class").rows
+    rows = table(done, "Accuracy per class").rows
     assert rows[0][:6] == ("cat", 20, "100.0%", "0.0%", "−100.0 %", "−100 to −77")
     assert rows[1][4] == "0.0 %"
 
@@ -254,40 +254,42 @@ def test_classes_are_corrected_for_their_number():
     cats = [i for i in range(60) if i % 3 == 0][:6]  # p = 0.03 alone, 0.09 of three
     done = compared(pair(audit(answers=answers()), audit(answers=answers(wrong=cats))))
     assert [f.subject for f in done.findings if f.rule == "baseline.accuracy" and f.subject] == []
-    assert table(done, "Accuracy class by class").rows[0][-1] == "0.094"
+    assert table(done, "Accuracy per class").rows[0][-1] == "0.094"
 
 
 def test_images_of_the_same_name_and_other_contents_are_left_out():
     other = [answer._replace(digest="f" * 12) if i < 4 else answer for i, answer in enumerate(answers())]
-    found = told(audit(answers=answers()), audit(answers=[*other, answers()[0]._replace(file="more.png")]), "answers")
+    found = found_by(
+        audit(answers=answers()), audit(answers=[*other, answers()[0]._replace(file="more.png")]), "answers"
+    )
     assert found.n == 56
-    assert found.detail == "Left out: 1 not in the baseline, 4 of the same name, but with other contents."
+    assert found.detail == "Images left out: 1 not in the baseline, 4 with the same name but different contents."
 
 
 def test_answers_are_matched_by_the_names_of_classes():
     turned = DataFacts(60, CLASSES[::-1], (), "cd" * 32, "photos", True)
     mirrored = [a._replace(label=2 - a.label, answer=2 - a.answer) for a in answers()]
     before, after = audit(answers=answers()), audit(answers=mirrored, data=turned)
-    assert told(before, after, "answers").value == 1
-    assert told(before, after, "accuracy").value == 0
-    assert told(before, after, "data", "classes").verdict is WARN
+    assert found_by(before, after, "answers").value == 1
+    assert found_by(before, after, "accuracy").value == 0
+    assert found_by(before, after, "data", "classes").verdict is WARN
 
 
 def test_images_without_a_label_are_compared_by_their_answers_alone():
     blank = [answer._replace(label=None) for answer in answers()]
-    assert told(audit(answers=blank), audit(answers=blank), "answers").value == 1
-    assert told(audit(answers=blank), audit(answers=blank), "accuracy").verdict is SKIP
+    assert found_by(audit(answers=blank), audit(answers=blank), "answers").value == 1
+    assert found_by(audit(answers=blank), audit(answers=blank), "accuracy").verdict is SKIP
 
 
-def test_a_score_that_is_no_number_is_no_right_answer():
+def test_a_score_that_is_not_a_number_is_no_correct_prediction():
     broken = [a._replace(answer=None, confidence=0.0) if i < 12 else a for i, a in enumerate(answers())]
-    assert told(audit(answers=answers()), audit(answers=broken), "accuracy").value == -12 / 60
-    assert told(audit(answers=answers()), audit(answers=broken), "calibration").n == 48
+    assert found_by(audit(answers=answers()), audit(answers=broken), "accuracy").value == -12 / 60
+    assert found_by(audit(answers=answers()), audit(answers=broken), "calibration").n == 48
 
 
-def test_a_network_that_became_too_sure_warns():
+def test_a_network_that_became_overconfident_warns():
     right = answers(wrong=range(0, 60, 5))
-    found = told(audit(answers=right), audit(answers=[a._replace(confidence=0.99) for a in right]), "calibration")
+    found = found_by(audit(answers=right), audit(answers=[a._replace(confidence=0.99) for a in right]), "calibration")
     assert found.verdict is WARN
     assert found.value == pytest.approx(0.19)
 
@@ -295,14 +297,14 @@ def test_a_network_that_became_too_sure_warns():
 @pytest.mark.parametrize("rule", ["accuracy", "calibration"])
 def test_too_few_images_are_skipped_with_the_reason(rule):
     few = audit(answers=answers(images=19), images=19)
-    found = told(few, few, rule)
+    found = found_by(few, few, rule)
     assert found.verdict is SKIP
     assert "19 images" in found.message
 
 
 @pytest.mark.parametrize("rule", ["accuracy", "calibration", "dead", "explanations"])
 def test_an_old_audit_without_what_is_needed_is_skipped_with_the_reason(rule):
-    found = told(audit(), audit(answers=answers(), silent={"conv1": ()}), rule)
+    found = found_by(audit(), audit(answers=answers(), silent={"conv1": ()}), rule)
     assert found.verdict is SKIP
     assert found.message
 
@@ -310,27 +312,27 @@ def test_an_old_audit_without_what_is_needed_is_skipped_with_the_reason(rule):
 # --- channels, images, settings
 
 
-def test_channels_that_fell_silent_are_named():
+def test_newly_dead_channels_are_named():
     before, after = audit(silent={"conv1": (3, 4)}), audit(silent={"conv1": (4, 7, 8, 9)})
-    found = told(before, after, "dead")
+    found = found_by(before, after, "dead")
     assert (found.verdict, found.subject, found.value) == (WARN, "conv1", 2 / 50)
-    assert found.detail == "Newly silent channels: 7, 8, 9"
-    rows = table(compared(pair(before, after)), "Newly silent channels").rows
+    assert found.detail == "Newly dead channels: 7, 8, 9"
+    rows = table(compared(pair(before, after)), "Newly dead channels").rows
     assert rows == (("conv1", 50, 2, 4, "7, 8, 9"),)
 
 
-def test_channels_that_changed_places_are_told_and_pass():
-    found = told(audit(silent={"conv1": (3,)}), audit(silent={"conv1": (4,)}), "dead")
+def test_as_many_dead_channels_as_before_pass():
+    found = found_by(audit(silent={"conv1": (3,)}), audit(silent={"conv1": (4,)}), "dead")
     assert found.verdict is PASS
-    assert "1 fell silent, 1 woke up" in found.message
+    assert "1 newly dead, 1 active again" in found.message
 
 
 def test_a_layer_of_another_width_is_not_compared():
     after = audit(silent={"conv1": (1, 2)})
     wider = ArchitectureFacts("net", "file", 9, (LayerFacts("conv1", "Conv2d", (64, 8, 8)),))
     after = replace(after, provenance=replace(after.provenance, architecture=wider))
-    assert told(audit(silent={"conv1": ()}), after, "dead").verdict is SKIP
-    assert "64 x 8 x 8" in told(audit(), after, "data", "network").detail
+    assert found_by(audit(silent={"conv1": ()}), after, "dead").verdict is SKIP
+    assert "64 x 8 x 8" in found_by(audit(), after, "data", "network").detail
 
 
 @pytest.mark.parametrize(
@@ -343,14 +345,14 @@ def test_a_layer_of_another_width_is_not_compared():
         ("images", WARN, {"data": DataFacts(61, CLASSES, (), "ee" * 32, "photos", True)}),
     ],
 )
-def test_what_else_differs_is_told(subject, verdict, change):
-    assert told(audit(), audit(**change), "data", subject).verdict is verdict
-    assert told(audit(), audit(), "data", subject).verdict is PASS
+def test_reports_what_else_differs(subject, verdict, change):
+    assert found_by(audit(), audit(**change), "data", subject).verdict is verdict
+    assert found_by(audit(), audit(), "data", subject).verdict is PASS
 
 
-def test_an_audit_that_ended_early_is_told():
+def test_reports_that_an_audit_stopped_early():
     early = replace(audit(), not_run=("weights",))
-    assert told(early, audit(), "data", "the baseline").verdict is WARN
+    assert found_by(early, audit(), "data", "the baseline").verdict is WARN
 
 
 # --- maps
@@ -378,7 +380,7 @@ def test_maps_of_the_same_class_and_image_are_compared(tmp_path):
 
 def test_maps_of_other_classes_or_other_images_are_not(tmp_path):
     one, two = save(tmp_path / "a", answers(), 0), save(tmp_path / "b", answers(), 0, classes=(2,))
-    assert told(one.audit, two.audit, "explanations").verdict is SKIP
+    assert found_by(one.audit, two.audit, "explanations").verdict is SKIP
     changed = [answer._replace(digest="f" * 12) for answer in answers()]
     three = save(tmp_path / "c", changed, 0)
     found = [f for f in compared(Pair(one, three)).findings if f.rule == "baseline.explanations"]
@@ -400,7 +402,7 @@ def test_reads_a_folder_or_its_file_under_any_name(tmp_path):
     assert report.read(tmp_path / "report").recorded == Recorded(tuple(answers()))
     renamed = (tmp_path / "report" / "audit.json").rename(tmp_path / "monday.json")
     assert read(renamed).audit.recorded.answers == tuple(answers())
-    with pytest.raises(OutputError, match=r"is no report: it has no audit\.json"):
+    with pytest.raises(OutputError, match=r"is not a report: it has no audit\.json"):
         read(tmp_path / "report")
 
 
@@ -410,7 +412,7 @@ def test_reads_a_folder_or_its_file_under_any_name(tmp_path):
         ("", "damaged"),
         ("[1", "damaged"),
         ("[" * 100_000, "damaged"),
-        ("[1]", "no object"),
+        ("[1]", "not an object"),
         ("{}", "schema is missing"),
         ('{"schema": 2}', "this version of auditor reads schema 1"),
         ('{"schema": 1}', "provenance is missing"),
@@ -511,7 +513,7 @@ def settled(text, baseline, option="accuracy_fail", check="predictions"):
     return chosen.options[check][option], notes
 
 
-def test_a_limit_becomes_a_number_and_is_told():
+def test_a_limit_becomes_a_number_and_is_noted():
     value, notes = settled("baseline - 0.01", Source(audit(finding(PASS, 0.9)), "monday"))
     assert value == pytest.approx(0.89)
     assert notes == ("predictions.accuracy_fail is baseline - 0.01, which is 0.89",)
@@ -528,7 +530,7 @@ def test_of_several_layers_the_worst_counts():
         (None, "give --baseline PATH"),
         (Source(audit(finding(SKIP)), "monday"), "None was found"),
         (Source(audit(finding(PASS, 1, rule="weights.constant")), "monday"), "its check did not run"),
-        (Source(audit(finding(PASS, 1, rule="predictions.softmax")), "monday"), "judged no such thing"),
+        (Source(audit(finding(PASS, 1, rule="predictions.softmax")), "monday"), "without judging this rule"),
     ],
 )
 def test_a_limit_without_its_value_is_refused_with_what_to_do(baseline, message):

@@ -37,8 +37,8 @@ def refusal(folder: Path, text: str) -> str:
 def test_texts_are_on_one_line_and_what_is_not_given_is_empty(tmp_path):
     found = settings(tmp_path, '[report]\ntitle = "Line 3\\n  in March"\nfooter = "Acme"')
     assert found == Letterhead(title="Line 3 in March", footer="Acme")
-    assert found.told() == {"title": "Line 3 in March", "footer": "Acme"}
-    assert Letterhead().told() == {}
+    assert found.as_settings() == {"title": "Line 3 in March", "footer": "Acme"}
+    assert Letterhead().as_settings() == {}
 
 
 @pytest.mark.parametrize(("name", "mime"), [("PNG", "png"), ("JPEG", "jpeg"), ("SVG", "svg+xml")])
@@ -61,39 +61,39 @@ def test_a_key_that_nobody_knows_names_the_nearest_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("report = 3", "report is 3, but has to be a table"),
         ("[report]\ntitle = 3", "report.title is 3"),
-        (f'[report]\nfooter = "{"x" * 121}"', "report.footer has 121 letters, but has to have at most 120"),
+        (f'[report]\nfooter = "{"x" * 121}"', "report.footer has 121 letters, but at most 120 are allowed"),
         ('[report]\nlogo = "nowhere.png"', "can't be read: No such file"),
         ('[report]\nlogo = ""', "a path is empty"),
     ],
 )
-def test_says_in_one_line_what_is_wrong(tmp_path, text, told):
-    assert told in refusal(tmp_path, text)
+def test_says_in_one_line_what_is_wrong(tmp_path, text, message):
+    assert message in refusal(tmp_path, text)
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"", "is neither PNG, JPEG nor SVG"),
         (b"GIF89a", "is neither PNG, JPEG nor SVG"),
         (b"%PDF-1.7", "is neither PNG, JPEG nor SVG"),
         (picture()[:60], "is damaged"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 2**20, "is larger than 1 MiB"),
-        (b"<html><body>x</body></html>", "is no SVG: it begins with <html>"),
-        (b"<svg><g></svg>", "is no valid SVG"),
-        (b"<svg>" + b"<g>" * 60 + b"</g>" * 60 + b"</svg>", "more than 50 elements in each other"),
+        (b"<html><body>x</body></html>", "is not an SVG: it begins with <html>"),
+        (b"<svg><g></svg>", "is not a valid SVG"),
+        (b"<svg>" + b"<g>" * 60 + b"</g>" * 60 + b"</svg>", "more than 50 nested elements"),
         (b'<!DOCTYPE svg [<!ENTITY a "b">]><svg>&a;</svg>', "declares entities"),
         (b'<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]><svg>&a;</svg>', "declares entities"),
         (b'<?xml-stylesheet href="http://x.org/a.css"?><svg></svg>', "instruction <?xml-stylesheet"),
     ],
 )
-def test_refuses_a_logo_that_is_no_plain_picture(tmp_path, monkeypatch, data, told):
+def test_refuses_a_logo_that_is_no_plain_picture(tmp_path, monkeypatch, data, message):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as WeasyPrint leaves it
     (tmp_path / "logo").write_bytes(data)
-    assert told in refusal(tmp_path, '[report]\nlogo = "logo"')
+    assert message in refusal(tmp_path, '[report]\nlogo = "logo"')
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_drawing_may_have_styles_and_gradients_of_its_own(tmp_path):
 def test_what_is_kept_is_read_back():
     uri = "data:image/png;base64," + base64.b64encode(picture()).decode()
     whole = Letterhead("Title", uri, "Foot", "For Acme only")
-    assert branding.recorded(whole.told()) == whole
+    assert branding.recorded(whole.as_settings()) == whole
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,10 @@ def test_the_words_combine_as_in_logic(a, b, c):
     ["fil and", "fil sal", "(fil", "1", "f()", "a.b", "fil if sal else x", "a == b", "fil or f()", "\0", "(" * 5000],
 )
 def test_refuses_anything_but_words_and_logic(expression):
-    with pytest.raises(UsageError, match=r"-k .* is no expression of names, 'and', 'or', 'not' and parentheses"):
+    with pytest.raises(UsageError, match=r"-k .* is not an expression of names, 'and', 'or', 'not' and parentheses"):
         matches(expression, "filters")
 
 
 def test_says_what_it_chose_among_when_nothing_is_left():
-    with pytest.raises(NothingToRun, match="-k 'occlusion' selects no check; it chose among: filters, saliency"):
+    with pytest.raises(NothingToRun, match="-k 'occlusion' selects no check; there are: filters, saliency"):
         chosen(expression="occlusion")

@@ -167,7 +167,7 @@ def test_a_level_takes_the_place_of_a_rule_s_own(from_file):
         ),
         ("[preprocess]\nsize = 3", "auditor.toml: no key of [preprocess] is called 'size'; did you mean 'resize'?"),
         ("[preprocess]\ncolor = 'hsv'", "auditor.toml: preprocess.color is 'hsv', but has to be 'rgb' or 'bgr'"),
-        ("seed = ", "auditor.toml is no valid TOML: "),
+        ("seed = ", "auditor.toml is not valid TOML: "),
     ],
 )
 def test_names_the_file_and_what_would_do(from_file, text, message):

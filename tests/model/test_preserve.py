@@ -40,23 +40,23 @@ def rename(model):
 
 
 CHANGES = {
-    "0.weight has other numbers": lambda m: m[0].weight.data.add_(1e-7),
-    "1.running_mean has other numbers": lambda m: m[1].running_mean.add_(1),
-    "0.weight.requires_grad is True": lambda m: m[0].weight.requires_grad_(),
+    "the values of 0.weight changed": lambda m: m[0].weight.data.add_(1e-7),
+    "the values of 1.running_mean changed": lambda m: m[1].running_mean.add_(1),
+    "0.weight.requires_grad is now True": lambda m: m[0].weight.requires_grad_(),
     "0.weight.grad was written": grad,
-    "4 has other hooks": lambda m: m[4].register_forward_hook(lambda *a: None),
-    "the network has other hooks": lambda m: m.register_full_backward_hook(lambda *a: None),
-    "1 is in training mode": lambda m: m[1].train(),
-    "2 was exchanged": exchange,
-    "0.weight is gone": rename,
+    "the hooks of 4 changed": lambda m: m[4].register_forward_hook(lambda *a: None),
+    "the hooks of the network changed": lambda m: m.register_full_backward_hook(lambda *a: None),
+    "1 is now in training mode": lambda m: m[1].train(),
+    "2 was replaced": exchange,
+    "0.weight was removed": rename,
     "extra was added": lambda m: m.add_module("extra", nn.Linear(2, 2)),
     "1.count was added": lambda m: m[1].register_buffer("count", torch.zeros(1)),
     "4.weight_orig was added": prune,
-    "0.weight has other numbers ": lambda m: m.double(),
-    "4.weight has other numbers": truncate,
-    "4.forward was changed": patch,
-    "2.inplace was changed": lambda m: setattr(m[2], "inplace", True),
-    "4.weight was exchanged": lambda m: setattr(m[4], "weight", nn.Parameter(m[4].weight.clone(), False)),
+    "the values of 0.weight changed ": lambda m: m.double(),
+    "the values of 4.weight changed": truncate,
+    "4.forward changed": patch,
+    "2.inplace changed": lambda m: setattr(m[2], "inplace", True),
+    "4.weight was replaced": lambda m: setattr(m[4], "weight", nn.Parameter(m[4].weight.clone(), False)),
 }
 
 
@@ -89,7 +89,7 @@ def test_holds_for_torchscript_too(model):
     before = Snapshot(scripted)
     assert before.changes() == []
     next(scripted.parameters()).data.add_(1)
-    assert before.changes() == ["0.weight has other numbers"]
+    assert before.changes() == ["the values of 0.weight changed"]
     before.restore()
     assert before.changes() == []
 
@@ -110,10 +110,10 @@ class Counting(nn.Module):
 def test_what_a_network_changes_by_itself_is_put_back_and_is_no_change():
     model, images = Counting().eval(), torch.randn(1, 3, 4, 4)
     before = Snapshot(model, lambda: model(images))
-    assert before.volatile == ("passes has other numbers",)
+    assert before.volatile == ("the values of passes changed",)
     model(images)
     assert before.changes() == []
     assert model.passes.item() == 0
     model.head.weight.data.add_(1)
     model(images)
-    assert before.changes() == ["head.weight has other numbers"]
+    assert before.changes() == ["the values of head.weight changed"]

@@ -73,7 +73,7 @@ def test_of_more_than_github_shows_the_last_one_counts_the_others():
 def test_an_interrupted_audit_and_one_in_which_nothing_could_run_are_errors():
     interrupted = lines(audit(predictions(Verdict.PASS), interrupted=True))
     assert [message for _, _, message in heard("\n".join(interrupted))] == [
-        "The audit was interrupted; the report holds what was done."
+        "The audit was interrupted; the report is incomplete."
     ]
     assert [name for name, _, _ in heard("\n".join(lines(found(Verdict.SKIP))))] == ["error"]
     assert lines(found(Verdict.PASS)) == []

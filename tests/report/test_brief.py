@@ -48,14 +48,14 @@ def test_has_what_who_decides_asks_for(tmp_path):
         "resnet18 on photographs",
         "Fail",
         "1 of 2 checks failed",
-        "What decided it",
+        "What decided the verdict",
         "Right on 40 % of 40 images.",
         "Train longer.",
         "limit 50 %",
         "What was audited",
-        "Every check",
+        "All checks",
         "Where does it look?",
-        "Some of what it saw",
+        "Selected pictures",
         "the full report",
     ]
     places = [words.find(text) for text in order]
@@ -75,13 +75,13 @@ def test_never_has_more_than_four_pages(tmp_path, text):
     )
     reader = printed(given, tmp_path)
     assert len(reader.pages) <= 4
-    assert titles(reader)[:3] == ["What decided it", "What was audited", "Every check"]
+    assert titles(reader)[:3] == ["What decided the verdict", "What was audited", "All checks"]
     words, count = words_of(reader), len(reader.pages)
     assert f"Page {count} of {count}" in words  # nothing was cut off
     if text.isascii():  # pypdf can't read the ligatures of some fonts
         assert "more findings in the full report" in words
         assert "more checks in the full report" in words
-        assert "Pictures, tables and all findings stand in the full report" in words
+        assert "The full report has all findings, pictures and tables." in words
 
 
 def test_any_text_may_stand_anywhere(tmp_path):
@@ -102,7 +102,7 @@ def test_counts_what_the_whole_audit_has(tmp_path):
 def test_the_verdicts_are_those_of_the_report(tmp_path):
     words = words_of(printed(audit(maps()), tmp_path))
     assert "Information" in words
-    assert "The checks describe this network; none of them judged it." in words
+    assert "The checks describe this network but do not judge it." in words
     assert "No check ran." in words_of(printed(Audit(audit().provenance, ()), tmp_path))
 
 

@@ -55,12 +55,12 @@ def test_the_verdict_comes_first_then_what_made_it_then_the_rest():
     words = " ".join(" ".join(Read(html.text(audit()).partition("<main")[2]).words).split())
     order = [
         "1 of 2 checks failed",
-        "What decided it",
+        "What decided the verdict",
         "Right on 40 % of 40 images.",
         "Train longer.",
         "limit 50 %",
         "What was audited",
-        "Known from",
+        "Source",
         "Summary",
         "Is it right?",
         "How to read it.",
@@ -152,13 +152,13 @@ def test_colour_bars_have_numbers_and_take_nothing_but_colours():
 
 def test_an_interrupted_audit_has_a_banner_and_lists_what_had_no_turn():
     words = " ".join(read(audit(interrupted=True, not_run=("occlusion",))).words)
-    assert "This audit was interrupted before it was done. 1 selected check had no turn: occlusion." in words
+    assert "This audit was interrupted. 1 selected check did not run: occlusion." in words
     assert "Not run" in words
 
 
 def test_empty_evidence_says_that_it_is_empty():
     words = " ".join(read(audit(Result("c", "?", (Gallery("g", "", ()), Figure("f", "", b"no"))))).words)
-    assert "There is no picture to show here." in words
+    assert "This gallery has no pictures." in words
     assert "This picture is damaged" in words
 
 
@@ -189,7 +189,7 @@ def test_a_template_of_ones_own_replaces_one_block(tmp_path):
     )
     page = html.text(audit(), [tmp_path])
     assert "<p>Confidential: net.pt</p>" in page
-    assert "What decided it" in page
+    assert "What decided the verdict" in page
 
 
 def test_a_style_sheet_of_ones_own_is_allowed_by_the_policy(tmp_path):
@@ -208,7 +208,7 @@ def test_a_mistake_in_a_template_is_one_line(tmp_path, template):
 
 def test_a_style_sheet_can_not_close_its_element(tmp_path):
     (tmp_path / "report.css").write_text("</style><script>")
-    with pytest.raises(OutputError, match="can't stand inside a page"):
+    with pytest.raises(OutputError, match="can't be embedded in a page"):
         html.text(audit(), [tmp_path])
 
 

@@ -29,7 +29,7 @@ def test_what_decided_it_is_what_failed_or_broke_the_worst_first():
 def test_where_nothing_failed_the_warnings_decide():
     shown = page(audit(found(Verdict.PASS, Verdict.WARN)))
     assert [finding.rule for finding in shown.deciding] == ["c.1"]
-    assert shown.deciding_title == "Worth a look"
+    assert shown.deciding_title == "Warnings"
 
 
 def test_where_all_passed_nothing_needs_deciding():
@@ -45,7 +45,7 @@ def test_more_deciding_findings_than_fit_are_counted():
 def test_a_check_without_evidence_is_an_error_that_says_so():
     shown = page(audit(Result("silent", "Anything?")))
     assert shown.badge.word == "Error"
-    assert "without any evidence" in shown.deciding[0].message
+    assert "returned no evidence" in shown.deciding[0].message
 
 
 def test_a_picture_alone_is_information():
@@ -56,7 +56,7 @@ def test_findings_that_raised_nothing_are_folded_away_when_they_are_many():
     section = page(audit(found(*[Verdict.PASS] * 30, Verdict.FAIL))).sections[0]
     assert section.findings[0].badge.word == "Fail"
     assert len(section.findings) == SCREEN.passes
-    assert section.kept_title == "23 more findings that raised nothing"
+    assert section.kept_title == "23 more findings without a warning"
 
 
 def test_a_long_table_is_cut_on_paper_and_says_how_much_is_missing():
@@ -64,7 +64,7 @@ def test_a_long_table_is_cut_on_paper_and_says_how_much_is_missing():
     on_paper = page(audit(Result("c", "?", (table,))), PRINT).sections[0].blocks[0]
     on_screen = page(audit(Result("c", "?", (table,)))).sections[0].blocks[0]
     assert len(on_paper.rows) == PRINT.rows
-    assert on_paper.note == f"The first {PRINT.rows} rows; {1000 - PRINT.rows} more stand in audit.json."
+    assert on_paper.note == f"The first {PRINT.rows} rows; {1000 - PRINT.rows} more are in audit.json."
     assert (len(on_screen.rows), on_screen.note) == (1000, "")
 
 
@@ -82,7 +82,7 @@ def test_an_incomplete_audit_says_so(changes):
 
 def test_an_audit_in_which_nothing_ran_has_a_page():
     empty = Audit(audit().provenance, ())
-    assert page(empty).headline == "No check could say anything about this network."
+    assert page(empty).headline == "All checks were skipped."
 
 
 def test_a_trusted_pickle_and_a_partly_loaded_network_are_marked():

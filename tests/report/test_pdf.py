@@ -188,7 +188,7 @@ def test_a_cut_table_says_where_the_rest_is(tmp_path):
     table = Table("t", "", ("n",), tuple((i,) for i in range(1000)))
     pdf.save(audit(Result("c", "?", (table,))), tmp_path)
     words = " ".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages)
-    assert "976 more stand in audit.json" in words
+    assert "976 more are in audit.json" in words
 
 
 def test_hostile_texts_are_printed_and_nothing_is_fetched(tmp_path):
@@ -218,7 +218,7 @@ def test_a_template_that_asks_for_more_than_is_embedded_is_refused(tmp_path, add
         if address == "x.png":
             pdf.save(audit(), tmp_path, [tmp_path])
         else:
-            with pytest.raises(OutputError, match="holds only what is embedded"):
+            with pytest.raises(OutputError, match="may only contain embedded files"):
                 pdf.save(audit(), tmp_path, [tmp_path])
         server.shutdown()
     assert asked == []

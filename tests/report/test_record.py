@@ -23,8 +23,10 @@ from auditor.results import (
     Gallery,
     Item,
     LayerFacts,
+    Limit,
     Provenance,
     Result,
+    RuleFacts,
     Scale,
     Table,
     Verdict,
@@ -76,7 +78,10 @@ evidence = (
     | build(Gallery, texts, texts, tuples(items), scales, methods=tuples(texts))
     | build(Table, texts, texts, tuples(texts), tuples(tuples(cells)))
 )
-documented = st.dictionaries(texts, texts, max_size=2)
+limits = build(Limit, st.sampled_from(["warn", "fail"]), numbers, texts)
+words = ("level", "basis", "unit", "better", "measured", "advice", "false_alarms", "source", "url")
+rules = build(RuleFacts, texts, limits=tuples(limits), **dict.fromkeys(words, texts))
+documented = st.dictionaries(texts, rules, max_size=2)
 results = build(Result, texts, texts, tuples(evidence), seconds=numbers, guide=texts, source=texts, rules=documented)
 fields = st.none() | build(FieldFacts, pairs, pairs, pairs, st.booleans())
 layers = build(LayerFacts, texts, texts, tuples(wholes), wholes, fields)
@@ -188,7 +193,7 @@ def test_no_title_leads_out_of_the_evidence_folder(tmp_path, text):
 
 
 def test_a_folder_without_a_record_is_no_report(tmp_path):
-    with pytest.raises(OutputError, match=r"is no report: it has no readable audit\.json"):
+    with pytest.raises(OutputError, match=r"is not a report: it has no readable audit\.json"):
         record.read(tmp_path)
 
 
@@ -202,14 +207,14 @@ def test_damaged_json_is_one_line(tmp_path, text):
 
 def test_an_unknown_schema_number_is_named(tmp_path):
     (tmp_path / "audit.json").write_text('{"schema": 7}')
-    with pytest.raises(OutputError, match="schema 7, this version of auditor reads schema 1"):
+    with pytest.raises(OutputError, match="schema is 7, but this version of auditor reads schema 1"):
         record.read(tmp_path)
 
 
 def test_a_missing_picture_is_named(tmp_path):
     record.save(audit(maps()), tmp_path)
     (tmp_path / "evidence/maps/a-map.png").unlink()
-    with pytest.raises(OutputError, match=r"lacks its picture evidence/maps/a-map\.png"):
+    with pytest.raises(OutputError, match=r"the picture evidence/maps/a-map\.png of .* is missing"):
         record.read(tmp_path)
 
 

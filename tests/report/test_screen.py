@@ -113,7 +113,7 @@ def test_the_viewer_tells_value_file_and_class(screen):
     facts = viewer(screen)["facts"]
     assert facts["Value"] == "0.25"
     assert facts["File"] == "cup/0.png"
-    assert facts["Class"] == "cup, taken for cat (75.0\N{NO-BREAK SPACE}%)"
+    assert facts["Class"] == "cup, predicted cat (75.0\N{NO-BREAK SPACE}%)"
 
 
 def test_an_overlay_fades_and_is_taken_away(screen):

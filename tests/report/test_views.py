@@ -22,14 +22,14 @@ def test_an_image_has_all_that_any_check_shows_of_it():
     assert [finding.rule for finding in image.findings] == ["saliency.vanishing"]
 
 
-def test_an_image_says_what_it_shows_and_what_it_is_taken_for():
+def test_an_image_names_its_true_and_its_predicted_class():
     first, second = page(full()).views.images
-    assert first.told == "cup, taken for cat (75.0\N{NO-BREAK SPACE}%)"
-    assert second.told == "cat, recognised (75.0\N{NO-BREAK SPACE}%)"
+    assert first.told == "cup, predicted cat (75.0\N{NO-BREAK SPACE}%)"
+    assert second.told == "cat, correctly classified (75.0\N{NO-BREAK SPACE}%)"
     assert {fact.name: fact.value for fact in first.facts} == {
         "True class": "cup",
-        "Answer": "cat",
-        "Its probability": "75.0\N{NO-BREAK SPACE}%",
+        "Predicted class": "cat",
+        "Confidence": "75.0\N{NO-BREAK SPACE}%",
     }
 
 
@@ -94,4 +94,4 @@ def test_an_enlarged_picture_knows_its_file_where_the_page_does_not_repeat_it():
     row = page(audit(*explained(), recorded=answered())).sections[0].blocks[0]
     assert [item.origin for item in row.items] == ["cup/0.png"] * 3
     assert row.items[1].role == "overlay"
-    assert row.items[2].classes == "cup, taken for cat (75.0\N{NO-BREAK SPACE}%)"
+    assert row.items[2].classes == "cup, predicted cat (75.0\N{NO-BREAK SPACE}%)"

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 from auditor import report
 from auditor.errors import OutputError, UsageError
+from auditor.report.formats import built_in
 from auditor.results import Verdict
 from tests.report.sample_audits import audit, maps, predictions
 
@@ -109,7 +110,7 @@ def test_a_format_that_breaks_costs_only_itself(tmp_path):
 
     with pytest.raises(OutputError, match="format 'ink' broke: RuntimeError: no ink"):
         report.write(audit(), tmp_path, formats=("ink", *LIGHT), extra={"ink": save})
-    assert names(tmp_path) == {*(report.FILES[name] for name in LIGHT), "evidence"}
+    assert names(tmp_path) == {*(built_in()[name].file for name in LIGHT), "evidence"}
 
 
 def test_arrays_are_kept_by_check(tmp_path):
@@ -130,7 +131,7 @@ def test_rendering_again_makes_the_pages_and_leaves_everything_else(tmp_path):
 
 
 def test_rendering_needs_a_report(tmp_path):
-    with pytest.raises(OutputError, match="is no report"):
+    with pytest.raises(OutputError, match="is not a report"):
         report.render(tmp_path / "nowhere")
     assert names(tmp_path) == set()
 

@@ -51,7 +51,7 @@ def test_calibrated_networks_stay_within_chance_as_often_as_said():
 
 
 def test_refuses_to_judge_nothing():
-    with pytest.raises(ValueError, match="no answer"):
+    with pytest.raises(ValueError, match="no predictions"):
         calibration_of(np.zeros((3, 8)))
 
 

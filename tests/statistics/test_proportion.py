@@ -19,7 +19,7 @@ def test_nothing_counted_is_nothing_known():
 
 
 def test_refuses_more_hits_than_trials():
-    with pytest.raises(ValueError, match="no count"):
+    with pytest.raises(ValueError, match="hits is 3, but has to be from 0 to n, which is 2"):
         wilson(3, 2)
 
 

@@ -64,5 +64,5 @@ def test_the_same_points_are_one_cluster_and_two_runs_agree(random):
 
 @pytest.mark.parametrize("points", [np.zeros((1, 2)), np.array([[0.0], [np.nan]])])
 def test_refuses_what_can_t_be_put_into_clusters(points):
-    with pytest.raises(ValueError, match="can't be put into clusters"):
+    with pytest.raises(ValueError, match="can't be clustered"):
         spectral_clusters(points)

@@ -29,8 +29,8 @@ OPTIONS = [
 # Runs the command line, and dies as from `kill -9` right before a batch is taken in.
 KILLED = """
 import os, signal, sys
-from auditor import sweep
-from auditor.cli import main
+from auditor.cli.commands import main
+from auditor.sweep import sweep
 
 step, left = sweep._step, int(os.environ["BATCHES"])
 
@@ -135,7 +135,7 @@ def test_a_damaged_place_is_thrown_away_with_a_note(command, alone, cache, tmp_p
     run(["-m", "auditor"], command, tmp_path / "out")
     found = record(tmp_path / "out")
     (note,) = found["provenance"].pop("notes")
-    assert "damaged and thrown away" in note
+    assert "damaged and removed" in note
     expected = record(alone)
     expected["provenance"].pop("notes", None)
     assert found == expected
@@ -170,9 +170,7 @@ def test_a_cache_that_is_no_folder_costs_nothing_but_a_note(command, alone, tmp_
     (tmp_path / "file").write_text("no folder")
     run(["-m", "auditor"], command, tmp_path / "out", XDG_CACHE_HOME=tmp_path / "file")
     found, expected = record(tmp_path / "out"), record(alone)
-    assert any(
-        "damaged and thrown away" in note or "can't be kept" in note for note in found["provenance"].pop("notes")
-    )
+    assert any("damaged and removed" in note or "can't be saved" in note for note in found["provenance"].pop("notes"))
     expected["provenance"].pop("notes", None)
     assert found == expected
 

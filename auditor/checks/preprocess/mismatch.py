@@ -11,7 +11,7 @@ from auditor import methods
 from auditor.checks.preprocess.candidates import Rival, departures, reordered_as_declared, rivals
 from auditor.data.sampling import spread
 from auditor.judging import confidence
-from auditor.language import _, many, numeral, told_p
+from auditor.language import _, many, numeral, p_value
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _better(best: Rival, ways: int, warn: float) -> Finding:
             given=best.right / best.n,
             n=best.n,
             count=ways,
-            p=told_p(best.p),
+            p=p_value(best.p),
         ),
         value=best.gain,
         limit=warn,
@@ -180,7 +180,7 @@ def _none_better(found: Sequence[Rival], warn: float) -> Finding:
         gain = _(
             "The largest gain is that of: {name} ({p}, corrected for {count} ways).",
             name=_(most.alternative.name),
-            p=told_p(most.p),
+            p=p_value(most.p),
             count=len(found),
         )
     close = confidence.told(most.interval, warn) if most.p < _NEARLY else ""
@@ -219,7 +219,7 @@ def _shares(one: Rival) -> tuple[str, str, str | None]:
     given, better = one.right / one.n, one.right / one.n + one.gain
     if one.given_up:
         return numeral(given, ".1%"), _("at most {share:.1%}", share=better), None
-    return numeral(given, ".1%"), numeral(better, ".1%"), told_p(one.p).removeprefix("p = ").removeprefix("p ")
+    return numeral(given, ".1%"), numeral(better, ".1%"), p_value(one.p).removeprefix("p = ").removeprefix("p ")
 
 
 def _by_inputs(context: Context, others: Sequence[Alternative], few: int) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.statistics.probabilities import softmax
+from auditor.statistics.softmax import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor

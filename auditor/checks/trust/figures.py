@@ -13,7 +13,7 @@ from auditor import pictures
 from auditor.checks.trust.faithfulness import DeletionCurves
 from auditor.checks.trust.randomization import Maps, Randomization, agreements
 from auditor.language import _
-from auditor.methods.attribution.names import GRAD_CAM, OCCLUSION, method_told
+from auditor.methods.attribution.names import GRAD_CAM, OCCLUSION, method_name
 from auditor.pictures.samples import photo
 from auditor.results import Figure, Gallery, Item, Table
 
@@ -29,7 +29,7 @@ def randomization_figures(found: Randomization) -> Iterator[Figure]:
         (_("Structural similarity to the trained network's map"), _("structural similarity"), found.structure),
     )
     for title, unit, by_method in kinds:
-        medians = {method_told(name): _medians(values) for name, values in by_method.items()}
+        medians = {method_name(name): _medians(values) for name, values in by_method.items()}
         yield Figure(
             title,
             _(
@@ -54,7 +54,7 @@ def deletion_figures(found: DeletionCurves) -> Iterator[Figure]:
         (_("Insertion"), _("share of the image inserted"), found.insertion, found.random[1]),
     )
     for title, xlabel, curves, random in kinds:
-        every = {**{method_told(name): curve for name, curve in curves.items()}, _("random order"): random.mean(0)}
+        every = {**{method_name(name): curve for name, curve in curves.items()}, _("random order"): random.mean(0)}
         finite = {name: curve[np.isfinite(curve).all(1)] for name, curve in every.items()}
         means = {name: curve.mean(0) for name, curve in finite.items() if len(curve)}
         points = {name: (np.linspace(0, 1, len(curve)), curve) for name, curve in means.items()}
@@ -75,7 +75,7 @@ def deletion_figures(found: DeletionCurves) -> Iterator[Figure]:
 
 def agreement(trained: Mapping[str, Maps]) -> Figure:
     """Draw the rank correlations between the maps of different methods."""
-    values, names = agreements(trained), [method_told(name) for name in trained]
+    values, names = agreements(trained), [method_name(name) for name in trained]
     pairs = {f"{names[i]} / {names[j]}": float(values[i, j]) for i in range(len(names)) for j in range(i)}
     return Figure(
         _("Agreement between methods"),
@@ -92,7 +92,7 @@ def table(found: DeletionCurves, names: Sequence[str], randomization: Randomizat
     """Return the numbers of each method, and of random orders."""
     random = (_("random order"), None, None, None, *found.random_areas)
     areas = {name: found.areas(name) for name in found.deletion}
-    rows = [(method_told(name), *_at_steps(randomization, name), *areas.get(name, (None, None))) for name in names]
+    rows = [(method_name(name), *_at_steps(randomization, name), *areas.get(name, (None, None))) for name in names]
     return Table(
         _("Methods"),
         _(
@@ -145,11 +145,11 @@ def _of_method(
     context: Context, sample: Sample, number: int, name: str, trained: Maps, found: Randomization
 ) -> Iterator[Item]:
     yield photo(context, sample)
-    yield _picture(sample, trained[number], name, method_told(name))
+    yield _picture(sample, trained[number], name, method_name(name))
     for step in sorted({0, found.half, len(found.counts) - 1}):
         label = _(
             "{method}, {count} of {total} layers randomised",
-            method=method_told(name),
+            method=method_name(name),
             count=found.counts[step],
             total=found.total,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from auditor import methods
 from auditor.judging import confidence
 from auditor.language import _, many, marked
-from auditor.methods.attribution.names import HEEDLESS, OCCLUSION, method_told
+from auditor.methods.attribution.names import IGNORE_LAST_LAYERS, OCCLUSION, method_name
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -47,30 +47,30 @@ def randomization(found: Randomization, warn: float) -> Iterator[Finding]:
         if correlations.any():
             yield _dependence(found, name, correlations.tolist(), warn)
         elif len(correlations):  # a correlation of exactly 0 stands for a constant map
-            reason = _("{method}: all maps are constant once layers are randomised", method=method_told(name))
+            reason = _("{method}: all maps are constant once layers are randomised", method=method_name(name))
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name, n=len(correlations))
         else:
-            reason = _("{method}: no maps can be compared: they are constant or not finite", method=method_told(name))
+            reason = _("{method}: no maps can be compared: they are constant or not finite", method=method_name(name))
             yield Finding("trust.randomization", Verdict.SKIP, reason, subject=name)
 
 
 def _step(found: Randomization, name: str) -> int:
     """Return the step that counts: all layers, or the last half for methods known to ignore the last layers."""
-    return found.half if name in HEEDLESS else -1
+    return found.half if name in IGNORE_LAST_LAYERS else -1
 
 
 def _dependence(found: Randomization, name: str, correlations: Sequence[float], warn: float) -> Finding:
     value = float(np.median(correlations))
     verdict = at_most(value, warn=warn)
     changes = verdict is Verdict.PASS
-    advice = "" if changes else _(_NOT_JUDGED) if name in HEEDLESS else _(_INDEPENDENT)
+    advice = "" if changes else _(_NOT_JUDGED) if name in IGNORE_LAST_LAYERS else _(_INDEPENDENT)
     # The median is above the limit if most images are. Of so few images its own interval covers nearly everything.
     above = methods.wilson(sum(one > warn for one in correlations), len(correlations))
     interval = methods.median_interval(correlations)
-    close = "" if name in HEEDLESS or interval is None else confidence.told(above, 0.5)
+    close = "" if name in IGNORE_LAST_LAYERS or interval is None else confidence.told(above, 0.5)
     return Finding(
         "trust.randomization",
-        Verdict.INFO if name in HEEDLESS else verdict,
+        Verdict.INFO if name in IGNORE_LAST_LAYERS else verdict,
         _dependence_message(found, name, value, changes=changes),
         subject=name,
         value=value,
@@ -103,9 +103,9 @@ _ON_LAST_LAYERS = {
 
 
 def _dependence_message(found: Randomization, name: str, value: float, *, changes: bool) -> str:
-    message = (_ON_LAST_LAYERS if name in HEEDLESS else _ON_TRAINED_WEIGHTS)[changes]
+    message = (_ON_LAST_LAYERS if name in IGNORE_LAST_LAYERS else _ON_TRAINED_WEIGHTS)[changes]
     count = found.counts[_step(found, name)]
-    return _(message, method=method_told(name), value=value, count=count, total=found.total)
+    return _(message, method=method_name(name), value=value, count=count, total=found.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class _Test:
 def faithfulness(found: DeletionCurves, names: Sequence[str], warn: float) -> Iterator[Finding]:
     """Judge for each method whether it marks what the predictions need."""
     tests = [_Test.of(name, found) for name in names]
-    judged = [one for one in tests if one.name not in HEEDLESS]
+    judged = [one for one in tests if one.name not in IGNORE_LAST_LAYERS]
     corrected = dict(zip((one.name for one in judged), methods.holm([max(one.errors) for one in judged]), strict=True))
     for one in tests:
         several = len(judged) if one.name in corrected else 1
@@ -173,8 +173,8 @@ def _too_few(one: _Test, error: float) -> tuple[str, str] | None:
         error: The p-value that has to be reached.
     """
     if not error:
-        return _("{method}: no number of images is enough for a p-value of 0", method=method_told(one.name)), ""
-    numbers = {"method": method_told(one.name), "needed": methods.fewest(error)}
+        return _("{method}: no number of images is enough for a p-value of 0", method=method_name(one.name)), ""
+    numbers = {"method": method_name(one.name), "needed": methods.fewest(error)}
     if one.n < methods.fewest(error):
         reason = many(
             "{method}: {count} image is too few for the test against random orders; {needed} are needed",
@@ -200,7 +200,7 @@ def _against_random(one: _Test, found: DeletionCurves, p: float, warn: float) ->
         verdict = Verdict.SKIP
     return Finding(
         "trust.faithfulness",
-        Verdict.INFO if one.name in HEEDLESS else verdict,
+        Verdict.INFO if one.name in IGNORE_LAST_LAYERS else verdict,
         _faithfulness_message(one, p, warn),
         subject=one.name,
         value=p,
@@ -214,7 +214,7 @@ def _against_random(one: _Test, found: DeletionCurves, p: float, warn: float) ->
 def _advice(name: str, verdict: Verdict) -> str:
     if verdict is Verdict.PASS:
         return ""
-    if name in HEEDLESS:
+    if name in IGNORE_LAST_LAYERS:
         return _(_NOT_JUDGED)
     return _(_MORE_IMAGES) if verdict is Verdict.SKIP else _(_RANDOM)
 
@@ -246,7 +246,7 @@ def _faithfulness_message(one: _Test, p: float, warn: float) -> str:
     chance = one.not_significant(p, warn)
     undecided = any(chance) and one.is_undecided(p, warn)
     message = _UNDECIDED if undecided else _SIGNIFICANT[chance]
-    return _(message, method=method_told(one.name), deleted=one.better[0], inserted=one.better[1], n=one.n)
+    return _(message, method=method_name(one.name), deleted=one.better[0], inserted=one.better[1], n=one.n)
 
 
 def _areas(one: _Test, found: DeletionCurves) -> str:
@@ -272,7 +272,7 @@ def occlusion_left_out(computed: int, images: int) -> Finding:
         images: How many images the other methods explain.
     """
     if not computed:
-        reason = _("{method}: not computed, since trust.occlusion is 0", method=method_told(OCCLUSION))
+        reason = _("{method}: not computed, since trust.occlusion is 0", method=method_name(OCCLUSION))
         return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
     reason = many(
         "{method}: computed on {count} image only, since it takes many forward passes; -o trust.occlusion={images} "
@@ -280,7 +280,7 @@ def occlusion_left_out(computed: int, images: int) -> Finding:
         "{method}: computed on {count} images only, since it takes many forward passes; -o trust.occlusion={images} "
         "computes it on all",
         computed,
-        method=method_told(OCCLUSION),
+        method=method_name(OCCLUSION),
         images=images,
     )
     return Finding("trust.faithfulness", Verdict.SKIP, reason, subject=OCCLUSION)

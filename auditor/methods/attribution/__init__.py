@@ -1,1 +1,1 @@
-"""Gradients, rectifier rules and class activation maps."""
+"""Attribution by gradients, rectifier rules and class activation maps."""

@@ -1,4 +1,4 @@
-"""Whether a layer gives channels before places, as convolutions do, or after them, as layer norm does."""
+"""Whether a layer's output has channels before places, like a convolution's, or after them, like a layer norm's."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FOLLOWED = ("Add", "Clone", "Mul", "Div", "View", "UnsafeView", "ReshapeAlias")
 
 
 def arrangement(module: nn.Module) -> bool | None:
-    """Return whether a layer gives channels before places, as far as the kinds of its parts tell."""
+    """Return whether a layer's output has channels first, judged by its submodules; None if they do not show it."""
     first = any(isinstance(part, _GIVE_CHANNELS_FIRST) for part in module.modules())
     last = any(isinstance(part, nn.LayerNorm | nn.Linear) for part in module.modules())
     return None if first == last else first
 
 
 def arrangement_behind(start: Node) -> bool | None:
-    """Return whether what made a tensor put channels before places, as far as the graph tells."""
+    """Return whether a tensor has channels first, judged by the operators that made it; None if they do not show it."""
     node: Node | None = start
     while node is not None:
         name = operator(node)

@@ -1,4 +1,4 @@
-"""Every explanation of a class as one map of places, at the size of the image, so that methods can be compared."""
+"""Attribution maps of several methods at the size of the image, so that methods can be compared."""
 
 from __future__ import annotations
 
@@ -22,16 +22,30 @@ from auditor.methods.attribution.names import (
 def heat_maps(
     model: Model, images: Float[Tensor, "n c h w"], target: int | Sequence[int] | Tensor, location: Location | None
 ) -> dict[str, Float[Tensor, "n h w"]]:
-    """Return by method how much each place counts for one class of each image, at least 0.
+    """Return one attribution map for each image and method, by the method's name: at least 0, in units of the method.
 
-    Signals sent back count by their largest absolute value over the colours, Grad-CAM by what speaks for the class.
-    Methods that are not defined for the network are left out.
+    Gradient, deconvnet and guided backprop: the largest absolute value over the colour channels. Grad-CAM: the positive
+    part, resized to the image. Guided Grad-CAM: guided backprop times Grad-CAM. Methods that are not defined for the
+    network are left out.
 
     Args:
-        location: Where Grad-CAM looks; None leaves it out.
+        target: One class for all images, or one for each.
+        location: The layer for Grad-CAM; None leaves Grad-CAM and guided Grad-CAM out.
 
     Raises:
-        ValueError, IndexError: As `explain`.
+        ValueError: As `explain`.
+        IndexError: As `explain`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> maps = methods.heat_maps(model, torch.rand(2, 3, 8, 8), 5, methods.Location("0"))
+        >>> list(maps)
+        ['gradient', 'deconvnet', 'guided backprop', 'Grad-CAM', 'guided Grad-CAM']
+        >>> maps["Grad-CAM"].shape
+        torch.Size([2, 8, 8])
     """
     found = explain(model, images, target, layer=location)
     signals = {GRADIENT: found.gradient, DECONVNET: found.deconvnet, GUIDED_BACKPROP: found.guided_backprop}

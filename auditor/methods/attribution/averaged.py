@@ -30,19 +30,36 @@ def integrated_gradients(
     steps: int = 50,
     batch_size: int = 8,
 ) -> Float[Tensor, "m c h w"]:
-    """Return each value's share of the difference in score between an image and the baseline.
+    """Return the contribution of each value to the difference in score between an image and a baseline.
 
-    The gradient is integrated along the straight line between them by the rule of Gauss and Legendre. The shares
-    of an image add up to the difference; the closer, the more steps.
+    The gradient is integrated along the straight line from the baseline to the image by Gauss-Legendre quadrature. The
+    contributions of an image sum to the difference in score; more steps make the sum more exact. They are in units of
+    the score: positive values raise it, negative values lower it.
 
     Args:
-        baseline: Where the line begins: a number, or images that broadcast to `images`; 0 is the mean colour
-            of images that are centred.
-        batch_size: Images a forward pass.
+        target: As in `gradient`.
+        baseline: A number, or images that broadcast to `images`, in the images' own units. 0 is the mean colour of
+            centred images.
+        steps: Number of points on the line.
+        batch_size: Images per forward pass.
+
+    Returns:
+        `[m, c, h, w]`; `m` as in `gradient`.
 
     Raises:
-        ValueError: `steps` or `batch_size` is not positive; otherwise as `gradient`.
+        ValueError: `steps` or `batch_size` is less than 1; otherwise as `gradient`.
         IndexError: As `gradient`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 16), nn.Tanh(), nn.Linear(16, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> shares = methods.integrated_gradients(model, images, 5)
+        >>> rise = (model(images) - model(0 * images))[:, 5]
+        >>> torch.allclose(shares.sum((1, 2, 3)), rise, atol=1e-4)  # the contributions sum to the difference
+        True
     """
     _refuse_none(steps=steps, batch_size=batch_size)
     start = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).expand_as(images)
@@ -67,17 +84,31 @@ def smooth_grad(
     seed: int = 0,
     batch_size: int = 8,
 ) -> Float[Tensor, "m c h w"]:
-    """Return the mean gradient over noisy copies of each image.
+    """Return the mean gradient over noisy copies of each image, in units of the score per unit of the input.
 
     Args:
-        noise: The standard deviation of the noise, as a share of the image's range from its lowest to its
-            highest value.
-        seed: Every image gets the same noise but for that factor, so that no image changes another's map.
-        batch_size: Images a forward pass.
+        target: As in `gradient`. The place of a `Unit` is that of the image without noise.
+        samples: Number of noisy copies.
+        noise: Standard deviation of the noise, as a share of the image's range of values.
+        seed: All images get the same noise, scaled to their range. So no image changes the map of another one.
+        batch_size: Images per forward pass.
+
+    Returns:
+        `[m, c, h, w]`; `m` as in `gradient`.
 
     Raises:
-        ValueError: `samples` or `batch_size` is not positive; otherwise as `gradient`.
+        ValueError: `samples` or `batch_size` is less than 1; otherwise as `gradient`.
         IndexError: As `gradient`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> smooth = methods.smooth_grad(model, images, 5, samples=4)
+        >>> torch.allclose(smooth, methods.gradient(model, images, 5))  # a linear model's gradient is constant
+        True
     """
     _refuse_none(samples=samples, batch_size=batch_size)
     random = torch.Generator().manual_seed(seed)
@@ -100,7 +131,12 @@ def _mean_gradient(
     parts: Float[Tensor, " s"],
     batch_size: int,
 ) -> Float[Tensor, "n k c h w"]:
-    """Return the sum of the gradients at `s` variants of each image, each times its part."""
+    """Return the weighted sum of the gradients at `s` variants of each image.
+
+    Args:
+        variant: Returns the variants of given numbers for images of given numbers.
+        parts: The weight of each variant.
+    """
     aim = _fixed(model, images, target)
     total = torch.zeros(len(images), aim.count, *images.shape[1:], dtype=images.dtype, device=images.device)
     for chunk in torch.arange(len(images) * len(parts), device=images.device).split(batch_size):
@@ -112,7 +148,7 @@ def _mean_gradient(
 
 @torch.inference_mode(False)
 def _fixed(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Aim:
-    """Return the target; a unit's place is that of the images themselves, whatever their variants excite."""
+    """Return the target with the place of a unit fixed by the images themselves, not by their variants."""
     if isinstance(target, Unit):
         return locate(model, images, target)
     return classes_of(target, images=len(images))

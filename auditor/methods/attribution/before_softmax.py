@@ -1,4 +1,4 @@
-"""The scores before the softmax that a network ends in."""
+"""The logits of a network that ends in a softmax."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SOFTMAX = (torch.ops.aten._softmax.default, torch.ops.aten._log_softmax.default
 
 
 class BeforeSoftmax(TorchDispatchMode):
-    """Keeps what the last softmax was given while the network runs."""
+    """Record the input of the last softmax while the network runs."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -30,7 +30,7 @@ class BeforeSoftmax(TorchDispatchMode):
         return made
 
     def scores(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-        """Return what became the network's output: what its last softmax was given, or the output itself."""
+        """Return the network's logits: the input of its last softmax, or the output itself without one."""
         if self._given is None or self._made is None or self._made.data_ptr() != output.data_ptr():
             return output
         return self._given.detach()

@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a layer's maps speak for the target.
+"""Grad-CAM: which places of a layer's maps support the target.
 
 R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra: Grad-CAM: Visual Explanations from Deep
 Networks via Gradient-based Localization. ICCV 2017.
@@ -21,7 +21,7 @@ from auditor.methods.attribution.rectifiers import Rule
 from auditor.methods.attribution.targets import Target, aim_at, layers_of
 
 _NO_FEATURES = (
-    nn.Linear,  # queries, keys and values of an attention: half of a step
+    nn.Linear,  # queries, keys and values: intermediate results of an attention layer
     nn.Flatten,
     nn.modules.pooling._MaxPoolNd,
     nn.modules.pooling._AvgPoolNd,
@@ -33,11 +33,16 @@ _NO_FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where Grad-CAM looks at a network.
+    """The layer whose maps Grad-CAM weights.
 
     Attributes:
-        layer: A module's name; of one that runs several times the last run.
-        rectified: Not its own output, but what the rectifier gave that alone takes it.
+        layer: The name of a module. If it runs several times, its last run counts.
+        rectified: Take the output of the rectifier that follows the layer, instead of the layer's own output.
+
+    Example:
+        >>> from auditor import methods
+        >>> str(methods.Location("layer4.2.conv3", rectified=True))
+        'layer4.2.conv3, after the rectifier behind it'
     """
 
     layer: str
@@ -56,20 +61,34 @@ def grad_cam(
     *,
     signed: bool = False,
 ) -> Float[Tensor, "m rows cols"]:
-    """Return the layer's maps, each weighted with the mean gradient of the target's score at it, summed.
+    """Return the sum of a layer's maps, each weighted by the mean gradient of the target's score at it.
 
-    What is left above zero speaks for the target. It has the resolution of the layer and is not normalised;
-    `enlarged` brings it to the size of the image.
+    The result has the resolution of the layer and is not normalised. Positive values support the target. `enlarged`
+    resizes it to the image.
 
     Args:
-        layer: A module or its name, whose own output is taken; None finds the last maps before the classifier
-            by `last_maps`, after their activation. Tokens of a transformer are put back in their grid.
-        signed: Keep what is below zero, which speaks against the target.
+        target: As in `gradient`.
+        layer: A module, its name or a `Location`; a module's own output is taken. None takes the last maps before
+            the classifier, after their activation (see `last_maps`). Tokens of a transformer are put back into their
+            grid.
+        signed: Keep negative values, which oppose the target, instead of setting them to 0.
+
+    Returns:
+        `[m, rows, cols]`, at least 0 unless `signed`; `m` as in `gradient`.
 
     Raises:
-        ValueError: The layer does not exist, its output is no stack of maps, or the score does not depend on it;
+        ValueError: The layer does not exist, its output is not a stack of maps, or the score does not depend on it;
             otherwise as `gradient`.
         IndexError: As `gradient`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> cam = methods.grad_cam(model, torch.rand(2, 3, 8, 8), 5)
+        >>> cam.shape, bool((cam >= 0).all())  # the layer's maps have 6 x 6 places
+        (torch.Size([2, 6, 6]), True)
     """
     location = located(model, images, layer)
     recording = record(model, images, layers=(*layers_of(target), location.layer), cut=location.layer)
@@ -88,11 +107,24 @@ def guided_grad_cam(
     target: Target,
     layer: str | nn.Module | Location | None = None,
 ) -> Float[Tensor, "m c h w"]:
-    """Return guided backprop times Grad-CAM at the size of the image.
+    """Return guided backprop times Grad-CAM, resized to the image: `[m, c, h, w]`, not normalised, of either sign.
+
+    Args:
+        target: As in `gradient`.
+        layer: As in `grad_cam`.
 
     Raises:
-        NoRectifier: No rectifier lies between the images and the target.
-        ValueError, IndexError: As `grad_cam`.
+        NoRectifier: There is no rectifier between the images and the target.
+        ValueError: As `grad_cam`.
+        IndexError: As `grad_cam`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> methods.guided_grad_cam(model, torch.rand(2, 3, 8, 8), 5).shape
+        torch.Size([2, 3, 8, 8])
     """
     coarse = grad_cam(model, images, target, layer)
     height, width = images.shape[2:]
@@ -100,42 +132,64 @@ def guided_grad_cam(
 
 
 def enlarged(maps: Float[Tensor, "*n rows cols"], size: tuple[int, int]) -> Float[Tensor, "*n height width"]:
-    """Return maps at another size, resampled once: bilinearly, the edges of both aligned."""
+    """Return maps resized by bilinear interpolation, with the edges of both sizes aligned.
+
+    Args:
+        maps: `[..., rows, cols]`.
+        size: Height and width of the result.
+
+    Raises:
+        RuntimeError: A size is less than 1.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> methods.enlarged(torch.rand(2, 7, 7), (224, 224)).shape
+        torch.Size([2, 224, 224])
+    """
     rows, cols = maps.shape[-2:]
     flat = maps.reshape(-1, 1, rows, cols)
     return functional.interpolate(flat, size, mode="bilinear", align_corners=False).reshape(*maps.shape[:-2], *size)
 
 
 def located(model: Model, images: Float[Tensor, "n c h w"], layer: str | nn.Module | Location | None) -> Location:
-    """Return the location that is meant by a module, its name, or None.
+    """Return the location for a module, its name, or None.
 
     Raises:
-        ValueError: The module is none of the network's.
+        ValueError: The module is not part of the network.
     """
     if layer is None:
         return last_maps(model, images)
     if isinstance(layer, nn.Module):
         names = [name for name, module in module_of(model).named_modules() if module is layer and name]
         if not names:
-            raise ValueError(f"the {type(layer).__name__} that is to be looked at is no module inside the network")
+            raise ValueError(f"the layer is a {type(layer).__name__} that is not part of the network")
         return Location(names[0])
     return Location(layer) if isinstance(layer, str) else layer
 
 
 @torch.inference_mode(False)
 def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
-    """Return the last maps before the classifier, after their activation.
+    """Return the location of the last maps before the classifier, after their activation.
 
-    These are the last output of a module that consists of more than one place, that no pooling made, that is no
-    map of the classes themselves, and through whose places the strongest score of the first image still depends
-    on that image: behind the last attention of a vision transformer only the class token does.
+    These are the output of the last module that has more than one place, is no pooling and no map of the classes
+    themselves. The highest score of the first image must depend on the image through these places. In a vision
+    transformer, only the class token has this property after the last attention layer.
 
     Raises:
-        ValueError: There are none.
+        ValueError: There are no such maps.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> methods.last_maps(model, torch.rand(1, 3, 8, 8)).layer  # the ReLU
+        '1'
     """
     recording = survey(model, images[:1])
     module = module_of(model)
-    makers: dict[tuple[object, int], list[str]] = {}  # the modules that gave the same tensor, the innermost first
+    makers: dict[tuple[object, int], list[str]] = {}  # modules with the same output tensor, the innermost first
     for name, passage in recording.passages.items():
         makers.setdefault(_place(passage), []).append(name)
     stacks = [
@@ -143,45 +197,53 @@ def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
         for names in makers.values()
         if not isinstance(module.get_submodule(names[0]), _NO_FEATURES) and _is_stack_of_maps(recording, names[0])
     ]
-    telling = _with_gradient(recording, stacks)
-    if not telling:
-        raise ValueError(_("no layer gives maps on which the scores depend place by place"))
-    names = ([names for names in telling if _is_of_features(recording, names[0])] or telling)[-1]
+    relevant = _with_gradient(recording, stacks)
+    if not relevant:
+        raise ValueError(_("no layer has maps on which the scores depend place by place"))
+    names = ([names for names in relevant if _is_of_features(recording, names[0])] or relevant)[-1]
     rectifier = recording.rectifier_behind(recording.passages[names[0]])
     return Location(_outermost(names), rectifier is not None)
 
 
 @torch.inference_mode(False)
 def after_activation(model: Model, images: Float[Tensor, "n c h w"], layer: str) -> Location:
-    """Return the location of a named layer, after the rectifier that alone takes its output where there is one.
+    """Return the location of a named layer, after the rectifier that follows it if it feeds nothing else.
 
     Raises:
-        ValueError: The layer does not exist, or its output is no stack of maps.
+        ValueError: The layer does not exist, or its output is not a stack of maps.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> methods.after_activation(model, torch.rand(1, 3, 8, 8), "0")
+        Location(layer='0', rectified=True)
     """
     recording = record(model, images[:1], layers=(layer,))
     passage = recording.passages[layer]
     if recording.maps(passage).shape[2:].numel() == 1:
-        raise ValueError(f"layer {layer!r} gives a single place, so that no map can be made of it")
+        raise ValueError(f"the output of layer {layer!r} has a single place, so there is no map")
     return Location(layer, recording.rectifier_behind(passage) is not None)
 
 
 def passage_at(recording: Recording, location: Location) -> Passage:
-    """Return what a recorded network gave at this location.
+    """Return the output that a recorded network gave at a location.
 
     Raises:
-        ValueError: No rectifier alone takes the layer's output.
+        ValueError: The location is after a rectifier, but no rectifier alone takes the layer's output.
     """
     passage = recording.passages[location.layer]
     if not location.rectified:
         return passage
     behind = recording.rectifier_behind(passage)
     if behind is None:
-        raise ValueError(f"no rectifier stands right behind layer {location.layer!r}")
+        raise ValueError(f"no rectifier directly follows layer {location.layer!r}")
     return behind
 
 
 def weighted(recording: Recording, seen: Passage, arrived: Tensor) -> Float[Tensor, "n rows cols"]:
-    """Return the sum over channels of maps times the mean gradient that arrived at each, signed."""
+    """Return the sum over channels of the maps, each times the mean of its gradient, signed."""
     slopes, maps = recording.maps(seen, arrived), recording.maps(seen)  # [n, c, rows, cols]
     return (slopes.mean((2, 3), keepdim=True) * maps).sum(1)
 
@@ -199,7 +261,7 @@ def _is_stack_of_maps(recording: Recording, layer: str) -> bool:
 
 
 def _is_of_features(recording: Recording, layer: str) -> bool:
-    """Return whether these maps are neither those of the classes nor those of attention heads."""
+    """Return whether these maps are features: neither maps of the classes nor attention maps."""
     maps = recording.maps(recording.passages[layer])
     height, width = recording.images.shape[2:]
     tokens = {p.values.shape[1] for p in recording.passages.values() if p.values.ndim == 3}
@@ -208,7 +270,7 @@ def _is_of_features(recording: Recording, layer: str) -> bool:
 
 
 def _are_of_classes(maps: Float[Tensor, "n c h w"], scores: Float[Tensor, "n k"]) -> bool:
-    """Return whether the scores are the means or the maxima of these maps, before or after a rectifier."""
+    """Return whether the scores are the means or maxima of these maps, before or after a rectifier."""
     if maps.shape[1] != scores.shape[1]:
         return False
     pooled = [pool for cut in (maps, maps.clamp(min=0)) for pool in (cut.mean((2, 3)), cut.amax((2, 3)))]
@@ -216,7 +278,7 @@ def _are_of_classes(maps: Float[Tensor, "n c h w"], scores: Float[Tensor, "n k"]
 
 
 def _with_gradient(recording: Recording, stacks: list[list[str]]) -> list[list[str]]:
-    """Return those through whose places the strongest score depends on the image."""
+    """Return the stacks of maps through whose places the highest score depends on the image."""
     signal = torch.zeros_like(recording.scores)
     signal[0, recording.scores[0].argmax()] = 1
     ends = [recording.passages[names[0]].edge for names in stacks]
@@ -229,5 +291,5 @@ def _with_gradient(recording: Recording, stacks: list[list[str]]) -> list[list[s
 
 
 def _outermost(names: list[str]) -> str:
-    """Return the largest block that ends with the module that is named first."""
+    """Return the largest block that ends with the first named module."""
     return min((name for name in names if f"{names[0]}.".startswith(f"{name}.")), key=len)

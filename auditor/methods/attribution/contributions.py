@@ -1,4 +1,4 @@
-"""What each channel of a layer adds to a score."""
+"""The contribution of each channel of a layer to a class score."""
 
 from __future__ import annotations
 
@@ -14,10 +14,30 @@ from auditor.methods.attribution.targets import aim_at
 def channel_contributions(
     model: Model, images: Float[Tensor, "n c h w"], target: int, layer: str
 ) -> Float[Tensor, "n channels"]:
-    """Return the sum over a channel's map of value times gradient: its share, where all behind it is linear.
+    """Return the sum over each channel's map of value times gradient: `[n, channels]`, in units of the score, signed.
+
+    This is the channel's exact contribution if the network is linear after the layer.
+
+    Args:
+        target: A class.
+        layer: The name of a module.
 
     Raises:
-        ValueError, IndexError: As `gradient`; or the layer's output is no stack of maps.
+        ValueError: As `gradient`, or the layer's output is not a stack of maps.
+        IndexError: The class does not exist.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> linear = nn.Linear(144, 10, bias=False)
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), linear).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> shares = methods.channel_contributions(model, images, 5, "1")
+        >>> shares.shape
+        torch.Size([2, 4])
+        >>> torch.allclose(shares.sum(1), model(images)[:, 5], atol=1e-5)  # they sum to the score
+        True
     """
     recording = record(model, images, layers=(layer,), rules=False)
     passage = recording.passages[layer]

@@ -1,4 +1,4 @@
-"""Every signal that is sent back from several classes, through one forward pass."""
+"""All gradient-based attributions for several classes, from one forward pass."""
 
 from __future__ import annotations
 
@@ -17,15 +17,27 @@ from auditor.methods.attribution.targets import Position, Target, aim_at, layers
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Explanation:
-    """What one forward pass tells of `n` images, `k` classes each; a unit is one class.
+    """Attributions of `n` images for `k` targets each, from one forward pass. A unit is one target.
 
     Attributes:
-        scores: All the network's scores, `[n, classes]`.
-        gradient: `[n, k, c, h, w]`.
-        deconvnet, guided_backprop: The same, or None where the network has no rectifier, or hides one.
-        grad_cam: Signed and at the layer's own resolution, `[n, k, rows, cols]`, or None where no layer was named.
+        scores: All scores of the network, `[n, classes]`.
+        gradient: As `gradient`, `[n, k, c, h, w]`.
+        deconvnet, guided_backprop: As `deconvnet` and `guided_backprop`, `[n, k, c, h, w]`; None if the network has no
+            rectifier, or TorchScript hides one.
+        grad_cam: As `grad_cam`, signed, at the resolution of the layer: `[n, k, rows, cols]`; None without a layer.
         activations: The activation functions between the images and the target.
-        position: Where the unit lies, and how active it is.
+        position: The place of the unit in each image, and its activation; None for classes.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> found = methods.explain(model, torch.rand(2, 3, 8, 8), methods.Unit("0", 3))
+        >>> found.gradient.shape, found.position.values.shape
+        (torch.Size([2, 1, 3, 8, 8]), torch.Size([2]))
+        >>> found.deconvnet is None  # there is no rectifier between the images and this unit
+        True
     """
 
     scores: Float[Tensor, "n classes"]
@@ -45,17 +57,29 @@ def explain(
     *,
     layer: str | nn.Module | Location | None = None,
 ) -> Explanation:
-    """Return the gradient, and what goes with it, for each class asked about.
+    """Return the gradient, deconvnet, guided backprop and Grad-CAM for each target.
 
-        explain(model, images, torch.tensor([[281, 5], [7, 281]]))      # two classes for each of two images
-
-    The forward pass is shared by all of them, and Grad-CAM comes from the pass back that gives the gradient.
+    All share one forward pass. Grad-CAM and the gradient share each backward pass.
 
     Args:
-        layer: Where Grad-CAM looks; None leaves it out.
+        target: As in `gradient`.
+        layer: As in `grad_cam`, except that None leaves Grad-CAM out.
 
     Raises:
-        ValueError, IndexError: As `gradient` and `grad_cam`.
+        ValueError: As `gradient` and `grad_cam`.
+        IndexError: As `gradient` and `grad_cam`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> classes = torch.tensor([[5, 3], [7, 5]])  # two classes for each of two images
+        >>> found = methods.explain(model, torch.rand(2, 3, 8, 8), classes, layer="1")
+        >>> found.gradient.shape, found.grad_cam.shape
+        (torch.Size([2, 2, 3, 8, 8]), torch.Size([2, 2, 6, 6]))
+        >>> str(found.activations)
+        'rectifiers 1'
     """
     location = None if layer is None else located(model, images, layer)
     watched = (*layers_of(target), *([location.layer] if location else ()))
@@ -70,7 +94,7 @@ def explain(
         gradients.append(arrived[0])
         if seen:
             cams.append(weighted(recording, seen, arrived[1]))
-        met = recording.way(start).activations
+        met = recording.subgraph(start).activations
 
     def by(rule: Rule) -> Tensor | None:
         if not met.reached:

@@ -1,7 +1,7 @@
-"""One forward pass, kept so that many signals can be sent back through it.
+"""One forward pass with its autograd graph, through which many signals can be sent back.
 
-Nothing of the model is changed: the hooks that watch its layers are gone before `record` returns, the rules for
-rectifiers act on the graph of this one pass, and no gradient of a parameter is ever computed.
+The model is not changed. The hooks on its layers are removed before `record` returns. The rules for rectifiers act on
+the graph of this pass only. No gradient of a parameter is computed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from auditor.errors import Skip, did_you_mean
 from auditor.language import _
 from auditor.methods.attribution.arrangement import arrangement, arrangement_behind
 from auditor.methods.attribution.grid import as_maps
-from auditor.methods.attribution.in_place import Aside
+from auditor.methods.attribution.in_place_rectifiers import RectifiersOutOfPlace
 from auditor.methods.attribution.rectifiers import (
     Activations,
     Node,
@@ -43,21 +43,21 @@ _POOLS = ("MaxPool2DWithIndices", "AdaptiveMaxPool2D")
 
 
 class _ReachedError(BaseException):
-    """Ends a forward pass whose rest nobody needs; no `except Exception` of a network catches it."""
+    """Ends a forward pass early. It is no `Exception`, so that no `except Exception` of a network catches it."""
 
 
 class NotDifferentiable(Skip, ValueError):
-    """No gradient leads from the scores to what is asked about."""
+    """There is no gradient from the scores to the given place."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Passage:
-    """What a layer gave in one forward pass.
+    """A layer's output in one forward pass.
 
     Attributes:
-        values: Its output, as it was before anything wrote over it.
+        values: The output before any in-place operator changed it.
         edge: Its place in the graph.
-        first: Whether channels come before places; None where neither the layer nor the graph tells.
+        first: Whether channels come before places; None if neither the layer nor the graph shows it.
     """
 
     values: Tensor
@@ -66,8 +66,8 @@ class Passage:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Way:
-    """The nodes of the graph between two places, and what is known of them."""
+class Subgraph:
+    """The nodes of the graph between two places, with their activation functions."""
 
     nodes: Sequence[Node]
     rectifiers: Sequence[Node]
@@ -75,57 +75,57 @@ class Way:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Stretch:
-    """A forward pass as far as the layers that are watched.
+class PartialRecording:
+    """A forward pass up to the watched layers.
 
     Attributes:
         images: The leaf of the graph, `[n, c, h, w]`.
-        passages: What the watched layers gave, by name.
-        scripted: Whether some of the network is TorchScript.
+        passages: The outputs of the watched layers, by name.
+        scripted: Whether a part of the network is TorchScript.
     """
 
     images: Tensor
     passages: Mapping[str, Passage]
     scripted: bool = False
-    _ways: dict[Node, Way] = field(default_factory=dict)
+    _subgraphs: dict[Node, Subgraph] = field(default_factory=dict)
 
-    def way(self, start: GradientEdge) -> Way:
-        """Return what a signal meets on its way from `start` to the images."""
-        if start.node not in self._ways:
+    def subgraph(self, start: GradientEdge) -> Subgraph:
+        """Return the nodes between `start` and the images."""
+        if start.node not in self._subgraphs:
             leaf = get_gradient_edge(self.images).node if self.images.requires_grad else None
             nodes = nodes_between(start.node, leaf)
             met = activations_among(nodes, scripted=self.scripted)
-            self._ways[start.node] = Way(nodes, [node for node in nodes if is_rectifier(node)], met)
-        return self._ways[start.node]
+            self._subgraphs[start.node] = Subgraph(nodes, [node for node in nodes if is_rectifier(node)], met)
+        return self._subgraphs[start.node]
 
     def back(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge], rule: Rule) -> list[Tensor]:
-        """Send a signal back from `start` and return what arrives at each of `ends`.
+        """Send a signal back from `start`, and return the gradient at each of `ends`.
 
         Raises:
-            NoRectifier: The rule is about rectifiers, and the signal meets none.
+            NoRectifier: The rule is about rectifiers, and there is none between `start` and the images.
             NotDifferentiable: `start` does not depend on one of `ends`.
         """
         if rule is Rule.GRADIENT:
             arrived = self.reach(start, signal, ends)
         else:
-            way = self.way(start)
-            if not way.activations.reached:
-                raise NoRectifier(_no_rectifier(rule, way.activations), linear=not str(way.activations))
-            with applied(rule, way.rectifiers):
+            part = self.subgraph(start)
+            if not part.activations.reached:
+                raise NoRectifier(_no_rectifier(rule, part.activations), linear=not str(part.activations))
+            with applied(rule, part.rectifiers):
                 arrived = self.reach(start, signal, ends)
         if any(one is None for one in arrived):
-            raise NotDifferentiable(_("the score does not depend on what it is asked about"))
+            raise NotDifferentiable(_("the score does not depend on the input of this attribution"))
         return [one.detach() for one in arrived if one is not None]
 
     def reach(self, start: GradientEdge, signal: Tensor, ends: Sequence[GradientEdge]) -> Sequence[Tensor | None]:
-        """Return the gradient at each of `ends`, or None where `start` does not depend on it."""
+        """Return the gradient at each of `ends`, or None if `start` does not depend on it."""
         return torch.autograd.grad((start,), ends, (signal,), retain_graph=True, allow_unused=True)
 
     def maps(self, passage: Passage, values: Tensor | None = None) -> Float[Tensor, "n c h w"]:
-        """Return a watched layer's output, or other values of its shape, as maps; those in half precision in float32.
+        """Return a watched layer's output, or other values of its shape, as maps. Half precision becomes float32.
 
         Raises:
-            ValueError: It is no stack of maps.
+            ValueError: The output is not a stack of maps.
         """
         height, width = self.images.shape[2:]
         shown = passage.values if values is None else values
@@ -134,13 +134,13 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Recording(Stretch):
-    """One whole forward pass.
+class Recording(PartialRecording):
+    """A complete forward pass.
 
     Attributes:
-        scores: `[n, k]`.
-        scores_edge: The place in the graph of the scores before a softmax.
-        softmax: Whether the scores are what a softmax or a log-softmax gives.
+        scores: The network's output, `[n, k]`.
+        scores_edge: The place of the logits in the graph.
+        softmax: Whether the network ends in a softmax or a log-softmax.
     """
 
     scores: Tensor
@@ -148,16 +148,18 @@ class Recording(Stretch):
     softmax: bool = False
 
     def rectifier_behind(self, passage: Passage) -> Passage | None:
-        """Return what the rectifier gave that alone took the layer's output, if there is one."""
+        """Return the output of the rectifier that follows a layer; None without one, or if the layer feeds others."""
         taker = self._only_taker(passage.edge.node, passage.edge.output_nr)
-        while taker is not None and operator(taker) in _POOLS:  # the largest of what is cut off is the largest cut off
+        while taker is not None and operator(taker) in _POOLS:  # max-pooling and rectifying can be swapped
             taker = self._only_taker(taker, 0)
-        if taker is None or not is_rectifier(taker) or operator(taker) == "Threshold":  # it may put anything there
+        if (
+            taker is None or not is_rectifier(taker) or operator(taker) == "Threshold"
+        ):  # it may put any number in place of small values
             return None
         return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
 
     def _only_taker(self, node: Node, output_nr: int) -> Node | None:
-        takers = [taker for taker in self.way(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]
+        takers = [taker for taker in self.subgraph(self.scores_edge).nodes if (node, output_nr) in taker.next_functions]
         return takers[0] if len(takers) == 1 else None
 
 
@@ -169,17 +171,17 @@ def record(
     cut: str | None = None,
     rules: bool = True,
 ) -> Recording:
-    """Run the model, and keep the graph of it and what the named layers gave.
+    """Run the model, and keep its autograd graph and the outputs of the named layers.
 
     Args:
-        layers: Modules to watch; of one that runs several times the last run.
-        cut: One of them before which no graph is needed, and none is built where the layer itself tells how it
-            arranges its output: signals go back to it and no farther.
-        rules: Rectifiers are going to be looked for, so that those that autograd hides are brought into the open.
+        layers: Modules to watch. If one runs several times, its last run counts.
+        cut: One of `layers`. No graph is built before it if the layer itself shows how it arranges its output: signals
+            end there.
+        rules: Whether rules for rectifiers will be applied. Rectifiers that autograd hides are then made visible.
 
     Raises:
-        ValueError: The images or the scores are not what a classifier takes and gives, a layer does not exist
-            or gave no tensor, or the scores do not depend on the images by differentiable operations.
+        ValueError: The images or the scores do not have the shape or type of a classifier's; a layer does not exist or
+            has no tensor as output; or the scores do not depend on the images by differentiable operations.
     """
     modules = _submodules(model, layers)
     if cut is not None and arrangement(modules[cut]) is None:
@@ -189,46 +191,46 @@ def record(
 
 def record_up_to(
     model: Model, images: Float[Tensor, "n c h w"], layers: Mapping[str, int], *, rules: bool = True
-) -> Stretch:
-    """Run the model as far as some layers, and keep the graph up to there and what they gave.
+) -> PartialRecording:
+    """Run the model up to some layers, and keep the graph up to there and their outputs.
 
     Args:
-        layers: Modules to watch, and how often each of them runs: with the last of these runs the pass ends.
-        rules: As `record`.
+        layers: Modules to watch, with the number of their runs. The pass ends with the last of these runs.
+        rules: As in `record`.
 
     Raises:
-        ValueError: The images are not what a classifier takes, or a layer does not exist or gave no tensor that
-            depends on them.
+        ValueError: The images do not have the shape or type of a classifier's; a layer does not exist, or has no tensor
+            as output that depends on the images.
     """
     modules = _submodules(model, tuple(layers))
     running = _running(model, images, _watching(modules, None), None, _mode(rules))
     with running as (passages, leaf), suppress(_ReachedError), _ending(modules, layers):
         model(leaf.clone())
     _refuse_missing(layers, passages, "the images")
-    return Stretch(images=leaf, passages=passages, scripted=_is_scripted(model))
+    return PartialRecording(images=leaf, passages=passages, scripted=_is_scripted(model))
 
 
 def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
-    """Run the model as `record` does and watch every module of it, in the order in which they end.
+    """Run the model like `record`, and watch every module, in the order in which their runs end.
 
-    The values of a passage may have been written over.
+    In-place operators may have changed the values of a passage.
 
     Raises:
-        ValueError: As `record`, except that a layer may give what it likes.
+        ValueError: As `record`, except that any output of a layer is accepted.
     """
     modules = {
         name: module
         for name, module in module_of(model).named_modules()
         if name and not isinstance(module, torch.jit.ScriptModule)
     }
-    return _run(model, images, (), _watching(modules, None, copy=False), None, Aside())
+    return _run(model, images, (), _watching(modules, None, copy=False), None, RectifiersOutOfPlace())
 
 
 def module_of(model: Model) -> nn.Module:
-    """Return the network itself, of which layers can be named.
+    """Return the `nn.Module` of a model, whose layers have names.
 
     Raises:
-        ValueError: It is another kind of callable, or one whose modules can't be watched.
+        ValueError: The model is another kind of callable, or its modules can't be watched.
     """
     module = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
@@ -251,7 +253,7 @@ def _run(
         scores = model(leaf.clone())  # an in-place operator may come first
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
         shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
+        raise ValueError(f"the model returns {shape} for {len(images)} images, but has to return scores [n, k]")
     _refuse_missing(layers, passages, f"layer {cut!r}" if cut else "the images")
     if not scores.requires_grad:
         raise NotDifferentiable(_("the score does not depend on the images by differentiable operations"))
@@ -274,7 +276,7 @@ def _running(
     cut: str | None,
     mode: AbstractContextManager[object],
 ) -> Iterator[tuple[dict[str, Passage], Tensor]]:
-    """Hand out what is filled with passages while the model runs, and the leaf that it is to run on."""
+    """Yield a dictionary that is filled with passages while the model runs, and the leaf to run it on."""
     if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
     settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), buffers_kept(model), mode
@@ -286,12 +288,12 @@ def _running(
 
 
 def _mode(rules: bool) -> AbstractContextManager[object]:
-    return Aside() if rules else nullcontext()
+    return RectifiersOutOfPlace() if rules else nullcontext()
 
 
 def _refuse_missing(layers: Iterable[str], passages: Mapping[str, Passage], source: str) -> None:
     if missing := [name for name in layers if name not in passages]:
-        raise ValueError(f"layer {missing[0]!r} gave no tensor that depends on {source}")
+        raise ValueError(f"layer {missing[0]!r} has no tensor as output that depends on {source}")
 
 
 def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
@@ -302,7 +304,7 @@ def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
         if name not in known:
             raise ValueError(f"the network has no layer {name!r}{did_you_mean(name, known)}")
         if isinstance(known[name], torch.jit.ScriptModule):
-            raise ValueError(f"layer {name!r} is TorchScript, which does not show what it gives")
+            raise ValueError(f"layer {name!r} is TorchScript, which does not show its output")
     return {name: known[name] for name in layers}
 
 
@@ -324,10 +326,10 @@ def _watch(
             return None
         if cut:
             torch.set_grad_enabled(True)  # from here on; `_run` puts it back
-            output = output.detach().requires_grad_().clone()  # a leaf bears no in-place operator behind it
+            output = output.detach().requires_grad_().clone()  # in-place operators can't change a leaf
         if output.requires_grad:
             values = output.detach()
-            passages.pop(name, None)  # of several runs the last counts, and is the latest
+            passages.pop(name, None)  # the last of several runs counts
             edge, first = get_gradient_edge(output), arrangement(module)
             first = arrangement_behind(edge.node) if first is None else first
             passages[name] = Passage(values.clone() if copy else values, edge, first)
@@ -338,7 +340,7 @@ def _watch(
 
 @contextmanager
 def _ending(modules: Mapping[str, nn.Module], runs: Mapping[str, int]) -> Iterator[None]:
-    """End the forward pass once each module has run as often as is said; hooks that come before see it all."""
+    """End the forward pass once each module has run as often as given. Hooks that were added before see every run."""
     left = dict(runs)
 
     def counting(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -368,8 +370,8 @@ def _before_softmax(scores: Tensor) -> GradientEdge:
         return edge if node is None else GradientEdge(node, output_nr)
     if are_probabilities(scores.detach()):
         warnings.warn(
-            "the scores are probabilities, and what made them is hidden: gradients are those of the probability, "
-            "not of the score before softmax",
+            "the scores are probabilities, and their softmax is hidden: gradients are those of the probability, "
+            "not of the logit",
             stacklevel=5,
         )
     return edge
@@ -379,7 +381,7 @@ def _no_rectifier(rule: Rule, met: Activations) -> str:
     name = _("guided backprop") if rule is Rule.GUIDED else _("deconvnet")
     if met.hidden:
         return _(
-            "{method} can't reach the rectifiers that TorchScript hides; use the network that it was made from",
+            "{method} can't reach the rectifiers that TorchScript hides; use the network that was scripted or traced",
             method=name,
         )
     return _(

@@ -21,70 +21,144 @@ from auditor.unit import Unit
 
 
 def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Float[Tensor, "m c h w"]:
-    """Return the gradient of the target's score at the images: how much it rises per unit of each value.
+    """Return the gradient of the target's score: its change per unit of each value of the image, signed.
 
         gradient(model, images, 281)                       # one class for all images
         gradient(model, images, [281, 5])                  # one class for each of two images
-        gradient(model, images[:1], [281, 5, 7])           # three classes of one image: three maps
-        gradient(model, images, torch.tensor([[281, 5], [7, 1]]))    # two of each: image by image, m = 4
-        gradient(model, images, Unit("layer3.1", 17))      # one channel where it is most active
+        gradient(model, images[:1], [281, 5, 7])           # three classes of one image: m = 3
+        gradient(model, images, torch.tensor([[281, 5], [7, 1]]))    # two classes for each of two images: m = 4
+        gradient(model, images, Unit("layer3.1", 17))      # one channel at its most active place
 
-    The score is the one before a softmax or a log-softmax that ends the model; other endings are taken as they are.
-    Works on frozen networks and inside `torch.no_grad()`; no gradient of
-    a parameter is computed. The images of a batch don't influence each other as long as the model, in eval mode,
-    does not mix them.
+    The score is the logit if the model ends in a softmax or a log-softmax, otherwise the model's output. The function
+    works on frozen networks and inside `torch.no_grad()`, and computes no gradient of a parameter. Images of a batch
+    are independent if the model, in eval mode, does not mix them.
+
+    Args:
+        target: A class for all images, one for each (`[n]`), several for each (`[n, k]`), several for a single image,
+            or a `Unit`.
+
+    Returns:
+        `[m, c, h, w]`, where `m` counts the targets image by image: `n` times the number of targets of an image.
 
     Raises:
-        ValueError: The target fits neither the images nor the network, or the score does not depend on the
-            images.
+        ValueError: The target does not fit the images or the network, or the score does not depend on the images.
         IndexError: A class, a channel or a place does not exist.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> methods.gradient(model, images, torch.tensor([[5, 3], [7, 5]])).shape
+        torch.Size([4, 3, 8, 8])
+        >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+        >>> found = methods.gradient(linear, images, 5)  # of a linear model, it is the weights of the class
+        >>> torch.equal(found[0], linear[1].weight[5].view(3, 8, 8))
+        True
     """
     return sent_back(model, images, target, Rule.GRADIENT).flatten(0, 1)
 
 
 def saliency(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Float[Tensor, "m h w"]:
-    """Return the largest absolute gradient over the colour channels, at least 0.
+    """Return the largest absolute gradient over the colour channels: `[m, h, w]`, at least 0; `m` as in `gradient`.
+
+    Args:
+        target: As in `gradient`.
 
     Raises:
-        ValueError, IndexError: As `gradient`.
+        ValueError: As `gradient`.
+        IndexError: As `gradient`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> found = methods.saliency(model, images, 5)
+        >>> torch.equal(found, methods.gradient(model, images, 5).abs().amax(1))
+        True
     """
     return gradient(model, images, target).abs().amax(1)
 
 
 def input_x_gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Float[Tensor, "m c h w"]:
-    """Return each value times its gradient: its share of the score, where the model is linear.
+    """Return each value times its gradient: `[m, c, h, w]`, in units of the score, signed; `m` as in `gradient`.
+
+    This is the value's exact contribution to the score if the model is linear.
 
     A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje: Not Just a Black Box. 2016.
 
+    Args:
+        target: As in `gradient`.
+
     Raises:
-        ValueError, IndexError: As `gradient`.
+        ValueError: As `gradient`.
+        IndexError: As `gradient`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10, bias=False)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> shares = methods.input_x_gradient(model, images, 5)
+        >>> torch.allclose(shares.sum((1, 2, 3)), model(images)[:, 5], atol=1e-5)  # they sum to the score
+        True
     """
     slopes = sent_back(model, images, target, Rule.GRADIENT)  # [n, k, c, h, w]
     return (images.detach()[:, None] * slopes).flatten(0, 1)
 
 
 def deconvnet(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Float[Tensor, "m c h w"]:
-    """Return what arrives at the images when each rectifier passes what is positive of the signal on its way back.
+    """Return the signal at the images if each rectifier passes only positive signals on the way back: `[m, c, h, w]`.
 
-    Max-pooling sends the signal to where the maximum was. The signal begins as 1 at a class, and as the unit's
-    activation at a `Unit`, as in the paper; a positive activation changes the scale only.
+    Max-pooling sends the signal to the place of the maximum. The signal starts as 1 at a class, and as the unit's
+    activation at a `Unit`, as in the paper. A positive activation only changes the scale. Values are signed and not
+    normalised; `m` as in `gradient`.
+
+    Args:
+        target: As in `gradient`.
 
     Raises:
-        NoRectifier: No rectifier lies between the images and the target.
-        ValueError, IndexError: As `gradient`.
+        NoRectifier: There is no rectifier between the images and the target.
+        ValueError: As `gradient`.
+        IndexError: As `gradient`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> methods.deconvnet(model, torch.rand(2, 3, 8, 8), methods.Unit("1", 3)).shape
+        torch.Size([2, 3, 8, 8])
     """
     return sent_back(model, images, target, Rule.DECONVNET).flatten(0, 1)
 
 
 def guided_backprop(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> Float[Tensor, "m c h w"]:
-    """Return the gradient of which each rectifier passes only what is positive.
+    """Return the gradient of which each rectifier passes only the positive part: `[m, c, h, w]`, signed.
 
-    It sharpens the picture, and barely changes when the upper layers are randomised (J. Adebayo et al.: Sanity
-    Checks for Saliency Maps. NeurIPS 2018): no evidence for what a network bases a decision on.
+    The maps are sharp, but hardly change when the last layers are randomised (J. Adebayo et al.: Sanity Checks for
+    Saliency Maps. NeurIPS 2018). So they are no evidence of what a prediction is based on. `m` as in `gradient`.
+
+    Args:
+        target: As in `gradient`.
 
     Raises:
-        NoRectifier: No rectifier lies between the images and the target.
-        ValueError, IndexError: As `gradient`.
+        NoRectifier: There is no rectifier between the images and the target.
+        ValueError: As `gradient`.
+        IndexError: As `gradient`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> methods.guided_backprop(model, images, 5).shape
+        torch.Size([2, 3, 8, 8])
     """
     return sent_back(model, images, target, Rule.GUIDED).flatten(0, 1)
 
@@ -93,7 +167,11 @@ def guided_backprop(model: Model, images: Float[Tensor, "n c h w"], target: Targ
 def sent_back(
     model: Model, images: Float[Tensor, "n c h w"], target: Target | Aim, rule: Rule
 ) -> Float[Tensor, "n k c h w"]:
-    """Return what arrives at the images from each of the `k` things that are asked about."""
+    """Return the signal at the images from each of `k` targets.
+
+    Raises:
+        NoRectifier, ValueError, IndexError: As `guided_backprop`.
+    """
     recording = record(model, images, layers=layers_of(target), rules=rule is not Rule.GRADIENT)
     leaf = get_gradient_edge(recording.images)
     seed = rule is Rule.DECONVNET and isinstance(target, Unit)
@@ -105,10 +183,10 @@ def sent_back(
 def sent_back_from(
     model: Model, images: Float[Tensor, "n c h w"], unit: Position, rule: Rule, *, runs: int = 1
 ) -> Float[Tensor, "n c h w"]:
-    """Return what arrives at the images from one unit in each; nothing behind the unit's layer is computed.
+    """Return the signal at the images from one unit in each; nothing after the unit's layer is computed.
 
     Args:
-        runs: How often the layer runs; the unit is one of the last time.
+        runs: How often the layer runs. The unit belongs to the last run.
 
     Raises:
         NoRectifier, ValueError: As `guided_backprop`.

@@ -1,4 +1,4 @@
-"""What the methods that explain an answer are called, in pictures, findings and tables."""
+"""The names of the attribution methods in pictures, findings and tables."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ OCCLUSION: Final = marked("occlusion")
 
 _ALL: Final = (GRADIENT, DECONVNET, GUIDED_BACKPROP, GRAD_CAM, GUIDED_GRAD_CAM, OCCLUSION)
 
-HEEDLESS: Final = (DECONVNET, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
-"""Those that are known for hardly depending on the last layers, of any network.
+IGNORE_LAST_LAYERS: Final = (DECONVNET, GUIDED_BACKPROP, GUIDED_GRAD_CAM)
+"""Methods whose maps are known to hardly depend on the last layers of any network.
 
 J. Adebayo et al.: Sanity Checks for Saliency Maps. NeurIPS 2018. W. Nie, Y. Zhang, A. Patel: A Theoretical
 Explanation for Perplexing Behaviors of Backpropagation-based Visualizations. ICML 2018 (deconvnet).
 """
 
 
-def method_told(name: str) -> str:
-    """Return what a method is called in the language that is spoken; what is no method's name stays as it is.
+def method_name(name: str) -> str:
+    """Return the name of a method in the current language. Any other text is returned unchanged.
 
-    A finding keeps the name in English as its subject, by which audits in two languages are compared.
+    Findings keep the English name as their subject, so that audits in two languages can be compared.
     """
     return _(name) if name in _ALL else name

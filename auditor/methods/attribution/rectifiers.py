@@ -1,9 +1,9 @@
-"""What a rectifier lets through on the way back: the one thing in which three methods differ.
+"""How a rectifier passes a signal on the way back: the only difference between gradient, deconvnet and guided backprop.
 
-A rectifier cuts off what is below zero: ReLU, ReLU6, a clamp or a threshold at zero. Here it is a node of
-the autograd graph of a forward pass that has run. So it counts however the network writes it: a module in
-place or not, one module used many times, a function, a tensor's method, traced code, and nothing of the
-network is exchanged. Where TorchScript has joined operators, what they were is hidden: that is counted, too.
+A rectifier sets negative values to 0: ReLU, ReLU6, a clamp or a threshold at zero. Here it is a node in the autograd
+graph of a forward pass. So every way to write it is covered: a module, in place or not, a module that is used many
+times, a function, a method of a tensor, traced code. The network is not changed. TorchScript may fuse operators and
+hide which they are; such nodes are counted, too.
 
 M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. ECCV 2014.
 J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller: Striving for Simplicity: The All Convolutional
@@ -29,13 +29,13 @@ from auditor.language import _, marked
 if TYPE_CHECKING:
     from torch.autograd.graph import Node as Node
 else:
-    Node = Any  # some nodes made in C++ are no instances of it
+    Node = Any  # some nodes made in C++ are not instances of torch's class
 
 Gradients = tuple[Tensor | None, ...]
 
 
 class Rule(Enum):
-    """How a signal `g` passes a rectifier of the input `x`."""
+    """How a signal `g` passes a rectifier whose input is `x`."""
 
     GRADIENT = "g where x > 0"
     DECONVNET = "g where g > 0"
@@ -43,10 +43,21 @@ class Rule(Enum):
 
 
 class NoRectifier(Skip, ValueError):
-    """The network has no rectifier that can be reached, so that a rule for rectifiers is not defined.
+    """The network has no rectifier that can be reached, so rules for rectifiers are not defined.
 
     Attributes:
-        linear: No activation function at all lies on the way: a rule for rectifiers has nothing to change.
+        linear: There is no activation function at all, so a rule for rectifiers would change nothing.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+        >>> try:
+        ...     methods.guided_backprop(model, torch.rand(1, 3, 8, 8), 5)
+        ... except methods.NoRectifier as error:
+        ...     error.linear
+        True
     """
 
     def __init__(self, message: str, *, linear: bool = False) -> None:
@@ -56,12 +67,21 @@ class NoRectifier(Skip, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """The activation functions that a signal meets.
+    """The activation functions that a signal passes on its way back.
 
     Attributes:
-        rectifiers: How many calls cut off what is below zero.
-        others: How often each other activation function was called, by name: the rules leave these alone.
-        hidden: How many parts of the graph don't tell what they compute.
+        rectifiers: Number of calls of rectifiers.
+        others: Number of calls of each other activation function, by name. Rules for rectifiers do not change these.
+        hidden: Number of nodes of the graph that do not show what they compute.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> found = methods.explain(model, torch.rand(1, 3, 8, 8), 5).activations
+        >>> found.rectifiers, dict(found.others), found.reached
+        (1, {'GELU': 1}, True)
     """
 
     rectifiers: int
@@ -70,13 +90,13 @@ class Activations:
 
     @property
     def reached(self) -> bool:
-        """Whether a rule for rectifiers has something to act on, and can act on all of it."""
+        """Whether there are rectifiers, and none of them is hidden."""
         return self.rectifiers > 0 and not self.hidden
 
     def __str__(self) -> str:
         others = [f"{_(name)} {count}" for name, count in sorted(self.others.items())]
         rectifiers = [_("rectifiers {count}", count=self.rectifiers)] if self.rectifiers else []
-        hidden = [_("parts that TorchScript has joined {count}", count=self.hidden)] if self.hidden else []
+        hidden = [_("parts fused by TorchScript {count}", count=self.hidden)] if self.hidden else []
         return ", ".join([*rectifiers, *others, *hidden])
 
 
@@ -112,9 +132,9 @@ _SUFFIX = re.compile(r"Backward\d*$")
 
 
 def nodes_between(start: Node, end: Node | None) -> list[Node]:
-    """Return every node of the graph that lies on a way from `start` down to `end`, each once.
+    """Return each node of the graph between `start` and `end` once.
 
-    What is computed from parameters alone lies on none. Without an end, every node behind `start`.
+    Values that are computed from parameters alone are not included. Without an end, return every node before `start`.
     """
     takers: dict[Node, list[Node]] = {start: []}
     waiting = [start]
@@ -141,28 +161,28 @@ def _reached(end: Node, takers: Mapping[Node, Sequence[Node]]) -> list[Node]:
 
 
 def operator(node: Node) -> str:
-    """Return the name of the operator that a node differentiates, in torch's words."""
+    """Return torch's name of the operator that a node differentiates."""
     return _SUFFIX.sub("", node.name())
 
 
 def is_rectifier(node: Node) -> bool:
-    """Return whether this operator cut off what was below zero."""
+    """Return whether this operator set negative values to 0."""
     name = operator(node)
     return name == "Relu" or (name in _LOWER and _is_zero(getattr(node, _LOWER[name])))
 
 
 def rectified(node: Node) -> Tensor:
-    """Return what a rectifier gave when it ran."""
+    """Return the output of a rectifier in the forward pass."""
     if operator(node) == "Relu":
         return _saved(node, "_saved_result").detach()
     return _saved(node, "_saved_self").detach().clamp(0, _upper(node))
 
 
 def activations_among(nodes: Sequence[Node], *, scripted: bool) -> Activations:
-    """Return how many of the nodes are rectifiers, and which other activation functions there are.
+    """Count the rectifiers among the nodes, and the other activation functions by name.
 
     Args:
-        scripted: Some of the network is TorchScript, which may join operators, and write over views unseen.
+        scripted: A part of the network is TorchScript, which may fuse operators and write over views unseen.
     """
     others = Counter(name for node in nodes if (name := _other(node)))
     hiding = ("DifferentiableGraph", "CopySlices") if scripted else ("DifferentiableGraph",)
@@ -172,7 +192,7 @@ def activations_among(nodes: Sequence[Node], *, scripted: bool) -> Activations:
 
 @contextmanager
 def applied(rule: Rule, rectifiers: Sequence[Node]) -> Iterator[None]:
-    """Let signals pass the rectifiers by a rule, for as long as the block lasts."""
+    """Let signals pass the rectifiers by a rule, within the block."""
     with ExitStack() as hooks:
         for node in rectifiers:
             for handle in _hooked(rule, node):
@@ -185,7 +205,7 @@ def _hooked(rule: Rule, node: Node) -> Iterator[Any]:
         yield node.register_hook(_positive_arriving)
     elif rule is Rule.GUIDED:
         yield node.register_prehook(_positive)
-        if operator(node) in ("Clamp", "ClampMin", "Maximum"):  # which lets a signal pass where it touched its limits
+        if operator(node) in ("Clamp", "ClampMin", "Maximum"):  # these pass a signal if the input equals the limit
             yield node.register_hook(_open_inside(node))
 
 

@@ -1,4 +1,4 @@
-"""What is asked about: classes, or one unit."""
+"""Targets of an attribution: classes, or one unit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from auditor.methods.attribution.forward_pass import Model, Recording, Stretch, record
+from auditor.methods.attribution.forward_pass import Model, PartialRecording, Recording, record
 from auditor.unit import Unit
 
 Target = int | Sequence[int] | Tensor | Unit
 
 
 class Signal(NamedTuple):
-    """A place in the graph, and what is sent back from it: zero but for one number an image."""
+    """A place in the graph, and the signal that starts there: one number for each image, zeros elsewhere."""
 
     start: GradientEdge
     values: Tensor
@@ -26,7 +26,7 @@ class Signal(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Classes:
-    """The classes asked about, `[n, k]`: the same number for each image."""
+    """Classes as targets, `[n, k]`: the same number for each image."""
 
     indices: Int64[Tensor, "n k"]
 
@@ -39,11 +39,11 @@ class Classes:
         return self.indices.shape[1]
 
     def at(self, images: Int64[Tensor, " m"]) -> Classes:
-        """Return the same for the images at these places."""
+        """Return the classes of the images with these numbers."""
         return Classes(self.indices[images.to(self.indices.device)])
 
     def signals(self, recording: Recording, *, activation: bool = False) -> Iterator[Signal]:
-        """Return `k` signals, each 1 at the score of a class.
+        """Yield `k` signals, each 1 at the logit of a class.
 
         Raises:
             IndexError: A class does not exist.
@@ -55,7 +55,14 @@ class Classes:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Position:
-    """A channel of a layer, and one place of its map for each image."""
+    """A channel of a layer, and one place of its map for each image.
+
+    Attributes:
+        layer: The name of a module.
+        channel: From 0.
+        rows, cols: The place in each image's map, from 0.
+        values: The activation at that place.
+    """
 
     layer: str
     channel: int
@@ -72,11 +79,11 @@ class Position:
         return 1
 
     def at(self, images: Int64[Tensor, " m"]) -> Position:
-        """Return the same for the images at these places."""
+        """Return the positions in the images with these numbers."""
         return Position(self.layer, self.channel, self.rows[images], self.cols[images], self.values[images])
 
-    def signals(self, recording: Stretch, *, activation: bool = False) -> Iterator[Signal]:
-        """Return one signal: 1 at the unit, or its activation."""
+    def signals(self, recording: PartialRecording, *, activation: bool = False) -> Iterator[Signal]:
+        """Yield one signal: 1 at the unit, or its activation."""
         passage = recording.passages[self.layer]
         values = torch.zeros_like(passage.values)
         places = torch.arange(len(values), device=values.device), self.channel, self.rows, self.cols
@@ -86,7 +93,7 @@ class Position:
 
 
 def refuse_unknown(classes: Int64[Tensor, "..."], count: int) -> None:
-    """Refuse classes that a network of `count` does not have.
+    """Refuse classes that a network with `count` classes does not have.
 
     Raises:
         IndexError: A class is negative, or too large.
@@ -96,46 +103,60 @@ def refuse_unknown(classes: Int64[Tensor, "..."], count: int) -> None:
 
 
 def classes_of(target: int | Sequence[int] | Tensor, *, images: int) -> Classes:
-    """Return the classes asked about: one for all images, one or several for each, or several for a single one.
+    """Return the target classes: one for all images, one or several for each image, or several for a single image.
 
     Raises:
-        ValueError: The target is none of these.
+        ValueError: The target has another shape or type.
     """
     try:
-        asked = torch.as_tensor(target)
+        classes = torch.as_tensor(target)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"target is {target!r}, but has to be classes, or a Unit") from None
-    if asked.dtype.is_floating_point or asked.dtype.is_complex or asked.dtype == torch.bool:
-        raise ValueError(f"target is {asked.dtype}, but has to be whole numbers: classes")
-    if asked.ndim == 0:
-        return Classes(asked.long().expand(images, 1))
-    if asked.ndim == 1 and len(asked) and images == 1:
-        return Classes(asked.long()[None])
-    if asked.ndim == 1 and len(asked) == images:
-        return Classes(asked.long()[:, None])
-    if asked.ndim == 2 and len(asked) == images and asked.shape[1]:
-        return Classes(asked.long())
+        raise ValueError(f"target is {target!r}, but has to be classes or a Unit") from None
+    if classes.dtype.is_floating_point or classes.dtype.is_complex or classes.dtype == torch.bool:
+        raise ValueError(f"target is {classes.dtype}, but classes have to be integers")
+    if classes.ndim == 0:
+        return Classes(classes.long().expand(images, 1))
+    if classes.ndim == 1 and len(classes) and images == 1:
+        return Classes(classes.long()[None])
+    if classes.ndim == 1 and len(classes) == images:
+        return Classes(classes.long()[:, None])
+    if classes.ndim == 2 and len(classes) == images and classes.shape[1]:
+        return Classes(classes.long())
     raise ValueError(
-        f"target has the shape {tuple(asked.shape)}, but has to be one class, one or several for each of "
+        f"target has the shape {tuple(classes.shape)}, but has to be one class, one or several for each of "
         f"{images} images, or several for a single image"
     )
 
 
 def locate(model: Model, images: Float[Tensor, "n c h w"], unit: Unit) -> Position:
-    """Return where a unit lies in each image, and how active it is there.
+    """Return the place of a unit in each image, and its activation there.
+
+    Returns:
+        `layer` and `channel` of the unit, with `rows`, `cols` and `values`, `[n]` each.
 
     Raises:
-        ValueError, IndexError: The layer, the channel or the place does not exist.
+        ValueError: The layer does not exist, or its output is not a stack of maps.
+        IndexError: The channel or the place does not exist.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> found = methods.locate(model, images, methods.Unit("1", 3))
+        >>> torch.equal(found.values, model[:2](images)[:, 3].amax((1, 2)))  # the most active place of each image
+        True
     """
     return position_of(unit, record(model, images, layers=(unit.layer,)))
 
 
-def position_of(unit: Unit, recording: Stretch) -> Position:
-    """Return where the unit lies in each image: where its channel is most active, unless it says so itself.
+def position_of(unit: Unit, recording: PartialRecording) -> Position:
+    """Return the place of a unit in each image: its own, or the most active one of its channel.
 
     Raises:
         IndexError: The layer has no such channel, row or column.
-        ValueError: The layer's output is no stack of maps.
+        ValueError: The layer's output is not a stack of maps.
     """
     maps = recording.maps(recording.passages[unit.layer])
     images, channels, height, width = maps.shape
@@ -156,14 +177,14 @@ Aim = Classes | Position
 
 
 def layers_of(target: Target | Aim) -> tuple[str, ...]:
-    """Return the layers that have to be watched for the target to be found."""
+    """Return the layers that must be watched to find the target."""
     if isinstance(target, Unit):
         return (target.layer,)
     return target.layers if isinstance(target, Classes | Position) else ()
 
 
 def aim_at(target: Target | Aim, recording: Recording) -> Aim:
-    """Return where signals start for this target.
+    """Return the classes or the position where signals for this target start.
 
     Raises:
         ValueError, IndexError: As `classes_of` and `position_of`.

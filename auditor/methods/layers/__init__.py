@@ -1,1 +1,1 @@
-"""What single layers hold: kernels, initialisation, borders, top activations."""
+"""Properties of single layers: kernels, initialisation, borders, input statistics, top activations."""

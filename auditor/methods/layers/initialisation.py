@@ -1,20 +1,20 @@
-"""Whether kernels are still what an initialisation drew.
+"""Whether kernels are indistinguishable from random initialisation.
 
-Paul Gavrikov, Janis Keuper, "CNN Filter DB", CVPR 2022: training makes the kernels of a layer alike, so that
-few principal components hold most of their variance; those of an untrained layer share it out evenly. The
-measure is the variance entropy, the limit for 3x3 kernels a curve fitted to random ones. One fresh layer in
-ten lies under that curve near 200 kernels, and all lie far above it from 1000 on. So the limit here is what
-fresh draws of the same shape reach, for kernels of any size.
+Paul Gavrikov, Janis Keuper, "CNN Filter DB", CVPR 2022: training makes the kernels of a layer similar, so a few
+principal components hold most of their variance. In an untrained layer the variance is spread evenly. Their measure is
+the variance entropy; their limit for 3x3 kernels is a curve fitted to random kernels. Near 200 kernels one untrained
+layer in ten lies below that curve, and from 1000 kernels on all lie far above it. So the limit here is the entropy of
+random kernels of the same shape, for any size of kernel.
 
-Entropy alone overlooks layers of 1x1 kernels, whose spectrum training may leave as flat as chance made it, and
-layers that training has not moved far. Five more things are the same throughout a fresh layer, whatever it was
-drawn from (uniform, normal, truncated or orthogonal): each input counts as much as the next, so does each output,
-no weight lies farther out than those of a normal distribution, a weight says nothing of the one beside it, and their
-mean is zero. Uniform draws, which PyTorch takes, end at once on both sides: training blurs that long before the other
-measures see it.
+Entropy alone misses two kinds of trained layers: layers of 1x1 kernels, whose spectrum can stay as flat as that of
+random kernels, and layers that training has hardly changed. Five more properties hold in a layer at random
+initialisation, whatever the distribution (uniform, normal, truncated or orthogonal). All inputs have the same mean
+square, and so have all outputs. The tails are no heavier than those of a normal distribution. Neighbouring weights are
+uncorrelated. The mean is zero. Uniform weights, PyTorch's default, end abruptly at both sides; training blurs these
+edges long before the other measures change.
 
-A layer of few weights tells one thing all the same: whether it is what PyTorch draws by default, since the bounds of
-that are known.
+For a layer of few weights there is one test: whether it has the distribution that PyTorch draws by default, whose
+bounds are known.
 """
 
 from __future__ import annotations
@@ -32,36 +32,45 @@ Kernels = Float[NDArray[np.floating], "k c h w"]
 Rows = Float[NDArray[np.floating], "n d"]
 
 FEWEST = 500
-"""Weights under which a layer tells too little.
+"""Least number of weights for a comparison.
 
-What shows is a change that its kernels share. In a layer of 500 weights one of half their length was seen as often as
-not; at twice as many weights one of 40 %, and at 64 x 64 kernels of 3 x 3 pixels always one of 20 %.
+The measures see a change that the kernels share. In a layer of 500 weights, a change of half the kernels' length was
+seen in every second case; in a layer of 1000 weights a change of 40 %. In a layer of 64 x 64 kernels of 3 x 3 pixels a
+change of 20 % was always seen.
 """
 
 _DRAWS = 100
-_WIDEST = 128  # columns, of which an eigenvalue decomposition of every draw is quick
-_UNIFORM, _NORMAL = 1.8, 3.0  # kurtosis: that of a truncated normal distribution lies between
-_EVEN = 2.05  # sizes, nine in ten of which are smaller, over the median: uniform 1.8, truncated 2.3, normal 2.44
-_OUTERMOST = 5  # weights that the edge is measured by
-_FEWEST_DRAWN = 100  # of which an even spread can be told
-_GRAIN = 1e-3  # of half precision
+_WIDEST = 128  # columns; an eigenvalue decomposition of each draw stays fast
+_UNIFORM, _NORMAL = 1.8, 3.0  # kurtosis; a truncated normal distribution's lies between
+_EVEN = 2.05  # 90 % quantile of the sizes over their median: uniform 1.8, truncated 2.3, normal 2.44
+_OUTERMOST = 5  # weights that define the edge
+_FEWEST_DRAWN = 100  # weights that a test for uniformity needs
+_GRAIN = 1e-3  # rounding of half precision
 _RARE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far a layer is from fresh draws: each measure in standard deviations, positive away from them.
+    """The distance of a layer from random initialisation, in standard deviations; positive values point away from it.
 
     Attributes:
-        rows, columns: Of the matrix whose entropy was taken.
+        rows, columns: Size of the matrix whose entropy was taken.
         entropy: The variance entropy of the kernels, in decimal digits.
-        spectrum: How far the entropy is under that of fresh draws.
-        inputs: How far the mean squares of the inputs' weights differ among each other; 0 with a single one.
-        outputs: The same of the outputs.
+        spectrum: How far the entropy is below that of random kernels.
+        inputs: How far the mean squares of the inputs' weights differ from each other; 0 for a single input.
+        outputs: The same for the outputs.
         tails: How far the kurtosis of the weights is above that of a normal distribution.
-        neighbours: How alike weights beside each other in a kernel are; 0 in kernels of one pixel.
-        edge: How far the outermost weights lie beyond the edge that the others show.
-        centre: How far the mean of the weights is from zero, on either side.
+        neighbours: Correlation of neighbouring weights in a kernel; 0 for kernels of one pixel.
+        edge: How far the largest weights lie beyond the edge of the others.
+        centre: How far the mean of the weights is from zero, in either direction.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> kernels = np.random.default_rng(0).uniform(-1, 1, (32, 16, 3, 3))
+        >>> found = methods.freshness(kernels)
+        >>> found.lowest_draw(3) < found.entropy  # within three standard deviations of random kernels
+        True
     """
 
     rows: int
@@ -77,21 +86,21 @@ class Freshness:
 
     @property
     def distance(self) -> float:
-        """The largest of the seven: a layer that was ever trained is far off in one of them at least."""
+        """The largest of the seven distances. A trained layer is far from random initialisation in at least one."""
         return max(self.spectrum, self.inputs, self.outputs, self.tails, self.neighbours, self.edge, self.centre)
 
     def lowest_draw(self, deviations: float) -> float:
-        """Return the entropy that lies some standard deviations under that of fresh draws."""
+        """Return the entropy that lies `deviations` standard deviations below that of random kernels."""
         mean, deviation = _draws(self.rows, self.columns)
         return max(0.0, _highest(self.rows, self.columns) - (mean + deviations * deviation) ** 3)
 
 
 def obstacle(kernels: Kernels) -> str:
-    """Return why a layer tells nothing about whether it was trained; empty if it does."""
+    """Return the reason why a layer can't be compared with random initialisation; empty if it can."""
     if kernels.size < FEWEST:
-        return _("{n} weights are too few", n=kernels.size)
+        return _("{n} weights are too few (under {few})", n=kernels.size, few=FEWEST)
     if not np.isfinite(kernels).all():
-        return _("not finite")
+        return _("some weights are not finite")
     rows = _rows(kernels)
     if min(len(rows) - 1, rows.shape[1]) < 3:
         return _("too few kernels")
@@ -99,13 +108,26 @@ def obstacle(kernels: Kernels) -> str:
 
 
 def freshness(kernels: Kernels) -> Freshness:
-    """Compare the kernels of a layer with fresh draws of the same shape.
+    """Compare the kernels of a layer with random initialisation of the same shape.
+
+    Args:
+        kernels: `[k, c, h, w]`.
 
     Raises:
-        ValueError: The layer tells nothing about it, see `obstacle`.
+        ValueError: There are fewer than 500 weights or too few kernels, they are not finite, or all are equal.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> kernels = np.random.default_rng(0).uniform(-1, 1, (32, 16, 3, 3))
+        >>> methods.freshness(kernels).distance < 4  # random
+        True
+        >>> smooth = kernels + np.roll(kernels, 1, axis=3)  # neighbouring weights are correlated
+        >>> methods.freshness(smooth).distance > 10
+        True
     """
     if reason := obstacle(kernels):
-        raise ValueError(f"kernels {kernels.shape} can't be compared with fresh draws: {reason}")
+        raise ValueError(f"kernels {kernels.shape} can't be compared with random initialisation: {reason}")
     rows = _rows(kernels)
     entropy = variance_entropy(rows)
     mean, deviation = _draws(*rows.shape)
@@ -127,10 +149,23 @@ def freshness(kernels: Kernels) -> Freshness:
 
 
 def drawn_by_default(weights: Float[NDArray[np.floating], "k ..."]) -> bool:
-    """Return whether weights, by output, are what PyTorch draws for a new convolution or linear layer.
+    """Return whether weights follow the distribution that PyTorch draws for a new convolution or linear layer.
 
-    These are spread evenly up to one over the root of the number of inputs. A training that has moved them brings
-    some over that bound; one that has not leaves none far from it. Of a thousand fresh layers up to five are missed.
+    That distribution is uniform; its bound is one over the square root of the number of inputs. Training moves some
+    weights beyond the bound. Without training the largest weight is close to it. Up to five in a thousand untrained
+    layers are missed.
+
+    Args:
+        weights: `[k, ...]`, outputs first.
+
+    Example:
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> layer = nn.Linear(64, 10)
+        >>> methods.drawn_by_default(layer.weight.detach().numpy())
+        True
+        >>> methods.drawn_by_default(1.5 * layer.weight.detach().numpy())
+        False
     """
     sizes = np.abs(np.asarray(weights, dtype=np.float64)).ravel()
     bound, n = default_bound(weights), sizes.size
@@ -138,31 +173,62 @@ def drawn_by_default(weights: Float[NDArray[np.floating], "k ..."]) -> bool:
         return False
     from scipy.stats import kstest
 
-    reached = (sizes.max() / bound) ** n if sizes.max() < bound else 1.0  # how often the largest is no larger
+    reached = (sizes.max() / bound) ** n if sizes.max() < bound else 1.0  # p-value of the largest
     return bool(reached > _RARE and kstest(np.minimum(sizes / bound, 1), "uniform").pvalue > _RARE)
 
 
 def default_bound(weights: Float[NDArray[np.floating], "k ..."]) -> float:
-    """Return the size that no weight exceeds which PyTorch draws by default."""
+    """Return the largest absolute weight that PyTorch draws by default: one over the root of the number of inputs.
+
+    Args:
+        weights: `[k, ...]`, outputs first.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> methods.default_bound(np.zeros((32, 16, 2, 2)))  # 64 inputs
+        0.125
+    """
     return float(np.prod(weights.shape[1:]) ** -0.5)
 
 
 def variance_entropy(rows: Rows) -> float:
-    """Return `-sum p log10 p` over the shares of variance of the principal components: 0 to `log10(d)`."""
+    """Return `-sum p log10 p` over the shares of variance of the principal components: 0 to `log10(d)`.
+
+    Args:
+        rows: One kernel per row, `[n, d]`.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> even = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])  # the same variance in both directions
+        >>> round(methods.variance_entropy(even), 3), round(float(np.log10(2)), 3)
+        (0.301, 0.301)
+        >>> abs(round(methods.variance_entropy(even[:2]), 3))  # one direction only
+        0.0
+    """
     centred = np.asarray(rows, dtype=np.float64) - np.mean(rows, axis=0, dtype=np.float64)
     n, d = centred.shape
     return float(_entropy(np.linalg.eigvalsh(centred.T @ centred if d <= n else centred @ centred.T)))
 
 
 def published_limit(kernels: int) -> float:
-    """Return the variance entropy over which Gavrikov and Keuper call a layer of so many 3x3 kernels random."""
+    """Return the variance entropy above which Gavrikov and Keuper call a layer of `kernels` 3x3 kernels random.
+
+    The unit is decimal digits.
+
+    Example:
+        >>> from auditor import methods
+        >>> round(methods.published_limit(1024), 2)
+        0.95
+    """
     return float(1.2618 / (1 + np.exp(-0.8877 * (np.log2(kernels) - 2.3044))) - 0.3105)
 
 
 def _rows(kernels: Kernels) -> Rows:
-    """Return one row a kernel, as in the paper; of kernels of one pixel, of which it has none, the longer side's.
+    """Return one row for each kernel, as in the paper. Kernels of one pixel become rows along the longer axis.
 
-    Of very many columns some are taken, evenly spaced.
+    Of more than 128 columns, 128 evenly spaced ones are returned.
     """
     k, c, h, w = kernels.shape
     rows = kernels.reshape(k * c, h * w) if h * w > 1 else kernels.reshape(k, c)
@@ -182,14 +248,14 @@ def _highest(rows: int, columns: int) -> float:
 
 @cache
 def _draws(rows: int, columns: int) -> tuple[float, float]:
-    """Return mean and deviation of the cube root of what fresh draws lack of the highest entropy.
+    """Return mean and deviation of the cube root of the entropy deficit of random kernels.
 
-    The deficit is nearly a sum of squares, whose cube root is nearly normal (Wilson, Hilferty 1931). Normal draws
-    are taken, of which uniform ones differ little. Their singular values are those of a bidiagonal matrix of
-    independent numbers (Dumitriu, Edelman 2002), so that a draw takes no longer for many rows than for few.
+    The deficit is nearly a sum of squares, so its cube root is nearly normal (Wilson, Hilferty 1931). Normal draws are
+    used; uniform ones differ little. Their singular values are those of a bidiagonal matrix of independent numbers
+    (Dumitriu, Edelman 2002). So the time does not depend on the number of rows.
     """
     random = np.random.default_rng([rows, columns])
-    few, many = sorted((rows - 1, columns))  # centring takes one row's freedom
+    few, many = sorted((rows - 1, columns))  # centring takes one degree of freedom
     factor = np.zeros((_DRAWS, few, few))
     place = np.arange(few)
     factor[:, place, place] = np.sqrt(random.chisquare(many - place, (_DRAWS, few)))
@@ -200,7 +266,7 @@ def _draws(rows: int, columns: int) -> tuple[float, float]:
 
 
 def _unevenness(kernels: Kernels, axis: int, kurtosis: float) -> float:
-    """Return how far the mean squares along an axis differ, against chance, as a standard normal number.
+    """Return how far the mean squares along an axis differ from each other, as a standard normal number.
 
     The sum of their squared deviations is chi-squared distributed (Wilson, Hilferty 1931 make it normal).
     """
@@ -232,9 +298,9 @@ def _heaviness(kurtosis: float, n: int) -> float:
 
 
 def _likeness(kernels: Kernels) -> float:
-    """Return how alike weights beside each other in a kernel are, against chance, as a standard normal number.
+    """Return the correlation of neighbouring weights in a kernel, as a standard normal number.
 
-    Of weights that don't depend on each other the sum of the products of all such pairs has this deviation.
+    For independent weights, the sum of the products of all neighbouring pairs has this deviation.
     """
     centred = kernels - kernels.mean()
     pairs = [(centred[:, :, 1:] * centred[:, :, :-1]), (centred[..., 1:] * centred[..., :-1])]
@@ -247,16 +313,19 @@ def _likeness(kernels: Kernels) -> float:
 
 
 def _blur(kernels: Kernels) -> float:
-    """Return how far the outermost weights lie beyond the edge that the others show, as a standard normal number."""
+    """Return how far the largest weights lie beyond the edge of the others, as a standard normal number."""
     sizes = np.sort(np.abs(kernels), axis=None)
     middle, large = np.quantile(sizes, (0.5, 0.9))
     return max(_gap(sizes) if large <= _EVEN * middle else 0.0, _overhang(sizes))
 
 
 def _gap(sizes: Float[NDArray[np.float64], " n"]) -> float:
-    """Return how large the gap between the largest of some rising sizes and one a few places behind it is.
+    """Return the relative gap between the largest size and one a few places behind, as a standard normal number.
 
-    Of uniform draws it is beta distributed.
+    For uniform draws the gap is beta distributed.
+
+    Args:
+        sizes: Absolute weights, rising.
     """
     from scipy.special import betaincc, ndtri
 
@@ -266,10 +335,11 @@ def _gap(sizes: Float[NDArray[np.float64], " n"]) -> float:
 
 
 def _overhang(sizes: Float[NDArray[np.float64], " n"]) -> float:
-    """Return how much less the kurtosis is than the largest weight lets a cut-off normal distribution have.
+    """Return how far the kurtosis is below that of a truncated normal distribution with the same largest weight.
 
-    Cut off near its middle it is a uniform one, far out a whole one. Whatever a layer was drawn from, it lies on that
-    line; what training has carried over an edge makes the largest weight larger, long before the kurtosis follows.
+    Truncated near its middle, a normal distribution is uniform; truncated far out, it is normal. Whatever a layer was
+    drawn from, it lies on that line. Training moves weights over the edge, which makes the largest weight larger long
+    before the kurtosis changes.
     """
     ends, expected, deviations = _cut_off()
     usual = np.sqrt(np.square(sizes).mean())
@@ -280,9 +350,9 @@ def _overhang(sizes: Float[NDArray[np.float64], " n"]) -> float:
 
 @cache
 def _cut_off() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return of normal distributions, cut off at more and more deviations, the end, the kurtosis, and its deviation.
+    """Return the end, the kurtosis, and the kurtosis' deviation of normal distributions, truncated ever farther out.
 
-    The end is in units of the root mean square, the deviation that of one number's share in the kurtosis.
+    The end is in units of the root mean square. The deviation is that of a single number.
     """
     cuts = np.geomspace(0.05, 9, 200)
     places = cuts[:, None] * np.linspace(0, 1, 2001)

@@ -1,7 +1,7 @@
-"""Whether what flows into a batch norm is what flowed into it in training.
+"""Whether the inputs of a batch norm agree with its running statistics.
 
-S. Ioffe, C. Szegedy: Batch Normalization. ICML 2015: the running mean and variance tell what a channel's inputs were
-like in training. Images that are prepared otherwise give inputs with another mean and variance.
+S. Ioffe, C. Szegedy: Batch Normalization. ICML 2015: the running mean and variance describe a channel's inputs in
+training. Another preprocessing changes the mean and the variance of the inputs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,21 @@ Rows = Float[NDArray[np.floating], "n c"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Departure:
-    """How far the inputs of each channel are from those of training.
+    """The difference of each channel's inputs from the running statistics, `[c]` each.
 
     Attributes:
-        shift: Mean less running mean, in running standard deviations.
-        stretch: Standard deviation over the running one.
-        p: How probable it is that images drawn from those of training would be as far off, corrected for the number
-            of channels.
+        shift: Mean minus running mean, in running standard deviations.
+        stretch: Standard deviation over the running one, over 0.
+        p: The p-value of the difference, 0 to 1, corrected for the number of channels.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> inputs = np.random.default_rng(0).normal(3.0, 1.0, (20, 100, 2))  # 20 images, 100 places, 2 channels
+        >>> means, squares = inputs.mean(1), np.square(inputs).mean(1)
+        >>> found = methods.departure(means, squares, np.array([0.0, 3.0]), np.ones(2), epsilon=1e-5)
+        >>> found.apart().tolist()  # only the first channel differs from its running mean
+        [True, False]
     """
 
     shift: Channels
@@ -35,33 +43,48 @@ class Departure:
 
     @property
     def distance(self) -> float:
-        """How far the channel in the middle is off: shift and logarithm of stretch together."""
+        """The median over the channels of shift and log of stretch together, at least 0."""
         return float(np.median(np.hypot(self.shift, np.log(self.stretch))))
 
     def apart(self, *, shift: float = 1.0, stretch: float = 1.6, error: float = 0.01) -> Bool[NDArray[np.bool_], " c"]:
-        """Return the channels that are far off, and farther than chance would bring them."""
+        """Return the channels `[c]` that differ by more than a limit and more than by chance.
+
+        Args:
+            shift: Limit of the absolute shift.
+            stretch: Limit of the stretch, and of its inverse.
+            error: Limit of the p-value.
+        """
         far = (np.abs(self.shift) > shift) | (np.abs(np.log(self.stretch)) > np.log(stretch))
         return np.asarray(far & (self.p < error))
 
 
 def departure(means: Rows, squares: Rows, mean: Channels, variance: Channels, *, epsilon: float) -> Departure:
-    """Compare inputs with the running statistics. The images, not their pixels, are what chance has drawn.
+    """Compare the inputs of a batch norm with its running statistics. The images, not their pixels, are the sample.
 
     Args:
-        means, squares: Mean and mean square of each channel's inputs, image by image.
-        mean, variance: The running statistics.
-        epsilon: What the batch norm adds to the variance, so that channels that hardly vary count little.
+        means, squares: Mean and mean square of each channel's inputs for each image, `[n, c]`.
+        mean, variance: The running statistics, `[c]`.
+        epsilon: The batch norm's `eps`. It reduces the weight of channels that hardly vary.
 
     Raises:
         ValueError: There are fewer than two images.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> inputs = np.random.default_rng(0).normal(3.0, 1.0, (20, 100, 1))  # 20 images, 100 places, 1 channel
+        >>> means, squares = inputs.mean(1), np.square(inputs).mean(1)
+        >>> found = methods.departure(means, squares, np.zeros(1), np.ones(1), epsilon=1e-5)
+        >>> [round(float(value), 1) for value in (found.shift[0], found.stretch[0])]
+        [3.0, 1.0]
     """
     from scipy.special import stdtr
 
     n = len(means)
     if n < 2:
-        raise ValueError(f"{n} images tell nothing about chance")
+        raise ValueError(f"{n} images are too few: at least two are needed to estimate how much they vary")
     centre, usual = means.mean(0), np.sqrt(variance + epsilon)
-    around = squares - 2 * centre * means + centre**2 + epsilon  # of each image, about the mean of all
+    around = squares - 2 * centre * means + centre**2 + epsilon  # of each image, around the mean of all
     spread = around.mean(0).clip(epsilon)
     shift, stretch = (centre - mean) / usual, np.sqrt(spread) / usual
     errors = np.stack([means.std(0, ddof=1) / usual, _ratio(around.std(0, ddof=1), 2 * spread)]) / np.sqrt(n)
@@ -71,5 +94,5 @@ def departure(means: Rows, squares: Rows, mean: Channels, variance: Channels, *,
 
 
 def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide; nothing over nothing is nothing."""
+    """Divide. Zero over zero is zero."""
     return np.divide(over, under, out=np.where(over > 0, np.inf, 0.0), where=under > 0)

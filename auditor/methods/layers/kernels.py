@@ -1,7 +1,7 @@
-"""Kernels that learnt nothing, and kernels that learnt the same.
+"""Dead and duplicate kernels of a layer.
 
-The cosine of two random directions shrinks with the number of dimensions, so that a high one means
-little for short kernels: how many pairs chance alone would give is part of the answer.
+The cosine of two random directions shrinks with the number of dimensions. So a high cosine of short kernels can be due
+to chance, and `chance_pairs` gives the number of pairs to expect.
 """
 
 from __future__ import annotations
@@ -14,20 +14,28 @@ from numpy.typing import NDArray
 
 Kernels = NDArray[np.floating]
 
-_SKETCHED = 1024  # numbers a kernel: the cosines of longer ones take minutes where they are thousands
-_MARGIN = 0.1  # three standard deviations of a cosine between sketches, at the most
+_SKETCHED = 1024  # weights per kernel: the cosines of thousands of longer kernels take minutes
+_MARGIN = 0.1  # at least three standard deviations of a cosine between sketches
 
 
 def dead(kernels: Kernels, *, share: float = 0.01, length: float = 0.01) -> NDArray[np.int64]:
-    """Return the kernels that are near zero beside the others of their layer.
+    """Return the numbers of the kernels that are near zero compared with the others of their layer, rising.
 
-    Each of the two criteria sees what the other can't: a layer most of whose kernels are dead has a median near
-    zero, and kernels of many small weights are short without one of them being small.
+    Each of the two criteria finds what the other misses. The median length is near zero if most kernels are dead. A
+    kernel of many small weights can be short although none of its weights is small.
 
     Args:
         kernels: `[k, ...]`.
-        share: Of the layer's largest weight, which their own does not exceed.
-        length: Of the layer's median length, under which theirs lies.
+        share: A kernel is dead if its largest weight is at most this share of the layer's largest weight.
+        length: A kernel is dead if its length is below this share of the layer's median length.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> kernels = np.ones((4, 3, 5, 5))
+        >>> kernels[2] = 1e-6
+        >>> methods.dead(kernels)
+        array([2])
     """
     rows = kernels.reshape(len(kernels), -1)
     largest, lengths = np.abs(rows).max(1), norms(rows)
@@ -35,21 +43,34 @@ def dead(kernels: Kernels, *, share: float = 0.01, length: float = 0.01) -> NDAr
 
 
 def norms(kernels: Kernels) -> NDArray[np.float64]:
-    """Return the Euclidean length of each kernel.
+    """Return the Euclidean length of each kernel, `[k]`.
 
     Args:
         kernels: `[k, ...]`.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> methods.norms(np.ones((2, 1, 3, 3)))
+        array([3., 3.])
     """
     return np.asarray(np.linalg.norm(kernels.reshape(len(kernels), -1).astype(np.float64), axis=1))
 
 
 def by_similarity(kernels: Kernels) -> NDArray[np.int64]:
-    """Return an order in which kernels that point the same or the opposite way stand together.
+    """Return an order of the kernels, `[k]`, in which those with the same or opposite direction are neighbours.
 
-    The longest comes first, and behind each the nearest, in absolute cosine, of those that are left.
+    The longest comes first. Each is followed by the remaining one with the largest absolute cosine.
 
     Args:
         kernels: `[k, ...]`.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> kernels = np.array([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> methods.by_similarity(kernels)  # kernel 2 is the opposite of kernel 0
+        array([0, 2, 1])
     """
     cosines = np.abs(_cosines(kernels))
     order = [int(norms(kernels).argmax())]
@@ -62,7 +83,7 @@ def by_similarity(kernels: Kernels) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two kernels `first < second`, and the cosine of the angle between them, -1 to 1."""
+    """Two kernels, `first < second`, and the cosine of the angle between them, -1 to 1."""
 
     first: int
     second: int
@@ -70,11 +91,17 @@ class Pair:
 
 
 def duplicates(kernels: Kernels, *, cosine: float = 0.95) -> list[Pair]:
-    """Return the pairs of kernels that point the same way or the opposite way, most alike first.
+    """Return the pairs of kernels with the same or opposite direction, the most similar first.
 
     Args:
-        kernels: `[k, ...]`; kernels without length are in no pair.
-        cosine: The smallest absolute cosine of a pair.
+        kernels: `[k, ...]`. Kernels of length 0 are in no pair.
+        cosine: The least absolute cosine of a pair.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> methods.duplicates(np.array([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
+        [Pair(first=0, second=2, cosine=-1.0)]
     """
     rows = kernels.reshape(len(kernels), -1)
     angles = np.triu(_cosines(_sketched(rows)), 1)
@@ -86,7 +113,7 @@ def duplicates(kernels: Kernels, *, cosine: float = 0.95) -> list[Pair]:
 
 
 def _sketched(rows: Kernels) -> Kernels:
-    """Return the rows, long ones shortened so that the cosines between them stay about the same (count sketch).
+    """Return the rows, long ones shortened by a count sketch, which roughly keeps the cosines between them.
 
     M. Charikar, K. Chen, M. Farach-Colton: Finding Frequent Items in Data Streams. 2002.
     """
@@ -99,7 +126,7 @@ def _sketched(rows: Kernels) -> Kernels:
 
 
 def _exactly(rows: Kernels, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the cosines of some pairs, `[k, k]`, and 0 for all others."""
+    """Return the cosines of some pairs as `[k, k]`, and 0 for all others."""
     if len(pairs) > len(rows):
         return np.triu(_cosines(rows), 1)
     found = np.zeros((len(rows), len(rows)))
@@ -109,11 +136,20 @@ def _exactly(rows: Kernels, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def confirmed(pairs: Sequence[Pair], outputs: NDArray[np.float32], *, cosine: float = 0.95) -> list[Pair]:
-    """Return the pairs whose outputs go together as their kernels promise.
+    """Return the pairs whose outputs are as correlated as their kernels are.
 
     Args:
-        outputs: `[k, p]`, what each kernel gives at `p` places.
-        cosine: The smallest correlation, turned so that 1 is what the kernels promise.
+        pairs: As from `duplicates`.
+        outputs: The outputs of each kernel at `p` places, `[k, p]`.
+        cosine: The least correlation, taken times the sign of the pair's cosine.
+
+    Example:
+        >>> import numpy as np
+        >>> from auditor import methods
+        >>> pairs = methods.duplicates(np.array([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
+        >>> outputs = np.array([[3.0, 6.0, 9.0], [1.0, 0.0, 1.0], [-1.0, -2.0, -3.0]], np.float32)
+        >>> methods.confirmed(pairs, outputs) == pairs
+        True
     """
     return [pair for pair in pairs if _correlation(outputs, pair) >= cosine]
 
@@ -126,21 +162,32 @@ def _correlation(outputs: NDArray[np.float32], pair: Pair) -> float:
 
 
 def chance_pairs(kernels: int, dimensions: int, *, cosine: float = 0.95) -> float:
-    """Return how many pairs of random directions are expected to be as alike, in absolute cosine.
+    """Return the expected number of pairs of random directions whose absolute cosine is at least `cosine`.
 
     The cosine of two random directions in `d` dimensions has the density `(1 - x^2)^((d - 3) / 2)`
     up to a constant.
+
+    Args:
+        kernels: Number of kernels.
+        dimensions: Number of weights of each.
+
+    Example:
+        >>> from auditor import methods
+        >>> methods.chance_pairs(64, 1)  # all pairs of single numbers are parallel: 64 * 63 / 2
+        2016.0
+        >>> methods.chance_pairs(64, 27) < 1e-6  # 3 x 3 x 3 weights
+        True
     """
     if dimensions < 2:
         return kernels * (kernels - 1) / 2
-    angle = np.linspace(0, np.pi / 2, 20001)  # of cosine x = cos(angle), where the density is sin(angle)^(d - 2)
+    angle = np.linspace(0, np.pi / 2, 20001)  # with x = cos(angle) the density is sin(angle)^(d - 2)
     density = np.sin(angle) ** (dimensions - 2)
     near = density[angle <= np.arccos(cosine)].sum() / density.sum()
     return float(near * kernels * (kernels - 1) / 2)
 
 
 def _cosines(kernels: Kernels) -> NDArray[np.float64]:
-    """Return the cosine of each pair of kernels, 0 for those without length."""
+    """Return the cosine of each pair of kernels, 0 for kernels of length 0."""
     rows = kernels.reshape(len(kernels), -1).astype(np.float64)
     length = norms(kernels)[:, None]
     unit = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)

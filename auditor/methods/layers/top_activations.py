@@ -1,8 +1,8 @@
-"""The images, and the places in them, that excite each channel of a layer most.
+"""The images, and the places in them, with the largest activation of each channel.
 
-One pass over any number of images keeps, for each channel, the largest of the images' maxima. A value and its image
-are one whole number, larger where the value is larger and, of equal values, where the image comes first. So the best
-of two parts of the data together are the best of the whole, whatever order they come in.
+One pass over any number of images keeps the largest of the images' maxima for each channel. A value and the number of
+its image form one integer key. It is larger for a larger value and, for equal values, for the image that came first. So
+the largest keys of two parts of the data together are the largest of the whole, in whatever order the parts come.
 
 M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. ECCV 2014.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,16 +26,16 @@ Places = NDArray[np.int32]
 _NONE = np.iinfo(np.int64).min
 _LAST_IMAGE = 0xFFFFFFFF
 _WIDEST = 2**15  # columns of a map
-_TOGETHER = 64  # images that are ranked at once: sorting in few takes as long
+_TOGETHER = 64  # images to rank at once: sorting a few takes as long
 
 
 class Peaks(NamedTuple):
     """The largest outputs of each channel for each image, the largest first.
 
     Attributes:
-        values: `[n, c, m]`, float32; minus infinity where no output is finite.
-        places: `[n, c, m]`, counted in reading order; of equal outputs the first.
-        columns: How many the map has.
+        values: `[n, c, m]`, float32; minus infinity if no output is finite.
+        places: `[n, c, m]`, counted in reading order; the first of equal outputs.
+        columns: Number of columns of the map.
     """
 
     values: Tensor
@@ -44,16 +43,22 @@ class Peaks(NamedTuple):
     columns: int
 
 
-_shared: ContextVar[tuple[Tensor | None, dict[int, Peaks]]] = ContextVar("shared", default=(None, {}))
-
-
 class Top(NamedTuple):
-    """The images that excite each channel of a layer most, the best first.
+    """The images with the largest activation of each channel, the largest first.
 
     Attributes:
-        values: `[n, channels]`; minus infinity where there were fewer images.
-        images: Their numbers in the order in which they came, `[n, channels]`; -1 where there were fewer.
+        values: The activations, `[n, channels]`; minus infinity if there were fewer images.
+        images: Numbers of the images in the order in which they came, `[n, channels]`; -1 if there were fewer.
         positions: Row and column of the unit, `[n, channels, 2]`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> top = methods.top_activations(model, [torch.rand(3, 3, 8, 8)], ["0"], n=5)["0"]
+        >>> top.images[:, 0].tolist()[3:]  # there are only three images
+        [-1, -1]
     """
 
     values: Float32[Tensor, "n c"]
@@ -64,28 +69,36 @@ class Top(NamedTuple):
 def top_activations(
     model: nn.Module, batches: Iterable[Tensor | Sequence[Any]], layers: Sequence[str], n: int = 9
 ) -> dict[str, Top]:
-    """Return the `n` images that excite each channel of some layers most, with one place in each.
+    """Return for each channel of some layers the `n` images with the largest activation, and the place in each.
 
-        top = top_activations(model, loader, ["layer4.1.conv2"])["layer4.1.conv2"]
-        top.images[:, 20]  # the images for channel 20, the best first
-
-    The outputs are the layers' own, before any normalisation or activation that follows. Of equal values the
-    image that came first is taken, and of equal maxima of an image the first in reading order. Outputs that are
-    NaN or infinite take no part. Of a layer that runs several times the last run counts.
+    The outputs are the layers' own, before any normalisation or activation that follows. Of equal values the image that
+    came first is taken; of equal maxima in an image the first in reading order. NaN and infinite outputs are ignored.
+    If a layer runs several times, its last run counts. The model runs in eval mode and is restored afterwards.
 
     Args:
-        batches: Images `[b, c, h, w]`, or tuples that begin with them, as a `DataLoader` gives.
-        layers: Names of modules that give `[b, channels, rows, columns]` or `[b, channels]`.
-        n: How many images are kept for each channel.
-
-    The model runs in eval mode, and is handed back as it was.
+        batches: Images `[b, c, h, w]`, or tuples whose first element they are, as a `DataLoader` returns.
+        layers: Names of modules with the output `[b, channels, rows, columns]` or `[b, channels]`.
+        n: Number of images to keep for each channel.
 
     Raises:
         AttributeError: The model has no module of that name.
-        ValueError: A layer was not run for every batch, gives no maps of every image, or there were no images.
+        ValueError: A layer did not run for every batch or has no map for every image, `n` is less than 1, or there are
+            no images.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> images = torch.rand(20, 3, 8, 8)
+        >>> top = methods.top_activations(model, images.split(8), ["0"], n=5)["0"]
+        >>> best = top.images[0, 2]  # the image with the largest activation of channel 2
+        >>> row, col = top.positions[0, 2]
+        >>> torch.allclose(model[0](images)[best, 2, row, col], top.values[0, 2], atol=1e-5)
+        True
     """
     if n < 1:
-        raise ValueError(f"n is {n}, but at least one image has to be kept")
+        raise ValueError(f"n is {n}, but has to be at least 1")
     rankings, seen = {name: Ranking(n) for name in layers}, 0
     with torch.inference_mode(), _evaluating(model), _observed(model, layers) as found:
         for batch in batches:
@@ -104,9 +117,9 @@ def top_activations(
 
 def _of_every_image(found: Mapping[str, Peaks], name: str, count: int) -> Peaks:
     if name not in found:
-        raise ValueError(f"the layer {name!r} was not run for every batch")
+        raise ValueError(f"the layer {name!r} did not run for every batch")
     if len(found[name].values) != count:
-        raise ValueError(f"the layer {name!r} gives {len(found[name].values)} maps of {count} images")
+        raise ValueError(f"the layer {name!r} has {len(found[name].values)} maps for {count} images")
     return found[name]
 
 
@@ -124,13 +137,15 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _observed(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Peaks]]:
-    """Hand out what is filled, in each forward pass, with the layers' peaks."""
+    """Yield a dictionary that each forward pass fills with the layers' peaks."""
     found: dict[str, Peaks] = {}
 
     def looking(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def look(module: nn.Module, inputs: Any, output: Any) -> None:
             if not isinstance(output, Tensor):
-                raise ValueError(f"the layer {name!r} gives {type(output).__name__}, but has to give a tensor")
+                raise ValueError(
+                    f"the output of the layer {name!r} is a {type(output).__name__}, but has to be a tensor"
+                )
             found[name] = peaks(output)
 
         return look
@@ -150,14 +165,14 @@ def _top(ranking: Ranking) -> Top:
 
 
 def packed(places: NDArray[Any], columns: int | NDArray[Any]) -> Places:
-    """Return places in reading order as numbers that do not depend on how many columns a map has.
+    """Return places in reading order as integers that do not depend on the number of columns.
 
     Raises:
-        ValueError: It has too many.
+        ValueError: There are too many columns.
     """
     widest = int(np.max(columns))
     if widest > _WIDEST:
-        raise ValueError(f"a map has {widest} columns, but may have {_WIDEST}")
+        raise ValueError(f"a map has {widest} columns, but may have at most {_WIDEST}")
     return np.asarray(places + places // columns * (_WIDEST - columns), np.int32)
 
 
@@ -166,33 +181,17 @@ def place_of(places: Places) -> tuple[Places, Places]:
     return places // _WIDEST, places % _WIDEST
 
 
-@contextmanager
-def sharing(output: Tensor) -> Iterator[None]:
-    """Find the peaks of an output, which must not change here, only once, however many ask for them."""
-    before = _shared.set((output, {}))
-    try:
-        yield
-    finally:
-        _shared.reset(before)
-
-
 def peaks(output: Tensor, each: int = 1) -> Peaks:
-    """Return the `each` largest outputs, `[n, c, rows, columns]` or `[n, c]`, of each channel for each image.
+    """Return the `each` largest outputs of each channel for each image.
+
+    Args:
+        output: `[n, c, rows, columns]` or `[n, c]`.
 
     Raises:
         ValueError: The output has another shape.
     """
-    shared, found = _shared.get()
-    if shared is not output:
-        return _peaks(output, each)
-    if each not in found:
-        found[each] = _peaks(output, each)
-    return found[each]
-
-
-def _peaks(output: Tensor, each: int) -> Peaks:
     if output.ndim not in (2, 4):
-        raise ValueError(f"a layer gives {list(output.shape)}, but has to give [images, channels, rows, columns]")
+        raise ValueError(f"a layer's output is {list(output.shape)}, but has to be [images, channels, rows, columns]")
     maps = output if output.ndim == 4 else output[:, :, None, None]
     found = _largest(maps, each)
     if not math.isfinite(found.values.sum().item()):
@@ -201,7 +200,7 @@ def _peaks(output: Tensor, each: int) -> Peaks:
 
 
 def _largest(maps: Tensor, each: int) -> Peaks:
-    """One pass over the maps gives value and place: `max` of a flattened map takes several times as long."""
+    """Return the largest values and their places in one pass; `max` of flattened maps takes several times as long."""
     if each > 1:
         values, places = maps.flatten(2).sort(dim=2, descending=True, stable=True)
         values, places = values[:, :, :each], places[:, :, :each]
@@ -214,8 +213,8 @@ class Ranking:
     """The `count` largest values of each of `c` channels, with image and place.
 
     Args:
-        count: How many are kept.
-        each: How many an image may have.
+        count: How many to keep.
+        each: The largest number of values of one image.
     """
 
     def __init__(self, count: int, each: int = 1) -> None:
@@ -225,13 +224,13 @@ class Ranking:
         self._waiting: list[tuple[NDArray[np.float32], Places, NDArray[np.int64]]] = []  # as they were added
 
     def add(self, values: NDArray[np.float32], places: Places, images: NDArray[np.int64]) -> None:
-        """Take in the peaks, `[n, c, each]`, of images with the numbers `[n]`; the arrays are kept."""
+        """Add the peaks `[n, c, each]` of images with the numbers `[n]`. The arrays are not copied."""
         self._waiting.append((values, places, images))
         if sum(len(waiting) for _, _, waiting in self._waiting) >= _TOGETHER:
             self._rank()
 
     def merge(self, other: Ranking) -> None:
-        """Take in what another ranking of the same channels has kept."""
+        """Add the values that another ranking of the same channels has kept."""
         other._rank()
         self._rank()
         self._insert(other._keys, other._places)
@@ -258,11 +257,11 @@ class Ranking:
         values, places = (one.swapaxes(0, 1).reshape(channels, -1) for one in (values, places))  # [c, n * each]
         images = np.broadcast_to(images.repeat(self._each), values.shape)
         if len(self._keys):
-            values, places, images = _hopeful(values >= _values(self._keys[:, -1:]), values, places, images)
+            values, places, images = _candidates(values >= _values(self._keys[:, -1:]), values, places, images)
         self._insert(_keys(values, images), places)
 
     def _insert(self, keys: NDArray[np.int64], places: NDArray[np.int32]) -> None:
-        """Keep the largest of what is kept and of `[c, m]` new ones."""
+        """Keep the largest of the kept keys and of new ones, `[c, m]`."""
         if not len(self._keys):
             self._keys = np.full((len(keys), self._count), _NONE)
             self._places = np.zeros((len(keys), self._count), np.int32)
@@ -275,22 +274,22 @@ class Ranking:
         )
 
     def _best_of(self, every: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where the largest are, in descending order; no two are equal but those for none."""
+        """Return the places of the largest keys, in falling order. Only keys for "none" can be equal."""
         chosen = np.argpartition(every, -self._count, axis=1)[:, -self._count :]
         order = np.argsort(~np.take_along_axis(every, chosen, 1), axis=1)
         return np.take_along_axis(chosen, order, 1)
 
 
-def _hopeful(
-    hope: NDArray[np.bool_], values: NDArray[np.float32], places: Places, images: NDArray[np.int64]
+def _candidates(
+    chosen: NDArray[np.bool_], values: NDArray[np.float32], places: Places, images: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], Places, NDArray[np.int64]]:
-    """Return only what there is hope for, `[c, m]`, filled up with minus infinity: of many images it is little."""
-    counts = hope.sum(1)
-    if 2 * counts.max() > hope.shape[1]:
+    """Return only the candidates, `[c, m]`, padded with minus infinity. Of many images only a few are candidates."""
+    counts = chosen.sum(1)
+    if 2 * counts.max() > chosen.shape[1]:
         return values, places, images
-    channels, taken = np.nonzero(hope)
+    channels, taken = np.nonzero(chosen)
     slots = np.arange(len(channels)) - (counts.cumsum() - counts).repeat(counts)
-    shape = (len(hope), int(counts.max()))
+    shape = (len(chosen), int(counts.max()))
     best, where, whose = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.int64)
     best[channels, slots] = values[channels, taken]
     where[channels, slots] = places[channels, taken]
@@ -299,18 +298,19 @@ def _hopeful(
 
 
 def _keys(values: NDArray[np.float32], images: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return numbers ordered as the values, `[c, m]`, are and, where they are equal, against the images.
+    """Return integer keys in the order of the values `[c, m]`; equal values are in falling order of the images.
 
-    The bits of a float, read as a whole number, are in order but for those below zero, which run backwards.
+    The bits of a positive float, read as an integer, are in the order of the floats. Those of negative floats are
+    reversed.
     """
-    bits = (values + np.float32(0)).view(np.int32)  # of the two zeros there is one left
+    bits = (values + np.float32(0)).view(np.int32)  # merges the two zeros
     ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
     keys = (ordered << 32) | (_LAST_IMAGE - images)
     return np.where(np.isfinite(values), keys, _NONE)
 
 
 def _values(keys: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the values; minus infinity for none."""
+    """Return the values of keys; minus infinity for none."""
     ordered = (keys >> 32).astype(np.int32)
     values = (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(np.float32)
     return np.where(keys == _NONE, np.float32(-np.inf), values)

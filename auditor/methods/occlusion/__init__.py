@@ -1,1 +1,1 @@
-"""Scores under a moving window, exact and incremental."""
+"""Occlusion: the scores of an image with a window filled, exact and incremental."""

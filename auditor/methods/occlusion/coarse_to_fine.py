@@ -1,4 +1,4 @@
-"""Occlusion from coarse to fine: small windows only where large ones make a difference."""
+"""Occlusion from coarse to fine: small windows only where large ones change the score."""
 
 from __future__ import annotations
 
@@ -18,14 +18,28 @@ from auditor.methods.occlusion.windows import Size, Windows
 
 @dataclass(frozen=True, eq=False)
 class RefinedMap:
-    """An estimate of what `occlusion` gives, exact where `computed` is true; `m` as there.
+    """An estimate of an occlusion map, exact where `computed` is true; `m` as in `OcclusionMap`.
 
     Attributes:
-        drop: The fall of the score. Elsewhere it is the mean of the coarse attribution over the window's pixels,
-            times the window's share of the coarse window's area.
-        computed: Which windows were computed.
+        drop: The fall of the score. Where it is not computed, it is the mean of the coarse attribution over the
+        window's
+            pixels, times the window's share of the coarse window's area.
+        computed: The windows that were computed.
         attribution: The mean drop over the windows that cover a pixel.
-        coarse: The first pass.
+        coarse: The result of the first pass.
+        windows: The positions of the windows.
+        how: How the scores were computed.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> def colours(images):  # a model returns scores [n, k]
+        ...     return images.sum((2, 3))
+        >>> images = torch.zeros(1, 3, 16, 16)
+        >>> images[..., :4, :4] = 1.0  # everything is in one corner
+        >>> found = methods.refined_occlusion(colours, images, 0, window=4, stride=4, score="logit")
+        >>> int(found.computed.sum()), found.computed.numel()  # only the windows of that quarter
+        (4, 16)
     """
 
     drop: Float[Tensor, "m rows cols"]
@@ -50,31 +64,61 @@ def refined_occlusion(
     memory: int = 2**30,
     seen: Callable[[int], None] | None = None,
 ) -> RefinedMap:
-    """Do what `occlusion` does, but only where a first pass with larger windows was not flat.
+    """Return an occlusion map whose small windows are computed only where a first pass with larger windows is not flat.
 
-    The map of the first pass is flat at a pixel where its attribution is within `flat` times the largest absolute
-    value of the image's map, for each of the classes asked about. A window is computed if one of its pixels is not.
-    How well this orders the windows is told by `rank_correlation` with the full map.
+    The map of the first pass is flat at a pixel if its absolute attribution is at most `flat` times the largest one in
+    the image, for each target class. A window is computed if it has a pixel where the map is not flat. To check the
+    order of the windows, compare the result with the full map by `rank_correlation`.
 
     Args:
-        coarser: How many times as large the windows and strides of the first pass are; windows are cut to the
-            image, and strides to the windows, so that there is no pixel that the first pass does not cover.
+        target: As in `occlusion`.
+        window: As in `occlusion`.
+        stride: As in `occlusion`.
+        coarser: Factor of the windows and strides of the first pass. Windows are limited to the image, and strides to
+            the windows, so that the first pass covers every pixel.
+        flat: 0 to 1.
+        fill: As in `occlusion`.
+        score: As in `occlusion`.
+        memory: As in `occlusion`.
+        seen: As in `occlusion`.
 
     Raises:
-        ValueError: `coarser` is below 2 or `flat` is not from 0 to 1; otherwise as `occlusion`.
+        ValueError: `coarser` is less than 2 or `flat` is not from 0 to 1; otherwise as `occlusion`.
         IndexError: As `occlusion`.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> def colours(images):  # a model returns scores [n, k]
+        ...     return images.sum((2, 3))
+        >>> images = torch.zeros(1, 3, 16, 16)
+        >>> images[..., :4, :4] = 1.0
+        >>> found = methods.refined_occlusion(colours, images, 0, window=4, stride=4, score="logit")
+        >>> found.attribution.shape
+        torch.Size([1, 16, 16])
+        >>> full = methods.occlusion(colours, images, 0, window=4, stride=4, score="logit")
+        >>> torch.equal(found.drop, full.drop)  # exact here: the windows that were not computed change nothing
+        True
     """
     fine = Occluder(model, images, window=window, stride=stride, memory=memory)
     return refine(fine, coarser_than(fine, coarser), images, target, flat=flat, fill=fill, score=score, seen=seen)
 
 
 def coarser_than(fine: Occluder, factor: int) -> Occluder:
-    """Return the same network made ready for windows and strides `factor` times as large, as far as they go.
+    """Return an occluder for windows and strides `factor` times as large, without exporting the network again.
 
-    Windows are cut to the image, and strides to the windows, so that they leave no pixel between them.
+    Windows are limited to the image, and strides to the windows, so that every pixel is covered.
 
     Raises:
-        ValueError: `factor` is below 2.
+        ValueError: `factor` is less than 2.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> fine = methods.Occluder(lambda images: images.sum((2, 3)), torch.rand(1, 3, 16, 16), window=4, stride=2)
+        >>> coarse = methods.coarser_than(fine, 2)
+        >>> coarse.windows.window, coarse.windows.stride
+        ((8, 8), (4, 4))
     """
     if factor < 2:
         raise ValueError(f"coarser is {factor}, but has to be at least 2")
@@ -94,10 +138,26 @@ def refine(
     score: Score = "probability",
     seen: Callable[[int], None] | None = None,
 ) -> RefinedMap:
-    """Do what `refined_occlusion` does with a network that is ready for both passes.
+    """Return the map of `refined_occlusion` from two occluders, which serve any number of images.
+
+    Args:
+        fine: The occluder of the small windows.
+        first: The occluder of the first pass, for example from `coarser_than`.
+
+    The other arguments are those of `refined_occlusion`.
 
     Raises:
-        ValueError, IndexError: As `refined_occlusion`.
+        ValueError: As `refined_occlusion`.
+        IndexError: As `refined_occlusion`.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> images = torch.rand(2, 3, 16, 16)
+        >>> fine = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
+        >>> found = methods.refine(fine, methods.coarser_than(fine, 2), images, 0, score="logit")
+        >>> found.drop.shape, found.coarse.drop.shape
+        (torch.Size([2, 4, 4]), torch.Size([2, 2, 2]))
     """
     if not 0 <= flat <= 1:
         raise ValueError(f"flat is {flat}, but has to be from 0 to 1")
@@ -117,7 +177,7 @@ def refine(
 def _uneven(
     attribution: Float[Tensor, "m h w"], windows: Windows, flat: float, images: int
 ) -> Bool[Tensor, "n rows cols"]:
-    """Return the windows that hold a pixel at which the map is not flat."""
+    """Return the windows with a pixel where the map is not flat."""
     sizes = attribution.abs().unflatten(0, (images, -1))  # n k h w
     uneven = (sizes > flat * sizes.amax((2, 3), keepdim=True)).any(1)  # n h w
     return windows.mean(uneven.to(attribution.dtype)) > 0

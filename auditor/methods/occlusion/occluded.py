@@ -1,4 +1,4 @@
-"""How much the score falls when a window of the image is filled.
+"""Occlusion: how far the score falls if a window of the image is filled.
 
 M. D. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks. ECCV 2014, section 4.2.
 """
@@ -26,11 +26,21 @@ Score = Literal["probability", "logit"]
 
 @dataclass(frozen=True, eq=False)
 class Feature:
-    """The last maps of features, and in each image the one that is most active.
+    """The most active feature map of each image, from the last feature maps before the classifier.
 
     Attributes:
-        channels: By the sum over its places in the clean image.
-        responses: That sum with each window filled.
+        layer: The layer of the feature maps.
+        channels: The map with the largest sum over its places in the clean image, `[n]`.
+        clean: That sum, `[n]`.
+        responses: The sum with each window filled, `[n, rows, cols]`.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> windows = torch.rand(1, 4, 4)
+        >>> feature = methods.Feature("layer4", torch.tensor([7]), torch.tensor([2.0]), windows)
+        >>> (feature.clean[:, None, None] - feature.responses).shape  # the fall of channel 7 at each window
+        torch.Size([1, 4, 4])
     """
 
     layer: str
@@ -41,19 +51,32 @@ class Feature:
 
 @dataclass(frozen=True, eq=False)
 class OcclusionMap:
-    """What the windows did; `m` counts image by image the classes asked about in each.
+    """The effect of each window; `m` counts the target classes image by image.
 
     Attributes:
-        drop: The score of the clean image less that with the window filled.
-        logit_drop: The same for the score before softmax; where the model gives probabilities and what made them
-            is hidden, for the logarithm of the probability.
-        predicted: The most probable class with the window filled.
-        attribution: For each pixel the mean drop over the windows that cover it; 0 where none does.
-        clean: The score of the clean image.
-        clean_logit: The same before softmax, or the logarithm of the probability, as above.
-        feature: The most active feature map by position; None where the network's graph is not known.
-        windows: Where the windows lie.
+        drop: The score of the clean image minus that with the window filled, `[m, rows, cols]`. Positive where the
+        window
+            supports the class.
+        logit_drop: The same for the logit. If the model returns probabilities and its softmax is hidden, for the log of
+            the probability.
+        predicted: The predicted class with the window filled, `[n, rows, cols]`.
+        attribution: The mean drop over the windows that cover a pixel, `[m, h, w]`; 0 where none does.
+        clean: The score of the clean image, `[m]`.
+        clean_logit: Its logit, or the log of its probability, as above.
+        feature: The most active feature map; None if the network's graph is not available.
+        windows: The positions of the windows.
         how: How the scores were computed.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> def colours(images):  # a model returns scores [n, k]
+        ...     return images.sum((2, 3))
+        >>> found = methods.occlusion(colours, torch.rand(1, 3, 16, 16), [0, 2], window=4, stride=4)
+        >>> found.drop.shape, found.predicted.shape  # two classes of one image
+        (torch.Size([2, 4, 4]), torch.Size([1, 4, 4]))
+        >>> torch.allclose(found.scores, found.clean[:, None, None] - found.drop)
+        True
     """
 
     drop: Float[Tensor, "m rows cols"]
@@ -85,31 +108,43 @@ def occlusion(
     memory: int = 2**30,
     seen: Callable[[int], None] | None = None,
 ) -> OcclusionMap:
-    """Fill a window of the images at each position of a grid, and see what becomes of the score.
+    """Fill a window of the images at each position of a grid, and return how far the score falls.
 
         found = occlusion(model, images, 281, window=32, stride=16)
-        found.attribution                                    # [n, h, w]: where the score came from
+        found.attribution                                    # [n, h, w]: positive where pixels support the class
         occlusion(model, images[:1], [281, 5], window=(40, 20), stride=8, fill=grey)    # two maps
 
-    Positions are 0, stride, 2 strides, ...; the last row and column of windows end at the border. A further class
-    costs no further passes. Scores that are probabilities already are taken as such, and logits are then what feeds
-    the softmax; where that can't be found they are logarithms of the probabilities, which a warning tells.
+    Positions are 0, stride, 2 * stride, ...; the last row and column of windows end at the border. Further classes need
+    no further passes. If the scores are probabilities, logits are the inputs of the softmax; if these are not
+    available, logits are the logs of the probabilities, with a warning.
 
     Args:
         target: A class for all images, one or several for each (`[n]`, `[n, k]`), or several for a single image.
-        window: Pixels: one number, or rows and columns.
-        stride: The same; one larger than the window leaves pixels between windows that none covers.
-        fill: In the images' own values: a number, one number a channel, or an image of which the windows are cut
+        window: In pixels: one number, or rows and columns.
+        stride: In pixels, likewise. A stride larger than the window leaves pixels uncovered.
+        fill: In the images' own units: a number, one number per channel, or an image from which the windows are cut
             (`[c, h, w]` for all, or `[n, c, h, w]`).
-        score: What `drop`, `clean` and `attribution` are about; the logit is the score before softmax.
-        incremental: Compute only what a window changes, where that is possible and saves something.
-        memory: Bytes that may be used beside the network's parameters.
-        seen: Is told how many windows are done since it was last called.
+        score: The score for `drop`, `clean` and `attribution`: "probability", 0 to 1, or "logit".
+        incremental: Compute only what a window changes, where this is possible and saves time.
+        memory: Bytes to use in addition to the network's parameters.
+        seen: Called with the number of windows that were computed since its last call.
 
     Raises:
-        ValueError: The images are no images, the window, stride or fill does not fit them, the target fits neither
-            the images nor the network, there is no memory, or the model gives no scores `[n, k]`.
+        ValueError: The images are not floats `[n, c, h, w]`; the window, stride, fill or target does not fit them;
+            `memory` is not positive; or the model does not return scores `[n, k]`.
         IndexError: A class does not exist.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> def colours(images):  # a model returns scores [n, k]: here the sums of red, green and blue
+        ...     return images.sum((2, 3))
+        >>> images = torch.rand(2, 3, 16, 16)
+        >>> found = methods.occlusion(colours, images, 0, window=4, stride=4, score="logit")
+        >>> found.drop.shape
+        torch.Size([2, 4, 4])
+        >>> torch.allclose(found.drop.sum((1, 2)), images[:, 0].sum((1, 2)))  # disjoint windows sum to the score
+        True
     """
     occluder = Occluder(model, images, window=window, stride=stride, incremental=incremental, memory=memory)
     return occlude(occluder, images, target, fill=fill, score=score, seen=seen)
@@ -124,38 +159,53 @@ def occlude(
     score: Score = "probability",
     seen: Callable[[int], None] | None = None,
 ) -> OcclusionMap:
-    """Do what `occlusion` does with a network that is ready, for as many images as there are.
+    """Return the map of `occlusion` from an occluder, which serves any number of images.
+
+    Args:
+        occluder: The network, prepared for one size of image and window.
+
+    The other arguments are those of `occlusion`.
 
     Raises:
-        ValueError, IndexError: As `occlusion`.
+        ValueError: As `occlusion`.
+        IndexError: As `occlusion`.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> images = torch.rand(2, 3, 16, 16)
+        >>> occluder = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
+        >>> found = methods.occlude(occluder, images, [0, 2], score="logit")  # a class for each image
+        >>> found.attribution.shape
+        torch.Size([2, 16, 16])
     """
     if score not in ("probability", "logit"):
         raise ValueError(f"score is {score!r}, but has to be 'probability' or 'logit'")
     refuse_no_images(images)
     if score == "logit" and occluder.gives_probabilities:
-        message = "the scores are probabilities, and what made them is hidden: logits are the logarithms of these"
+        message = "the scores are probabilities, and their softmax is hidden: logits are the logarithms of these"
         warnings.warn(message, stacklevel=2)
     if tuple(images.shape[2:]) != occluder.windows.image:
-        raise ValueError(f"the images are {list(images.shape)}, but this was made for {occluder.windows.image}")
-    asked, filling = classes_of(target, images=len(images)).indices, filling_of(fill, images)
+        raise ValueError(f"the images are {list(images.shape)}, but the occluder is for {occluder.windows.image}")
+    targets, filling = classes_of(target, images=len(images)).indices, filling_of(fill, images)
     found = [
         table(occluder, image, cut, classes, seen)
-        for image, cut, classes in zip(images.split(1), filling.split(1), asked, strict=True)
+        for image, cut, classes in zip(images.split(1), filling.split(1), targets, strict=True)
     ]
     both = Table.stacked([one for one, _ in found])
     return _map(occluder, both.clean(), both.filled(), [channel for _, channel in found], score)
 
 
 def filling_of(fill: Fill, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Return the images of which windows are cut.
+    """Return the images from which windows are cut.
 
     Raises:
-        ValueError: `fill` is neither a number, nor one a channel, nor an image, nor one for each image.
+        ValueError: `fill` is not a number, one number per channel, an image, or one image for each image.
     """
     try:
         values = torch.as_tensor(fill, dtype=images.dtype, device=images.device).detach()
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"fill is {fill!r}, but has to be numbers: one, one a channel, or an image") from None
+        raise ValueError(f"fill is {fill!r}, but has to be a number, one per channel, or an image") from None
     channels = values[:, None, None] if values.ndim == 1 else values
     if values.ndim == 2 or channels.ndim > 4 or (values.ndim == 1 and len(values) != images.shape[1]):
         raise ValueError(_unfit(values, images))
@@ -166,7 +216,7 @@ def filling_of(fill: Fill, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n
 
 def _unfit(fill: Tensor, images: Tensor) -> str:
     return (
-        f"fill has the shape {list(fill.shape)}, but has to be a number, {images.shape[1]} numbers, one a channel, "
+        f"fill has the shape {list(fill.shape)}, but has to be a number, {images.shape[1]} numbers, one per channel, "
         f"or an image {list(images.shape[1:])} or {list(images.shape)}"
     )
 

@@ -1,4 +1,4 @@
-"""A network made ready to be asked about many windows of many images."""
+"""A network prepared for many windows of many images."""
 
 from __future__ import annotations
 
@@ -14,35 +14,41 @@ from torch import Tensor
 from auditor.language import _, chained
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.direct import Direct
-from auditor.methods.occlusion.incremental.export import NotExportable, said
+from auditor.methods.occlusion.incremental.export import NotExportable, summary_of
 from auditor.methods.occlusion.incremental.features import last_features
 from auditor.methods.occlusion.incremental.graph import Graph
-from auditor.methods.occlusion.incremental.inference import Incremental, Maps, Passed, Wanted, Whole
-from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.memory_budget import Budget
 from auditor.methods.occlusion.incremental.plan import NothingToSave, planned
-from auditor.methods.occlusion.incremental.verification import Trial
+from auditor.methods.occlusion.incremental.verification import Verification
+from auditor.methods.occlusion.incremental.window_scores import Incremental, Maps, Passed, Wanted, Whole
 from auditor.methods.occlusion.windows import Size, Windows
 from auditor.statistics.closeness import alike
 from auditor.statistics.probabilities import are_probabilities
 
 Way = Callable[[Maps, Maps, Wanted], Iterator[Passed]]
 
-_TRIED = 3  # windows, to see whether a plan gives the right scores
-_TIMED = 2  # batches in whole, to see how fast that is
+_TRIED = 3  # windows to verify a plan with
+_TIMED = 2  # batches of complete images to measure their speed with
 
 
 @dataclass(frozen=True)
 class How:
-    """How the scores of many windows came about.
+    """How the scores of windows were computed.
 
     Attributes:
-        dense: Why each image is computed in whole; empty where only what a window changes is.
-        saving: The work of computing each image in whole over what is done, in multiplications and bytes written.
-        share: How much of the network is computed on rectangles, by the multiplications that it takes.
-        stop: Which operator without a rule made the rest whole; empty if none did.
-        batch: How many images go together where they are computed in whole.
-        windows: How many windows have been computed.
-        seconds: How long that took.
+        dense: Why complete images are computed; empty if only what a window changes is computed.
+        saving: The work of computing complete images over the work done, in multiplications and bytes written.
+        share: The share of the network, by its multiplications, that is computed on rectangles: 0 to 1.
+        stop: The operator without a rule that made the rest complete; empty if there is none.
+        batch: Number of images per batch where complete images are computed.
+        windows: Number of windows computed so far.
+        seconds: Time for these.
+
+    Example:
+        >>> from auditor import methods
+        >>> how = methods.How("", saving=8.0, share=0.75, windows=500, seconds=2.0)
+        >>> str(how), how.windows_per_second
+        ('incremental: 75% of the network, about 8.0 times less work', 250.0)
     """
 
     dense: str
@@ -60,32 +66,41 @@ class How:
     def __str__(self) -> str:
         if self.dense:
             return _("dense: {reason}", reason=self.dense)
-        told = _(
+        summary = _(
             "incremental: {share:.0%} of the network, about {saving:.1f} times less work",
             share=self.share,
             saving=self.saving,
         )
-        return chained(told, self.stop) if self.stop and self.share < 0.5 else told
+        return chained(summary, self.stop) if self.stop and self.share < 0.5 else summary
 
 
 class Occluder:
-    """Gives the scores of images with each window of a grid filled.
+    """Compute the scores of images with each window of a grid filled.
 
         occluder = Occluder(model, images, window=32, stride=16)
         for some in occluder(images[:1], fill):
             some.numbers, some.scores
 
-    Making one takes seconds, most of them for exporting the network's graph; it then serves all images of this size.
-    The network is not changed, nor what it keeps in buffers. It is run without gradients, on the device of its
-    parameters.
+    The preparation takes seconds, mostly for exporting the network's graph. It serves all images of this size. The
+    network and its buffers are not changed. It runs without gradients, on the device of its parameters.
 
     Attributes:
-        windows: The grid.
-        layer: The layer of the last maps of features, whose totals come out beside the scores; empty where they
-            are not known.
-        in_whole: The same with each image computed in whole, to compare with.
-        how: How the scores come about, and how fast so far.
-        gives_probabilities: Whether scores are probabilities, as what feeds the softmax can't be had.
+        windows: The grid of positions.
+        layer: The layer of the last feature maps, whose sums are returned with the scores; empty if it is unknown.
+        in_whole: The same with complete images, for comparison.
+        how: How the scores are computed, and the speed so far.
+        gives_probabilities: Whether scores are probabilities, because the inputs of the softmax are not available.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> images = torch.rand(1, 3, 16, 16)
+        >>> occluder = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
+        >>> len(occluder.windows)
+        16
+        >>> parts = list(occluder(images, torch.zeros_like(images)))
+        >>> sum(len(some.scores) for some in parts)  # scores for each window
+        16
     """
 
     def __init__(
@@ -101,34 +116,32 @@ class Occluder:
         """Prepare a network.
 
         Args:
-            model: In eval mode.
-            example: Images of the size that will be asked about; the first is used to try things out.
-            window: Pixels: one number, or rows and columns.
-            stride: The same; one larger than the window leaves pixels between windows that none covers.
-            incremental: Compute only what a window changes, where that is possible and saves something; on a GPU
-                where it is faster, too, which the second image tells.
-            memory: Bytes that may be used beside the network's parameters; an image that needs more by itself is
-                computed alone.
+            model: In eval mode. example: Images of the size to prepare for. The first one is used for tests. window: In
+            pixels: one number, or rows and columns. stride: In pixels, likewise. A stride larger than the window leaves
+            pixels uncovered. incremental: Compute only what a window changes, where this is possible and saves work. On
+            a GPU it also has to
+                be faster; this is measured with the second image.
+            memory: Bytes to use in addition to the network's parameters. An image that needs more is computed alone.
 
         Raises:
-            ValueError: The images are no images, the window does not fit into them, there is no memory, or the
-                model gives no scores `[n, k]`.
+            ValueError: The images are not floats `[n, c, h, w]`, the window does not fit into them, `memory` is not
+                positive, or the model does not return scores `[n, k]`.
         """
         refuse_no_images(example)
         if memory <= 0:
-            raise ValueError(f"memory is {memory} bytes, but something is needed to compute with")
+            raise ValueError(f"memory is {memory} bytes, but has to be over 0")
         height, width = example.shape[2:]
         self.windows = Windows.of((height, width), window=window, stride=stride)
         self.how = How("")
         self._device = _device_of(model, example)
-        self._room = Room.on(self._device, memory)
+        self._budget = Budget.on(self._device, memory)
         with torch.inference_mode():
-            self._model, self._trial = model, Trial.of(model, self._placed(example[:1]))
+            self._model, self._verification = model, Verification.of(model, self._placed(example[:1]))
             self._incremental, self._graph = incremental, self._exported()
             self._prepare()
 
     def at(self, *, window: Size, stride: Size) -> Occluder:
-        """Return the same network made ready for other windows, without exporting it again.
+        """Return an occluder of the same network for other windows, without exporting it again.
 
         Raises:
             ValueError: The window does not fit into the image.
@@ -140,7 +153,7 @@ class Occluder:
         return other
 
     def clean(self, image: Float[Tensor, "1 c h w"]) -> Passed:
-        """Return what comes out for an image as it is."""
+        """Return the results for the image itself."""
         with torch.inference_mode():
             return self.in_whole.clean(self._placed(image))
 
@@ -150,18 +163,18 @@ class Occluder:
         fill: Float[Tensor, "1 c h w"],
         wanted: Bool[Tensor, "rows cols"] | None = None,
     ) -> Iterator[Passed]:
-        """Return what comes out for an image with each of the windows filled, some at a time, in any order.
+        """Yield the results for an image with each of the windows filled, batch by batch, in any order.
 
         Args:
-            fill: The image of which the windows are cut.
+            fill: The image from which the windows are cut.
             wanted: Which windows; None for all.
         """
         image, fill = self._placed(image), self._placed(fill)
         if self._device.type == "cuda" and self.how.windows and not self._chosen:
-            self._choose(image, fill)  # not on a CPU, so that two runs give the same numbers to the last bit
+            self._choose(image, fill)  # not on a CPU, where two runs have to give identical numbers
         passed, begun = self._way(image, fill, wanted), time.perf_counter()
         while True:
-            with torch.inference_mode():  # not while the caller is busy with what it got
+            with torch.inference_mode():  # not while the caller uses the results
                 some = next(passed, None)
             if some is None:
                 return
@@ -171,11 +184,11 @@ class Occluder:
             begun = time.perf_counter()
 
     def _exported(self) -> Graph | NotExportable:
-        """Return the network's graph, or why there is none."""
+        """Return the network's graph, or the reason why there is none."""
         try:
-            graph, scores = self._trial.graph(self._model)
+            graph, scores = self._verification.graph(self._model)
         except NotExportable as error:
-            self.gives_probabilities = are_probabilities(self._trial.scores)
+            self.gives_probabilities = are_probabilities(self._verification.scores)
             return error
         self.gives_probabilities = are_probabilities(scores)
         return graph
@@ -190,21 +203,21 @@ class Occluder:
             self._do_without(self._graph)
 
     def _do_without(self, reason: NotExportable) -> None:
-        direct = Direct(self._model, self._trial, self.windows, self._room, alone=reason.alone)
+        direct = Direct(self._model, self._verification, self.windows, self._budget, alone=reason.alone)
         self.in_whole = self._way = direct
-        told = str(reason)
+        dense = str(reason)
         if direct.mixes:
-            told = _("{reason}; one image at a time, since together they have other scores", reason=reason)
-        self.how = How(told, batch=direct.batch)
+            dense = _("{reason}; one image at a time, because a batch changes the scores", reason=reason)
+        self.how = How(dense, batch=direct.batch)
 
     def _plan(self, graph: Graph) -> None:
         watched = last_features(graph, self.windows.image)
         self.layer = (watched.layer or watched.name) if watched else ""
-        self.in_whole = self._way = Whole(graph, watched, self.windows, self._room)
+        self.in_whole = self._way = Whole(graph, watched, self.windows, self._budget)
         try:
             if not self._incremental:
-                raise NothingToSave(_("as asked"))
-            plan = planned(graph, self.windows, self._room, watched)
+                raise NothingToSave(_("incremental is off"))
+            plan = planned(graph, self.windows, self._budget, watched)
             way = Incremental(plan, watched)
             self._try(way)
         except NothingToSave as error:
@@ -214,42 +227,43 @@ class Occluder:
             self.how = How("", plan.saving, plan.share, plan.stop, self.in_whole.batch)
 
     def _try(self, way: Incremental) -> None:
-        """Compute a few windows, and compare with computing each in whole.
+        """Compute a few windows, and compare them with complete images.
 
         Raises:
-            NothingToSave: The scores are others.
+            NothingToSave: The scores differ.
         """
-        asked = (*self._trial.images.split(1), self.windows.some(_TRIED))
-        whole = _in_order(self.in_whole(*asked))
+        image, fill = self._verification.images.split(1)
+        some = self.windows.some(_TRIED)
+        whole = _in_order(self.in_whole(image, fill, some))
         try:
-            same = alike(_in_order(way(*asked)), whole)
-        except Exception as error:  # an operator of thousands whose rectangles are not what its rule says
-            reason = _("what a window changes can't be computed alone: {reason}", reason=said(error))
+            same = alike(_in_order(way(image, fill, some)), whole)
+        except Exception as error:  # one of thousands of operators may not follow its rule
+            reason = _("a window's changes can't be computed alone: {reason}", reason=summary_of(error))
             raise NothingToSave(reason) from error
         if not same:
-            raise NothingToSave(_("computing only what a window changes gives other scores"))
+            raise NothingToSave(_("incremental and complete computation have different scores"))
 
     def _choose(self, image: Maps, fill: Maps) -> None:
-        """Go on with each image in whole if that is faster."""
+        """Compute complete images from now on if that is faster."""
         self._chosen = True
         if self._way is self.in_whole:
             return
         some = self.windows.some(_TIMED * self.in_whole.batch)
-        self._rate(self.in_whole, image, fill, some)  # warms up, as the first image did the other
+        self._rate(self.in_whole, image, fill, some)  # warm-up; the first image was that of the other
         rate = self._rate(self.in_whole, image, fill, some)
         if rate > self._rate(self._way, image, fill, None):
             self._way = self.in_whole
-            self.how = replace(self.how, dense=_("computing each image in whole is faster here"))
+            self.how = replace(self.how, dense=_("computing complete images is faster here"))
 
     def _rate(self, way: Way, image: Maps, fill: Maps, wanted: Wanted) -> float:
-        """Return how many windows a second are computed."""
+        """Return the number of windows per second."""
         begun = self._clock()
         with torch.inference_mode():
             done = sum(len(some.numbers) for some in way(image, fill, wanted))
         return done / (self._clock() - begun)
 
     def _clock(self) -> float:
-        """Return the time in seconds once the device has done all that it was told."""
+        """Return the time in seconds after the device has finished."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter()
@@ -259,10 +273,10 @@ class Occluder:
 
 
 def refuse_no_images(images: Tensor) -> None:
-    """Refuse what is no batch of images.
+    """Refuse a tensor that is not a batch of images.
 
     Raises:
-        ValueError: It has other than four dimensions, no image, or whole numbers.
+        ValueError: It does not have four dimensions, is empty, or is not of floats.
     """
     if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w], n > 0")

@@ -1,4 +1,4 @@
-"""What is read off the scores of one image: a row for the clean image, then one for each window."""
+"""The scores of one image as a table: a row for the clean image, then one for each window."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from auditor.methods.attribution.targets import refuse_unknown
-from auditor.methods.occlusion.incremental.inference import Passed
+from auditor.methods.occlusion.incremental.window_scores import Passed
 from auditor.methods.occlusion.occluder import Occluder
 
 
@@ -18,8 +18,10 @@ class Table(NamedTuple):
     """Numbers by row, for `k` classes; the clean image's row comes first.
 
     Attributes:
-        predicted: The class with the highest score.
-        response: The total of the feature map that is most active in the clean image; 0 if none is known.
+        logit: Logits, or logs of probabilities if the logits are not available.
+        probability: 0 to 1.
+        predicted: The predicted class.
+        response: The sum of the feature map that is most active in the clean image; 0 if it is unknown.
     """
 
     logit: Float[Tensor, "*n rows k"]
@@ -33,11 +35,11 @@ class Table(NamedTuple):
         return cls(*(torch.stack(column) for column in zip(*tables, strict=True)))
 
     def clean(self) -> Table:
-        """Return the clean images' rows alone."""
+        """Return only the rows of the clean images."""
         return Table(self.logit[:, 0], self.probability[:, 0], self.predicted[:, 0], self.response[:, 0])
 
     def filled(self) -> Table:
-        """Return the windows' rows alone."""
+        """Return only the rows of the windows."""
         return Table(self.logit[:, 1:], self.probability[:, 1:], self.predicted[:, 1:], self.response[:, 1:])
 
 
@@ -49,10 +51,10 @@ def table(
     seen: Callable[[int], None] | None,
     wanted: Bool[Tensor, "rows cols"] | None = None,
 ) -> tuple[Table, int]:
-    """Ask about windows of one image; return what came out and which feature map is the most active.
+    """Compute windows of one image; return their table and the number of the most active feature map.
 
     Args:
-        wanted: Which windows; None for all. Their rows come in the order of the grid.
+        wanted: Which windows; None for all. Their rows are in the order of the grid.
 
     Raises:
         IndexError: A class does not exist.
@@ -70,7 +72,7 @@ def table(
 
 
 class _Reader:
-    """Reads scores as it has to be done for one image."""
+    """Convert scores of one image to rows of the table."""
 
     def __init__(self, clean: Passed, classes: Tensor, are_probabilities: bool) -> None:
         refuse_unknown(classes, clean.scores.shape[1])
@@ -88,5 +90,5 @@ class _Reader:
 
 
 def probabilities_of(scores: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """Return the softmax of scores; of a single one the sigmoid."""
+    """Return the softmax of logits; for a single logit the sigmoid."""
     return scores.softmax(1) if scores.shape[1] > 1 else scores.sigmoid()

@@ -1,4 +1,4 @@
-"""Where a window is put on an image."""
+"""Positions of a window on an image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 Pair = tuple[int, int]
-Size = SupportsIndex | Sequence[SupportsIndex]  # one whole number, or rows and columns
+Size = SupportsIndex | Sequence[SupportsIndex]  # one integer, or rows and columns
 
 
 @dataclass(frozen=True)
 class Windows:
-    """A grid of positions: 0, stride, 2 strides, ...; the last row and column end at the border of the image.
+    """A grid of positions: 0, stride, 2 * stride, ...; the last row and column end at the border of the image.
 
     Attributes:
-        image: Height and width in pixels, as all others.
+        image: Height and width in pixels, like the other attributes.
     """
 
     image: Pair
@@ -32,7 +32,7 @@ class Windows:
         """Return the grid for a window and a stride, each one number or (rows, columns).
 
         Raises:
-            ValueError: The window is larger than the image, or one of the two is not made of whole numbers from 1.
+            ValueError: The window is larger than the image, or window or stride is not made of positive integers.
         """
         found = cls(image, _pair("window", window), _pair("stride", stride))
         if found.window[0] > image[0] or found.window[1] > image[1]:
@@ -41,12 +41,12 @@ class Windows:
 
     @cached_property
     def rows(self) -> tuple[int, ...]:
-        """The first row of the windows of each row of the grid."""
+        """The first pixel row of each row of windows."""
         return self._origins(0)
 
     @cached_property
     def cols(self) -> tuple[int, ...]:
-        """The first column of the windows of each column of the grid."""
+        """The first pixel column of each column of windows."""
         return self._origins(1)
 
     def __len__(self) -> int:
@@ -54,28 +54,28 @@ class Windows:
 
     @property
     def grid(self) -> Pair:
-        """How many rows and columns of windows there are."""
+        """Number of rows and columns of windows."""
         return len(self.rows), len(self.cols)
 
     def some(self, count: int) -> Bool[Tensor, "rows cols"]:
-        """Return which windows are among so many, spread evenly over the grid."""
+        """Return a mask of `count` windows, spread evenly over the grid."""
         chosen = torch.zeros(self.grid, dtype=torch.bool)
         chosen.view(-1)[torch.linspace(0, len(self) - 1, min(count, len(self))).round().long()] = True
         return chosen
 
     def inside(self, numbers: Int64[Tensor, " b"]) -> Bool[Tensor, "b h w"]:
-        """Return which pixels lie in the windows with these numbers, counted row by row."""
+        """Return the pixels inside the windows with these numbers, counted row by row."""
         down, right = (cover.to(numbers.device) for cover in self._covers())
         return down[numbers // len(self.cols), :, None] & right[numbers % len(self.cols), None, :]
 
     def spread(self, values: Float[Tensor, "m rows cols"]) -> Float[Tensor, "m h w"]:
-        """Return for each pixel the mean of the values of the windows that cover it; 0 where none does."""
+        """Return for each pixel the mean value of the windows that cover it; 0 where none does."""
         down, right = (cover.to(values) for cover in self._covers())
         total = torch.einsum("mrc,rh,cw->mhw", values, down, right)
         return total / torch.outer(down.sum(0), right.sum(0)).clamp(min=1)
 
     def mean(self, maps: Float[Tensor, "m h w"]) -> Float[Tensor, "m rows cols"]:
-        """Return the mean of the pixels of each window."""
+        """Return the mean over the pixels of each window."""
         down, right = (cover.to(maps) for cover in self._covers())
         return torch.einsum("mhw,rh,cw->mrc", maps, down, right) / (self.window[0] * self.window[1])
 
@@ -95,7 +95,7 @@ class Windows:
 def _pair(name: str, value: Size) -> Pair:
     numbers = tuple(value) if isinstance(value, Iterable) else (value, value)
     if len(numbers) != 2 or not all(map(_counts, numbers)):
-        raise ValueError(f"{name} is {value!r}, but has to be one whole number from 1, or two: rows and columns")
+        raise ValueError(f"{name} is {value!r}, but has to be a positive integer, or two: rows and columns")
     return int(numbers[0]), int(numbers[1])
 
 

@@ -1,1 +1,1 @@
-"""Whether attribution maps depend on the network, and whether they are faithful to it."""
+"""Sanity checks of attribution maps: randomization and faithfulness."""

@@ -1,4 +1,4 @@
-"""What becomes of a class while the image is taken away, or comes back, in the order that a map gives.
+"""Deletion and insertion: how a class' probability changes while the cells of an image are replaced in a map's order.
 
 V. Petsiuk, A. Das, K. Saenko: RISE: Randomized Input Sampling for Explanation of Black-box Models. BMVC 2018.
 """
@@ -16,13 +16,25 @@ from auditor.statistics.probabilities import are_probabilities
 
 
 def cells_of(size: tuple[int, int], side: int) -> Int64[Tensor, "h w"]:
-    """Return for each pixel the number of its cell, row by row; cells at the far borders may be smaller.
+    """Return the number of the cell of each pixel, `[h, w]`, row by row. Cells at the far borders can be smaller.
+
+    Args:
+        size: Height and width of the image in pixels.
+        side: Height and width of a cell in pixels.
 
     Raises:
-        ValueError: `side` is not positive.
+        ValueError: `side` is less than 1.
+
+    Example:
+        >>> from auditor import methods
+        >>> methods.cells_of((4, 4), 2)
+        tensor([[0, 0, 1, 1],
+                [0, 0, 1, 1],
+                [2, 2, 3, 3],
+                [2, 2, 3, 3]])
     """
     if side < 1:
-        raise ValueError(f"side is {side}, but a cell has at least one pixel")
+        raise ValueError(f"side is {side}, but has to be at least 1 pixel")
     rows, cols = (torch.arange(length) // side for length in size)
     return rows[:, None] * (int(cols[-1]) + 1) + cols
 
@@ -30,7 +42,24 @@ def cells_of(size: tuple[int, int], side: int) -> Int64[Tensor, "h w"]:
 def ranked_cells(
     maps: Float[Tensor, "n h w"], cells: Int64[Tensor, "h w"], random: torch.Generator
 ) -> Int64[Tensor, "n p"]:
-    """Return the cells of each map from the largest mean to the smallest; equal ones in random order."""
+    """Return the cells of each map by falling mean of their pixels, `[n, p]`. Equal ones are in random order.
+
+    Args:
+        maps: Attribution maps, `[n, h, w]`.
+        cells: The cell of each pixel, from `cells_of`.
+        random: Source of the random order.
+
+    Raises:
+        RuntimeError: The maps and the cells differ in size.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> cells = methods.cells_of((4, 4), 2)
+        >>> values = torch.tensor([0.1, 0.9, 0.5, 0.3])[cells][None]
+        >>> methods.ranked_cells(values, cells, torch.Generator())
+        tensor([[1, 2, 3, 0]])
+    """
     members = functional.one_hot(cells.flatten()).to(maps.device, torch.float64)  # [h * w, p]
     means = maps.double().flatten(1) @ (members / members.sum(0))
     shuffled = torch.randperm(means.shape[1], generator=random).to(maps.device)
@@ -38,7 +67,23 @@ def ranked_cells(
 
 
 def random_orders(images: int, count: int, random: torch.Generator) -> Int64[Tensor, "n p"]:
-    """Return an order of `count` cells for each image, none more probable than another."""
+    """Return a random order of `count` cells for each image, `[n, p]`.
+
+    Args:
+        images: Number of images, at least 1.
+        count: Number of cells.
+        random: Source of the random orders.
+
+    Raises:
+        RuntimeError: `images` is 0.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> orders = methods.random_orders(3, 16, torch.Generator())
+        >>> orders.shape, bool((orders.sort(1).values == torch.arange(16)).all())  # each cell once
+        (torch.Size([3, 16]), True)
+    """
     return torch.stack([torch.randperm(count, generator=random) for _ in range(images)])
 
 
@@ -56,11 +101,36 @@ def replaced(
 ) -> Float[Tensor, "m n points"]:
     """Return the probability of each image's class while its cells are replaced by another image's, in `m` orders.
 
-    There are `steps + 1` points: no cell, then every further step as nearly the same number of cells, all cells. So
-    deletion replaces an image by one without content, insertion an image without content by the image.
+    There are `steps + 1` points: no cell, then nearly equal numbers of further cells, all cells. Deletion replaces the
+    cells of an image by those of an image without content. Insertion replaces the cells of an image without content by
+    those of the image.
+
+    Args:
+        images: The images whose cells are replaced.
+        others: The images that replace them.
+        target: The class of each image, `[n]`.
+        orders: The cells of each image in the order of replacement, `[m, n, p]`.
+        cells: The cell of each pixel, from `cells_of`.
+        steps: Number of replacements.
+        batch_size: Images per forward pass.
+
+    Returns:
+        Probabilities, 0 to 1, `[m, n, steps + 1]`.
 
     Raises:
         ValueError: `steps` is not from 1 to the number of cells.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+        >>> images, grey = torch.rand(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.5)
+        >>> cells = methods.cells_of((8, 8), 4)
+        >>> orders = methods.random_orders(2, 4, torch.Generator())[None]
+        >>> curves = methods.replaced(model, images, grey, torch.tensor([5, 3]), orders, cells, steps=4)
+        >>> curves.shape  # one order, two images, five points
+        torch.Size([1, 2, 5])
     """
     count = orders.shape[2]
     if not 1 <= steps <= count:
@@ -68,7 +138,7 @@ def replaced(
     counts = torch.linspace(0, count, steps + 1).round().long()[1:-1, None]
     found = torch.empty(*orders.shape[:2], steps + 1, dtype=torch.float64)
     for i in range(len(images)):
-        when = orders[:, i].argsort(1).cpu()  # at which place each cell is replaced
+        when = orders[:, i].argsort(1).cpu()  # each cell's place in the order
         masks = (when[:, None] < counts)[:, :, cells.cpu()].flatten(0, 1).to(images.device)  # [m * points, h, w]
         mixed = (torch.where(some[:, None], others[i], images[i]) for some in masks.split(batch_size))
         found[:, i, 0], found[:, i, -1] = _probabilities(model, torch.stack([images[i], others[i]]), target[i])
@@ -88,9 +158,33 @@ def losses(
     *,
     batch_size: int = 8,
 ) -> Float[Tensor, "n h w"]:
-    """Return what the probability of each image's class loses when a cell is replaced by another image's, by pixel.
+    """Return how far the probability of each image's class falls if the pixel's cell is replaced by another image's.
 
-    That is occlusion by windows that lie side by side. It needs no graph of the network, and so no preparation.
+    This is occlusion by adjacent windows. It needs no graph of the network, and so no preparation.
+
+    Args:
+        images: The images whose cells are replaced.
+        others: The images that replace them.
+        target: The class of each image, `[n]`.
+        cells: The cell of each pixel, from `cells_of`.
+        batch_size: Images per forward pass.
+
+    Returns:
+        `[n, h, w]`, -1 to 1; negative where the replacement raises the probability.
+
+    Raises:
+        ValueError: The numbers of images, others and targets differ.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> cells = methods.cells_of((8, 8), 4)
+        >>> found = methods.losses(model, images, 0 * images, torch.tensor([5, 3]), cells)
+        >>> found.shape, found.unique().numel() <= 8  # one value for each of four cells and two images
+        (torch.Size([2, 8, 8]), True)
     """
     masks = cells == torch.arange(int(cells.max()) + 1)[:, None, None]
     places, found = cells.to(images.device), []
@@ -102,7 +196,20 @@ def losses(
 
 
 def area_under(curves: Float[Tensor, "*m points"]) -> Float[Tensor, "*m"]:
-    """Return the area under curves over a share that goes from 0 to 1, by the trapezoidal rule."""
+    """Return the area under curves over a share from 0 to 1, by the trapezoidal rule, in units of the curve.
+
+    Args:
+        curves: `[..., points]`, at least two points.
+
+    Raises:
+        ZeroDivisionError: There is only one point.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> methods.area_under(torch.tensor([1.0, 0.5, 0.0]))
+        tensor(0.5000)
+    """
     return torch.trapezoid(curves, dx=1 / (curves.shape[-1] - 1), dim=-1)
 
 

@@ -1,12 +1,12 @@
-"""A network that forgets what it learnt, layer by layer from the last to the first.
+"""Randomization of a network's layers, one after the other from the last to the first.
 
 J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim: Sanity Checks for Saliency Maps. NeurIPS 2018. A map
-that stays the same while the layers are re-drawn does not tell what the network has learnt.
+that does not change while the layers are randomised does not depend on what the network has learnt.
 
-Layers come in the order in which they are used, read from the operators that ran, not in that of their registration;
-so does what belongs to no layer, such as the position embedding of a transformer. The statistics of batch norm are
-estimated again for what now arrives there: those of the trained network, or 0 and 1, would shut off or blow up all
-that is behind.
+Layers are in the order of their use, read from the operators that ran, not in that of their registration. Parameters
+outside of layers, such as the position embedding of a transformer, are included. The running statistics of batch norms
+are estimated again from their new inputs. Those of the trained network, or 0 and 1, would make the outputs vanish or
+explode.
 """
 
 from __future__ import annotations
@@ -30,12 +30,22 @@ _NO_RESET = (AttributeError, NotImplementedError, RuntimeError, TypeError, Value
 
 
 class Cascade:
-    """A network whose last layers are re-drawn, of which there may become more and more; made by `cascading`.
+    """A network whose last layers are randomised step by step; made by `cascading`.
 
     Attributes:
-        layers: What can be re-drawn, from the first that is used to the last: names of modules that have parameters or
-            running statistics of their own; "" is the network as a whole.
-        redrawn: How many of these are, from the last on.
+        layers: The layers that can be randomised, in the order of their use: names of modules that have parameters or
+            running statistics of their own; "" is the network itself.
+        redrawn: The number of randomised layers, counted from the last one.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> with methods.cascading(model, torch.rand(2, 3, 8, 8)) as cascade:
+        ...     cascade.redraw(1)
+        ...     cascade.layers, cascade.redrawn
+        (('0', '3'), 1)
     """
 
     def __init__(self, model: Model, images: Float[Tensor, "n c h w"], *, seed: int) -> None:
@@ -44,13 +54,16 @@ class Cascade:
         self._model, self._module, self._images, self._seed = model, module_of(model), images, seed
 
     def redraw(self, count: int) -> None:
-        """Re-draw layers until the last `count` are, and let batch norm see what arrives at it now.
+        """Randomise the last `count` layers, and estimate the statistics of batch norms from their new inputs.
 
         Raises:
-            ValueError: There are not so many, or more are already.
+            ValueError: There are fewer than `count` layers, or more than `count` are randomised already.
         """
         if not self.redrawn <= count <= len(self.layers):
-            raise ValueError(f"{count} layers can't be re-drawn: {self.redrawn} of {len(self.layers)} are")
+            raise ValueError(
+                f"count is {count}, but has to be from {self.redrawn}, the number of randomised layers, "
+                f"to {len(self.layers)}"
+            )
         for name in self.layers[len(self.layers) - count : len(self.layers) - self.redrawn]:
             _redraw(self._module.get_submodule(name), self._seed + zlib.crc32(name.encode()))
         self.redrawn = count
@@ -69,22 +82,36 @@ class Cascade:
 
 @contextmanager
 def cascading(model: Model, images: Float[Tensor, "n c h w"], *, seed: int = 0) -> Iterator[Cascade]:
-    """Lend out a network to be re-drawn, and put all its numbers back afterwards, to the last bit.
+    """Randomise a network's layers within a block, and restore all its parameters and buffers afterwards.
 
-        with cascading(model, images) as cascade:
-            for count in range(1, len(cascade.layers) + 1):
-                cascade.redraw(count)
-                gradient(model, images, 281)
-
-    A layer is re-drawn by its own `reset_parameters`, which is run on a copy of it. Where it has none, or that leaves a
-    parameter as it is, normal draws of the parameter's mean and spread are taken.
+    A layer is randomised by its own `reset_parameters`, called on a copy of it. If it has none, or if that leaves a
+    parameter unchanged, the parameter gets normal draws with its own mean and standard deviation.
 
     Args:
-        images: What batch norm's statistics are estimated on.
-        seed: The same draws for the same seed and layer, whatever else is re-drawn.
+        images: The images for the statistics of batch norms.
+        seed: A layer gets the same draws for the same seed, whatever else is randomised.
+
+    Yields:
+        A `Cascade`, whose `redraw(count)` randomises the last `count` layers.
 
     Raises:
-        ValueError: The model does not show its modules.
+        ValueError: The modules of the model are not accessible.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> trained = methods.gradient(model, images, 5)
+        >>> with methods.cascading(model, images) as cascade:
+        ...     for count in range(1, len(cascade.layers) + 1):
+        ...         cascade.redraw(count)
+        ...         torch.equal(methods.gradient(model, images, 5), trained)
+        False
+        False
+        >>> torch.equal(methods.gradient(model, images, 5), trained)  # the network is restored
+        True
     """
     module = module_of(model)
     held = [(tensor, tensor.detach().clone()) for tensor in (*module.parameters(), *module.buffers())]
@@ -96,10 +123,18 @@ def cascading(model: Model, images: Float[Tensor, "n c h w"], *, seed: int = 0) 
 
 
 def layers_used(model: Model, images: Float[Tensor, "n c h w"]) -> tuple[str, ...]:
-    """Return the modules that have parameters or running statistics of their own, in the order of their last use.
+    """Return the modules with parameters or running statistics of their own, in the order of their last use.
 
     Raises:
-        ValueError: The model does not show its modules.
+        ValueError: The modules of the model are not accessible.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> methods.layers_used(model, torch.rand(1, 3, 8, 8))
+        ('0', '3')
     """
     module = module_of(model)
     owners = {
@@ -114,7 +149,7 @@ def layers_used(model: Model, images: Float[Tensor, "n c h w"]) -> tuple[str, ..
 
 
 class _Uses(TorchDispatchMode):
-    """Notes which modules' tensors are used while a network runs; `order` is that of their last use."""
+    """Record which modules' tensors are used while a network runs; `order` is the order of their last use."""
 
     def __init__(self, owners: Mapping[int, str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -136,19 +171,19 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _owner(name: str) -> str:
-    """Return the module that a parameter belongs to; of one that is computed from parts, the module that uses it."""
+    """Return the module that a parameter belongs to. A parametrisation belongs to the module that uses it."""
     return name.rpartition(".")[0].partition(".parametrizations")[0]
 
 
 def _own(part: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Return the parameters of a module, and those that its own are computed from."""
+    """Return the parameters of a module, and those that its own parameters are computed from."""
     yield from part.named_parameters(recurse=False)
     if isinstance(parts := getattr(part, "parametrizations", None), nn.Module):
         yield from parts.named_parameters(prefix="parametrizations")
 
 
 def _redraw(part: nn.Module, seed: int) -> None:
-    with torch.random.fork_rng(devices=[]):  # on the CPU, so that all devices get the same numbers
+    with torch.random.fork_rng(devices=[]):  # the CPU's generator gives all devices the same numbers
         torch.manual_seed(seed)
         drawn = _initialised(part)
         for name, parameter in _own(part):
@@ -158,7 +193,7 @@ def _redraw(part: nn.Module, seed: int) -> None:
 
 
 def _initialised(part: nn.Module) -> dict[str, Tensor]:
-    """Return what a module's own initialisation draws; nothing where it has none, or can't be copied."""
+    """Return the parameters after a module's own initialisation; nothing if it has none, or can't be copied."""
     name = next((name for name in _RESETS if callable(getattr(part, name, None))), None)
     if name is None:
         return {}
@@ -180,7 +215,7 @@ def _has_statistics(part: nn.Module) -> bool:
 
 
 def _settle(norm: Any, inputs: tuple[Tensor, ...]) -> None:
-    """Take over the statistics of what arrives; a single value a channel has no spread."""
+    """Set the running statistics to those of the inputs. A single value per channel has no variance: 1 is used."""
     values = inputs[0].detach().float().transpose(0, 1).flatten(1)  # c values
     norm.running_mean.data.copy_(values.mean(1))
     norm.running_var.data.copy_(values.var(1, correction=0) if values.shape[1] > 1 else torch.ones_like(values[:, 0]))

@@ -1,4 +1,4 @@
-"""How alike two maps look.
+"""Structural similarity of two maps.
 
 Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image Quality Assessment: From Error Visibility to Structural
 Similarity. IEEE Transactions on Image Processing 13, 2004.
@@ -17,7 +17,7 @@ _STABILISERS = 0.01**2, 0.03**2
 
 
 class Moments(NamedTuple):
-    """Maps, with mean and variance of what a window sees of them wherever it lies inside."""
+    """Maps, with the local mean and variance in each window that lies inside."""
 
     maps: Float[Tensor, "n h w"]
     mean: Float[Tensor, "n rows cols"]
@@ -25,15 +25,30 @@ class Moments(NamedTuple):
 
 
 def structural_similarity(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
-    """Return the mean structural similarity of each pair of maps whose values lie from 0 to 1: -1 to 1, 1 for equals.
+    """Return the mean structural similarity of each pair of maps, `[n]`: -1 to 1, 1 for equal maps.
 
-    It is taken where the window of 11 pixels, or the largest odd one that fits, lies inside the map.
+    The window has 11 pixels, or the largest odd number that fits. Only windows inside the map count.
+
+    Args:
+        a, b: Maps with values from 0 to 1, `[n, h, w]`.
+
+    Raises:
+        RuntimeError: The sizes of the maps differ.
+
+    Example:
+        >>> import torch
+        >>> from auditor import methods
+        >>> maps = torch.rand(2, 16, 16)
+        >>> torch.allclose(methods.structural_similarity(maps, maps), torch.ones(2, dtype=torch.float64))
+        True
+        >>> bool((methods.structural_similarity(maps, 1 - maps) < 0).all())
+        True
     """
     return similarity(moments(a), moments(b))
 
 
 def moments(maps: Float[Tensor, "n h w"]) -> Moments:
-    """Return what structural similarity needs of maps, for those that are compared with many others."""
+    """Return the moments that structural similarity needs, for maps that are compared with many others."""
     exact = maps.double()
     mean = _smoothed(exact)
     return Moments(exact, mean, _smoothed(exact * exact) - mean * mean)
@@ -49,7 +64,7 @@ def similarity(first: Moments, second: Moments) -> Float[Tensor, " n"]:
 
 
 def _smoothed(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n rows cols"]:
-    """Sum shifted maps up: torch has no fast convolution in float64."""
+    """Return maps smoothed by a Gaussian window. Shifted maps are summed: torch has no fast convolution in float64."""
     side = min(_WINDOW, *(length - (length + 1) % 2 for length in maps.shape[1:]))
     places = torch.arange(side, dtype=maps.dtype) - side // 2
     weights = torch.exp(-(places**2) / (2 * _SIGMA**2))

@@ -1,7 +1,9 @@
-"""What surrounds an object: is it answered with a class when it is all that is left, and around another object?
+"""Whether the background alone gives the prediction of a class, also around another object.
 
-An image without its object is made of the image itself: each quarter is filled with the window on the border that
-speaks for the answer the least, mirrored, so that the texture of the surroundings remains and the object doesn't.
+An image without its object is made of the image itself. Each quarter is filled with the window on the border that has
+the least evidence for the predicted class. The window is mirrored to fill the quarter, so the texture of the background
+remains and the object does not.
+
 Images without objects: Z. Zhu, L. Xie, A. Yuille: Object Recognition with and without Objects. IJCAI 2017. Their
 backgrounds tiled from the image, objects on those of other classes: K. Xiao et al.: Noise or Signal. ICLR 2021.
 """
@@ -27,14 +29,14 @@ Corners = Int64[Tensor, "n 4"]
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """What the surroundings of a class do, by pair of images: one of the class and one of another class.
+    """The effect of a class' backgrounds, for pairs of images: one of the class and one of another class.
 
     Attributes:
-        alone: The surroundings of the image of the class, without an object, are answered with it.
-        alone_control: Those of the other image are.
-        around: The other image's object is answered with the class, once it lies on the surroundings of the class.
-        around_control: It is on those of an image of yet another class.
-        alone_raised, around_raised: The log-odds of the class are higher than those of the control.
+        alone: Whether the background of the image of the class, without an object, is predicted as the class.
+        alone_control: Whether the background of the other image is.
+        around: Whether the other image's object on the background of the class is predicted as the class.
+        around_control: Whether the same object on the background of an image of a third class is.
+        alone_raised, around_raised: Whether the log-odds of the class are higher than those of the control.
     """
 
     alone: Answers
@@ -50,17 +52,17 @@ class Background:
 
     @property
     def chance(self) -> float:
-        """How probable this is at most, if the surroundings of the class did no more than those of others.
+        """The largest p-value of four sign tests.
 
-        Alone and around objects they bring the class up in more pairs than the control does, and in most pairs its
-        score is higher: all four have to hold, so that the largest of the sign tests counts.
+        Alone and around objects, the background of the class must give the class in more pairs than the control does,
+        and its log-odds must be higher in most pairs. All four have to hold, so the largest p-value counts.
         """
         flips = more(self.alone, self.alone_control), more(self.around, self.around_control)
         return max(*flips, most(self.alone_raised), most(self.around_raised))
 
     @property
     def mostly(self) -> bool:
-        """Whether the class is answered in more than half of the pairs, both alone and around objects."""
+        """Whether the class is predicted in more than half of the pairs, both alone and around objects."""
         return bool(self.alone.mean() > 0.5 and self.around.mean() > 0.5) if self.n else False
 
 
@@ -75,14 +77,17 @@ def background(
     *,
     batch: int = 8,
 ) -> Background:
-    """Show surroundings without an object, and around the objects of other classes.
+    """Predict backgrounds without an object, and around the objects of other classes.
 
     Args:
-        own: The surroundings alone of images of the class `target`.
-        other, third: The same of images of other classes, of two in each pair.
-        objects: The images of which `other` are the surroundings; none is answered with the class.
-        regions: Where the objects are.
-        batch: How many images go through the network at once.
+        own: The backgrounds of images of the class `target`.
+        other, third: The backgrounds of images of two other classes for each pair.
+        objects: The images whose backgrounds are `other`; none is predicted as the class.
+        regions: The pixels of the objects.
+        batch: Images per forward pass.
+
+    Raises:
+        ValueError: The class does not exist, or the network has only one.
     """
     alone, reached = answered(model, own, target, batch=batch)
     alone_control, usual = answered(model, other, target, batch=batch)
@@ -93,10 +98,10 @@ def background(
 
 
 def least(shares: Float[Tensor, "n rows cols"], windows: Windows) -> Corners:
-    """Return the window with the least evidence on the border in each quarter, by its number.
+    """Return the window on the border with the least evidence in each quarter, by its number.
 
-    The quarters are upper left, upper right, lower left and lower right; a window belongs to that in which its middle
-    lies. Of several windows that hold as little, it is the first.
+    The quarters are upper left, upper right, lower left and lower right. A window belongs to the quarter of its centre.
+    Of equal windows the first is taken.
     """
     lower, further = (_beyond_half(windows, axis) for axis in (0, 1))
     border = torch.ones(windows.grid, dtype=torch.bool)
@@ -111,7 +116,7 @@ def _beyond_half(windows: Windows, axis: int) -> Bool[Tensor, " m"]:
 
 
 def mirrored(images: Images, windows: Windows, corners: Corners) -> Images:
-    """Return each image with its quarters filled from one window each, which is mirrored again and again."""
+    """Return each image with its quarters filled by mirroring one window each."""
     count, colours, height, width = images.shape
     rows, cols = torch.arange(height), torch.arange(width)
     quarter = 2 * (2 * rows >= height).long()[:, None] + (2 * cols >= width).long()  # [h, w]
@@ -123,6 +128,6 @@ def mirrored(images: Images, windows: Windows, corners: Corners) -> Images:
 
 
 def _reflected(places: Tensor, first: Tensor, length: int) -> Tensor:
-    """Return for each place the one within `length` from the first that it shows, forth and back by turns."""
+    """Return for each place the one within `length` from `first` that it mirrors."""
     step = (places - first) % (2 * length)
     return first + torch.where(step < length, step, 2 * length - 1 - step)

@@ -1,9 +1,9 @@
-"""How far what lies at a place is the same in all images of a class.
+"""Constancy: how far the content of a place is the same in all images of a class.
 
-At each value of each pixel the images of the class are apart from the mean of the others by `d`, and vary around
-their own mean with the variance `v`. The share `d^2 / (d^2 + v)` of what sets the place apart is the same in all of
-them: 1 for a mark that is printed over the image, a half or less where contents only have something in common. A
-place's constancy is the mean of these shares, each weighted by `d^2`.
+At each value of each pixel, let `d` be the distance of the class' mean from the mean of the other images, and `v` the
+variance within the class. The share `d^2 / (d^2 + v)` of the difference is the same in all images of the class. It is 1
+for a mark that is printed over the image, and a half or less if the contents are only similar. The constancy of a place
+is the mean of these shares, each weighted by `d^2`.
 """
 
 from __future__ import annotations
@@ -20,52 +20,52 @@ from auditor.methods.occlusion.windows import Windows
 Images = Float[Tensor, "n c h w"]
 Map = Float[Tensor, "h w"]
 
-_FINEST = 24  # rows or columns of what is aligned; larger windows are made smaller first
+_FINEST = 24  # largest number of rows or columns to align; larger windows are downsampled
 _ROUNDS = 3
 _NOTHING = 1e-12
 
 
 class Shared(NamedTuple):
-    """By pixel, summed over the colours: `d^2`, and of it what is the same in all images."""
+    """By pixel, summed over the colours: `d^2`, and the part of it that is the same in all images."""
 
     apart: Map
     same: Map
 
     def at(self, place: Bool[Tensor, "h w"]) -> float:
-        """Return the constancy of a place, 0 to 1; 0 where nothing sets it apart."""
+        """Return the constancy of a place, 0 to 1; 0 if its `d^2` is 0."""
         apart, same = self.apart[place].sum(), self.same[place].sum()
         return float(same / apart) if apart > _NOTHING else 0.0
 
     def by_window(self, windows: Windows) -> Float[Tensor, "rows cols"]:
-        """Return the constancy of each window."""
+        """Return the constancy of each window, 0 to 1."""
         apart, same = windows.mean(torch.stack([self.apart, self.same]))
         return torch.where(apart > _NOTHING, same / apart.clamp(min=_NOTHING), 0.0)
 
 
 def shared(images: Images, others: Float[Tensor, "m c h w"]) -> Shared:
-    """Return what the images of a class have in common that others have not.
+    """Return what the images of a class have in common that other images do not have.
 
-    `d^2` is estimated without what chance adds to the square of a difference of means.
+    The estimate of `d^2` is corrected for the square that chance adds to a difference of means.
 
     Raises:
-        ValueError: There are fewer than two images, or two others.
+        ValueError: There are fewer than two images of the class, or fewer than two others.
     """
     if len(images) < 2 or len(others) < 2:
-        raise ValueError(f"{len(images)} images and {len(others)} others are too few to vary")
+        raise ValueError(f"{len(images)} images and {len(others)} others are too few: at least two of each are needed")
     varies = images.var(0)
     by_chance = varies / len(images) + others.var(0) / len(others)
     return _shared((images.mean(0) - others.mean(0)).square() - by_chance, varies)
 
 
 def in_windows(images: Images, others: Images, windows: Windows, numbers: Int64[Tensor, " n"]) -> float:
-    """Return the constancy of what lies in one window of each image: moved to fit only if these are no one place.
+    """Return the constancy, 0 to 1, of one window of each image, aligned only if the windows differ.
 
-    They are one place if most of them overlap each other. There a mark is the same without being moved, and parts of
-    objects would become alike by it.
+    The windows count as one place if most pairs of them overlap. A mark at one place is constant without alignment, and
+    alignment would make parts of objects similar.
 
     Args:
-        others: As many images, of which the same windows are cut to compare with.
-        numbers: Of the windows, counted row by row.
+        others: As many other images; the same windows are cut from them for comparison.
+        numbers: The window of each image, counted row by row.
 
     Raises:
         ValueError: There are fewer than two images.
@@ -78,7 +78,7 @@ def in_windows(images: Images, others: Images, windows: Windows, numbers: Int64[
 
 
 def _overlap(windows: Windows, numbers: Int64[Tensor, " n"]) -> Bool[Tensor, "n n"]:
-    """Return which of some windows have pixels in common."""
+    """Return which windows overlap."""
     rows = torch.tensor(windows.rows)[numbers // len(windows.cols)]
     cols = torch.tensor(windows.cols)[numbers % len(windows.cols)]
     down, right = (rows[:, None] - rows).abs(), (cols[:, None] - cols).abs()
@@ -86,19 +86,19 @@ def _overlap(windows: Windows, numbers: Int64[Tensor, " n"]) -> Bool[Tensor, "n 
 
 
 def aligned(images: Images, others: Images, windows: Windows, numbers: Int64[Tensor, " n"]) -> float:
-    """Return the constancy of what lies in one window of each image, once it is moved so that it fits best.
+    """Return the constancy, 0 to 1, of one window of each image, after moving each window for the best fit.
 
-    What a window shows may be off by as much as the step from one window to the next.
+    A window may move by up to one stride.
 
     Args:
-        others: As many images, of which the same windows are cut to compare with.
-        numbers: Of the windows, counted row by row.
+        others: As many other images; the same windows are cut from them for comparison.
+        numbers: The window of each image, counted row by row.
 
     Raises:
         ValueError: There are fewer than two images.
     """
     if len(images) < 2:
-        raise ValueError(f"{len(images)} images are too few to vary")
+        raise ValueError(f"{len(images)} images are too few: at least two are needed")
     wide = _cut(images, windows, numbers)
     inside = _cut(others, windows, numbers)
     usual = inside.mean((0, 2, 3))[:, None, None]
@@ -116,7 +116,7 @@ def _shared(squares: Float[Tensor, "c h w"], varies: Float[Tensor, "c h w"]) -> 
 
 
 def _cut(images: Images, windows: Windows, numbers: Int64[Tensor, " n"]) -> Float[Tensor, "n c rows cols"]:
-    """Return the windows with a step's margin around them, moved into the image, and made smaller if large."""
+    """Return the windows with a margin of one stride, moved into the image; large ones are downsampled."""
     (height, width), (down, right) = windows.image, windows.window
     rows, cols = min(height, down + 2 * windows.stride[0]), min(width, right + 2 * windows.stride[1])
     parts = []
@@ -132,13 +132,13 @@ def _cut(images: Images, windows: Windows, numbers: Int64[Tensor, " n"]) -> Floa
 
 
 def _smaller(window: tuple[int, int], wide: torch.Size, windows: Windows) -> tuple[int, int]:
-    """Return the window's size at the scale of what was cut."""
+    """Return the window's size at the scale of the cut windows."""
     share = min(1.0, _FINEST / max(windows.window))
     return max(1, min(wide[2], round(window[0] * share))), max(1, min(wide[3], round(window[1] * share)))
 
 
 def _moved(wide: Float[Tensor, "n c rows cols"], size: tuple[int, int]) -> Float[Tensor, "n c h w"]:
-    """Return a part of each, so that they are as alike as can be: first like one of them, then like their mean."""
+    """Return a part of each, aligned for the largest similarity: first with one of them, then with their mean."""
     top, left = (wide.shape[2] - size[0]) // 2, (wide.shape[3] - size[1]) // 2
     parts = wide[:, :, top : top + size[0], left : left + size[1]]
     likest = _likeness(wide, parts).flatten(2).amax(2).mean(0).argmax()  # [n, templates, y, x]

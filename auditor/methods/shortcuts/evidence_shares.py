@@ -1,8 +1,8 @@
-"""At which places of an image the evidence for its class lies, told coarsely by occlusion and by gradient.
+"""The share of each place of an image in the evidence for its class, by occlusion and by gradient.
 
-Both ask how far the log-odds of the class fall when a window is filled: occlusion fills it (Zeiler, Fergus 2014), the
-gradient estimates it to first order, as `g * (image - fill)` summed over the window (Simonyan et al. 2014). What falls,
-as a share of all that falls, is the evidence; what rises when it is covered speaks against the class and counts 0.
+Both estimate how far the log-odds of the class fall if a window is filled. Occlusion fills the window (Zeiler, Fergus
+2014). The gradient gives a first-order estimate, `g * (image - fill)` summed over the window (Simonyan et al. 2014).
+The evidence of a window is its fall as a share of all falls. Windows whose filling raises the log-odds count as 0.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Shares = Float[Tensor, "n rows cols"]
 
 
 def occluded_shares(occluder: Occluder, images: Images, fill: Images, classes: Classes) -> Shares:
-    """Return the share of each window in the evidence; NaN for an image in which no window holds any."""
+    """Return the share of each window in the evidence, 0 to 1; NaN for an image without evidence."""
     found = [_drops(occluder, *one) for one in zip(images.split(1), fill.split(1), classes.split(1), strict=True)]
     return shares_of(torch.stack(found).unflatten(1, occluder.windows.grid))
 
 
 def gradient_shares(model: Model, images: Images, fill: Images, classes: Classes, windows: Windows) -> Shares:
-    """Return the same by gradient; NaN for an image without any."""
+    """Return the same by gradient; NaN for an image without evidence."""
     return shares_of(windows.mean(estimated(model, images, fill, classes)))
 
 
 def estimated(model: Model, images: Images, fill: Images, classes: Classes) -> Float[Tensor, "n h w"]:
-    """Return how far the log-odds fall when a pixel is filled, to first order."""
+    """Return the first-order estimate of how far the log-odds fall if a pixel is filled, signed."""
     slopes = gradient(LogOdds(model, classes), images, 0)
     return (slopes * (images - fill).to(slopes)).sum(1)
 
@@ -43,7 +43,7 @@ def estimated(model: Model, images: Images, fill: Images, classes: Classes) -> F
 def strongest(
     model: Model, images: Images, fill: Images, classes: Classes, shares: Shares, windows: Windows, *, tried: int = 3
 ) -> Int64[Tensor, " n"]:
-    """Return the window of each image that costs the most when it is filled, of those with the largest shares."""
+    """Return the window of each image whose filling lowers the log-odds most, among those with the largest shares."""
     count = min(tried, len(windows))
     ranked = shares.flatten(1).nan_to_num(0).topk(count, dim=1).indices.cpu()  # [n, tried]
     left = [
@@ -57,7 +57,7 @@ def strongest(
 def share_inside(
     model: Model, images: Images, fill: Images, classes: Classes, place: Bool[Tensor, "h w"], *, batch: int
 ) -> Float[Tensor, " n"]:
-    """Return the share of a place in what covering it and covering all the rest takes away; NaN for nothing."""
+    """Return the share of a place in the fall of the log-odds, against the rest of the image; NaN without a fall."""
     clean = log_odds(scores_of(model, images, batch=batch).cpu(), classes)
     drops = [
         clean
@@ -69,7 +69,7 @@ def share_inside(
 
 
 def ring(image: tuple[int, int], share: float) -> Bool[Tensor, "h w"]:
-    """Return the outermost pixels of an image: on each side so much of its height or width, one at least."""
+    """Return the outermost pixels of an image: this share of its height and width on each side, at least one pixel."""
     height, width = image
     rows, cols = max(1, round(height * share)), max(1, round(width * share))
     place = torch.ones(height, width, dtype=torch.bool)
@@ -78,7 +78,7 @@ def ring(image: tuple[int, int], share: float) -> Bool[Tensor, "h w"]:
 
 
 def shares_of(drops: Float[Tensor, "n rows cols"]) -> Shares:
-    """Return what is above zero as shares of its sum; NaN where nothing is, or not all are numbers."""
+    """Return the positive values as shares of their sum; NaN if there are none, or if a value is not finite."""
     positive = drops.clamp(min=0)
     total = positive.sum((1, 2), keepdim=True)
     sound = (total > 0) & drops.isfinite().all(2).all(1)[:, None, None]

@@ -1,7 +1,9 @@
-"""Two images exchange what lies at one place, and the network says what it takes them for now.
+"""Exchange of one place's content between two images, and the change of the predictions.
 
-Nothing else differs between before and after, and both halves are real images: where the answer goes along with the
-place, the network answers by what lies there. Conflicting cues: R. Geirhos et al.: ImageNet-Trained CNNs Are Biased
+Nothing else differs before and after, and both contents are real. If the prediction changes with the place, the network
+relies on the content of that place.
+
+Conflicting cues: R. Geirhos et al.: ImageNet-Trained CNNs Are Biased
 Towards Texture. ICLR 2019. Exact tests: Q. McNemar: Note on the Sampling Error of the Difference Between Correlated
 Proportions. Psychometrika 12, 1947.
 """
@@ -23,21 +25,21 @@ from auditor.statistics.proportion import majority
 Images = Float[Tensor, "n c h w"]
 Places = Bool[Tensor, "n h w"]
 Flips = Bool[NDArray[np.bool_], " n"]
-Odds = Float[NDArray[np.float64], " n"]
+Numbers = Float[NDArray[np.float64], " n"]
 
 
 @dataclass(frozen=True, eq=False)
 class Exchange:
-    """What became of the answers; each flip is one pair of images.
+    """The changes of predictions; each flip belongs to one pair of images.
 
     Attributes:
-        lost: The image of the class is no longer answered with it, once the other's content lies at the place.
-        won: The other image is answered with the class, once the class's content lies at the place.
-        lost_control: Lost by an exchange that leaves what is at the place: at another place, or with an image of the
-            same class.
-        won_controls: Won by what an image of yet another class has at the place, and by what the class's image has at
-            another place, if there is such a place.
-        fallen, raised: The log-odds of the class fall further, or rise further, than by any control.
+        lost: The image of the class is no longer predicted as the class with the other image's content at the place.
+        won: The other image is predicted as the class with the class' content at the place. lost_control: Lost in an
+        exchange that leaves the place unchanged: at another place, or with an image of the same
+            class.
+        won_controls: Won by the content of an image of a third class at the place, and by the content of the class'
+            image at another place, if there is such a place.
+        fallen, raised: The log-odds of the class fall further, or rise further, than in every control.
     """
 
     lost: Flips
@@ -53,27 +55,27 @@ class Exchange:
 
     @property
     def chance(self) -> float:
-        """How probable this is at most, if the place were none that decides.
+        """The largest p-value of the sign tests for a place that decides the class.
 
-        It decides if in most pairs the score goes along with it, and if it flips the answers of more pairs than the
-        controls do, both ways: all of these have to hold, so that the largest of the sign tests counts.
+        In most pairs the log-odds must change with the place. The exchange must flip the predictions of more pairs than
+        the controls do, in both directions. All have to hold, so the largest p-value counts.
         """
         flips = [more(self.lost, self.lost_control), *(more(self.won, control) for control in self.won_controls)]
         return max(self.chance_of_score, *flips)
 
     @property
     def chance_of_score(self) -> float:
-        """How probable it is that the score goes along in so many pairs both ways, whatever becomes of the answers."""
+        """The p-value of the change of the log-odds in both directions, whatever the predictions are."""
         return max(most(self.fallen), most(self.raised))
 
     @property
     def chance_of_most(self) -> float:
-        """The same, and the answer is lost in most pairs, too."""
+        """The same as `chance`, with the condition that most pairs lose the class."""
         return max(self.chance, self.chance_of_loss)
 
     @property
     def chance_of_loss(self) -> float:
-        """How probable it is that so many lose the answer, if no more than half of them do."""
+        """The p-value of the number of lost predictions, if at most half of them are lost."""
         return most(self.lost)
 
 
@@ -89,19 +91,22 @@ def exchange(
     elsewhere: Places | None = None,
     batch: int = 8,
 ) -> Exchange:
-    """Let each image of a class exchange what lies at one place with another image.
+    """Exchange the content of one place between each image of a class and another image.
 
     Args:
-        own: Images of the class `target`, each answered with it.
-        other: As many of other classes, each answered otherwise.
-        places: Which pixels are exchanged in each pair.
-        third: As many images of other classes again, to compare with.
-        mates: As many other images of the class, to compare with where there is no other place.
-        elsewhere: A place of the same size in each pair, to compare with.
-        batch: How many images go through the network at once.
+        own: Images of the class `target`, each predicted as the class.
+        other: As many images of other classes, each predicted as another class.
+        places: The pixels to exchange in each pair.
+        third: As many images of further classes, as controls.
+        mates: As many other images of the class, as controls where there is no other place.
+        elsewhere: A place of the same size in each pair, as a control.
+        batch: Images per forward pass.
+
+    Raises:
+        ValueError: The network has only one class.
     """
 
-    def made(base: Images, content: Images, where: Places) -> tuple[Flips, Odds]:
+    def made(base: Images, content: Images, where: Places) -> tuple[Flips, Numbers]:
         return answered(model, pasted(base, content, where), target, batch=batch)
 
     kept, left = made(own, other, places)
@@ -119,19 +124,19 @@ def exchange(
 
 
 def pasted(base: Images, content: Images, places: Places) -> Images:
-    """Return images with the content of others at some places."""
+    """Return the images with the content of others at some places."""
     return torch.where(places[:, None], content, base)
 
 
-def answered(model: Model, images: Images, target: int, *, batch: int) -> tuple[Flips, Odds]:
-    """Return which images are answered with a class, and its log-odds for each."""
+def answered(model: Model, images: Images, target: int, *, batch: int) -> tuple[Flips, Numbers]:
+    """Return which images are predicted as a class, and the log-odds of the class for each."""
     scores = scores_of(model, images, batch=batch).cpu()
     targets = torch.full((len(images),), target)
     return np.asarray((answers_of(scores) == target).numpy()), log_odds(scores, targets).double().numpy()
 
 
 def answers(model: Model, images: Images, *, batch: int) -> Tensor:
-    """Return the class with the highest score for each image, -1 where a score is no number."""
+    """Return the predicted class of each image, -1 if a score is not finite."""
     return answers_of(scores_of(model, images, batch=batch))
 
 
@@ -140,17 +145,17 @@ def answers_of(scores: Float[Tensor, "n k"]) -> Tensor:
 
 
 def scores_of(model: Model, images: Images, *, batch: int) -> Float[Tensor, "n k"]:
-    """Return the scores of images, so many at once."""
+    """Return the scores of images, computed in batches."""
     with torch.no_grad():
         return torch.cat([model(part) for part in images.split(batch)])
 
 
 def most(flips: Flips) -> float:
-    """Return how probable it is that so many pairs flip, if as many do as do not."""
+    """Return the p-value of the number of flips, against as many flips as not."""
     return majority(int(flips.sum()), len(flips))
 
 
 def more(flips: Flips, control: Flips) -> float:
-    """Return how probable it is that so many pairs flip that the control does not, against the reverse."""
+    """Return the p-value of McNemar's one-sided test: more pairs flip than in the control."""
     here, there = int((flips & ~control).sum()), int((control & ~flips).sum())
     return majority(here, here + there)

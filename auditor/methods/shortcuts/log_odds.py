@@ -1,7 +1,7 @@
-"""How much more probable one class is than all the others together, on a scale that has no end.
+"""Log-odds of a class against all others.
 
-Probabilities of a network that is sure all lie near 1, and no longer tell how much evidence there is; the score of
-one class alone does not tell what the others do. The log-odds do neither.
+The probabilities of a confident network are all near 1 and do not show how much evidence there is. The logit of one
+class does not include the other classes. The log-odds have neither problem.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from auditor.methods.attribution.forward_pass import Model
 
 
 def log_odds(scores: Float[Tensor, "n k"], classes: Int64[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Return `log(p / (1 - p))` of one class for each row of scores before softmax; differentiable.
+    """Return `log(p / (1 - p))` of one class for each row of logits, of either sign; differentiable.
 
     Raises:
         ValueError: There is only one class.
     """
     if scores.shape[1] < 2:
-        raise ValueError("log-odds need two classes or more")
+        raise ValueError("log-odds need at least two classes")
     own = classes.to(scores.device)[:, None]
     others = scores.scatter(1, own, -torch.inf)
     return scores.gather(1, own)[:, 0] - others.logsumexp(1)
 
 
 class LogOdds:
-    """A model whose single score is the log-odds of a class, another one for each image of the batch.
+    """A model whose single score is the log-odds of a class, which can differ between the images of a batch.
 
     Attributes:
-        module: The network itself, whose state is looked after while it runs.
+        module: The network itself. Its state is kept while it runs.
     """
 
     def __init__(self, model: Model, classes: Int64[Tensor, " n"]) -> None:

@@ -1,8 +1,8 @@
-"""What of an image is enough for its answer.
+"""A subset of an image that is sufficient for its prediction.
 
 B. Carter, J. Mueller, S. Jain, D. Gifford: What Made You Do This? Understanding Black-Box Decisions with Sufficient
-Input Subsets. AISTATS 2019. There, cells are taken away one by one; here, in the order of their evidence, and how many
-are enough is found by halving.
+Input Subsets. AISTATS 2019. There, cells are deleted one by one. Here they are kept in the order of their evidence, and
+the sufficient number is found by bisection.
 """
 
 from __future__ import annotations
@@ -29,17 +29,20 @@ def sufficient(
     *,
     batch: int = 8,
 ) -> Bool[Tensor, "n h w"]:
-    """Return the first cells of each image that are enough: with one fewer they are not.
+    """Return the first cells of each image that are sufficient; one fewer is not.
 
-    With these alone, and all else filled, the image is still answered with its class, and the log-odds of that are
-    still half of what they were. Where nothing less is enough, it is the whole image.
+    With these cells alone, and everything else filled, the prediction is unchanged and the log-odds are at least half
+    of what they were. If no smaller number is sufficient, it is the whole image.
 
     Args:
-        fill: What lies outside the cells, one for each image.
-        classes: What the images are answered with.
+        fill: The content outside the cells, one for each image.
+        classes: The predicted class of each image.
         orders: The cells of each image, the most important first.
-        cells: For each pixel the number of its cell.
-        batch: How many images go through the network at once.
+        cells: The cell of each pixel.
+        batch: Images per forward pass.
+
+    Raises:
+        ValueError: The network has only one class.
     """
     ranks = orders.argsort(1)[:, cells]  # [n, h, w]
     whole = log_odds(scores_of(model, images, batch=batch).cpu(), classes)

@@ -15,10 +15,10 @@ from torch.autograd.graph import get_gradient_edge
 from auditor.methods.attribution.before_softmax import BeforeSoftmax
 from auditor.methods.attribution.forward_pass import Model, Recording, record
 from auditor.methods.synthesis.objectives import Diversity, Goal, aimed, layers_of
-from auditor.methods.synthesis.parameterization import Canvas
+from auditor.methods.synthesis.parameterization import Parameterization
 from auditor.methods.synthesis.preset import Preset
 from auditor.methods.synthesis.regularizers import Regularizer, squared_norm, total_variation
-from auditor.methods.synthesis.result import Course, Look, Synthesis
+from auditor.methods.synthesis.result import Evaluation, History, Synthesis
 
 Progress = Callable[[int, Tensor], None]
 
@@ -28,7 +28,7 @@ class Ascent:
     """Some images that ascend together.
 
     Attributes:
-        starts: The values of the canvas at which each begins.
+        starts: The values of the parameterization at which each begins.
         goals: What each of them is made for.
         diversity: What it costs those with the same goal to be alike.
         seed: Of what happens by chance to all of them alike.
@@ -37,7 +37,7 @@ class Ascent:
     model: Model
     starts: Tensor
     goals: tuple[Goal, ...]
-    canvas: Canvas
+    parameterization: Parameterization
     preset: Preset
     regularizers: Sequence[Regularizer]
     diversity: Diversity | None
@@ -54,7 +54,7 @@ class Ascent:
 
         A library may compute batches of other sizes in other ways, and the smallest difference grows over the steps.
         """
-        shape = (size, *self.canvas.shape)
+        shape = (size, *self.parameterization.shape)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.starts)
         batch = replace(self, goals=(self.goals * size)[:size], diversity=None)
         twice = replace(batch, goals=2 * self.goals[:1])
@@ -79,22 +79,22 @@ class Ascent:
         """
         steps, random = self.preset.steps, torch.Generator().manual_seed(self.seed)
         move = _adam(self.starts, self.preset.step_size) if self.preset.spectrum else _plain(self.preset.step_size)
-        look = self._look(self.starts, 0.0, random, finished=not steps)
-        course = Course(look, steady=self.preset.jitter.still)
+        evaluation = self._evaluated(self.starts, 0.0, random, finished=not steps)
+        history = History(evaluation, steady=self.preset.jitter.still)
         for step in range(1, steps + 1):
-            proposed = move(look.values, look.gradient)
-            found = self._look(proposed, step / steps, random, finished=step == steps)
-            look = course.go_on(step, found)
-            progress(len(self.goals), look.scores)
-            if not course.open.any():
+            proposed = move(evaluation.values, evaluation.gradient)
+            found = self._evaluated(proposed, step / steps, random, finished=step == steps)
+            evaluation = history.advance(step, found)
+            progress(len(self.goals), evaluation.scores)
+            if not history.open.any():
                 break
-        return course.end(steps)
+        return history.result(steps)
 
-    def _look(self, values: Tensor, done: float, random: torch.Generator, *, finished: bool) -> Look:
+    def _evaluated(self, values: Tensor, done: float, random: torch.Generator, *, finished: bool) -> Evaluation:
         preset = self.preset
         with torch.enable_grad():
             leaf = values.detach().requires_grad_()
-            images = self.canvas.images(leaf)
+            images = self.parameterization.images(leaf)
             moved = images if finished or preset.jitter.still else preset.jitter(images, done, random)
             costs = preset.l2 * squared_norm(images)
             if preset.variation:
@@ -103,7 +103,7 @@ class Ascent:
                 costs = costs + regularizer(images)
         scores, paid, slope = self.slope(moved.detach())
         (gradient,) = torch.autograd.grad((moved, costs), leaf, (slope, -torch.ones_like(costs)))
-        return Look(values, images.detach(), scores, scores - paid - costs.detach(), gradient)
+        return Evaluation(values, images.detach(), scores, scores - paid - costs.detach(), gradient)
 
     def slope(self, images: Float[Tensor, "n c h w"]) -> tuple[Tensor, Tensor, Float[Tensor, "n c h w"]]:
         """Return the scores of some images, what their likeness costs, and the gradient of the difference."""
@@ -123,7 +123,7 @@ class Ascent:
     @cached_property
     def softmax(self) -> bool:
         """Whether the network ends in a softmax."""
-        return record(self.model, self.canvas.images(self.starts[:1]), rules=False).softmax
+        return record(self.model, self.parameterization.images(self.starts[:1]), rules=False).softmax
 
 
 def _plain(step_size: float) -> Callable[[Tensor, Tensor], Tensor]:

@@ -35,7 +35,7 @@ class Victim:
     classes: tuple[int, ...]
     batch_size: int
 
-    def answers(self) -> Int64[Tensor, " n"]:
+    def predictions(self) -> Int64[Tensor, " n"]:
         """Return the class that each clean image is taken for.
 
         Raises:

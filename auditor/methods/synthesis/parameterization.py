@@ -29,7 +29,7 @@ class Pixels:
 
     shape: Shape
 
-    def blank(self, count: int) -> Float[Tensor, "n c h w"]:
+    def zeros(self, count: int) -> Float[Tensor, "n c h w"]:
         return torch.zeros(count, *self.shape)
 
     def images(self, values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -47,7 +47,7 @@ class Spectrum:
     shape: Shape
     bounds: Bounds | None = None
 
-    def blank(self, count: int) -> Float[Tensor, "n c h f 2"]:
+    def zeros(self, count: int) -> Float[Tensor, "n c h f 2"]:
         channels, height, width = self.shape
         return torch.zeros(count, channels, height, width // 2 + 1, 2)
 
@@ -70,7 +70,7 @@ class Spectrum:
         return math.sqrt(height * width) / (frequency * max(height, width))
 
 
-Canvas = Pixels | Spectrum
+Parameterization = Pixels | Spectrum
 
 
 def _colours() -> Float[Tensor, "3 3"]:

@@ -45,7 +45,7 @@ class Synthesis:
         return grouped.mean(1)
 
 
-class Look(NamedTuple):
+class Evaluation(NamedTuple):
     """What the network says of some images, and which way is up."""
 
     values: Tensor
@@ -58,30 +58,30 @@ class Look(NamedTuple):
     def finite(self) -> Bool[Tensor, " n"]:
         return self.objectives.isfinite() & self.gradient.flatten(1).isfinite().all(1)
 
-    def where(self, which: Bool[Tensor, " n"], other: Look) -> Look:
+    def where(self, which: Bool[Tensor, " n"], other: Evaluation) -> Evaluation:
         """Return this of some images, and the other of the rest."""
         pairs = zip(self, other, strict=True)
-        return Look(*(torch.where(which.view(-1, *[1] * (own.ndim - 1)), own, others) for own, others in pairs))
+        return Evaluation(*(torch.where(which.view(-1, *[1] * (own.ndim - 1)), own, others) for own, others in pairs))
 
 
-class Course:
+class History:
     """How images fare, and which of them have stopped.
 
     Args:
         steady: The same image has the same score at every step, so that one that falls and falls diverges.
     """
 
-    def __init__(self, look: Look, *, steady: bool) -> None:
-        self.open = look.finite
-        self._now = self._best = self._first = look
+    def __init__(self, evaluation: Evaluation, *, steady: bool) -> None:
+        self.open = evaluation.finite
+        self._now = self._best = self._first = evaluation
         self._steady = steady
-        self._notes = [""] * len(look.scores)
-        self._moved = look.gradient.flatten(1).any(1)
-        self._falls = torch.zeros_like(look.scores)
-        self._scores, self._objectives = [look.scores], [look.objectives]
+        self._notes = [""] * len(evaluation.scores)
+        self._moved = evaluation.gradient.flatten(1).any(1)
+        self._falls = torch.zeros_like(evaluation.scores)
+        self._scores, self._objectives = [evaluation.scores], [evaluation.objectives]
         self._note(~self.open, _("not finite at the start: the score or its gradient"))
 
-    def go_on(self, step: int, found: Look) -> Look:
+    def advance(self, step: int, found: Evaluation) -> Evaluation:
         """Take in what a step led to, and return where each image is now: one that can't go on stays."""
         lost = self.open & ~found.finite
         self._note(lost, _("stopped at step {step}: the score or its gradient is no longer finite", step=step))
@@ -95,7 +95,7 @@ class Course:
         self._objectives.append(found.objectives.masked_fill(~self.open, torch.nan))
         return self._now
 
-    def end(self, steps: int) -> Synthesis:
+    def result(self, steps: int) -> Synthesis:
         missing = steps + 1 - len(self._scores)
         rows = (torch.stack(rows, 1) for rows in (self._scores, self._objectives))
         course, objectives = (functional.pad(one, (0, missing), value=torch.nan) for one in rows)
@@ -103,7 +103,7 @@ class Course:
         notes = [note or ("" if moved else flat) for note, moved in zip(self._notes, self._moved, strict=True)]
         return Synthesis(self._now.images, self._now.scores, course, objectives, tuple(notes))
 
-    def _refuse_to_fall(self, step: int, found: Look) -> None:
+    def _refuse_to_fall(self, step: int, found: Evaluation) -> None:
         lower = (found.objectives < self._now.objectives) & (found.objectives < self._first.objectives)
         self._falls = torch.where(lower, self._falls + 1, 0)
         diverging = self.open & (self._falls >= _FALLS)

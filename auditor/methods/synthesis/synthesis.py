@@ -15,7 +15,7 @@ from torch import Tensor
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.synthesis.ascent import Ascent, Progress
 from auditor.methods.synthesis.objectives import Diversity, Goal, Goals, goals_of
-from auditor.methods.synthesis.parameterization import Bounds, Canvas, Pixels, Shape, Spectrum
+from auditor.methods.synthesis.parameterization import Bounds, Parameterization, Pixels, Shape, Spectrum
 from auditor.methods.synthesis.preset import SIMONYAN, Preset
 from auditor.methods.synthesis.regularizers import Regularizer
 from auditor.methods.synthesis.result import Synthesis
@@ -80,11 +80,11 @@ def synthesize(
     )
     goals = goals_of(target)
     _refuse(preset, shape, init, copies, diversity)
-    canvas = Spectrum(shape, bounds) if preset.spectrum else Pixels(shape)
-    starts = _starts(model, canvas, preset, init, goals, copies, seed)
+    parameterization = Spectrum(shape, bounds) if preset.spectrum else Pixels(shape)
+    starts = _starts(model, parameterization, preset, init, goals, copies, seed)
     goals = tuple(goal for goal in goals for _ in range(copies))
-    ascent = Ascent(model, starts, goals, canvas, preset, tuple(regularizers), diversity, seed)
-    return _joined(list(_made(ascent, copies, batch_size, progress or _untold)))
+    ascent = Ascent(model, starts, goals, parameterization, preset, tuple(regularizers), diversity, seed)
+    return _joined(list(_made(ascent, copies, batch_size, progress or _ignored)))
 
 
 def _made(ascent: Ascent, copies: int, batch_size: int | None, progress: Progress) -> Iterator[Synthesis]:
@@ -100,7 +100,7 @@ def _made(ascent: Ascent, copies: int, batch_size: int | None, progress: Progres
         yield part.run_among(1 if ascent.diversity else least, progress)
 
 
-def _untold(count: int, scores: Tensor) -> None: ...
+def _ignored(count: int, scores: Tensor) -> None: ...
 
 
 def _joined(made: Sequence[Synthesis]) -> Synthesis:
@@ -130,7 +130,7 @@ def _refuse(preset: Preset, shape: Shape, init: Tensor | None, copies: int, dive
 
 def _starts(
     model: Model,
-    canvas: Canvas,
+    parameterization: Parameterization,
     preset: Preset,
     init: Tensor | None,
     goals: Sequence[Goal],
@@ -138,14 +138,14 @@ def _starts(
     seed: int,
 ) -> Tensor:
     """Return where each image begins; the copies of all targets begin alike, so that none depends on another."""
-    blank = canvas.blank(copies)
-    noise = [torch.randn(blank.shape[1:], generator=torch.Generator().manual_seed(seed + i)) for i in range(copies)]
-    start = (blank + preset.noise * torch.stack(noise)).to(_alike(model, init))
+    zeros = parameterization.zeros(copies)
+    noise = [torch.randn(zeros.shape[1:], generator=torch.Generator().manual_seed(seed + i)) for i in range(copies)]
+    start = (zeros + preset.noise * torch.stack(noise)).to(_alike(model, init))
     if init is None:
         return start.repeat(len(goals), *[1] * (start.ndim - 1))
     begun = init.detach() if init.ndim == 4 else init.detach()[None]
-    if begun.shape[1:] != blank.shape[1:] or len(begun) not in (1, len(goals)):
-        raise ValueError(f"init is {list(init.shape)}, but has to be {list(blank.shape[1:])}, or one for each target")
+    if begun.shape[1:] != zeros.shape[1:] or len(begun) not in (1, len(goals)):
+        raise ValueError(f"init is {list(init.shape)}, but has to be {list(zeros.shape[1:])}, or one for each target")
     return (begun.expand(len(goals), *begun.shape[1:])[:, None] + start[None]).flatten(0, 1)
 
 

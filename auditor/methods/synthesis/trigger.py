@@ -97,7 +97,7 @@ def reverse_trigger(
     """
     _refuse(images, labels, classes, steps, together, success, step_size, batch_size)
     victim = Victim(model, images, tuple(classes), batch_size)
-    others = _others(labels, victim.answers(), classes)
+    others = _others(labels, victim.predictions(), classes)
     held_out = _every_second(labels, seed).to(images.device)
     drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(images.device)
     pools = [drawn[(row & ~held_out)[drawn]] for row in others]

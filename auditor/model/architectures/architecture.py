@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError
 from auditor.language import _, marked
-from auditor.model import recipe
+from auditor.model import declared_preprocessing
 from auditor.model.architectures import builders, inference
 from auditor.model.architectures.builders import Builder, Schemes
 from auditor.model.architectures.coverage import Coverage, fill, frozen
@@ -208,9 +208,9 @@ def _of_torchvision(name: str, sha256: str) -> _Declared:
     same = [w for w in every if _is_published_as(w.url, sha256)]
     plausible = next((w for w in every if w.name == "IMAGENET1K_V1"), every[0])
     chosen = same[0] if same else plausible
-    recipes = [recipe.of_torchvision(w.transforms()) for w in every]
+    recipes = [declared_preprocessing.of_torchvision(w.transforms()) for w in every]
     certain = bool(same) or all(r == recipes[0] for r in recipes)
-    described = recipe.of_torchvision(chosen.transforms())
+    described = declared_preprocessing.of_torchvision(chosen.transforms())
     return _Declared(described, f"torchvision {chosen}", certain, tuple(chosen.meta["categories"]))
 
 
@@ -222,9 +222,9 @@ def _is_published_as(url: str, sha256: str) -> bool:
 def _of_timm(name: str, module: nn.Module) -> _Declared:
     timm = importlib.import_module("timm")
     data = importlib.import_module("timm.data")
-    described = recipe.of_timm(data.resolve_data_config({}, model=module))
+    described = declared_preprocessing.of_timm(data.resolve_data_config({}, model=module))
     if described is None:
         return _Declared()
     tags = timm.list_pretrained(f"{name.partition('.')[0]}.*") if "." not in name else []
-    others = [recipe.of_timm(timm.get_pretrained_cfg(tag).to_dict()) for tag in tags]
+    others = [declared_preprocessing.of_timm(timm.get_pretrained_cfg(tag).to_dict()) for tag in tags]
     return _Declared(described, "timm pretrained_cfg", all(other == described for other in others))

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from auditor.model import recipe
+from auditor.model import declared_preprocessing
 
 _INSIDE = ("hyper_parameters", "hparams", "config", "cfg", "args", "opt", "meta", "metadata")
 _ARCH = ("arch", "architecture", "model_name", "arch_name", "backbone")
@@ -29,7 +29,7 @@ def normalised(said: Mapping[str, Any]) -> dict[str, Any]:
         "arch": _first(places, _ARCH, _name) or _first(places, ("model",), _name),
         "arch_args": _first(places, _ARGUMENTS, _arguments),
         "classes": _first(places, _CLASSES, class_names),
-        "preprocess": _first(places, _RECIPES, _recipe) or recipe.of_timm(said),
+        "preprocess": _first(places, _RECIPES, _recipe) or declared_preprocessing.of_timm(said),
     }
     return found | {key: value for key, value in named.items() if value}
 
@@ -89,6 +89,6 @@ def _recipe(value: object) -> dict[str, Any] | None:
     said = mapping(value)
     if not said:
         return None
-    if set(said) <= set(recipe.KEYS):
+    if set(said) <= set(declared_preprocessing.KEYS):
         return dict(said)
-    return recipe.of_timm(said)
+    return declared_preprocessing.of_timm(said)

@@ -167,7 +167,7 @@ def test_units_are_shown_on_the_images_that_excite_them_most(small, photographs)
 @pytest.mark.parametrize(("options", "words"), [
     ({"units": ("cnov2:1",)}, "saliency.units asks for cnov2:1: the network has no layer 'cnov2'; did you mean"),
     ({"units": ("conv2:16",)}, "no channel 16: it has 16"),
-    ({"units": ("conv2",)}, "'conv2' names no unit"),
+    ({"units": ("conv2",)}, "'conv2' is not a unit"),
     ({"cam_layer": "conv3"}, "saliency.cam_layer is 'conv3': the network has no layer 'conv3'"),
 ])  # fmt: skip
 def test_refuses_what_the_network_does_not_have(small, photographs, options, words):

@@ -180,9 +180,9 @@ def test_the_last_run_of_a_shared_module_counts():
 
 @pytest.mark.parametrize(("layer", "words"), [
     ("cnov", "no layer 'cnov'; did you mean 'conv'"),
-    ("unused", "layer 'unused' gave no tensor"),
-    (nn.Conv2d(3, 3, 1), "no module inside the network"),
-    (Location("head", rectified=True), "no rectifier stands right behind layer 'head'"),
+    ("unused", "layer 'unused' has no tensor as output"),
+    (nn.Conv2d(3, 3, 1), "a Conv2d that is not part of the network"),
+    (Location("head", rectified=True), "no rectifier directly follows layer 'head'"),
 ])  # fmt: skip
 def test_refuses_layers_that_can_not_be_looked_at(layer, words):
     model = Maps()
@@ -193,7 +193,7 @@ def test_refuses_layers_that_can_not_be_looked_at(layer, words):
 
 def test_says_so_where_there_are_no_maps():
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
-    with pytest.raises(ValueError, match="no layer gives maps"):
+    with pytest.raises(ValueError, match="no layer has maps"):
         grad_cam(model, torch.randn(1, 3, 4, 4), 0)
     with pytest.raises(ValueError, match="does not show them"):
         grad_cam(lambda images: model(images), torch.randn(1, 3, 4, 4), 0)
@@ -208,7 +208,7 @@ def test_the_score_of_a_unit_before_the_layer_does_not_depend_on_it():
         def forward(self, images):
             return self.head(self.second(self.conv(images)).mean((2, 3)))
 
-    with pytest.raises(ValueError, match="layer 'conv' gave no tensor that depends on layer 'second'"):
+    with pytest.raises(ValueError, match="layer 'conv' has no tensor as output that depends on layer 'second'"):
         grad_cam(Two(), torch.randn(1, 3, 8, 8, dtype=torch.float64), Unit("conv", 0), "second")
 
 

@@ -97,7 +97,7 @@ def test_leaves_a_network_in_training_mode_as_it_was(images):
 def test_refuses_a_layer_that_does_not_run(images):
     model = Reusing()
     model.unused = nn.Identity()
-    with pytest.raises(ValueError, match="layer 'unused' gave no tensor"):
+    with pytest.raises(ValueError, match="layer 'unused' has no tensor as output"):
         record_up_to(model, images, {"unused": 1})
     with pytest.raises(ValueError, match="no layer 'agian'; did you mean 'again'"):
         record_up_to(model, images, {"agian": 1})

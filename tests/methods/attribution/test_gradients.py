@@ -99,7 +99,7 @@ def test_does_not_depend_on_the_batch():
     (5, IndexError, "no class 5: the network has 5"),
     (-1, IndexError, "no class -1"),
     ([0, 1, 2], ValueError, "one class, one or several for each of 2"),
-    (torch.tensor(1.5), ValueError, "whole numbers"),
+    (torch.tensor(1.5), ValueError, "classes have to be integers"),
 ])  # fmt: skip
 def test_refuses_classes_that_do_not_fit(target, error, words):
     with pytest.raises(error, match=words):
@@ -167,7 +167,7 @@ def test_warns_where_probabilities_hide_the_scores():
 
 
 def test_refuses_what_are_no_scores():
-    with pytest.raises(ValueError, match=r"gives \[1, 6, 4, 4\] for 1 images"):
+    with pytest.raises(ValueError, match=r"returns \[1, 6, 4, 4\] for 1 images"):
         gradient(nn.Conv2d(3, 6, 3, padding=1), torch.zeros(1, 3, 4, 4), 0)
 
 

@@ -40,5 +40,5 @@ def test_images_without_a_response_tell_nothing():
 
 
 def test_maps_that_are_all_border_are_refused():
-    with pytest.raises(ValueError, match="4 x 9 have no inside"):
+    with pytest.raises(ValueError, match="4 x 9, but need at least 5"):
         border(np.ones((3, 4, 9)))

@@ -55,5 +55,5 @@ def test_channels_that_never_vary_are_alike_or_not():
 
 
 def test_a_single_image_is_refused():
-    with pytest.raises(ValueError, match="1 images tell nothing"):
+    with pytest.raises(ValueError, match="1 images are too few"):
         departure(np.zeros((1, 2)), np.zeros((1, 2)), np.zeros(2), np.ones(2), epsilon=0.0)

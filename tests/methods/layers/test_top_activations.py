@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from auditor.methods import top_activations
-from auditor.methods.layers.top_activations import Ranking, peaks, sharing
+from auditor.methods.layers.top_activations import Ranking, peaks
 
 
 def sorted_all(outputs, n):
@@ -67,7 +67,7 @@ def test_names_a_layer_that_is_not_there_or_not_run():
     net.forward = lambda images: net[0](images)
     with pytest.raises(AttributeError, match="nothing"):
         top_activations(net, [torch.zeros(1, 3, 8, 8)], ["nothing"])
-    with pytest.raises(ValueError, match="'spare' was not run for every batch"):
+    with pytest.raises(ValueError, match="'spare' did not run for every batch"):
         top_activations(net, [torch.zeros(1, 3, 8, 8)], ["0", "spare"])
     with pytest.raises(ValueError, match="no images"):
         top_activations(net, [], ["0"])
@@ -111,17 +111,6 @@ def test_a_half_precision_output_is_ranked_too():
     torch.testing.assert_close(found.values[:, :, 0], output.float().amax((2, 3)))
 
 
-def test_what_is_shared_is_of_that_output_only_and_no_longer_than_it_is_shared():
-    output, other = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
-    with sharing(output):
-        found = peaks(output)
-        assert peaks(output) is found
-        assert peaks(output, 2).values.shape == (2, 3, 2)
-        assert torch.equal(peaks(other).values, other.amax((2, 3))[:, :, None])
-    output.neg_()
-    assert torch.equal(peaks(output).values, output.amax((2, 3))[:, :, None])
-
-
 @given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 9))
 @settings(max_examples=30, deadline=None)
 def test_what_has_no_hope_to_be_kept_may_as_well_not_be_there(seed, each, count):
@@ -159,11 +148,11 @@ class Sometimes(nn.Module):
 
 def test_a_layer_that_does_not_run_once_for_each_image_is_refused():
     batches = [torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)]
-    with pytest.raises(ValueError, match="'a' was not run for every batch"):
+    with pytest.raises(ValueError, match="'a' did not run for every batch"):
         top_activations(Sometimes(), batches, ["a"])
-    with pytest.raises(ValueError, match="'a' gives 4 maps of 2 images"):
+    with pytest.raises(ValueError, match="'a' has 4 maps for 2 images"):
         top_activations(Sometimes(twice=True), batches, ["a"])
     with pytest.raises(ValueError, match="n is 0"):
         top_activations(Sometimes(), batches, ["a"], n=0)
-    with pytest.raises(ValueError, match="'0' gives tuple"):
+    with pytest.raises(ValueError, match="'0' is a tuple"):
         top_activations(nn.Sequential(nn.LSTM(3, 2)), [torch.zeros(1, 4, 3)], ["0"])

@@ -185,7 +185,7 @@ def test_families(name):
     assert before.changes() == []
     assert bool(occluder.how.dense) == (name in IN_WHOLE)
     if occluder.how.dense:
-        reasons = "a window changes nearly all", "has no rule for rectangles"
+        reasons = "a window changes nearly the whole image", "has no rule for rectangles"
         assert any(reason in occluder.how.dense for reason in reasons)
         assert "times less work" in occluder.how.dense
     else:
@@ -305,10 +305,10 @@ def many_mix(images):
 
 
 @pytest.mark.parametrize(("model", "reason"), [
-    (OneAtATime(), "does not compute the images of a batch each by itself"),
-    (Mixing(), "does not compute the images of a batch each by itself"),
+    (OneAtATime(), "the scores of an image depend on the other images of its batch"),
+    (Mixing(), "the scores of an image depend on the other images of its batch"),
     (Branching(), ""),
-    (Counting(), "depends on how many images there are"),
+    (Counting(), "depends on the number of images"),
     (many_mix, "an nn.Module shows its graph, and this is a function; one image at a time"),
 ])  # fmt: skip
 def test_networks_that_cant_be_exported_run_as_they_are(model, reason):
@@ -324,20 +324,20 @@ def test_networks_that_cant_be_exported_run_as_they_are(model, reason):
 
 
 def test_what_depends_on_the_values_of_a_batch_is_told_and_runs_alone():
-    """The mean of the trial's images is on the same side of the limit."""
+    """The mean of the two images of the verification is on the same side of the limit."""
 
     class Rare(nn.Module):
         def forward(self, images):
             return images.mean((2, 3)) * (3 if float(images.mean()) > 100 else 1)
 
     found = occlusion(Rare(), torch.rand(1, 3, 8, 8), 1, window=4, stride=4, fill=500.0)
-    assert found.how.dense == "what the network does depends on the values in its images"
+    assert found.how.dense == "the computation depends on the values in the images"
     assert found.how.batch == 1
 
 
 @pytest.mark.parametrize(("model", "reason"), [
     (lambda images: images.mean((2, 3)), "only an nn.Module shows its graph, and this is a function"),
-    (nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(192, 3)).train(), "gives other scores each time"),
+    (nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(192, 3)).train(), "the same image has other scores each time"),
 ])  # fmt: skip
 def test_says_why_a_network_is_not_exported(model, reason):
     found = occlusion(model, torch.rand(1, 3, 8, 8), 1, window=4, stride=4)
@@ -348,7 +348,7 @@ def test_says_why_a_network_is_not_exported(model, reason):
 def test_says_that_torchscript_does_not_show_its_graph():
     scripted = torch.jit.trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), torch.zeros(1, 3, 8, 8))
     found = occlusion(scripted, torch.rand(1, 3, 8, 8), 1, window=4, stride=4)
-    assert found.how.dense == "TorchScript does not show its graph; use the network that it was made from"
+    assert found.how.dense == "TorchScript does not show its graph; use the network that was scripted or traced"
 
 
 def test_exporting_says_nothing_and_its_advice_is_not_passed_on(capfd):
@@ -477,7 +477,7 @@ def test_a_plan_that_gives_other_scores_is_given_up(monkeypatch):
 
     monkeypatch.setattr(Concatenation, "__call__", wrong)
     occluder = Occluder(net, image, window=4, stride=4)
-    assert occluder.how.dense == "computing only what a window changes gives other scores"
+    assert occluder.how.dense == "incremental and complete computation have different scores"
 
     def broken(self, inputs, count):
         if inputs[0].shape[2] < 24:
@@ -486,10 +486,10 @@ def test_a_plan_that_gives_other_scores_is_given_up(monkeypatch):
 
     monkeypatch.setattr(Concatenation, "__call__", broken)
     occluder = Occluder(net, image, window=4, stride=4)
-    assert occluder.how.dense == "what a window changes can't be computed alone: KeyError: 'maps'"
+    assert occluder.how.dense == "a window's changes can't be computed alone: KeyError: 'maps'"
     monkeypatch.setattr(Concatenation, "__call__", lambda self, inputs, count: 1 / 0)
     occluder = Occluder(net, image, window=4, stride=4)
-    assert occluder.how.dense == "its exported graph can't be computed: ZeroDivisionError: division by zero"
+    assert occluder.how.dense == "the exported graph can't be computed: ZeroDivisionError: division by zero"
     assert len(logits(occluder, image, torch.zeros_like(image))) == len(occluder.windows)
 
 
@@ -557,7 +557,7 @@ def test_a_network_in_train_mode_is_left_as_it_is():
     before = Snapshot(net)
     found = occlusion(net, torch.randn(2, 3, 16, 16), 1, window=4, stride=4)
     assert before.changes() == []
-    assert "each by itself" in found.how.dense
+    assert "depend on the other images of its batch" in found.how.dense
 
 
 def test_buffers_that_a_network_writes_are_put_back():
@@ -608,7 +608,7 @@ def test_hooks_that_change_what_a_layer_gives_count():
     net[0].register_forward_hook(lambda module, inputs, output: output * 2)
     found = occlusion(net, image, 1, window=4, stride=4, score="logit")
     torch.testing.assert_close(found.clean, net(image)[:, 1].detach())
-    assert "without its hooks" in found.how.dense
+    assert "which ignores hooks" in found.how.dense
 
 
 def test_names_the_operator_that_has_no_rule():

@@ -234,15 +234,15 @@ def test_does_not_depend_on_the_memory(net, images):
     ("asked", "message"),
     [
         ({"window": 14}, "the window is 14 x 14 pixels, but the image has only 13 x 18"),
-        ({"window": 0}, "window is 0, but has to be one whole number from 1"),
+        ({"window": 0}, "window is 0, but has to be a positive integer"),
         ({"stride": (2, 0)}, "stride is .2, 0., but has to be"),
-        ({"fill": [1.0, 2.0]}, r"fill has the shape \[2\], but has to be a number, 3 numbers, one a channel"),
+        ({"fill": [1.0, 2.0]}, r"fill has the shape \[2\], but has to be a number, 3 numbers, one per channel"),
         ({"fill": torch.zeros(3, 5, 5)}, "fill has the shape"),
         ({"target": [1, 2, 3]}, "target has the shape"),
         ({"images": torch.zeros(0, 3, 9, 9)}, r"images are torch.float32 \[0, 3, 9, 9\], but have to be floats"),
-        ({"window": True}, "window is True, but has to be one whole number"),
-        ({"stride": (2, True)}, "stride is .2, True., but has to be one whole number"),
-        ({"memory": 0}, "memory is 0 bytes, but something is needed"),
+        ({"window": True}, "window is True, but has to be a positive integer"),
+        ({"stride": (2, True)}, "stride is .2, True., but has to be a positive integer"),
+        ({"memory": 0}, "memory is 0 bytes, but has to be over 0"),
     ],
 )
 def test_refuses_what_does_not_fit(net, images, asked, message):
@@ -260,13 +260,13 @@ def test_refuses_what_is_no_batch_of_images(shape):
 
 @pytest.mark.parametrize("size", [4.0, "auto", (2, 3.0), (1, 2, 3)])
 def test_refuses_windows_of_other_than_whole_numbers(size):
-    with pytest.raises(ValueError, match="has to be one whole number from 1, or two"):
+    with pytest.raises(ValueError, match="has to be a positive integer, or two"):
         unwrap(windows._pair)("window", size)
 
 
 @pytest.mark.parametrize("fill", [None, "grey", [0.0, "x", 1.0]])
 def test_refuses_fills_that_are_no_numbers(fill):
-    with pytest.raises(ValueError, match="but has to be numbers: one, one a channel, or an image"):
+    with pytest.raises(ValueError, match="but has to be a number, one per channel, or an image"):
         unwrap(filling_of)(fill, torch.zeros(1, 3, 4, 4))
 
 

@@ -27,7 +27,7 @@ def linear(weights):
 
 def test_cells_share_out_the_pixels_row_by_row():
     assert cells_of((3, 5), 2).tolist() == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
-    with pytest.raises(ValueError, match="at least one pixel"):
+    with pytest.raises(ValueError, match="at least 1 pixel"):
         cells_of((3, 5), 0)
 
 

@@ -322,8 +322,8 @@ def test_total_variation_is_the_sum_over_all_neighbours(height, width, seed):
 @pytest.mark.parametrize("size", [(8, 8), (9, 6), (7, 11), (2, 1)])
 def test_a_spectrum_is_the_weighted_sum_of_its_waves(size):
     height, width = size
-    canvas = Spectrum((1, height, width))
-    values = torch.randn(canvas.blank(1).shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    spectrum = Spectrum((1, height, width))
+    values = torch.randn(spectrum.zeros(1).shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     waves = torch.view_as_complex(values[0, 0]).numpy()
     rows, cols = np.mgrid[:height, :width]
     image = np.zeros(size)
@@ -333,7 +333,7 @@ def test_a_spectrum_is_the_weighted_sum_of_its_waves(size):
             twice = 1 if v in (0, width / 2) else 2  # the other half of the spectrum is its mirror
             wave = np.exp(2j * np.pi * (u * rows / height + v * cols / width))
             image += twice * (waves[u, v] * wave).real / (frequency * max(height, width))
-    found = canvas.images(values)[0, 0].numpy()
+    found = spectrum.images(values)[0, 0].numpy()
     np.testing.assert_allclose(found, 0.25 * image, atol=1e-12)
 
 

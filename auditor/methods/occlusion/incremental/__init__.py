@@ -1,7 +1,7 @@
-"""Inference on images that differ from one image in a window: only what the window can change is computed.
+"""Incremental inference on images that differ from one image in a window: only what the window changes is computed.
 
-What a window changes is a rectangle of every map; all else is as for the clean image, whose maps are kept. From the
-operator on whose output the rectangle nearly fills, or that has no rule for rectangles, everything is computed.
+A window changes a rectangle of each map. The rest of the map is taken from the clean image. Everything is computed from
+the operator on whose output the rectangle nearly fills, or from the first operator without a rule for rectangles.
 
 S. Nakandala, A. Kumar, Y. Papakonstantinou: Incremental and Approximate Inference for Faster Occlusion-based Deep CNN
 Explanations. SIGMOD 2019.

@@ -1,4 +1,4 @@
-"""The scores for all windows of an image by the network itself."""
+"""The scores of all windows of an image, computed by the network itself."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.methods.attribution.forward_pass import Model
-from auditor.methods.occlusion.incremental.inference import Maps, Passed, Wanted, occluded
-from auditor.methods.occlusion.incremental.memory import Room
-from auditor.methods.occlusion.incremental.verification import Trial, scores_of
+from auditor.methods.occlusion.incremental.memory_budget import Budget
+from auditor.methods.occlusion.incremental.verification import Verification, scores_of
+from auditor.methods.occlusion.incremental.window_scores import Maps, Passed, Wanted, occluded
 from auditor.methods.occlusion.windows import Windows
 from auditor.statistics.closeness import alike
 
-_ALIVE = 4  # times the largest value is about what a network holds at once
-_COMPARED = 16  # images of a batch
+_ALIVE = 4  # a network needs about this many times the memory of its largest value
+_COMPARED = 16  # images of a batch to compare
 
 
 class Direct:
-    """Runs the network, of whose graph nothing is known, on each image in whole.
+    """Run the network on complete images, without its graph.
 
     Attributes:
-        batch: How many images go together.
-        mixes: Whether images turned out to have other scores in a batch than alone, so that none goes with another.
+        batch: Number of images per batch.
+        mixes: Whether images had other scores in a batch than alone. Each is then computed alone.
     """
 
-    def __init__(self, model: Model, trial: Trial, windows: Windows, room: Room, *, alone: bool) -> None:
-        """Try the network out.
+    def __init__(self, model: Model, verified: Verification, windows: Windows, budget: Budget, *, alone: bool) -> None:
+        """Measure the network's memory, and check that batches do not change the scores.
 
         Args:
             alone: Put only one image into a batch.
         """
         self._model, self._windows = model, windows
         with _Largest() as seen:  # type: ignore[no-untyped-call]
-            scores_of(model, trial.images[:1])
-        self.batch = 1 if alone else min(len(windows), room.whole(_ALIVE * seen.size, seen.size))
-        self.mixes = self.batch > 1 and not self._as_alone(trial)
+            scores_of(model, verified.images[:1])
+        self.batch = 1 if alone else min(len(windows), budget.whole(_ALIVE * seen.size, seen.size))
+        self.mixes = self.batch > 1 and not self._as_alone(verified)
         if self.mixes:
             self.batch = 1
 
@@ -47,21 +47,21 @@ class Direct:
         return self._passed(torch.zeros(1, dtype=torch.int64, device=image.device), image)
 
     def __call__(self, image: Maps, fill: Maps, wanted: Wanted = None) -> Iterator[Passed]:
-        """Return the scores of the image with each of the wanted windows filled."""
+        """Yield the scores of the image with each of the wanted windows filled."""
         for numbers, filled in occluded(image, fill, self._windows, self.batch, wanted):
             yield self._passed(numbers, filled)
 
     def _passed(self, numbers: Tensor, images: Tensor) -> Passed:
         return Passed(numbers, scores_of(self._model, images), images.new_zeros(len(images), 0))
 
-    def _as_alone(self, trial: Trial) -> bool:
-        """Return whether a batch of windows from all over the image has the scores that each has alone."""
+    def _as_alone(self, verified: Verification) -> bool:
+        """Return whether images with windows from all over the image have the same scores in a batch as alone."""
         wanted = self._windows.some(self.batch)
-        image, fill = trial.images.split(1)
+        image, fill = verified.images.split(1)
         _, filled = next(occluded(image, fill, self._windows, self.batch, wanted))
         try:
             together = scores_of(self._model, filled)
-        except Exception:  # one that does not take so many images may fail in any way
+        except Exception:  # a network that does not accept the batch can raise anything
             return False
         step = -(-len(filled) // _COMPARED)
         apart = [scores_of(self._model, one) for one in filled[::step].split(1)]
@@ -69,7 +69,7 @@ class Direct:
 
 
 class _Largest(TorchDispatchMode):
-    """Sees how many bytes the largest value takes that an operator makes."""
+    """Record the size in bytes of the largest output of an operator."""
 
     size = 1
 

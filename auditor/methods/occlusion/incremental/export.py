@@ -1,4 +1,4 @@
-"""The graph of a network, by `torch.export`, with batch norm folded into convolutions."""
+"""The graph of a network from `torch.export`, with batch norms folded into convolutions."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from auditor.language import _
-from auditor.methods.occlusion.incremental.folding import folded
+from auditor.methods.occlusion.incremental.affine_folding import folded
 from auditor.methods.occlusion.incremental.graph import Graph, Node, needed
 from auditor.methods.occlusion.incremental.operators import Affine, Number, Opaque, Slot, Source
 from auditor.methods.occlusion.incremental.reading import Arguments, operator_of
 
-_IMAGES = 2  # of the example: with one, an exported graph would be for one only
+_IMAGES = 2  # in the example: a graph exported with one image would accept only one
 _MOST_IMAGES = 1 << 16
 _ENDINGS = ("softmax", "log_softmax", "sigmoid")
 
 
 class NotExportable(Exception):
-    """The network's graph can't be had; the text says why.
+    """The network's graph is not available; the text says why.
 
     Attributes:
-        alone: Whether images had better be computed one by one, as others in their batch may matter.
+        alone: Whether images should be computed one by one, because a batch may change their scores.
     """
 
     def __init__(self, reason: str, *, alone: bool = False) -> None:
@@ -43,10 +43,10 @@ class NotExportable(Exception):
 
 
 class End(NamedTuple):
-    """What may be the module's scores.
+    """A node that may be the module's scores.
 
     Attributes:
-        behind: The softmax or sigmoid that takes them, by its name; else empty.
+        behind: The name of the softmax or sigmoid that follows the node; empty if none does.
     """
 
     graph: Graph
@@ -54,13 +54,13 @@ class End(NamedTuple):
 
 
 def ends_of(module: nn.Module, images: Float[Tensor, "n c h w"]) -> list[End]:
-    """Return what may be the module's scores: what feeds a softmax at one of its outputs, and the outputs.
+    """Return the candidates for the module's scores: the outputs, and the inputs of a softmax or sigmoid at an output.
 
-    The module is not changed, its hooks are left out, and the graphs share its parameters.
+    The module is not changed. Its hooks are ignored, and the graphs share its parameters.
 
     Raises:
-        NotExportable: It does what `torch.export` can't follow, works for one number of images only, or changes
-            its buffers.
+        NotExportable: `torch.export` can't follow the module, it accepts only one number of images, or it changes its
+            buffers.
     """
     program = _exported(module, images[:1].expand(_IMAGES, -1, -1, -1).contiguous())
     if program.graph_signature.buffers_to_mutate:
@@ -82,25 +82,26 @@ def _exported(module: nn.Module, images: Tensor) -> ExportedProgram:
             program: ExportedProgram = torch.export.export(_double(module), (images.clone(),), dynamic_shapes=shapes)
             program = program.run_decompositions({})
         except GuardOnDataDependentSymNode as error:
-            reason = _("what the network does depends on the values in its images")
+            reason = _("the computation depends on the values in the images")
             raise NotExportable(reason, alone=True) from error
-        except Exception as error:  # there are as many ways to fail as there are to write a `forward`
+        except Exception as error:  # a `forward` can fail in any way
             if "Constraints violated" in str(error):
-                reason = _("what the network does depends on how many images there are")
+                reason = _("the computation depends on the number of images")
                 raise NotExportable(reason, alone=True) from error
-            raise NotExportable(_("torch.export can't follow the network: {reason}", reason=said(error))) from error
+            reason = _("torch.export can't follow the network: {reason}", reason=summary_of(error))
+            raise NotExportable(reason) from error
     return program
 
 
-def said(error: Exception) -> str:
-    """Return in short what an error says, without advice that only helps who wrote the code that raised it."""
+def summary_of(error: Exception) -> str:
+    """Return the error's type and first sentence. Its advice only helps the author of the code that raised it."""
     first = str(error).strip().partition("\n")[0].partition(". ")[0].partition("! ")[0]
     return f"{type(error).__name__}: {first}"[:120]
 
 
 @contextmanager
 def _silence(name: str) -> Iterator[None]:
-    """Keep a logger and those below it from telling of what is told by an exception."""
+    """Disable a logger and those below it. The exception has the information."""
     known = {key: one for key, one in logging.root.manager.loggerDict.items() if isinstance(one, logging.Logger)}
     loud = [one for key, one in known.items() if f"{key}.".startswith(f"{name}.") and not one.disabled]
     for logger in loud:
@@ -113,14 +114,14 @@ def _silence(name: str) -> Iterator[None]:
 
 
 def _shapes(module: nn.Module) -> tuple[Any, ...]:
-    """Return what `torch.export` is told of the images: there may be any number of them."""
+    """Return the dynamic shapes for `torch.export`: there may be any number of images."""
     images = {0: Dim("images", min=1, max=_MOST_IMAGES)}
     first = next(iter(inspect.signature(module.forward).parameters.values()))
     return ((images,),) if first.kind is first.VAR_POSITIONAL else (images,)
 
 
 def _double(module: nn.Module) -> nn.Module:
-    """Return a copy with the same tensors and without hooks: exporting exchanges attributes and calls hooks."""
+    """Return a copy with the same tensors and without hooks: exporting replaces attributes and calls hooks."""
     same: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     for part in module.modules():
         same.update({id(hooks): OrderedDict() for hooks in (part._forward_hooks, part._forward_pre_hooks)})
@@ -128,7 +129,7 @@ def _double(module: nn.Module) -> nn.Module:
 
 
 def _ends(output: Any) -> list[tuple[fx.Node, str]]:
-    """Return what feeds the softmax or sigmoid at an output of the program, with its name, and the output."""
+    """Return the input of the softmax or sigmoid at an output of the program, with its name, and the output."""
     if not isinstance(output, fx.Node):
         return []
     packet = getattr(getattr(output.target, "overloadpacket", None), "__name__", "")
@@ -137,10 +138,10 @@ def _ends(output: Any) -> list[tuple[fx.Node, str]]:
 
 
 class _Reader:
-    """Translates an exported program, node by node.
+    """Translate an exported program, node by node.
 
     Attributes:
-        known: What stands for each of the program's nodes: a node, a tensor of the network, or a number.
+        known: The value of each of the program's nodes: a node, a tensor of the network, or a number.
         nodes: All nodes.
     """
 
@@ -154,7 +155,7 @@ class _Reader:
             elif node.op == "call_function":
                 self.known[node] = self._called(node)
             elif node.op != "output":
-                raise NotExportable(_("its graph has a graph inside, {name}", name=node.name))
+                raise NotExportable(_("the graph contains another graph, {name}", name=node.name))
 
     def _images(self, node: fx.Node) -> Node:
         self._images_symbol = node.meta["val"].shape[0]
@@ -165,11 +166,11 @@ class _Reader:
             return self._number(node.meta["val"])
         arguments = Arguments.of(node, self._value)
         if node.target is operator.getitem and isinstance(arguments.nodes[0].operator, Affine):
-            return arguments.nodes[0]  # batch norm gives its statistics beside the maps
+            return arguments.nodes[0]  # batch norm returns its statistics, too
         if not arguments.nodes and not arguments.numbers:
             return _computed(node, arguments)
         found = operator_of(node, arguments)
-        if isinstance(found, Node):  # it gives what it takes
+        if isinstance(found, Node):  # the output is the input
             return found
         value = node.meta["val"][0] if isinstance(found, Affine) else node.meta.get("val")
         return self._added(node, found or _opaque(node, arguments), tuple(arguments.nodes), value, arguments.weights)
@@ -190,7 +191,7 @@ class _Reader:
         return made
 
     def _shape(self, value: Any) -> tuple[int, ...] | None:
-        """Return the shape for one image of what has the images first; None for several values."""
+        """Return the shape for one image if images are the first dimension; None otherwise, and for several values."""
         if not isinstance(value, Tensor) or not value.ndim or not value.is_floating_point():
             return None
         images, *rest = value.shape
@@ -200,7 +201,7 @@ class _Reader:
 
 
 def _tensors(program: ExportedProgram) -> Mapping[str, Tensor | None]:
-    """Return the network's tensors by the name that the program gives them."""
+    """Return the network's tensors by their names in the program."""
     held = {**program.state_dict, **program.constants}
     specs = program.graph_signature.input_specs
     return {spec.arg.name: _detached(held.get(spec.target)) for spec in specs if spec.target is not None}
@@ -211,7 +212,7 @@ def _detached(value: Any) -> Any:
 
 
 def _computed(node: fx.Node, arguments: Arguments) -> Any:
-    """Return what depends on no image, computed once."""
+    """Return a value that does not depend on the images, computed once."""
     with torch.no_grad():
         return node.target(*arguments.positional, **arguments.named)  # type: ignore[operator]
 

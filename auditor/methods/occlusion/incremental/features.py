@@ -1,4 +1,4 @@
-"""The last maps of features before the classifier."""
+"""The last feature maps before the classifier."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _BETWEEN_PLACES = (_aten.scaled_dot_product_attention.default, _aten.matmul.defa
 
 
 def last_features(graph: Graph, image: Pair) -> Node | None:
-    """Return the last node, through which alone the scores depend on the image, that gives maps no pooling made.
+    """Return the last node that is a stack of feature maps, is no pooling, and through which alone the image acts.
 
-    None where attention follows, as in a vision transformer, or where there is none.
+    None if attention follows, as in a vision transformer, or if there is no such node.
 
     Args:
         image: Height and width of the images.

@@ -1,4 +1,4 @@
-"""A network as a list of nodes, each behind those that it takes."""
+"""A network as a list of nodes; each comes after its inputs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from auditor.methods.occlusion.incremental.operators import Convolution, Operato
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A value and what computes it.
+    """A value and the operator that computes it.
 
     Attributes:
-        shape: Without the images, which come first; None where that is not how it is arranged.
-        size: Its bytes for one image.
-        weights: How many multiplications one place of the output takes.
+        shape: The shape for one image; None if the images are not the first dimension.
+        size: Bytes per image.
+        weights: Number of multiplications for one place of the output.
         layer: The module that computes it, or an empty string.
     """
 
@@ -34,12 +34,12 @@ class Node:
 
     @property
     def grid(self) -> tuple[int, int] | None:
-        """Rows and columns of its maps, if it has the shape of maps."""
+        """Rows and columns of its maps; None if it is not a stack of maps."""
         return (self.shape[1], self.shape[2]) if self.shape and len(self.shape) == 3 else None
 
     @property
     def work(self) -> float:
-        """Multiplications for one image."""
+        """Multiplications per image."""
         if not self.weights or not self.shape:
             return 0.0
         by_place = isinstance(self.operator, Convolution) and self.grid is not None
@@ -47,7 +47,7 @@ class Node:
 
 
 class Cell(NamedTuple):
-    """A value while a batch is computed: the whole of a node, or one rectangle of it for each image."""
+    """A value while a batch is computed: the whole output of a node, or one rectangle of it for each image."""
 
     node: Node
     whole: bool = True
@@ -55,7 +55,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The nodes in an order in which they can be computed; the first are the images, the last are the scores."""
+    """Nodes in an order in which they can be computed. The first one is the images, the last one the scores."""
 
     nodes: tuple[Node, ...]
 
@@ -68,7 +68,7 @@ class Graph:
         return self.nodes[-1]
 
     def narrows(self) -> list[Node]:
-        """Return the nodes on which alone everything behind them depends."""
+        """Return the nodes through which alone the images act on all later nodes."""
         last = {taken: i for i, node in enumerate(self.nodes) for taken in node.inputs}
         reach, found = 0, []
         for i, node in enumerate(self.nodes):
@@ -79,7 +79,7 @@ class Graph:
 
 
 def needed(scores: Node, nodes: Iterable[Node]) -> Graph:
-    """Return the graph of what the scores depend on."""
+    """Return the graph of the nodes that the scores depend on."""
     wanted, kept = {scores}, []
     for node in reversed(list(nodes)):
         if node in wanted:

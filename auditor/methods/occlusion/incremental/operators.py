@@ -1,4 +1,4 @@
-"""What a node of the graph computes."""
+"""The operators of a graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 Pair = tuple[int, int]
 
 
-Operator = Callable[[Sequence[Any], int], Any]  # makes a value of those of the inputs, for so many images
+Operator = Callable[[Sequence[Any], int], Any]  # computes a value from the inputs, for a number of images
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,11 +26,11 @@ class Source:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sliding:
-    """A place of the output looks at a window of the input: rows, then columns.
+    """An operator whose output places each depend on a window of the input. Pairs are rows, then columns.
 
     Attributes:
-        padding: Before the first row and column; the last window may reach over the end by any number.
-        outside: What stands beyond the border.
+        padding: Before the first row and column. The last window may reach over the end by any number.
+        outside: The value of the padding.
     """
 
     kernel: Pair
@@ -40,14 +40,14 @@ class Sliding:
     outside: float
 
     def span(self, axis: int) -> int:
-        """Return how many places the window spans along an axis."""
+        """Return the number of places that the window spans along an axis."""
         return (self.kernel[axis] - 1) * self.dilation[axis] + 1
 
     def __call__(self, inputs: Sequence[Tensor], count: int) -> Tensor:
         raise NotImplementedError
 
     def valid(self, inputs: Sequence[Tensor], count: int) -> Tensor:
-        """Compute where the window lies inside the input, without padding."""
+        """Compute the output for windows inside the input, without padding."""
         raise NotImplementedError
 
 
@@ -56,7 +56,7 @@ class Convolution(Sliding):
     """A convolution.
 
     Attributes:
-        around: The padding as PyTorch takes it, on all four sides.
+        around: The padding as PyTorch accepts it, on all four sides.
     """
 
     weight: Tensor
@@ -87,7 +87,7 @@ class MaxPool(Sliding):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class AveragePool(Sliding):
-    """The mean of each window, zeros beyond the border included."""
+    """The mean of each window, including zeros beyond the border."""
 
     def __call__(self, inputs: Sequence[Tensor], count: int) -> Tensor:
         return functional.avg_pool2d(inputs[0], self.kernel, self.stride, self.padding)
@@ -98,10 +98,10 @@ class AveragePool(Sliding):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Placewise:
-    """Each place of the output looks at the same place of the inputs: activations, sums, products.
+    """An operator whose output places each depend on the same place of the inputs: activations, sums, products.
 
     Attributes:
-        over: The same, written over the first input; None where there is no such operator.
+        over: The same operator, written over the first input; None if there is none.
     """
 
     function: Callable[[Sequence[Tensor]], Tensor]
@@ -111,13 +111,13 @@ class Placewise:
         return self.function(inputs)
 
     def written_over(self, inputs: Sequence[Tensor], count: int) -> Tensor:
-        """Compute the same in the memory of the first input, if that is possible."""
+        """Compute the output in the memory of the first input, if possible."""
         return self.function(inputs) if self.over is None else self.over(inputs)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Affine:
-    """A factor and an offset a channel, as batch norm is once it has been trained; each `[1, c, 1, 1]`."""
+    """A factor and an offset for each channel, `[1, c, 1, 1]`, like those of a batch norm in eval mode."""
 
     factor: Tensor
     offset: Tensor
@@ -131,10 +131,10 @@ class Affine:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Concatenation:
-    """Channels behind channels.
+    """Concatenated channels.
 
     Attributes:
-        places: Of the inputs, one of which may come several times.
+        places: Numbers of the inputs, of which one can occur several times.
     """
 
     places: Sequence[int]
@@ -145,7 +145,7 @@ class Concatenation:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Padding:
-    """A number all around: before the first column, behind the last, above the first row, below the last."""
+    """Constant padding: before the first column, after the last, above the first row, below the last."""
 
     widths: tuple[int, int, int, int]
     outside: float
@@ -159,21 +159,21 @@ class Padding:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Stands in the arguments for an input."""
+    """Placeholder in the arguments for an input."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """Stands in the arguments for a whole number that depends on how many images there are."""
+    """Placeholder in the arguments for an integer that depends on the number of images."""
 
     of: Callable[[int], int]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Opaque:
-    """Any operator; nothing is known of which places it looks at."""
+    """Any operator. It is unknown which places its output depends on."""
 
     target: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -192,10 +192,10 @@ class Opaque:
 
 
 def exact(values: Tensor) -> Tensor:
-    """Return numbers of a network in double precision, on the CPU, since not every device has it."""
+    """Return values of a network in double precision on the CPU; not every device supports it."""
     return values.cpu().double()
 
 
 def owns_its_output(operator: Operator) -> bool:
-    """Return whether the output is memory that nothing else looks at, so that it may be written over."""
+    """Return whether the operator's output is new memory, which may be written over."""
     return isinstance(operator, Sliding | Placewise | Affine | Concatenation)

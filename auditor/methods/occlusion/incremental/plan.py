@@ -1,4 +1,4 @@
-"""Which windows are computed together, and in what steps."""
+"""A plan: which windows are computed together, and in which steps."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.language import _
-from auditor.methods.occlusion.incremental.assembly import Extent, Kept, Region
-from auditor.methods.occlusion.incremental.geometry import alike
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
-from auditor.methods.occlusion.incremental.memory import Room
+from auditor.methods.occlusion.incremental.memory_budget import Budget
 from auditor.methods.occlusion.incremental.operators import Opaque
-from auditor.methods.occlusion.incremental.recipe import Intervals, Shapes, recipe
+from auditor.methods.occlusion.incremental.rectangle_assembly import Extent, Kept, Region
+from auditor.methods.occlusion.incremental.rectangle_steps import Intervals, Shapes, rectangle_steps
 from auditor.methods.occlusion.incremental.rectangles import Interval, Whole, changed
 from auditor.methods.occlusion.incremental.steps import Step, peak, whole
+from auditor.methods.occlusion.incremental.window_groups import grouped_positions
 from auditor.methods.occlusion.windows import Windows
 
-_MOST_COVERED = 0.9  # a rectangle that covers more of a map is not worth being cut out
+_MOST_COVERED = 0.9  # larger rectangles are not worth cutting out
 _LEAST_SAVING = 1.1
-_BYTE = 8  # that is written takes as long as so many multiplications
-_STEP = 4_000  # bytes of a step of a group, once made
-_HELD = 16  # the part of the memory that groups may take from one image to the next
-_NEARLY_COVERED = 0.93  # on an axis, on average: from here on all windows go on together
+_BYTE = 8  # writing a byte takes as long as this many multiplications
+_STEP = 4_000  # bytes of a step of a group
+_HELD = 16  # one part in 16 of the memory is for groups that are kept from one image to the next
+_NEARLY_COVERED = 0.93  # share of an axis, on average, from which on all windows are computed together
 
 
 class NothingToSave(Exception):
-    """The windows are not worth a plan, or there is no room for one; the text says why."""
+    """A plan would save nothing, or does not fit into memory; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Group:
 
     Attributes:
         numbers: Of the windows, counted row by row over the grid.
-        steps: From the images to the whole of the node at which all windows meet.
+        steps: From the images to the whole output of the node at which all windows meet.
     """
 
     rows: Whole
@@ -49,30 +49,31 @@ class Group:
     steps: Sequence[Step]
 
     def origins(self, windows: Windows) -> Region:
-        """Return where the windows lie in the image."""
+        """Return the places of the windows in the image."""
         (high, wide), (rows, cols) = windows.window, (np.array(windows.rows), np.array(windows.cols))
         return Extent(rows[self.rows], high), Extent(cols[self.cols], wide)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How the scores for all windows are computed.
+    """How the scores of all windows are computed.
 
     Attributes:
         meeting: The node from which on windows are no longer computed in groups.
-        drafts: Windows whose rectangles have the same sizes, and the room for a group of them.
-        tail: The steps behind the meeting.
-        tail_batch: How many windows go through it together.
-        kept: What is needed of the clean image.
-        held: How many groups are kept from one image to the next; others are made again.
-        stop: Which operator without a rule made windows meet; empty if none did.
+        drafts: Windows whose rectangles have the same sizes.
+        budget: The memory for a group of windows.
+        tail: The steps after the meeting.
+        tail_batch: Number of windows per batch in the tail.
+        kept: The maps of the clean image that are needed.
+        held: Number of groups to keep from one image to the next; others are made again.
+        stop: The operator without a rule that made windows meet; empty if none did.
     """
 
     graph: Graph
     windows: Windows
     meeting: Node
     drafts: Sequence[Draft]
-    room: Room
+    budget: Budget
     tail: Sequence[Step]
     tail_batch: int
     kept: frozenset[Kept]
@@ -83,7 +84,7 @@ class Plan:
         """Return windows in groups, one group after the other.
 
         Args:
-            wanted: Which, `[rows, cols]`; None for all.
+            wanted: Which windows, `[rows, cols]`; None for all.
         """
         if wanted is not None:
             return self._made(wanted)
@@ -91,7 +92,7 @@ class Plan:
 
     @cached_property
     def saving(self) -> float:
-        """How many times as much work it is to compute all windows in whole: multiplications, and bytes written."""
+        """The work of computing all windows completely over that of the plan: multiplications, and bytes written."""
         all_whole = sum(_work(node.work, node.size) for node in self.graph.nodes)
         tail = sum(_work(step.work, step.size) for step in self.tail)
         rectangles = sum(_work(draft.demand.work, draft.demand.written) * len(draft) for draft in self.drafts)
@@ -99,7 +100,7 @@ class Plan:
 
     @cached_property
     def share(self) -> float:
-        """How much of the network, by the multiplications that it takes in whole, is computed on rectangles."""
+        """The share of the network, by its multiplications, that is computed on rectangles: 0 to 1."""
         partial = sum(draft.demand.partial * len(draft) for draft in self.drafts)
         return partial / max(sum(node.work for node in self.graph.nodes) * len(self.windows), 1)
 
@@ -116,32 +117,32 @@ class Plan:
         return np.ones(self.windows.grid, dtype=bool)
 
     def _made(self, wanted: NDArray[np.bool_], behind: int = 0) -> Iterator[Group]:
-        places = ((draft, *place) for draft in self.drafts for place in draft.places(self.room, wanted))
+        places = ((draft, *place) for draft in self.drafts for place in draft.places(self.budget, wanted))
         for draft, rows, cols in islice(places, behind, None):
             yield draft.group(rows, cols, self.windows)
 
 
-def planned(graph: Graph, windows: Windows, room: Room, watched: Node | None = None) -> Plan:
+def planned(graph: Graph, windows: Windows, budget: Budget, watched: Node | None = None) -> Plan:
     """Return the plan for a graph.
 
     Args:
-        watched: A node of which the whole is asked for, for each window.
+        watched: A node whose whole output is needed for each window.
 
     Raises:
-        NothingToSave: A window changes nearly everything, or what is kept of the clean image does not fit.
+        NothingToSave: A window changes nearly everything, or the maps of the clean image do not fit into memory.
     """
     intervals = _intervals(graph, windows)
     meeting = _meeting(graph, intervals, watched)
     end = graph.nodes.index(meeting) + 1
     drafts = list(_drafts(graph.nodes[:end], intervals))
     kept = frozenset(one for draft in drafts for one in draft.demand.kept)
-    left = _left(graph, kept, room)
+    left = _left(graph, kept, budget)
     tail = whole(graph.nodes[end:])
-    held = room.memory // _HELD // (_STEP * end)
+    held = budget.memory // _HELD // (_STEP * end)
     batch, stop = _tail_batch(meeting, tail, left), _stop(graph, intervals, meeting)
     plan = Plan(graph, windows, meeting, drafts, left, tail, batch, kept, held, stop)
     if plan.saving < _LEAST_SAVING:
-        why = stop or _("a window changes nearly all")
+        why = stop or _("a window changes nearly the whole image")
         raise NothingToSave(_("{why}: only {saving:.2f} times less work", why=why, saving=plan.saving))
     return plan
 
@@ -155,7 +156,7 @@ def _intervals(graph: Graph, windows: Windows) -> Intervals:
 
 
 def _meeting(graph: Graph, intervals: Intervals, watched: Node | None) -> Node:
-    """Return the first node, on which all behind it depends, that the windows nearly cover or that has no places."""
+    """Return the first bottleneck that the windows nearly cover, that has no places, or that is watched."""
     for node in graph.narrows():
         if node is watched or not all(node in on for on in intervals) or _covered(node, intervals) >= _NEARLY_COVERED:
             return node
@@ -163,7 +164,7 @@ def _meeting(graph: Graph, intervals: Intervals, watched: Node | None) -> Node:
 
 
 def _stop(graph: Graph, intervals: Intervals, meeting: Node) -> str:
-    """Return which operator without a rule lies before the meeting, or is it; empty if none does."""
+    """Return the operator without a rule at or before the meeting; empty if there is none."""
     if all(meeting in on for on in intervals):
         return ""
     first = next(node for node in graph.nodes if not all(node in on for on in intervals))
@@ -174,25 +175,25 @@ def _stop(graph: Graph, intervals: Intervals, meeting: Node) -> str:
 
 
 def _work(multiplications: float, written: int) -> float:
-    """Return work in multiplications."""
+    """Return the work in multiplications."""
     return multiplications + _BYTE * written
 
 
 def _covered(node: Node, intervals: Intervals) -> float:
-    """Return which share of a map's rows, or of its columns if that is less, changes on average."""
+    """Return the share of a map's rows, or of its columns if that is less, that a window changes on average."""
     grid = node.grid or (1, 1)
     return float(min(on[node].lengths.mean() / places for on, places in zip(intervals, grid, strict=True)))
 
 
 class Demand(NamedTuple):
-    """What a window needs.
+    """The resources that a window needs.
 
     Attributes:
-        kept: Of the clean image.
+        kept: Maps of the clean image.
         alive: Bytes at once.
         largest: Bytes of the largest value.
         work: Multiplications.
-        partial: What those steps that are done on rectangles would take in whole.
+        partial: Multiplications that the steps on rectangles would take on complete maps.
         written: Bytes.
     """
 
@@ -231,30 +232,32 @@ class Draft:
 
     @cached_property
     def demand(self) -> Demand:
-        return Demand.of(recipe(self.nodes, self.intervals, self.shapes, self.rows, self.cols), self.nodes[0])
+        return Demand.of(rectangle_steps(self.nodes, self.intervals, self.shapes, self.rows, self.cols), self.nodes[0])
 
-    def places(self, room: Room, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
-        """Return the rows and columns of those of its windows that are wanted, as many at once as there is room for."""
-        together = room.group(self.demand.alive, self.demand.largest)
+    def places(self, budget: Budget, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
+        """Yield the rows and columns of the wanted windows, as many at once as the budget allows."""
+        together = budget.group(self.demand.alive, self.demand.largest)
         for rows, cols in _blocks(self.rows, self.cols, wanted):
             yield from _chunks(rows, cols, together)
 
     def group(self, rows: Whole, cols: Whole, windows: Windows) -> Group:
         """Return the windows at these rows and columns as a group."""
         numbers = rows[:, None] * windows.grid[1] + cols
-        return Group(rows, cols, numbers.reshape(-1), recipe(self.nodes, self.intervals, self.shapes, rows, cols))
+        return Group(
+            rows, cols, numbers.reshape(-1), rectangle_steps(self.nodes, self.intervals, self.shapes, rows, cols)
+        )
 
 
 def _drafts(nodes: Sequence[Node], intervals: Intervals) -> Iterator[Draft]:
     on_rows, on_cols = ({node: on[node] for node in nodes if node in on} for on in intervals)
     high, wide = (len(on[nodes[0]].first) for on in intervals)
-    for rows in alike(on_rows, wide):
-        for cols in alike(on_cols, high):
+    for rows in grouped_positions(on_rows, wide):
+        for cols in grouped_positions(on_cols, high):
             yield Draft(nodes, intervals, Shapes.of(nodes, intervals, rows, cols, most=_MOST_COVERED), rows, cols)
 
 
 def _blocks(rows: Whole, cols: Whole, wanted: NDArray[np.bool_]) -> Iterator[tuple[Whole, Whole]]:
-    """Return rows in which the same columns are wanted, and these columns."""
+    """Yield rows in which the same columns are wanted, and these columns."""
     patterns, of_row = np.unique(wanted[np.ix_(rows, cols)], axis=0, return_inverse=True)
     for i, pattern in enumerate(patterns):
         if pattern.any():
@@ -262,7 +265,7 @@ def _blocks(rows: Whole, cols: Whole, wanted: NDArray[np.bool_]) -> Iterator[tup
 
 
 def _chunks(rows: Whole, cols: Whole, most: int) -> Iterator[tuple[Whole, Whole]]:
-    """Cut rows and columns so that there are at most `most` pairs of them, and about as many in each chunk."""
+    """Yield parts of the rows and columns with at most `most` pairs, of similar sizes."""
     wide = min(len(cols), most)
     high = max(1, most // wide)
     for some_rows in np.array_split(rows, -(-len(rows) // high)):
@@ -270,24 +273,24 @@ def _chunks(rows: Whole, cols: Whole, most: int) -> Iterator[tuple[Whole, Whole]
             yield some_rows, some_cols
 
 
-def _left(graph: Graph, kept: frozenset[Kept], room: Room) -> Room:
-    """Return the room beside what is kept: of the clean image, and the steps of groups.
+def _left(graph: Graph, kept: frozenset[Kept], budget: Budget) -> Budget:
+    """Return the budget that remains after the maps of the clean image and the steps of groups.
 
     Raises:
-        NothingToSave: There is none.
+        NothingToSave: Nothing remains.
     """
     size, once = sum(one.size for one in kept), peak(whole(graph.nodes[1:]), {Cell(graph.images): graph.images.size})
-    if room.memory // _HELD + size + 2 * once > room.memory:
+    if budget.memory // _HELD + size + 2 * once > budget.memory:
         message = _(
-            "keeping the clean image's maps takes {size} of {memory} MiB",
+            "the maps of the clean image need {size} of {memory} MiB",
             size=size + 2 * once >> 20,
-            memory=room.memory >> 20,
+            memory=budget.memory >> 20,
         )
         raise NothingToSave(message)
-    left = room.memory - room.memory // _HELD - size
-    return replace(room, memory=left // 2)  # a half for groups, a half for what waits for the tail
+    left = budget.memory - budget.memory // _HELD - size
+    return replace(budget, memory=left // 2)  # a half for groups, a half for windows that wait for the tail
 
 
-def _tail_batch(meeting: Node, tail: Sequence[Step], room: Room) -> int:
+def _tail_batch(meeting: Node, tail: Sequence[Step], budget: Budget) -> int:
     largest = max([meeting.size, *(step.size for step in tail)])
-    return room.whole(meeting.size + peak(tail, {Cell(meeting): meeting.size}), largest)
+    return budget.whole(meeting.size + peak(tail, {Cell(meeting): meeting.size}), largest)

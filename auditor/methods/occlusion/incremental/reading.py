@@ -1,4 +1,4 @@
-"""The operators of an exported program (ATen), as those that have a rule for rectangles."""
+"""Translation of the operators of an exported program (ATen) to those with a rule for rectangles."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from auditor.methods.occlusion.incremental.operators import (
 _aten = torch.ops.aten
 _CONVOLUTIONS = (_aten.conv2d.default, _aten.conv2d.padding)
 _SAME = (_aten.clone.default, _aten.alias.default, _aten.detach.default, _aten.contiguous.default)
-_UNTAGGED = (_aten.hardswish.default, _aten.log_sigmoid.default)  # pointwise, though not tagged so
+_UNTAGGED = (_aten.hardswish.default, _aten.log_sigmoid.default)  # pointwise, without torch's tag
 _ANY_STRIDE = {_aten.view.default: _aten.reshape.default, _aten._unsafe_view.default: _aten.reshape.default}
 
 
 @dataclass(frozen=True, eq=False)
 class Arguments:
-    """What an operator is called with: nodes, tensors of the network, numbers."""
+    """The arguments of an operator: nodes, tensors of the network, numbers."""
 
     target: Callable[..., Any]
     positional: tuple[Any, ...]
@@ -42,7 +42,7 @@ class Arguments:
 
     @classmethod
     def of(cls, node: fx.Node, value: Callable[[Any], Any]) -> Arguments:
-        """Read the arguments; `value` tells what stands for one."""
+        """Read the arguments; `value` returns the value of each."""
 
         def read(argument: Any) -> Any:
             return [read(one) for one in argument] if isinstance(argument, list | tuple) else value(argument)
@@ -56,7 +56,7 @@ class Arguments:
         )
 
     def by_name(self) -> dict[str, Any]:
-        """Return all arguments by the names in the operator's schema, defaults included."""
+        """Return all arguments by their names in the operator's schema, including defaults."""
         schema = self.target._schema.arguments  # type: ignore[attr-defined]
         found = {one.name: one.default_value for one in schema if one.has_default_value()}
         found.update(zip((one.name for one in schema), self.positional, strict=False))
@@ -68,12 +68,12 @@ class Arguments:
 
     @property
     def numbers(self) -> bool:
-        """Whether one depends on how many images there are."""
+        """Whether an argument depends on the number of images."""
         return any(isinstance(value, Number) for value in self._flat())
 
     @property
     def weights(self) -> int:
-        """How many multiplications one place of the output takes."""
+        """Number of multiplications for one place of the output."""
         weight = self.by_name().get("weight") if self.target in (*_CONVOLUTIONS, _aten.linear.default) else None
         if not isinstance(weight, Tensor):
             return 0
@@ -85,7 +85,7 @@ class Arguments:
 
 
 def operator_of(node: fx.Node, arguments: Arguments) -> Operator | Node | None:
-    """Return the operator with a rule that does the same, the input itself if it does nothing, or None."""
+    """Return the equivalent operator with a rule, the input itself if the operator does nothing, or None."""
     target = arguments.target
     if read := _READERS.get(target):
         return read(arguments.by_name(), node.meta["val"])
@@ -102,7 +102,7 @@ def _convolution(by: Mapping[str, Any], output: Tensor) -> Operator | None:
         return None
     height, width = weight.shape[2:]
     stride, dilation, around = _pair(by["stride"]), _pair(by["dilation"]), by["padding"]
-    if around == "same":  # an odd rest comes behind
+    if around == "same":  # an odd remainder goes to the end
         padding = dilation[0] * (height - 1) // 2, dilation[1] * (width - 1) // 2
     else:
         padding = around = (0, 0) if around == "valid" else _pair(around)
@@ -118,7 +118,7 @@ def _max_pool(by: Mapping[str, Any], output: Tensor) -> Operator:
 def _average_pool(by: Mapping[str, Any], output: Tensor) -> Operator | None:
     kernel = _pair(by["kernel_size"])
     stride, padding = _pair(by["stride"] or kernel), _pair(by["padding"])
-    uneven = by["ceil_mode"] or (any(padding) and not by["count_include_pad"])  # not all divided by the same
+    uneven = by["ceil_mode"] or (any(padding) and not by["count_include_pad"])  # not all windows have the same divisor
     if uneven or by["divisor_override"]:
         return None
     return AveragePool(kernel, stride, padding, (1, 1), 0.0)
@@ -180,7 +180,7 @@ def _placewise(node: fx.Node, arguments: Arguments) -> Placewise | None:
 
 
 def _keeps_type(node: fx.Node) -> bool:
-    """Return whether the output would fit into the memory of the first input."""
+    """Return whether the output fits into the memory of the first input."""
     first = node.args[0] if node.args else None
     value = first.meta.get("val") if isinstance(first, fx.Node) else None
     return isinstance(value, Tensor) and value.dtype == node.meta["val"].dtype

@@ -1,4 +1,4 @@
-"""Which rectangle of each map a window of the image can change; rows and columns are worked out apart."""
+"""The rectangle of each map that a window of the image can change. Rows and columns are computed separately."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Whole = NDArray[np.int64]
 
 
 class Interval(NamedTuple):
-    """The first row (or column) that changes and the one behind the last, for each position of the window."""
+    """The first row (or column) that changes and the one after the last, for each position of the window."""
 
     first: Whole
     end: Whole
@@ -26,7 +26,7 @@ class Interval(NamedTuple):
 
 
 def changed(graph: Graph, axis: int, window: Interval) -> Mapping[Node, Interval]:
-    """Return what the window changes along an axis (0 rows, 1 columns) of every node that has a rule."""
+    """Return the interval that the window changes along an axis (0 rows, 1 columns) of each node that has a rule."""
     found = {graph.images: window}
     for node in graph.nodes[1:]:
         if node.grid and all(taken in found for taken in node.inputs):
@@ -48,7 +48,7 @@ def _after(node: Node, axis: int, inputs: Sequence[Interval]) -> Interval | None
 
 
 def _seen_by(sliding: Sliding, axis: int, interval: Interval, places: int) -> Interval:
-    """Return the places whose window sees something of the interval."""
+    """Return the places whose window overlaps the interval."""
     stride, padding = sliding.stride[axis], sliding.padding[axis]
     first = -((sliding.span(axis) - 1 - padding - interval.first) // stride)  # rounded up
     end = (interval.end - 1 + padding) // stride + 1
@@ -57,6 +57,6 @@ def _seen_by(sliding: Sliding, axis: int, interval: Interval, places: int) -> In
 
 
 def _union(intervals: Sequence[Interval]) -> Interval:
-    """Return the smallest interval that holds all."""
+    """Return the smallest interval that contains all."""
     first = np.minimum.reduce([interval.first for interval in intervals])
     return Interval(first, np.maximum.reduce([interval.end for interval in intervals]))

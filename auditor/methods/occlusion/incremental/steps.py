@@ -1,4 +1,4 @@
-"""What is computed for a batch, step by step."""
+"""The steps that compute a batch."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from torch import Tensor
 
-from auditor.methods.occlusion.incremental.assembly import Assembly, Kept
 from auditor.methods.occlusion.incremental.graph import Cell, Node
 from auditor.methods.occlusion.incremental.operators import Affine, Placewise, owns_its_output
+from auditor.methods.occlusion.incremental.rectangle_assembly import Assembly, Kept
 
 Values = MutableMapping[Cell, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One value of a batch, made of others.
+    """The computation of one value of a batch from others.
 
     Attributes:
-        assemblies: How each of those that it takes is brought to the place where it is needed; None as it is.
-        size: Bytes of the value for one image.
-        work: Multiplications for one image.
-        spent: What no later step takes.
+        assemblies: How to bring each input to the place where it is needed; None if it is there.
+        size: Bytes of the value per image.
+        work: Multiplications per image.
+        spent: Values that no later step needs.
     """
 
     makes: Cell
@@ -36,7 +36,7 @@ class Step:
     spent: frozenset[Cell] = frozenset()
 
     def __call__(self, values: Values, clean: Mapping[Kept, Tensor], count: int) -> None:
-        """Add the value, and drop those that are spent."""
+        """Add the value, and drop the spent ones."""
         pairs = zip(self.takes, self.assemblies, strict=True)
         inputs = [values[cell] if put is None else put(clean, values[cell]) for cell, put in pairs]
         for cell in self.spent:
@@ -45,10 +45,10 @@ class Step:
 
 
 def whole(nodes: Collection[Node], *, overwrite: bool = True) -> list[Step]:
-    """Return the steps that compute nodes in whole, each behind those that it takes.
+    """Return the steps that compute complete nodes, each after its inputs.
 
     Args:
-        overwrite: Write over what no later step takes.
+        overwrite: Write over values that no later step needs.
     """
     steps = [
         Step(Cell(node), tuple(map(Cell, node.inputs)), (None,) * len(node.inputs), node.operator, node.size, node.work)
@@ -58,7 +58,7 @@ def whole(nodes: Collection[Node], *, overwrite: bool = True) -> list[Step]:
 
 
 def settled(steps: Sequence[Step], *, keep: Collection[Cell] = (), overwrite: bool = True) -> list[Step]:
-    """Return the steps with what is spent at each, and written over what is spent where that can be."""
+    """Return the steps with the values that are spent at each. Steps write over spent values where possible."""
     last = {cell: i for i, step in enumerate(steps) for cell in step.takes}
     takers = Counter(cell for step in steps for cell in step.takes)
     found = []
@@ -69,23 +69,23 @@ def settled(steps: Sequence[Step], *, keep: Collection[Cell] = (), overwrite: bo
 
 
 def peak(steps: Sequence[Step], given: Mapping[Cell, int]) -> int:
-    """Return how many bytes of values there are at most at once, for one image.
+    """Return the largest number of bytes in use at once, per image.
 
     Args:
-        given: What there is before, and its bytes.
+        given: The values that exist before, with their bytes.
     """
     alive, most = dict(given), sum(given.values())
     for step in steps:
         alive[step.makes] = step.size
         crops = sum(put.size for put in step.assemblies if put)
-        most = max(most, sum(alive.values()) + crops + step.size)  # once more, for what the operator itself needs
+        most = max(most, sum(alive.values()) + crops + step.size)  # the operator itself needs as much again
         for cell in step.spent:
             alive.pop(cell, None)
     return most
 
 
 def _cheapest(step: Step, spent: Collection[Cell], takers: Mapping[Cell, int]) -> Callable[[Sequence[Any], int], Any]:
-    """Return the way to compute a step that takes no new memory, where nothing else looks at its first input."""
+    """Return the computation without new memory if nothing else needs the first input."""
     computes = step.makes.node.operator
     if not isinstance(computes, Placewise | Affine) or step.computes is not computes:
         return step.computes

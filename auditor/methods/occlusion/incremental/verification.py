@@ -1,4 +1,4 @@
-"""What a network does with two images, tried out before it is asked about many."""
+"""Verification of a network on two images, before it is run on many."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from auditor.language import _
 from auditor.methods.attribution.forward_pass import Model
-from auditor.methods.occlusion.incremental.export import End, NotExportable, ends_of, said
+from auditor.methods.occlusion.incremental.export import End, NotExportable, ends_of, summary_of
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
 from auditor.methods.occlusion.incremental.operators import Opaque, Slot
 from auditor.methods.occlusion.incremental.steps import Values, whole
@@ -23,12 +23,12 @@ _NORMALISED = ("softmax", "log_softmax")
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """Two images, and the scores that the model gives for each by itself.
+class Verification:
+    """Two images, and the scores of each computed alone.
 
     Attributes:
-        random: Whether the scores of an image are others when it comes again.
-        mixes: Whether the scores are others when both images come together.
+        random: Whether the same image has other scores the second time.
+        mixes: Whether the scores differ if both images are in one batch.
     """
 
     images: Float[Tensor, "2 c h w"]
@@ -37,11 +37,11 @@ class Trial:
     mixes: bool
 
     @classmethod
-    def of(cls, model: Model, image: Float[Tensor, "1 c h w"]) -> Trial:
-        """Run the model on the image, and on another one made of it.
+    def of(cls, model: Model, image: Float[Tensor, "1 c h w"]) -> Verification:
+        """Run the model on the image, and on another one derived from it.
 
         Raises:
-            ValueError: It gives no scores `[n, k]`.
+            ValueError: The model does not return scores `[n, k]`.
         """
         image = _finite(image)
         first = scores_of(model, image)
@@ -52,20 +52,20 @@ class Trial:
 
     @property
     def alone(self) -> bool:
-        """Whether the images of a batch can't be told to be computed each by itself."""
+        """Whether a batch may change the scores of its images."""
         return self.random or self.mixes
 
     def graph(self, model: Model) -> tuple[Graph, Tensor]:
-        """Return the exported graph of the scores, before a softmax if there is one, and what it gives.
+        """Return the exported graph of the logits, or of the scores without a softmax, and its output.
 
         Raises:
-            NotExportable: There is none that gives the scores of the model.
+            NotExportable: No graph gives the scores of the model.
         """
         if self.random:
-            reason = _("the network gives other scores each time: does it draw random numbers, or is dropout on?")
+            reason = _("the same image has other scores each time: check for random numbers and dropout")
             raise NotExportable(reason, alone=True)
         if self.mixes:
-            raise NotExportable(_("the network does not compute the images of a batch each by itself"), alone=True)
+            raise NotExportable(_("the scores of an image depend on the other images of its batch"), alone=True)
         module = _exportable(model)
         try:
             for end in ends_of(module, self.images[:1]):
@@ -74,13 +74,14 @@ class Trial:
                     return graph, scores
         except NotExportable:
             raise
-        except Exception as error:  # an operator of thousands that is called in an unforeseen way
-            raise NotExportable(_("its exported graph can't be computed: {reason}", reason=said(error))) from error
+        except Exception as error:  # one of thousands of operators can fail in any way
+            reason = _("the exported graph can't be computed: {reason}", reason=summary_of(error))
+            raise NotExportable(reason) from error
         hooked = any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
         raise NotExportable(
-            _("its exported graph (without its hooks) does not give the scores of the model")
+            _("the exported graph, which ignores hooks, has other scores than the model")
             if hooked
-            else _("its exported graph does not give the scores of the model")
+            else _("the exported graph has other scores than the model")
         )
 
     def _computed(self, graph: Graph) -> tuple[Graph, Tensor]:
@@ -92,58 +93,58 @@ class Trial:
         return graph, values[Cell(graph.scores)]
 
     def _are_given(self, scores: Tensor, end: End) -> bool:
-        """Return whether the model gives these scores, or makes its own of them by a softmax."""
+        """Return whether the model's scores are these, or their softmax."""
         made = getattr(scores, end.behind)(1) if end.behind in _NORMALISED else scores
         return alike(scores, self.scores) or alike(made, self.scores)
 
 
 def scores_of(model: Model, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-    """Run the model, and leave the images and its buffers as they are.
+    """Run the model without changing the images or the model's buffers.
 
     Raises:
-        ValueError: It gives no scores `[n, k]`.
+        ValueError: The model does not return scores `[n, k]`.
     """
-    with torch.inference_mode(False), torch.no_grad(), buffers_kept(model):  # what it keeps may get a gradient later
+    with torch.inference_mode(False), torch.no_grad(), buffers_kept(model):  # the model may store tensors
         scores = model(images.clone())  # an in-place operator may come first
     if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
         shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"the model gives {shape} for {len(images)} images, but has to give scores [n, k]")
+        raise ValueError(f"the model returns {shape} for {len(images)} images, but has to return scores [n, k]")
     return scores
 
 
 def _finite(image: Tensor) -> Tensor:
-    """Return the image with a value of its own wherever there is no number."""
+    """Return the image with non-finite values replaced by its smallest finite one."""
     finite = image.isfinite()
     return image if finite.all() or not finite.any() else image.where(finite, image[finite].min())
 
 
 def _other(model: Model, image: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return another image that the model takes, of values between those of the first, and its scores."""
+    """Return another image in the range of the first one that the model accepts, and its scores."""
     for other in ((image.flip(3) + image.min()) / 2, image.flip(3)):
-        with suppress(Exception):  # one that is particular about its images may refuse it in any way
+        with suppress(Exception):  # a network that accepts only some images can raise anything
             return other, scores_of(model, other)
     return None
 
 
 def _together(model: Model, images: Tensor, scores: Tensor) -> bool:
-    """Return whether images have the same scores in a batch as each by itself."""
+    """Return whether images have the same scores in a batch as alone."""
     try:
         return alike(scores_of(model, images), scores)
-    except Exception:  # one that takes a single image only may fail in any way with two
+    except Exception:  # a network that accepts only single images can raise anything
         return False
 
 
 def _exportable(model: Model) -> nn.Module:
-    """Return the network itself, without what has been put around it.
+    """Return the network itself, without wrappers.
 
     Raises:
-        NotExportable: It is none that `torch.export` takes.
+        NotExportable: `torch.export` does not accept it.
     """
     module: Any = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(module, "_orig_mod"):
-        module = module._orig_mod if hasattr(module, "_orig_mod") else module.module  # of torch.compile
+        module = module._orig_mod if hasattr(module, "_orig_mod") else module.module  # from torch.compile
     if isinstance(module, torch.jit.ScriptModule):
-        raise NotExportable(_("TorchScript does not show its graph; use the network that it was made from"))
+        raise NotExportable(_("TorchScript does not show its graph; use the network that was scripted or traced"))
     if not isinstance(module, nn.Module):
         kind = type(module or model).__name__
         raise NotExportable(_("only an nn.Module shows its graph, and this is a {kind}", kind=kind))
@@ -151,7 +152,7 @@ def _exportable(model: Model) -> nn.Module:
 
 
 def _two_classes(graph: Graph) -> Graph:
-    """Return the graph with its single score shared out to two classes, with opposite signs."""
+    """Return the graph with its single score split into two classes of opposite sign."""
     last = graph.scores
 
     def shared(score: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+"""What a network answered to each image, for comparing it with another network on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.collectors.collector import Batch, State
+from auditor.statistics.softmax import softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST = 200_000
+"""Of more images nothing is kept, so that the size of what is collected has a bound."""
+
+_COLUMNS = 4  # image, label, answer, confidence
+
+
+class ImagePredictions:
+    """The label, the answer and the confidence of each image; of more than `MOST` images only their number.
+
+    Attributes:
+        images: How many images were seen.
+    """
+
+    key: tuple[Any, ...] = ("answers",)
+    taps: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._parts: list[NDArray[np.float64]] = []
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        """Place in the data, label, answer and confidence by image, `[n, 4]`.
+
+        A label that is not known is -1, and so is the answer where the scores are no numbers.
+        """
+        self._parts = [np.concatenate([np.empty((0, _COLUMNS)), *self._parts])]
+        whole = self._parts[0]
+        return np.asarray(whole[np.argsort(whole[:, 0], kind="stable")])
+
+    def reduce(self, tap: str, output: Tensor) -> None:
+        return None
+
+    def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
+        count = len(batch.indices)
+        rows = np.stack([batch.indices, batch.labels, np.full(count, -1), np.zeros(count)], axis=1).astype(np.float64)
+        finite = np.isfinite(batch.scores).all(1)
+        if finite.any():
+            rows[finite, 2] = batch.scores[finite].argmax(1)
+            rows[finite, 3] = softmax(batch.scores[finite]).max(1)
+        self._take_in(count, [rows])
+
+    def merge(self, other: Self) -> None:
+        self._take_in(other.images, other._parts)
+
+    def state(self) -> State:
+        return {"images": np.array(self.images), "rows": self.rows}
+
+    def load(self, state: State) -> None:
+        self.images, self._parts = int(state["images"]), [state["rows"]]
+
+    def _take_in(self, count: int, parts: Sequence[NDArray[np.float64]]) -> None:
+        self.images += count
+        self._parts = [] if self.images > MOST else [*self._parts, *parts]

@@ -1,0 +1,161 @@
+"""The stages from an image to its scores: maps cell by cell, the features by size, the answers as bars.
+
+Nothing here is smoothed: a cell of a map is a square, so that a map of 7 x 7 can be told from one of 56 x 56.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from auditor.language import _, numeral
+from auditor.pictures.colours import heat_scale
+from auditor.pictures.encoding import lighter, png
+from auditor.pictures.heat_maps import Map, heat
+from auditor.results import Item
+
+_SIDE = 336  # of a map, at most
+_WIDTH, _HEIGHT = 240, 384  # of what stands in a narrow column
+_CLASSES = 5
+_TEXT, _LINE = 25, 28
+_INK, _MUTED, _BAR, _EMPTY = "#1f2933", "#52606d", "#4a7ba6", "#e4e7eb"
+_PAPER, _PLATE, _EDGE = "#ffffff", "#f0f2f4", "#cbd2d9"
+
+
+def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
+    """Return a map that is nowhere below zero, every cell a square, with its own scale from smallest to largest.
+
+    Args:
+        zero: What is said where it is zero everywhere, with the reason.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size or not finite.any():
+        plate = _("zero everywhere") if finite.size == values.size else _("no number anywhere")
+        told = zero or plate if finite.size == values.size else plate
+        alt = _("{map} of {about}: {told}.", map=label.partition("\n")[0], about=about, told=told)
+        return Item(written(plate, values.shape), f"{label}\n{told}", alt=alt)
+    low, high = float(finite.min()), float(finite.max())
+    low = low if low < high else 0.0
+    row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(values), values, np.nan))), values.shape)
+    alt = _(
+        "{map}, of {about}: from {low:.3g} to {high:.3g}, strongest at row {row} and column {column} of {rows} x "
+        "{columns}.",
+        map=label.replace("\n", ", "),
+        about=about,
+        low=float(finite.min()),
+        high=high,
+        row=row,
+        column=column,
+        rows=values.shape[0],
+        columns=values.shape[1],
+    )
+    drawn = lighter(heat(values, low=low, high=high, size=_SIDE))
+    return Item(drawn, label, alt=alt, scale=heat_scale(low, high))
+
+
+def written(text: str, shape: tuple[int, ...] = (1, 1)) -> bytes:
+    """Draw a few words in the place of a picture of this shape: rows and columns."""
+    rows, cols = shape[:2]
+    width = round(_WIDTH * min(1.0, cols / rows))
+    sheet = Image.new("RGB", (max(width, 96), max(round(_WIDTH * min(1.0, rows / cols)), 2 * _LINE)), _PLATE)
+    pen = ImageDraw.Draw(sheet)
+    pen.rectangle((0, 0, sheet.width - 1, sheet.height - 1), outline=_EDGE)
+    font = _font(text)
+    lines = _wrapped(text, sheet.width - 16, 3, font)
+    top = (sheet.height - len(lines) * _LINE) / 2
+    for number, line in enumerate(lines):
+        pen.text((sheet.width / 2, top + (number + 0.5) * _LINE), line, _MUTED, font, anchor="mm")
+    return _few(sheet)
+
+
+def profile(values: Float[NDArray[np.floating[Any]], " d"]) -> bytes:
+    """Draw the numbers of a vector as bars beside each other, the largest first, with the ends of their scale.
+
+    Of more numbers than there are columns of pixels each column shows one.
+    """
+    ranked = np.sort(np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=0.0, neginf=0.0))[::-1]
+    low, high = min(0.0, float(ranked[-1])), max(0.0, float(ranked[0]))
+    sheet = Image.new("RGB", (_WIDTH, _WIDTH), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    top, bottom = _LINE + 10, _WIDTH - (12 if low == 0 else _LINE + 6)
+    reach = (high - low) or 1.0
+    zero = bottom - (0.0 - low) / reach * (bottom - top)
+    for column in range(_WIDTH):
+        value = ranked[int((column + 0.5) * len(ranked) / _WIDTH)]
+        end = bottom - (value - low) / reach * (bottom - top)
+        if round(end) != round(zero):
+            pen.line((column, round(zero), column, round(end)), fill=_BAR)
+    pen.line((0, round(zero), _WIDTH, round(zero)), fill=_MUTED)
+    pen.text((4, 3), _number(high), _INK, _font())
+    if low:
+        pen.text((_WIDTH - 4, _WIDTH - 5), _number(low), _INK, _font(), anchor="rs")
+    return _few(sheet)
+
+
+def answers(names: Sequence[str], shares: Sequence[float], scores: Sequence[float], *, tall: bool = False) -> bytes:
+    """Draw the probabilities of some classes as bars in a narrow column, each below its name and its numbers.
+
+    Args:
+        shares: The probabilities, 0 to 1: a bar as long as the column is 1.
+        scores: Before the softmax.
+        tall: Keep the height of five: reports set a row of up to ten pictures that ends in such a strip as one row.
+    """
+    each = _HEIGHT // _CLASSES
+    sheet = Image.new("RGB", (_WIDTH, _HEIGHT if tall else each * len(names)), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for place, (name, share, score) in enumerate(zip(names, shares, scores, strict=True)):
+        top = place * each + 2
+        (line,) = _wrapped(name, _WIDTH - 2, 1, _font(name))
+        pen.text((1, top), line, _INK, _font(name))
+        pen.text((1, top + _LINE - 1), numeral(share, ".1%").replace("\N{NO-BREAK SPACE}", " "), _MUTED, _font())
+        pen.text((_WIDTH - 2, top + _LINE - 1), _number(score), _MUTED, _font(), anchor="ra")
+        pen.rectangle((0, top + 2 * _LINE, _WIDTH - 1, top + 2 * _LINE + 9), fill=_EMPTY)
+        pen.rectangle((0, top + 2 * _LINE, max(1, round(share * (_WIDTH - 1))), top + 2 * _LINE + 9), fill=_BAR)
+    return _few(sheet)
+
+
+def _wrapped(text: str, width: int, most: int, font: Any) -> list[str]:
+    """Return a text in at most some lines that fit, cut with an ellipsis where it is longer."""
+    words = "".join(c if c.isprintable() else " " for c in text).split() or [""]
+    lines = [words[0]]
+    for word in words[1:]:
+        joined = f"{lines[-1]} {word}"
+        if len(lines) == most or font.getlength(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    return [_cut(line, width, font) for line in lines]
+
+
+def _cut(line: str, width: int, font: Any) -> str:
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(f"{line}…") > width:
+        line = line[:-1]
+    return f"{line.rstrip()}…"
+
+
+def _number(value: float) -> str:
+    return numeral(value, ".3g")  # with a hyphen: the font has no minus
+
+
+def _font(text: str = "") -> Any:
+    """Return Pillow's own font, and for letters that it lacks, as accented ones, the wider one of the plots."""
+    return ImageFont.load_default(_TEXT) if text.isascii() else _wide_font()
+
+
+@cache
+def _wide_font() -> Any:
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", _TEXT - 4)
+
+
+def _few(sheet: Image.Image) -> bytes:
+    return png(sheet.quantize(64, dither=Image.Dither.NONE))

@@ -1,0 +1,113 @@
+"""An audit in another language than the one that it was made in.
+
+`audit.json` keeps, beside each text, how it was made: the message and its values. A text without a recipe, for example
+of a plugin that does not use the catalogue, stays as it was written, and so do the words that are drawn in pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from auditor.language import Message, again, speaking
+from auditor.report.json_reader import encoded
+from auditor.results import Audit
+
+_DEEPEST = 8  # messages within messages
+
+Place = tuple[str | int, ...]
+
+
+def recipes(document: Any) -> dict[str, Any]:
+    """Return how the messages in a document were made: each recipe once, and where its text stands."""
+    numbers: dict[str, int] = {}
+    places = {
+        json.dumps(place): numbers.setdefault(json.dumps(_recipe(message.recipe)), len(numbers))
+        for place, message in _messages(document, ())
+        if message.recipe
+    }
+    return {"recipes": [json.loads(recipe) for recipe in numbers], "places": places}
+
+
+def restored(document: Any) -> Any:
+    """Return a document that was read, its texts with their recipes; a place or recipe that does not fit is ignored."""
+    known = document.get("translation") if isinstance(document, dict) else None
+    if isinstance(known, dict) and isinstance(known.get("places"), dict) and isinstance(known.get("recipes"), list):
+        for place, number in known["places"].items():
+            if type(number) is int and 0 <= number < len(known["recipes"]):
+                _restore(document, place, known["recipes"][number])
+    return document
+
+
+def in_language(audit: Audit, language: str) -> Audit:
+    """Return the audit in another language."""
+    if audit.provenance.language == language:
+        return audit
+    with speaking(language):
+        translated: Audit = _again(audit)
+    return replace(translated, provenance=replace(translated.provenance, language=language))
+
+
+def is_possible(audit: Audit) -> bool:
+    """Return whether the audit knows how its texts were made; those of older versions don't."""
+    return not audit.results or any(isinstance(result.question, Message) for result in audit.results)
+
+
+def _messages(value: Any, place: Place) -> Iterator[tuple[Place, Message]]:
+    if isinstance(value, Message):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _messages(inner, (*place, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _messages(inner, (*place, index))
+
+
+def _recipe(value: Any) -> Any:
+    """Return a recipe as JSON has it; a message in it becomes its text with a recipe of its own."""
+    if isinstance(value, Message):
+        return {"text": str(value), "recipe": _recipe(value.recipe)} if value.recipe else str(value)
+    if isinstance(value, Mapping):
+        return {name: _recipe(inner) for name, inner in value.items()}
+    return [_recipe(inner) for inner in value] if isinstance(value, list) else encoded(value)
+
+
+def _restore(document: Any, place: str, recipe: Any) -> None:
+    try:
+        *path, last = json.loads(place)
+        for step in path:
+            document = document[step]
+        if type(document[last]) is str and isinstance(document, dict | list):
+            document[last] = Message(document[last], _read(recipe))
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return
+
+
+def _read(value: Any, depth: int = 0) -> Any:
+    """Return a recipe, with the messages in it.
+
+    Raises:
+        ValueError: It is nested too deep.
+    """
+    if depth > _DEEPEST:
+        raise ValueError("a message of this depth is none of ours")
+    if isinstance(value, dict):
+        if value.keys() == {"text", "recipe"} and isinstance(value["text"], str):
+            return Message(value["text"], _read(value["recipe"], depth + 1))
+        return {name: _read(inner, depth) for name, inner in value.items()}
+    return [_read(inner, depth) for inner in value] if isinstance(value, list) else value
+
+
+def _again(value: Any) -> Any:
+    if isinstance(value, str):
+        return again(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _again(getattr(value, field.name)) for field in fields(value)})
+    if isinstance(value, Mapping):
+        return {key: _again(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_again(inner) for inner in value)
+    return value
