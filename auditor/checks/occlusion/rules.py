@@ -90,7 +90,9 @@ REFINED = Rule(
     unit="ρ",
     better="higher",
     tolerance=0.05,
-    measured=marked("The Spearman correlation on one image. Only reported with occlusion.refine."),
+    measured=marked(
+        "The Spearman correlation on one image, with occlusion.refine only. Skipped if covering changes nothing on it."
+    ),
 )
 
 INFERENCE = Rule(

@@ -73,9 +73,9 @@ def synthesis(
         diversity: weight of the similarity between several images of a class.
         patches: number of patches of the data that are shown next to them.
         unreached_warn: probability of its own class below which an image warns.
-        trigger: search the smallest pattern that changes images of other classes to each class; none means on
+        trigger: search for the smallest pattern that changes images of other classes to each class; none means on
             networks with 8 to 50 classes, if the budget allows it.
-        trigger_images: number of images for this, half to search the patterns and half to test them.
+        trigger_images: number of images for this, half to find the patterns and half to test them.
         trigger_steps: steps of gradient descent on masks and patterns.
         trigger_budget: trillion operations that the search may take on a CPU, where one takes up to a minute; a
             hundred times as many on other devices. With trigger = true only as many classes are searched as it

@@ -23,7 +23,7 @@ _SHOWN = 8
 
 
 def trigger_evidence(context: Context, search: TriggerSearch) -> Iterator[Evidence | Arrays]:
-    """Search the triggers of the classes unless that is switched off; judge, show and list them."""
+    """Search for the triggers of the classes unless that is switched off; judge, show and list them."""
     if search.requested is False:
         return
     try:

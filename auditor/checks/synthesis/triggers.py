@@ -108,7 +108,7 @@ class FoundTriggers:
 
 
 def found_triggers(context: Context, search: TriggerSearch) -> FoundTriggers:
-    """Search the trigger of each class.
+    """Search for the trigger of each class.
 
     Raises:
         Skip: There are too few classes or images, the budget is too small, or a score is not finite.
@@ -195,8 +195,8 @@ def _images(context: Context, count: int) -> tuple[tuple[int, ...], Tensor, Tens
     if len(read) < 2 * _HELD_OUT:
         raise Skip(
             many(
-                "{count} image is too few: {least} are needed, half to search triggers and half to test them",
-                "{count} images are too few: {least} are needed, half to search triggers and half to test them",
+                "{count} image is too few: {least} are needed, half to find triggers and half to test them",
+                "{count} images are too few: {least} are needed, half to find triggers and half to test them",
                 len(read),
                 least=2 * _HELD_OUT,
             )
@@ -219,7 +219,7 @@ def _scores(context: Context, images: Tensor) -> Tensor:
 def _searched(
     context: Context, search: TriggerSearch, images: Tensor, labels: Tensor, classes: Sequence[int]
 ) -> Triggers:
-    """Search triggers for as many classes at once as fit into memory; no class depends on the others."""
+    """Search for triggers of as many classes at once as fit into memory; no class depends on the others."""
     together = max(1, _HELD // (_TOGETHER * images[0].numel()))
     groups = [classes[start : start + together] for start in range(0, len(classes), together)]
     with context.working(search.steps * len(groups), "steps") as advance:
