@@ -106,7 +106,7 @@ def test_too_few_images_of_a_class_are_not_judged(marked, tmp_path):
     for name, enough in (("concentrated", 6), ("border", 5)):  # of one class no window changes the score
         (finding,) = rules(found, name)
         assert finding.verdict is Verdict.SKIP
-        assert f"the most is 3 of {enough} that are needed with so many classes" in finding.message
+        assert f"has 3, and {enough} are needed" in finding.message
 
 
 def test_a_score_that_no_window_changes_is_insensitive(marked, tmp_path):
@@ -129,9 +129,9 @@ def test_a_row_shows_the_three_maps_and_what_the_answer_needs(marked, tmp_path):
     (shown,) = [gallery for gallery in galleries if gallery.title.startswith("marked/")]
     labels = [item.label for item in shown.items]
     assert labels[0] == "image of marked"
-    assert labels[1] == "probability left for marked"
-    assert labels[2].endswith("activation left")
-    assert labels[3:] == ["most probable class", "what marked needs"]
+    assert labels[1] == "remaining probability of marked"
+    assert labels[2].endswith("remaining activation")
+    assert labels[3:] == ["most probable class", "evidence for marked"]
     assert "2 plain at" in shown.caption
     assert re.search(r"strongest at row 2[01] and column [89] ", shown.items[4].alt)
 
@@ -142,7 +142,7 @@ def test_a_wrong_answer_shows_what_the_true_class_needs_too(marked, tmp_path):
     (data / "plain" / "0.png").write_bytes((data / "marked" / "0.png").read_bytes())
     found = result(marked, data)
     (gallery,) = [piece for piece in found.evidence if isinstance(piece, Gallery) and "plain/0.png" in piece.title]
-    assert [item.label for item in gallery.items][-2:] == ["what marked needs", "what plain needs"]
+    assert [item.label for item in gallery.items][-2:] == ["evidence for marked", "evidence for plain"]
 
 
 @pytest.mark.parametrize("fill", ["grey", "black", "mean", "blur", "noise"])
@@ -151,20 +151,20 @@ def test_every_fill_finds_the_mark(marked, tmp_path, fill):
     (shown,) = [g for g in found.evidence if isinstance(g, Gallery) and g.title.startswith("marked/0")]
     if fill != "black":  # which it has never seen
         assert re.search(r"strongest at row (19|2[0-2]) and column ([789]|10) ", shown.items[4].alt)
-    (told,) = rules(found, "fill")
+    (finding,) = rules(found, "fill")
     if fill == "black":
-        assert (told.verdict, told.message) == (Verdict.SKIP, "no map can be compared: covering changes nothing")
+        assert (finding.verdict, finding.message) == (Verdict.SKIP, "no maps can be compared: covering changes nothing")
     else:
-        assert f"filled with {fill} or with {'grey' if fill == 'mean' else 'mean'}" in told.message
-        assert told.verdict is Verdict.PASS
+        assert f"filled with {fill} and with {'grey' if fill == 'mean' else 'mean'}" in finding.message
+        assert finding.verdict is Verdict.PASS
 
 
 def test_refining_says_how_near_it_is(marked, tmp_path):
     found = result(marked, images(tmp_path, spot, count=2), samples=2, refine=True)
-    (told,) = rules(found, "refined")
-    assert told.verdict is Verdict.INFO
-    assert "the maps are approximate" in told.message
-    assert 0 < told.value <= 1
+    (finding,) = rules(found, "refined")
+    assert finding.verdict is Verdict.INFO
+    assert "the maps are approximate" in finding.message
+    assert 0 < finding.value <= 1
 
 
 def test_refined_maps_are_compared_with_refined_maps_and_called_approximate(marked, tmp_path):
@@ -209,9 +209,9 @@ def test_warns_when_two_fills_put_the_evidence_at_different_places(tmp_path):
     data = images(tmp_path / "data", halves, count=3)
     for one in (data / "plain").iterdir():
         one.write_bytes((data / "marked" / one.name).read_bytes())
-    (told,) = rules(result(tmp_path, data, samples=3, fill="black"), "fill")
-    assert (told.verdict, told.limit, told.n) == (Verdict.WARN, 0.1, 3)
-    assert told.value < 0
+    (finding,) = rules(result(tmp_path, data, samples=3, fill="black"), "fill")
+    assert (finding.verdict, finding.limit, finding.n) == (Verdict.WARN, 0.1, 3)
+    assert finding.value < 0
     assert rules(result(tmp_path, data, samples=3, fill="black", fill_warn=0.0), "fill")[0].verdict is Verdict.WARN
 
 
@@ -244,9 +244,9 @@ def test_a_frame_of_which_nothing_hangs_is_not_judged(tmp_path):
 
 
 def test_says_how_the_scores_were_computed(marked, tmp_path):
-    (told,) = rules(result(marked, images(tmp_path, spot, count=1), samples=1), "inference")
-    assert told.message.startswith("how the scores were computed: incremental: ")
-    assert "times less work" in told.message
+    (finding,) = rules(result(marked, images(tmp_path, spot, count=1), samples=1), "inference")
+    assert finding.message.startswith("computation of the scores: incremental: ")
+    assert "times less work" in finding.message
 
 
 @pytest.mark.parametrize(("options", "words"), [

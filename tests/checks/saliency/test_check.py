@@ -90,9 +90,9 @@ def test_every_picture_says_where_it_is_strongest(sound):
         assert all("strongest at row" in item.alt or "zero everywhere" in item.alt for item in gallery.items[1:])
 
 
-def test_the_true_class_joins_where_it_was_neither_answer_nor_runner_up(small, photographs, tmp_path):
+def test_the_true_class_is_added_if_it_is_neither_predicted_nor_second_best(small, photographs, tmp_path):
     state = torch.load(small.checkpoint, weights_only=True)
-    state["head.bias"][:2] += 100  # the answer is never one of the last two
+    state["head.bias"][:2] += 100  # the prediction is never one of the last two
     torch.save(state, tmp_path / "skewed.pt")
     found = result(small, photographs, tmp_path / "skewed.pt", samples=8)
     truths = [g.title for g in found.evidence if isinstance(g, Gallery) and "(true class" in g.title]
@@ -134,17 +134,17 @@ def test_without_rectifiers_their_rules_are_skipped_and_not_drawn(small, photogr
     assert "randomised" not in row.caption
 
 
-def test_tells_how_many_activations_a_rule_covered(small, photographs, tmp_path):
+def test_reports_to_how_many_activation_functions_a_rule_applies(small, photographs, tmp_path):
     finding = rule(result(small, photographs, *made(tmp_path, kind="mixed")), "rectifiers")
     assert (finding.verdict, finding.value, finding.n) == (Verdict.INFO, 0.5, 4)
     assert "SiLU 2" in finding.detail
 
 
-def test_grad_cam_looks_behind_the_activation_and_says_where(sound, small, photographs):
-    assert rule(sound, "layer").message.startswith("Grad-CAM looks at conv2, after its rectifier")
-    assert rule(result(small, photographs, cam_layer="conv1"), "layer").message == "Grad-CAM looks at conv1"
+def test_grad_cam_uses_the_output_of_the_rectifier_and_says_so(sound, small, photographs):
+    assert rule(sound, "layer").message.startswith("layer of Grad-CAM: conv2, after the rectifier behind it")
+    assert rule(result(small, photographs, cam_layer="conv1"), "layer").message == "layer of Grad-CAM: conv1"
     named = rule(result(small, photographs, cam_layer="bn1"), "layer")
-    assert named.message == "Grad-CAM looks at bn1, after its rectifier"
+    assert named.message == "layer of Grad-CAM: bn1, after the rectifier behind it"
 
 
 def test_a_network_without_maps_has_no_grad_cam(small, photographs, tmp_path):
@@ -175,7 +175,7 @@ def test_refuses_what_the_network_does_not_have(small, photographs, options, wor
         result(small, photographs, **options)
 
 
-def test_certain_answers_count_as_vanishing(small, photographs, tmp_path):
+def test_certain_predictions_count_as_vanishing(small, photographs, tmp_path):
     state = torch.load(small.checkpoint, weights_only=True)
     state["head.weight"] *= 1e5
     torch.save(state, tmp_path / "certain.pt")
