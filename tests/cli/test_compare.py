@@ -193,7 +193,7 @@ def test_refuses_in_one_line(call, arguments, message):
 
 def test_loads_no_torch(reports):
     script = (
-        "import sys, auditor.cli; code = auditor.cli.main(sys.argv[1:]); "
+        "import sys; from auditor.cli.commands import main; code = main(sys.argv[1:]); "
         "sys.exit(f'{code}' if code != 1 or 'torch' in sys.modules else 0)"
     )
     command = [sys.executable, "-c", script, "compare", "reports/old", "reports/new", "-q"]

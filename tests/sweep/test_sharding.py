@@ -29,8 +29,8 @@ OPTIONS = [
 # Runs the command line, and dies as from `kill -9` right before a batch is taken in.
 KILLED = """
 import os, signal, sys
-from auditor import sweep
-from auditor.cli import main
+from auditor.sweep import sweep
+from auditor.cli.commands import main
 
 step, left = sweep._step, int(os.environ["BATCHES"])
 
