@@ -28,6 +28,6 @@ def result_of(check: str, checkpoint: Path, data: Path | None, options: dict[str
     return found
 
 
-def record(folder: Path | str) -> dict[str, Any]:
+def record(folder: Path | str = "reports/net") -> dict[str, Any]:
     """Return what the `audit.json` of a report holds."""
     return json.loads((Path(folder) / "audit.json").read_text())

