@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench wheel ci clean
+.PHONY: help setup demo test test-slow lint format docs bench wheel ci clean
 
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 # a process a core, each with one thread
@@ -42,6 +42,10 @@ format: setup ## Put the code in shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: setup ## Build the documentation into docs/_build/html, warnings as errors
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -E -W -n --keep-going -q docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 bench: setup ## Measure against the bare forward pass
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -52,4 +56,4 @@ ci: ## What the continuous integration runs
 	.ci/run
 
 clean: ## Remove what was built, but not .venv and reports
-	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditor.context import Context
     from auditor.errors import AuditorError, Skip
     from auditor.hooks import hookimpl
+    from auditor.judging.rule import Rule
     from auditor.results import (
         Arrays,
         Audit,
@@ -43,6 +44,7 @@ __all__ = [
     "Item",
     "Layers",
     "Range",
+    "Rule",
     "Scale",
     "Share",
     "Skip",
@@ -64,6 +66,7 @@ _HOMES = {
     "auditor.errors": ("AuditorError", "Skip"),
     "auditor.hooks": ("hookimpl",),
     "auditor.config.options": ("Range",),
+    "auditor.judging.rule": ("Rule",),
     "auditor.runner": ("run",),
     "auditor.unit": ("Unit",),
 }

@@ -1,21 +1,25 @@
 """A check: one question put to a network, and the options that it takes.
 
-The generator function is the whole declaration. Its keyword-only parameters are the options;
-its docstring holds, in this order, the question (first line, ending in "?"), how to read the
-evidence, and the sections `Args:`, `Rules:` and `Source:`.
+The generator function and its rules are the whole declaration. The keyword-only parameters are the
+options; the docstring holds, in this order, the question (first line, ending in "?"), how to read the
+evidence, and the sections `Args:` and `Source:`. The rules are values (`auditor.Rule`) given to
+`Check.with_rules`; a small check may instead name them in a section `Rules:` of its docstring.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from auditor.config import options
+from auditor.config.relative_limits import limit_of
 from auditor.errors import PluginError, UsageError, did_you_mean
-from auditor.results import Arrays, Evidence
+from auditor.judging.rule import Rule, page
+from auditor.language import _
+from auditor.results import Arrays, Evidence, Limit, RuleFacts
 
 if TYPE_CHECKING:
     from auditor.collectors import Collector
@@ -52,11 +56,11 @@ class Check:
             ...
 
     Raises:
-        PluginError: The function is no generator, its first line no question, or an option has
-            no default or no type that text can be turned into.
+        PluginError: The function is no generator, its first line no question, an option has no
+            default or no type that text can be turned into, or a rule is not one of this check.
     """
 
-    def __init__(self, function: Callable[..., Steps]) -> None:
+    def __init__(self, function: Callable[..., Steps], rules: Iterable[Rule] = ()) -> None:
         self.function = function
         self.name: str = function.__name__
         if not inspect.isgeneratorfunction(function):
@@ -69,15 +73,42 @@ class Check:
             )
         sections = _sections(text)
         self.guide = " ".join(sections[""].split())
-        self.rules: Mapping[str, str] = _entries(sections.get("Rules", ""))
+        documented = [Rule(name, told) for name, told in _entries(sections.get("Rules", "")).items()]
+        self.rules: Mapping[str, Rule] = _named(self.name, function.__module__, [*rules, *documented])
         self.source = " ".join(sections.get("Source", "").split())
         self.options: Mapping[str, Option] = _options(self.name, function, _entries(sections.get("Args", "")))
+
+    @classmethod
+    def with_rules(cls, *rules: Rule) -> Callable[[Callable[..., Steps]], Check]:
+        """Return the decorator for a check that judges by these rules."""
+        return lambda function: cls(function, rules)
 
     def __call__(self, context: Any, **chosen: Any) -> Steps:
         return self.function(context, **chosen)
 
     def __repr__(self) -> str:
         return f"<Check {self.name}>"
+
+    def limits(self, rule: str, chosen: Mapping[str, Any] | None = None) -> tuple[Limit, ...]:
+        """Return the limits of one of its rules, the one for a warning first.
+
+        Args:
+            chosen: Values of options that differ from their defaults.
+        """
+        values = {option.name: option.default for option in self.options.values()} | dict(chosen or {})
+        by_option = {name: limit_of(self.name, name, self.rules) for name in values}
+        found = [
+            Limit(named[1], float(values[name]), name)
+            for name, named in by_option.items()
+            if named and named[0] == rule and values[name] is not None
+        ]
+        fixed = (("warn", self.rules[rule].warn), ("fail", self.rules[rule].fail))
+        found += [Limit(level, value) for level, value in fixed if value is not None]
+        return tuple(sorted(found, key=lambda limit: limit.level, reverse=True))
+
+    def facts(self, chosen: Mapping[str, Any] | None = None) -> dict[str, RuleFacts]:
+        """Return its rules for a report, in the language of the report and with the limits of the run."""
+        return {name: _facts(rule, self.limits(name, chosen)) for name, rule in self.rules.items()}
 
     def coerce(self, option: str, value: object) -> object:
         """Return `value`, text from a flag or a value from a file, as the option's type has it.
@@ -100,6 +131,39 @@ def _sections(text: str) -> dict[str, str]:
 
 def _entries(section: str) -> dict[str, str]:
     return {name.strip(): " ".join(text.split()) for name, text in _ENTRY.findall(section)}
+
+
+def _named(check: str, module: str, rules: Iterable[Rule]) -> dict[str, Rule]:
+    found: dict[str, Rule] = {}
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise PluginError(f"check {check!r} is declared with {rule!r}, which is no auditor.Rule")
+        if not re.fullmatch(rf"{check}\.[\w-]+", rule.name):
+            raise PluginError(f"check {check!r} has the rule {rule.name!r}, but its rules are named {check}.WORD")
+        if rule.name in found:
+            raise PluginError(f"check {check!r} declares the rule {rule.name!r} twice")
+        ours = module.startswith("auditor.") and not rule.url
+        found[rule.name] = replace(rule, url=page(rule.name)) if ours else rule
+    return found
+
+
+def _facts(rule: Rule, limits: tuple[Limit, ...]) -> RuleFacts:
+    def spoken(text: str) -> str:
+        return _(text) if text else ""  # the empty message is the catalogue's own header
+
+    return RuleFacts(
+        spoken(rule.summary),
+        level=str(rule.level),
+        basis=rule.basis,
+        unit=rule.unit,
+        better=rule.better,
+        limits=limits,
+        measured=spoken(rule.measured),
+        advice=spoken(rule.advice),
+        false_alarms=spoken(rule.false_alarms),
+        source=spoken(rule.source),
+        url=rule.url,
+    )
 
 
 def _options(check: str, function: Callable[..., Any], helps: Mapping[str, str]) -> dict[str, Option]:

@@ -59,11 +59,9 @@ class Trial:
     def result(self, levels: Mapping[str, str]) -> Result:
         """Return what was found; `levels` replaces the verdict of rules that warn or fail."""
         evidence = tuple(levelled(e, levels) for e in self.evidence)
-        check = self.check
-        rules = {name: _(told) for name, told in check.rules.items()}
-        return Result(
-            check.name, _(check.question), evidence, round(self.seconds, 3), _(check.guide), _(check.source), rules
-        )
+        check, seconds = self.check, round(self.seconds, 3)
+        told = _(check.question), evidence, seconds, _(check.guide), _(check.source)
+        return Result(check.name, *told, check.facts(self.options))
 
     def _start(self) -> None:
         self._steps = self.check(self.context, **self.options)

@@ -27,6 +27,7 @@ from auditor.check import Check
 from auditor.config.file import shown
 from auditor.config.settings import FORMATS, SCHEME
 from auditor.errors import PluginError, did_you_mean
+from auditor.judging.rule import Rule
 
 BUILT_IN = "auditor"
 
@@ -59,6 +60,11 @@ class Plugins:
     data: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     formats: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     templates: tuple[Path, ...] = ()
+
+    @property
+    def rules(self) -> dict[str, Rule]:
+        """The rules of all checks, by name."""
+        return {name: rule for check in self.checks.values() for name, rule in check.rules.items()}
 
 
 def load(modules: Sequence[str] = (), *, start: Path | None = None) -> Plugins:

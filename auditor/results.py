@@ -167,13 +167,50 @@ Evidence = Finding | Figure | Gallery | Table
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of a rule in one run.
+
+    Attributes:
+        level: `warn` or `fail`.
+        value: The value beyond which the rule gives that verdict.
+        option: The option of the check that set it; "" for a fixed limit.
+    """
+
+    level: str
+    value: float
+    option: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """A rule in a report: what `auditor.Rule` declares, in the language of the report, with the limits of the run."""
+
+    summary: str
+    level: str = ""
+    basis: str = ""
+    unit: str = ""
+    better: str = "neither"
+    limits: tuple[Limit, ...] = ()
+    measured: str = ""
+    advice: str = ""
+    false_alarms: str = ""
+    source: str = ""
+    url: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is measured, and how, in one paragraph."""
+        return " ".join(part for part in (self.summary, self.measured) if part)
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What one check found.
 
     Attributes:
         guide: How to read the evidence, in two or three sentences.
         source: The papers that the check rests on.
-        rules: When which of its rules warns or fails, by the rule's name.
+        rules: What it judges by, by the rule's name.
         seconds: The time that the check itself took, without the shared sweep.
     """
 
@@ -183,7 +220,7 @@ class Result:
     seconds: float = 0.0
     guide: str = ""
     source: str = ""
-    rules: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, RuleFacts] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -30,6 +30,7 @@ from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
 from auditor.data.dataset import Loading
 from auditor.errors import DataError
+from auditor.judging.rule import Rule
 from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
@@ -149,17 +150,17 @@ def _run(
     kept = recorded(context, course.answers, course.filled.values()) if course.filled else Recorded()
     found = Audit(about, course.results, course.interrupted, course.not_run, kept)
     done = Run(found, {t.check.name: t.arrays for t in course.trials if t.arrays})
-    return replace(done, audit=_compared(done, baseline, settings, observer)) if baseline else done
+    return replace(done, audit=_compared(done, baseline, settings, observer, plugins.rules)) if baseline else done
 
 
-def _compared(done: Run, baseline: Source, settings: Settings, observer: Observer) -> Audit:
+def _compared(done: Run, baseline: Source, settings: Settings, observer: Observer, rules: Mapping[str, Rule]) -> Audit:
     """Return the audit with the comparison as its last section; a comparison that breaks costs only itself."""
     audit, check = done.audit, comparison.DECLARED["baseline"]
     about = replace(audit.provenance, settings={**audit.provenance.settings, "baseline": baseline.told})
     if audit.interrupted:
         return replace(audit, provenance=about, not_run=(*audit.not_run, check.name))
     observer.checking(check)
-    pair = Pair(baseline, Source(audit, str(settings.folder), done.arrays))
+    pair = Pair(baseline, Source(audit, str(settings.folder), done.arrays), rules)
     try:
         result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
     except Exception as error:

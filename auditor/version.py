@@ -1,5 +1,5 @@
-"""The version of this package."""
-
-from __future__ import annotations
+"""The version of this package, and where its documentation of that version is published."""
 
 __version__ = "0.1.0"
+
+DOCUMENTATION = "https://auditor-docs.readthedocs.io/en/stable/"

@@ -9,6 +9,7 @@ from typing import Any
 
 from auditor.check import Check, Option
 from auditor.config import options
+from auditor.judging.rule import Rule
 from auditor.plugins import BUILT_IN, Plugins
 
 
@@ -25,9 +26,41 @@ def description(plugins: Plugins, name: str) -> str:
     check = plugins.checks[name]
     parts = [f"{name}: {check.question}{_origin(plugins, name)}", _wrapped(check.guide)]
     parts += _section("Options", {_assigned(option): _explained(option) for option in check.options.values()})
-    parts += _section("Rules", check.rules)
+    parts += _section("Rules", {rule.name: _in_short(check, rule) for rule in check.rules.values()})
     parts += _section("Source", {check.source: ""} if check.source else {})
     return "\n\n".join(part for part in parts if part) + _example(check)
+
+
+def rule_description(plugins: Plugins, name: str) -> str:
+    """Return all about one rule: what is measured, its limits, known false alarms, and what to do."""
+    check = plugins.checks[name.partition(".")[0]]
+    rule = check.rules[name]
+    entries = {
+        "How it is measured": rule.measured,
+        "Limits": _limits(check, rule),
+        "Basis": f"{rule.basis}; the worst verdict by default is {rule.level}",
+        "Better": "" if rule.better == "neither" else rule.better,
+        "Known false alarms": rule.false_alarms,
+        "What to do": rule.advice,
+        "Source": rule.source,
+        "More": rule.url,
+    }
+    parts = [f"{name}: {rule.summary}", *_section("", {title: text for title, text in entries.items() if text})]
+    return "\n\n".join(part.strip("\n") for part in parts)
+
+
+def _in_short(check: Check, rule: Rule) -> str:
+    return " ".join(part for part in (rule.summary, rule.measured, _limits(check, rule)) if part)
+
+
+def _limits(check: Check, rule: Rule) -> str:
+    side = "under" if rule.better == "higher" else "over"
+    told = [
+        f"{limit.level} {side} {limit.value:g}{f' {rule.unit}' if rule.unit else ''}"
+        + (f" ({check.name}.{limit.option})" if limit.option else "")
+        for limit in check.limits(rule.name)
+    ]
+    return f"{', '.join(told)}." if told else ""
 
 
 def _origin(plugins: Plugins, name: str) -> str:

@@ -137,13 +137,16 @@ def demo(**given: Any) -> int:
 @click.argument("name", required=False)
 @flags(FILES, VERBOSE)
 def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: Any) -> None:
-    """List the checks that there are, or tell all about one."""
+    """List the checks, or describe one check or one of its rules."""
     from auditor.cli import catalogue
 
     found = plugins.load((*_file(config).plugins, *plugin))
-    if name:
-        found = replace(found, checks={**comparison.DECLARED, **found.checks})
-    click.echo(catalogue.description(found, known("check", name, found.checks)) if name else catalogue.overview(found))
+    if not name:
+        click.echo(catalogue.overview(found))
+        return
+    found = replace(found, checks={**comparison.DECLARED, **found.checks})
+    describe = catalogue.rule_description if name in found.rules else catalogue.description
+    click.echo(describe(found, known("rule", name, found.rules) if "." in name else known("check", name, found.checks)))
 
 
 @program.command()
@@ -196,7 +199,7 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         raise UsageError("--format asks for files; say where with --out DIR")
     asked = {"format": "html,pdf,json", **{key: value for key, value in given.items() if value is not None}}
     settings, found = _understood(after, asked, _file(given["config"]))
-    pair = Pair(comparison.read(before), comparison.read(after))
+    pair = Pair(comparison.read(before), comparison.read(after), found.rules)
     out = settings.folder if given["out"] else None
     if out:
         _refuse_overwriting(out, (before, after))

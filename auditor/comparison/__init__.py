@@ -30,7 +30,7 @@ def result(pair: Pair, options: Mapping[str, Any], levels: Mapping[str, str]) ->
     evidence = _kept(baseline(pair, **options), levels)
     seconds = round(time.perf_counter() - begun, 3)
     told = _(baseline.guide), _(baseline.source)
-    return Result(baseline.name, _(baseline.question), evidence, seconds, *told)
+    return Result(baseline.name, _(baseline.question), evidence, seconds, *told, baseline.facts(options))
 
 
 def compared(
@@ -57,7 +57,8 @@ def _section(part: Part, pair: Pair, levels: Mapping[str, str]) -> Result:
     seconds = round(time.perf_counter() - begun, 3)
     guide = _(baseline.guide) if part.name == "data" else ""
     source = _(baseline.source) if part.name == "accuracy" else ""
-    return Result(part.name, _(part.question), evidence, seconds, guide, source)
+    rules = {name: facts for name, facts in baseline.facts().items() if name == f"{baseline.name}.{part.name}"}
+    return Result(part.name, _(part.question), evidence, seconds, guide, source, rules)
 
 
 def _kept(pieces: Iterable[Any], levels: Mapping[str, str]) -> tuple[Evidence, ...]:

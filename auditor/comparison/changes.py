@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from auditor.comparison.metrics import metric_of
+from auditor.comparison.metrics import UNKNOWN, Metric, metric_of
 from auditor.comparison.pair import Pair
+from auditor.judging.rule import Rule
 from auditor.language import _, many, marked, some
 from auditor.methods.attribution.names import method_told
 from auditor.report.phrases import measured, name_of
@@ -43,11 +44,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A finding before and after; one of the two may be missing."""
+    """A finding before and after; one of the two may be missing.
+
+    Attributes:
+        metric: What the finding's value means.
+    """
 
     kind: Kind
     before: Finding | None
     after: Finding | None
+    metric: Metric = UNKNOWN
 
     @property
     def shown(self) -> Finding:
@@ -66,7 +72,7 @@ class Change:
 
 def findings(pair: Pair) -> Iterator[Finding | Table]:
     """Say which findings are new, gone, worse or better."""
-    found = changes(*pair.audits)
+    found = changes(*pair.audits, pair.rules)
     counts = Counter(change.kind for change in found)
     raised = [change for change in found if change.kind.raises]
     same = len(pair.after.audit.findings) - sum(change.after is not None for change in found)
@@ -130,7 +136,7 @@ def _as_before(told: str, same: int) -> str:
     )
 
 
-def changes(before: Audit, after: Audit) -> list[Change]:
+def changes(before: Audit, after: Audit, rules: Mapping[str, Rule]) -> list[Change]:
     """Return the findings that are not as before, the most urgent first."""
     ran_before, ran_after = ({result.check for result in audit.results} for audit in (before, after))
     found = []
@@ -142,7 +148,7 @@ def changes(before: Audit, after: Audit) -> list[Change]:
             found += [Change(Kind.UNASKED, finding, None) for finding in old if finding.verdict > Verdict.PASS]
         else:
             pairs = _matched(old, new, _named(before), _named(after))
-            found += _changed(pairs, (before.provenance.settings, after.provenance.settings))
+            found += _changed(pairs, (before.provenance.settings, after.provenance.settings), rules)
     order = list(Kind)
     return sorted(found, key=lambda change: (order.index(change.kind), -change.shown.verdict))
 
@@ -196,12 +202,21 @@ def _count(found: Sequence[Finding], rule: str) -> int:
     return sum(finding.rule == rule for finding in found)
 
 
-def _changed(pairs: Iterator[tuple[Finding | None, Finding | None]], settings: tuple[Chosen, Chosen]) -> list[Change]:
-    kinds = [(_kind(before, after, settings), before, after) for before, after in pairs]
-    return [Change(kind, before, after) for kind, before, after in kinds if kind]
+def _changed(
+    pairs: Iterator[tuple[Finding | None, Finding | None]], settings: tuple[Chosen, Chosen], rules: Mapping[str, Rule]
+) -> list[Change]:
+    found = []
+    for before, after in pairs:
+        shown = after or before
+        metric = metric_of(shown, rules) if shown else UNKNOWN
+        if kind := _kind(before, after, settings, metric):
+            found.append(Change(kind, before, after, metric))
+    return found
 
 
-def _kind(before: Finding | None, after: Finding | None, settings: tuple[Chosen, Chosen]) -> Kind | None:
+def _kind(
+    before: Finding | None, after: Finding | None, settings: tuple[Chosen, Chosen], metric: Metric
+) -> Kind | None:
     if before is None or after is None:
         if after is not None:
             return Kind.NEW if _raised(after) else Kind.UNJUDGED if after.rule.endswith(".skipped") else None
@@ -209,15 +224,15 @@ def _kind(before: Finding | None, after: Finding | None, settings: tuple[Chosen,
     if after.verdict is Verdict.SKIP and before.verdict >= Verdict.PASS:
         return Kind.UNJUDGED
     if before.verdict is not after.verdict and (_raised(before) or _raised(after)):
-        return _turned(before, after, settings)
-    return Kind.DRIFTED if _differ(before, after) else None
+        return _turned(before, after, settings, metric)
+    return Kind.DRIFTED if _differ(before, after, metric) else None
 
 
-def _turned(before: Finding, after: Finding, settings: tuple[Chosen, Chosen]) -> Kind:
+def _turned(before: Finding, after: Finding, settings: tuple[Chosen, Chosen], metric: Metric) -> Kind:
     """Return why a verdict is another one; the network is not blamed where its value is the same within tolerance."""
     if before.verdict is Verdict.SKIP:
         return Kind.NEW
-    if _comparable(before, after) and not _differ(before, after):
+    if _comparable(before, after) and not _differ(before, after, metric):
         if _limits(settings[0], after.rule) != _limits(settings[1], after.rule):
             return Kind.LIMIT
         if _at_the_limit(before, after):
@@ -246,10 +261,10 @@ def _raised(finding: Finding) -> bool:
     return finding.verdict > Verdict.PASS
 
 
-def _differ(before: Finding, after: Finding) -> bool:
+def _differ(before: Finding, after: Finding, metric: Metric) -> bool:
     if not _comparable(before, after) or before.value is None or after.value is None:
         return False
-    return metric_of(after).differ(before.value, after.value)
+    return metric.differ(before.value, after.value)
 
 
 def _comparable(before: Finding, after: Finding) -> bool:
@@ -284,10 +299,9 @@ def _kind_told(change: Change) -> str:
     before, after = (end.value if end else None for end in (change.before, change.after))
     if change.kind is not Kind.DRIFTED or before is None or after is None:
         return _(change.kind.value)
-    metric = metric_of(change.shown)
-    if metric.is_worse(before, after):
+    if change.metric.is_worse(before, after):
         return _("drifted (worse)")
-    return _("drifted (better)") if metric.is_worse(after, before) else _(change.kind.value)
+    return _("drifted (better)") if change.metric.is_worse(after, before) else _(change.kind.value)
 
 
 def _arrow(before: str, after: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from auditor.check import Check, Count, Share, Steps
 from auditor.comparison import accuracy, calibration, changes, channels, facts, maps
 from auditor.comparison.pair import Pair
+from auditor.comparison.rules import RULES
 from auditor.config import options
 from auditor.language import marked
 from auditor.results import Evidence
@@ -16,7 +17,7 @@ from auditor.results import Evidence
 Rank = Annotated[float, options.Range(-1, 1)]
 
 
-@Check
+@Check.with_rules(*RULES)
 def baseline(
     pair: Pair,
     *,
@@ -38,19 +39,6 @@ def baseline(
         dead_warn: share of a layer's channels that have fallen silent on balance, over which the comparison warns.
         alike_warn: median rank correlation of the maps by Grad-CAM or occlusion under which the comparison warns.
         few: images, in all or of a class, under which nothing is said.
-    Rules:
-        baseline.data: whether images, preprocessing, classes, network, settings and tools are the same; other
-            images, preprocessing or classes are a warning, the rest is information.
-        baseline.findings: findings that are new, worse, or no longer judged; as bad as the worst of them is now.
-        baseline.answers: share of the images to which both networks give the same answer (information).
-        baseline.accuracy: difference in accuracy on the same images, in all and class by class; a loss that
-            McNemar's exact test finds significant (corrected for the number of classes by Holm) is a warning.
-        baseline.calibration: difference of the expected calibration errors on the same images; over 0.01 and beyond
-            what the bootstrap leaves to chance is a warning.
-        baseline.dead: channels that were above zero on some image and are on none now; a layer that lost over 2 % of
-            its channels on balance is a warning.
-        baseline.explanations: rank correlation of the maps that explain the same class of the same image; a median
-            under 0.5 by Grad-CAM or occlusion is a warning (heuristic).
     Source:
         McNemar, Psychometrika 1947. Interval: Newcombe, Statistics in Medicine 1998. Holm 1979. Calibration: Guo et
         al., ICML 2017. Maps: Adebayo et al., NeurIPS 2018.

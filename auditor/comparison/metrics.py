@@ -1,13 +1,15 @@
 """How far a number may be off before it counts as another one, and which way is better.
 
-No two floats are compared for being equal. `docs/compare.md` has the same table in words.
+No two floats are compared for being equal. Both are declared with the rule (`auditor.Rule`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from auditor.judging.rule import Rule
 from auditor.results import Finding
 
 
@@ -40,57 +42,15 @@ class Metric:
         return math.isnan(after) or (after < before if self.higher else after > before)
 
 
-_CHANNELS = Metric(0.02)  # shares of a layer's channels
-_IMAGES = Metric(0.05)  # shares of a few explained images
-_RANKS = Metric(0.05)  # rank correlations
-_EXACT = Metric(0.0)  # counts and shares of which any is too much
-
-METRICS = {
-    "predictions.accuracy": Metric(0.005, higher=True),
-    "predictions.calibration": Metric(0.01),
-    "predictions.collapsed": Metric(0.005, higher=None),
-    "predictions.permuted": _IMAGES,
-    "preprocess.mismatch": _IMAGES,
-    "predictions.nonfinite": _EXACT,
-    "checkpoint.missing": _EXACT,
-    "checkpoint.unexpected": _EXACT,
-    "checkpoint.shape": _EXACT,
-    "checkpoint.batchnorm": _EXACT,
-    "data.unreadable": _EXACT,
-    "weights.nonfinite": _EXACT,
-    "weights.constant": _EXACT,
-    "activations.nonfinite": _EXACT,
-    "saliency.nonfinite": _EXACT,
-    "activations.border": Metric(0.1, higher=None),
-    "activations.dead": _CHANNELS,
-    "activations.saturated": _CHANNELS,
-    "filters.dead": _CHANNELS,
-    "filters.duplicate": _CHANNELS,
-    "filters.noise": Metric(0.5, higher=True),
-    "patches.dead": _CHANNELS,
-    "patches.duplicate": _CHANNELS,
-    "patches.corner": _CHANNELS,
-    "saliency.vanishing": _IMAGES,
-    "saliency.blind": _RANKS,
-    "saliency.rectifiers": Metric(0.01, higher=None),
-    "occlusion.concentrated": _IMAGES,
-    "occlusion.border": _IMAGES,
-    "occlusion.insensitive": _IMAGES,
-    "occlusion.fill": Metric(0.05, higher=True),
-    "occlusion.refined": Metric(0.05, higher=True),
-    "trust.randomization": _RANKS,
-    "trust.faithfulness": _IMAGES,
-    "shortcut.location": _IMAGES,
-    "shortcut.cluster": _IMAGES,
-    "shortcut.background": _IMAGES,
-    "synthesis.unreached": Metric(0.1, higher=True),
-    "synthesis.flat": _EXACT,
-}
-
-OTHER_SHARE = Metric(0.01, higher=None)
-OTHER_NUMBER = Metric(0.01, higher=None, relative=True)
+_SHARE, _NUMBER = 0.01, 0.01  # tolerances of what declares none: of a share, and relative of a number with a unit
+UNKNOWN = Metric(_SHARE, higher=None)
+_HIGHER = {"lower": False, "higher": True, "neither": None}
 
 
-def metric_of(finding: Finding) -> Metric:
+def metric_of(finding: Finding, rules: Mapping[str, Rule]) -> Metric:
     """Return what a finding's value means; of a rule that is not known, no direction is better."""
-    return METRICS.get(finding.rule) or (OTHER_NUMBER if finding.unit else OTHER_SHARE)
+    rule = rules.get(finding.rule)
+    higher = None if rule is None else _HIGHER[rule.better]
+    if rule is not None and rule.tolerance is not None:
+        return Metric(rule.tolerance, higher)
+    return Metric(_NUMBER, higher, relative=True) if finding.unit else Metric(_SHARE, higher)

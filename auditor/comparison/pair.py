@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import OutputError
+from auditor.judging.rule import Rule
 from auditor.report import record
 from auditor.report.folder import arrays_file
 from auditor.results import Audit, Verdict
@@ -34,10 +35,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The baseline and the audit that is compared with it."""
+    """The baseline and the audit that is compared with it.
+
+    Attributes:
+        rules: What is known of the rules that the findings name: which way is better, and the tolerance.
+    """
 
     before: Source
     after: Source
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     @property
     def audits(self) -> tuple[Audit, Audit]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from auditor.check import Check
-from auditor.comparison.metrics import METRICS
 from auditor.comparison.pair import Source
 from auditor.config.relative_limits import Relative, clipped, rule_of
 from auditor.config.settings import Settings
@@ -46,7 +45,8 @@ def _number(check: Check, option: str, limit: Relative, baseline: Source | None)
             "report or its audit.json, or set a number"
         )
     rule = rule_of(check.name, option, check.rules)
-    value = _worst(rule, baseline.audit)
+    higher = rule in check.rules and check.rules[rule].better == "higher"
+    value = _worst(rule, baseline.audit, higher=higher)
     if value is None:
         raise UsageError(
             f"{name} is {limit.text!r}, but the baseline {baseline.path} has no value of {rule}: "
@@ -55,12 +55,11 @@ def _number(check: Check, option: str, limit: Relative, baseline: Source | None)
     return clipped(limit.of(value), check.options[option].type)
 
 
-def _worst(rule: str, audit: Audit) -> float | None:
+def _worst(rule: str, audit: Audit, *, higher: bool) -> float | None:
     """Return the value of a rule; of several, as of many layers, the worst."""
     judged = [f for f in audit.findings if f.rule == rule and f.verdict not in (Verdict.SKIP, Verdict.ERROR)]
     values = [f.value for f in judged if f.value is not None and math.isfinite(f.value)]
-    higher: Mapping[str, bool | None] = {name: metric.higher for name, metric in METRICS.items()}
-    return (min if higher.get(rule) else max)(values) if values else None
+    return (min if higher else max)(values) if values else None
 
 
 def _why(rule: str, baseline: Source) -> str:

@@ -11,7 +11,7 @@ from auditor.config.options import Range
 from auditor.errors import UsageError
 
 _RELATIVE = re.compile(r"baseline(?:\s*([-+*])\s*(\d+(?:\.\d*)?|\.\d+))?", re.ASCII)
-_LIMIT = re.compile(r"(?:(.+)_)?(?:warn|fail)")
+_LIMIT = re.compile(r"(?:(.+)_)?(warn|fail)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,24 @@ def rule_of(check: str, option: str, rules: Iterable[str]) -> str:
     Raises:
         UsageError: It is a limit of none.
     """
-    found, known = _LIMIT.fullmatch(option), list(rules)
-    only = known[0] if len(known) == 1 else ""
-    rule = f"{check}.{found[1]}" if found and found[1] else only if found else ""
-    if not rule or (known and rule not in known):
+    known = list(rules)
+    named = limit_of(check, option, known)
+    if named is None:
         raise UsageError(
             f"{check}.{option} can't be relative to the baseline: that holds for limits called RULE_warn or RULE_fail, "
             f"where {check}.RULE is one of: {', '.join(known) or 'no rule'}"
         )
-    return rule
+    return named[0]
+
+
+def limit_of(check: str, option: str, rules: Iterable[str]) -> tuple[str, str] | None:
+    """Return the rule that an option is a limit of, and its level, `warn` or `fail`; None where it is no limit."""
+    found, known = _LIMIT.fullmatch(option), list(rules)
+    if not found:
+        return None
+    only = known[0] if len(known) == 1 else ""
+    rule = f"{check}.{found[1]}" if found[1] else only
+    return (rule, found[2]) if rule and (not known or rule in known) else None
 
 
 def clipped(value: float, kind: Any) -> float:

@@ -36,7 +36,7 @@ def _written(folder: Path, pattern: str, method: str) -> Iterator[Message]:
 
 
 def _declared() -> Iterator[str]:
-    """Return what the docstrings of the checks say to those who read a report."""
+    """Return what the checks and their rules say to those who read a report."""
     found = plugins.load()
     checks = [check for name, check in found.checks.items() if found.origins.get(name, BUILT_IN) == BUILT_IN]
     for check in (*checks, *comparison.DECLARED.values()):
@@ -44,4 +44,5 @@ def _declared() -> Iterator[str]:
 
 
 def _told(check: Check) -> tuple[str, ...]:
-    return check.question, check.guide, check.source, *check.rules.values()
+    texts = (text for rule in check.rules.values() for text in rule.texts)
+    return check.question, check.guide, check.source, *texts

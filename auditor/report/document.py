@@ -10,7 +10,7 @@ from typing import Any
 
 from auditor.report import picture_files
 from auditor.report.json_reader import encoded
-from auditor.results import Audit, Evidence, Figure, Finding, Gallery, LayerFacts, Provenance, Result, Table
+from auditor.results import Audit, Evidence, Figure, Finding, Gallery, LayerFacts, Provenance, Result, RuleFacts, Table
 
 SCHEMA = 1
 
@@ -57,9 +57,14 @@ def _result_document(result: Result, shelf: picture_files.Shelf) -> dict[str, An
         "seconds": result.seconds,
         "guide": result.guide,
         "source": result.source,
-        "rules": result.rules,
+        "rules": {name: facts.text for name, facts in result.rules.items()},
+        "rule_facts": {name: _rule_document(facts) for name, facts in result.rules.items()},
         "evidence": [_evidence_document(result.check, piece, shelf) for piece in result.evidence],
     }
+
+
+def _rule_document(facts: RuleFacts) -> dict[str, Any]:
+    return {**_fields(facts), "limits": [_fields(limit) for limit in facts.limits]}
 
 
 def _evidence_document(check: str, piece: Evidence, shelf: picture_files.Shelf) -> dict[str, Any]:

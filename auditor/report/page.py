@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from auditor.config import branding
 from auditor.config.branding import Letterhead
 from auditor.language import _, current, many, short
-from auditor.report import cards, deciding, phrases
+from auditor.report import cards, deciding, phrases, rules
 from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
@@ -18,7 +18,7 @@ from auditor.report.phrases import duration
 from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
-from auditor.results import Audit, Finding, Result, Verdict
+from auditor.results import Audit, Finding, Result, Table, Verdict
 
 _MOST_DECIDING = 8
 
@@ -47,6 +47,7 @@ class Section:
         findings: The worst first; `kept` are more that are no worse than `pass`.
         kept_title: `12 more that pass`, or nothing.
         time: The seconds as a number to sort by.
+        rules: What it judges by, with the limits of this run.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Section:
     kept_title: str
     blocks: tuple[Block, ...]
     remarks: tuple[Remark, ...] = ()
+    rules: TableBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         sections=sections,
         not_run=audit.not_run,
         provenance=cards.provenance(audit),
-        tables=tuple(blocks.table(table) for table in cards.tables(audit)),
+        tables=tuple(blocks.table(table) for table in (*_rules(audit, medium), *cards.tables(audit))),
         views=_views(audit, sections, known, blocks, album) if medium.views else Views(),
         repeated=album.repeated,
     )
@@ -197,7 +199,13 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
         kept_title=_kept(len(found) - shown) if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
         remarks=tuple(_remarks(audit, result)),
+        rules=blocks.table(rules.of_check(result)) if result.rules else None,
     )
+
+
+def _rules(audit: Audit, medium: Medium) -> tuple[Table, ...]:
+    """Return the table of all rules, where the medium does not fold one away in each section."""
+    return () if medium.views or not any(result.rules for result in audit.results) else (rules.of_audit(audit),)
 
 
 def _remarks(audit: Audit, result: Result) -> Iterable[Remark]:

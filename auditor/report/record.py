@@ -29,9 +29,11 @@ from auditor.results import (
     Gallery,
     Item,
     LayerFacts,
+    Limit,
     Provenance,
     Recorded,
     Result,
+    RuleFacts,
     Scale,
     Table,
     Verdict,
@@ -212,8 +214,25 @@ def _result(node: Node, load: Load) -> Result:
         seconds=node.number("seconds"),
         guide=node.text("guide", ""),
         source=node.text("source", ""),
-        rules=node.words("rules"),
+        rules=_rules(node),
     )
+
+
+def _rules(node: Node) -> dict[str, RuleFacts]:
+    """Return the rules; an audit of an older version has only a text of each."""
+    declared = node.inside("rule_facts") if node.fields.get("rule_facts") is not None else None
+    return {
+        name: _rule(declared.inside(name)) if declared and name in declared.fields else RuleFacts(text)
+        for name, text in node.words("rules").items()
+    }
+
+
+def _rule(node: Node) -> RuleFacts:
+    limits = tuple(
+        Limit(limit.text("level"), limit.number("value"), limit.text("option", "")) for limit in node.each("limits")
+    )
+    texts = ("level", "basis", "unit", "better", "measured", "advice", "false_alarms", "source", "url")
+    return RuleFacts(node.text("summary"), limits=limits, **{name: node.text(name, "") for name in texts})
 
 
 def _evidence(node: Node, load: Load) -> Evidence:

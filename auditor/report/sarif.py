@@ -19,12 +19,13 @@ from urllib.parse import quote
 from auditor.language import printable
 from auditor.report import deciding, phrases
 from auditor.report.json_reader import encoded
-from auditor.results import Audit, Finding, Result, Verdict
+from auditor.results import Audit, Finding, Result, RuleFacts, Verdict
 
 NAME = "report.sarif"
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Verdict.WARN: "warning", Verdict.FAIL: "error", Verdict.ERROR: "error"}
+_ADDRESS = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+")
 _NOTIFIED = {Verdict.SKIP: "note", Verdict.ERROR: "error"}
 
 Object = dict[str, Any]
@@ -61,21 +62,24 @@ def _rules(audit: Audit) -> list[Object]:
     """Return the rules that the checks document, and those that findings name beyond them, each once."""
     rules: dict[str, Object] = {}
     for result in audit.results:
-        named = dict(result.rules) | {f.rule: "" for f in phrases.findings(result) if f.rule not in result.rules}
-        for name, told in named.items():
-            rules.setdefault(printable(name), _rule(printable(name), told, result))
+        named: dict[str, RuleFacts | None] = {f.rule: None for f in phrases.findings(result)}
+        for name, facts in (dict(result.rules) | {n: f for n, f in named.items() if n not in result.rules}).items():
+            rules.setdefault(printable(name), _rule(printable(name), facts, result))
     return list(rules.values())
 
 
-def _rule(name: str, told: str, result: Result) -> Object:
+def _rule(name: str, facts: RuleFacts | None, result: Result) -> Object:
     question = _message(result.question or result.check)
-    help_ = "\n\n".join(part for part in (result.guide, result.source) if part)
+    known = facts or RuleFacts("")
+    parts = (known.measured, known.advice, known.false_alarms, known.source) if facts else (result.guide, result.source)
+    help_ = "\n\n".join(phrases.sentence(part) for part in parts if part)
     return {
         "id": name,
-        "shortDescription": _message(phrases.sentence(told)) if told else question,
+        "shortDescription": _message(phrases.sentence(known.summary)) if known.summary else question,
         "fullDescription": question,
         "help": _message(help_) if help_ else question,
-        "properties": {"tags": [printable(result.check)]},
+        **({"helpUri": known.url} if _ADDRESS.fullmatch(known.url) else {}),
+        "properties": {"tags": [printable(result.check)], **({"basis": printable(known.basis)} if known.basis else {})},
     }
 
 

@@ -18,9 +18,11 @@ from auditor.results import (
     Gallery,
     Item,
     LayerFacts,
+    Limit,
     Provenance,
     Recorded,
     Result,
+    RuleFacts,
     Table,
     Verdict,
 )
@@ -217,6 +219,7 @@ def hostile(text: str) -> Audit:
         Gallery(text, text, (Item(photo(), text, 0.5, text),), about={"class": text, text: text}),
         Table(text, text, (text,), ((text,),)),
     )
+    rule = RuleFacts(text, text, text, text, text, (Limit(text, 0.1, text),), text, text, text, text, text)
     return Audit(
         Provenance(
             CheckpointFacts(text, text, 1, text),
@@ -229,7 +232,7 @@ def hostile(text: str) -> Audit:
             started=text,
             notes=(text,),
         ),
-        (Result(text, text, evidence, 0.1, text, text, {text: text}),),
+        (Result(text, text, evidence, 0.1, text, text, {text: rule}),),
         not_run=(text,),
         recorded=Recorded((Answer(text, text, 0, 0, 0.5),), {text: (1,)}),
     )

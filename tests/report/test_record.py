@@ -23,8 +23,10 @@ from auditor.results import (
     Gallery,
     Item,
     LayerFacts,
+    Limit,
     Provenance,
     Result,
+    RuleFacts,
     Scale,
     Table,
     Verdict,
@@ -76,7 +78,10 @@ evidence = (
     | build(Gallery, texts, texts, tuples(items), scales, methods=tuples(texts))
     | build(Table, texts, texts, tuples(texts), tuples(tuples(cells)))
 )
-documented = st.dictionaries(texts, texts, max_size=2)
+limits = build(Limit, st.sampled_from(["warn", "fail"]), numbers, texts)
+words = ("level", "basis", "unit", "better", "measured", "advice", "false_alarms", "source", "url")
+rules = build(RuleFacts, texts, limits=tuples(limits), **dict.fromkeys(words, texts))
+documented = st.dictionaries(texts, rules, max_size=2)
 results = build(Result, texts, texts, tuples(evidence), seconds=numbers, guide=texts, source=texts, rules=documented)
 fields = st.none() | build(FieldFacts, pairs, pairs, pairs, st.booleans())
 layers = build(LayerFacts, texts, texts, tuples(wholes), wholes, fields)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.report import sarif
-from auditor.results import Audit, CheckpointFacts, Finding, Result, Verdict
+from auditor.results import Audit, CheckpointFacts, Finding, Result, RuleFacts, Verdict
 from tests.report.sample_audits import HOSTILE, audit, facts, hostile, maps, predictions
 
 # from the npm package @microsoft/jest-sarif 1.0.0-beta.0 (MIT); OASIS publishes the same as an open standard
@@ -95,14 +95,22 @@ def test_a_layer_is_told_from_a_class(tmp_path):
 
 
 def test_rules_are_what_the_checks_document(tmp_path):
-    told = replace(
-        predictions(), rules={"predictions.accuracy": "under the limit, a failure", "predictions.other": "x"}
+    declared = RuleFacts(
+        "images that are correctly classified",
+        basis="statistical",
+        measured="Under the limit, a failure.",
+        advice="look at the mistakes",
+        source="Guo 2017",
+        url="https://docs.example.org/predictions.accuracy.html",
     )
+    told = replace(predictions(), rules={"predictions.accuracy": declared, "predictions.other": RuleFacts("x")})
     rules = saved(audit(told, maps()), tmp_path)["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == ["predictions.accuracy", "predictions.other"]
-    assert rules[0]["shortDescription"]["text"] == "Under the limit, a failure."
+    assert rules[0]["shortDescription"]["text"] == "Images that are correctly classified."
     assert rules[0]["fullDescription"]["text"] == "Is it right?"
-    assert rules[0]["help"]["text"] == "Read the accuracy first.\n\nGuo 2017"
+    assert rules[0]["help"]["text"] == "Under the limit, a failure.\n\nLook at the mistakes.\n\nGuo 2017."
+    assert rules[0]["helpUri"] == "https://docs.example.org/predictions.accuracy.html"
+    assert "helpUri" not in rules[1]
 
 
 def test_a_finding_is_followed_from_one_audit_to_the_next(tmp_path):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.occlusion import findings
+from auditor.checks.occlusion import findings, rules
 from auditor.checks.occlusion.figures import row
 from auditor.config.options import Range
 from auditor.context import tensors
@@ -42,7 +42,7 @@ _FILLINGS: dict[Filling, str] = {
 }
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def occlusion(
     context: Context,
     *,
@@ -76,17 +76,6 @@ def occlusion(
         border_share: share of all that is taken away which may come from the frame, the outer tenth on each side.
         insensitive_warn: share of images on which no window changes the score, over which the audit warns.
         fill_warn: rank correlation of the maps with two fills, under which the audit warns.
-    Rules:
-        occlusion.concentrated: one window of under 2 % of the area takes away more than half of the probability in
-            most images of a class (sign test, corrected for the number of classes by Holm, 5 %): perhaps a shortcut.
-        occlusion.border: more than half of what is taken away comes from the frame in most images of a class (the
-            same test; images on which no window changes the score by 1 % of the spread of all scores are left out).
-        occlusion.insensitive: images on which no window changes the score by 1 % of the spread of all scores; over
-            10 % of the images a warning.
-        occlusion.fill: how alike the maps with another fill are, by rank correlation, on the first images; a median
-            under 0.1 is a warning: where the evidence lies is then a matter of what covers it.
-        occlusion.refined: how alike the approximate map is to the full one, on one image (information).
-        occlusion.inference: how the scores were computed (information).
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Incremental inference:
         Nakandala, Kumar, Papakonstantinou, SIGMOD 2019. Shortcuts: Lapuschkin et al., Nature Communications 2019.
