@@ -12,6 +12,31 @@ from auditor.plugins import Plugins
 from auditor.results import Result
 from auditor.runner import Silent, run
 
+# With this in the configuration every check runs in full, on as little as it takes.
+LITTLE = """
+[checks.activations]
+images = 1
+
+[checks.filters]
+images = 1
+
+[checks.patches]
+top = 2
+
+[checks.synthesis]
+most = 1
+steps = 2
+natural_steps = 2
+unreached_warn = 0.0
+
+[checks.trust]
+images = 1
+occlusion = 0
+depths = 1
+steps = 2
+orders = 1
+"""
+
 
 class Ended(NamedTuple):
     """What a command line that was run in this process left behind."""

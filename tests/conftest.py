@@ -18,6 +18,11 @@ from tests.audits import Ended
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that no long one is left for a single process at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 class Small(NamedTuple):
     """Files of a small network that tells four kinds of photographs apart.
 

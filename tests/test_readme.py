@@ -13,6 +13,7 @@ import torch
 from auditor.cli.commands import main
 from auditor.process.torchvision import torchvision
 from tests import folders
+from tests.audits import LITTLE
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -25,34 +26,9 @@ def Net():
 """
 
 QUICK = """
-[checks.synthesis]
-most = 1
-steps = 2
-natural_steps = 2
-unreached_warn = 0.0
-
 [checks.occlusion]
 window = 112
 stride = 112
-
-[checks.trust]
-images = 1
-occlusion = 0
-depths = 1
-steps = 2
-orders = 1
-
-[checks.patches]
-layers = ["layer3.1.conv2"]
-top = 2
-
-[checks.filters]
-layers = ["conv1"]
-images = 1
-
-[checks.activations]
-layers = ["layer4.1.bn2"]
-images = 1
 """
 
 
@@ -80,7 +56,7 @@ def here(tmp_path_factory):
     folders.noise(folder / "photos", ("cat", "dog", "fox", "owl"), 2, (64, 80), most=256)
     (folder / "model.py").write_text(MODEL)
     (folder / "auditfile.py").write_text(python("@Check"))
-    (folder / "auditor.toml").write_text("".join(blocks("toml")) + QUICK)
+    (folder / "auditor.toml").write_text("".join(blocks("toml")) + LITTLE + QUICK)
     return folder
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from auditor.cli.commands import main
 from auditor.process.torchvision import torchvision
 from tests import folders, networks
-from tests.audits import record
+from tests.audits import LITTLE, record
 
 CLASSES = ("cat", "dog", "fox", "owl")
 SMALL = "[preprocess]\nresize = 64\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"
@@ -127,6 +127,7 @@ def timm_state(path):
 )
 def test_audits_a_checkpoint_of_every_kind(auditor, here, photos, file, write, flags, architecture):
     write(here / file)
+    (here / "auditor.toml").write_text(SMALL + LITTLE + "[checks.occlusion]\nwindow = 32\nstride = 32\n")
     checks = "not passes and not warns and not fails and not breaks and not stops"
     code, _, err = auditor(file, "--data", photos, "-k", checks, "--format", "html,json,junit", *flags)
     audit = record()
