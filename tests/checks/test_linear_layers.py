@@ -4,68 +4,35 @@ import pytest
 import torch
 
 from auditor.results import Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 from tests.digits import digits, fitted, write
 
 PREPROCESS = {"resize": "none", "crop": [28, 28], "mean": [0.0], "std": [1.0], "color": "gray"}
-NETWORKS = """
-from torch import nn
-
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm, self.mix = nn.LayerNorm(24), nn.Sequential(nn.Linear(49, 32), nn.GELU(), nn.Linear(32, 49))
-        self.attend, self.norm2 = nn.MultiheadAttention(24, 2, batch_first=True), nn.LayerNorm(24)
-        self.fc1, self.act, self.fc2 = nn.Linear(24, 64), nn.GELU(), nn.Linear(64, 24)
-
-    def forward(self, x):
-        x = x + self.mix(self.norm(x).transpose(1, 2)).transpose(1, 2)
-        x = x + self.attend(x, x, x)[0]
-        return x + self.fc2(self.act(self.fc1(self.norm2(x))))
-
-
-class Tokens(nn.Module):
-    def __init__(self, num_classes=10):
-        super().__init__()
-        self.patches, self.block, self.head = nn.Conv2d(1, 24, 4, 4), Block(), nn.Linear(24, num_classes)
-
-    def forward(self, x):
-        return self.head(self.block(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
-
-
-def Perceptron(num_classes=10):
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 80), nn.ReLU(), nn.Linear(80, 40), nn.ReLU(), nn.Linear(40, num_classes)
-    )
-"""
+KINDS = {"Perceptron": networks.perceptron, "Tokens": networks.Tokens}
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory):
+def trained(tmp_path_factory):
     """The folder of two networks that were trained for two epochs, and of 320 other digits."""
     folder = tmp_path_factory.mktemp("linear")
-    (folder / "nets.py").write_text(NETWORKS)
     write(folder / "data", 320)
-    space: dict = {}
-    exec(NETWORKS, space)  # noqa: S102 - the text above
     (images, labels), _ = digits()
-    for name in ("Perceptron", "Tokens"):
-        torch.manual_seed(0)
-        net = fitted(space[name](), images, labels, epochs=2, rate=0.003)
-        torch.save(net.state_dict(), folder / f"{name}.pt")
+    for name, kind in KINDS.items():
+        net = fitted(networks.build(kind), images, labels, epochs=2, rate=0.003)
+        networks.save(net, folder / f"{name}.pt")
     return folder
 
 
 @pytest.fixture
-def found(networks, tmp_path):
+def found(trained, tmp_path):
     """Audit a network after a change, and return the findings of a rule."""
 
-    def audited(name, rule, change=lambda state: None, data=networks / "data"):
-        state = torch.load(networks / f"{name}.pt", weights_only=True)
+    def audited(name, rule, change=lambda state: None, data=trained / "data"):
+        state = torch.load(trained / f"{name}.pt", weights_only=True)
         change(state)
         torch.save(state, tmp_path / "net.pt")
-        asked = {"arch": f"{networks / 'nets.py'}:{name}", "preprocess": PREPROCESS, "samples": 4}
+        asked = {"arch": networks.flag(KINDS[name]), "preprocess": PREPROCESS, "samples": 4}
         findings = result_of(rule.split(".")[0], tmp_path / "net.pt", data, {}, **asked).findings
         return [finding for finding in findings if finding.rule == rule]
 
@@ -193,13 +160,13 @@ def Turned(num_classes=10):
 """
 
 
-def test_linear_layers_of_an_unknown_making_are_left_alone(networks, tmp_path):
+def test_linear_layers_of_an_unknown_making_are_left_alone(trained, tmp_path):
     (tmp_path / "nets.py").write_text(HOMEMADE)
     space: dict = {}
     exec(HOMEMADE, space)  # noqa: S102 - the text above
     torch.save(space["Turned"]().state_dict(), tmp_path / "net.pt")
     asked = {"arch": f"{tmp_path / 'nets.py'}:Turned", "preprocess": PREPROCESS, "samples": 4}
-    found = result_of("filters", tmp_path / "net.pt", networks / "data", {}, **asked)
+    found = result_of("filters", tmp_path / "net.pt", trained / "data", {}, **asked)
     assert {finding.verdict for finding in found.findings} <= {Verdict.SKIP, Verdict.PASS, Verdict.INFO}
 
 

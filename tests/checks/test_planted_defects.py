@@ -11,7 +11,7 @@ from auditor import plugins
 from auditor.config.settings import Settings
 from auditor.results import Table, Verdict
 from auditor.runner import Silent, run
-from tests.conftest import result_of
+from tests.audits import result_of
 
 PLUGINS = plugins.load()
 QUICK = "not (occlusion or synthesis or trust or shortcut)"

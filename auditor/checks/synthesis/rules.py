@@ -56,8 +56,8 @@ TRIGGER = Rule(
         "together. The audit warns if it is 5 % or less, and the trigger changes at least 90 % of the test images, and "
         "at least 75 % by the lower end of the 95 % interval. At least 8 classes need a trigger that works, and "
         "20 test images each. By default it runs with 8 to 50 classes, if the budget allows it. A trigger that is "
-        "hardly smaller than the masks of sound classes is missed, and so is a network in which every class has one: 4 of 8 "
-        "small networks with a backdoor were found, and 5 of the 6 in docs/defects.md."
+        "hardly smaller than the masks of sound classes is missed, and so is a network in which every class has one: 4 "
+        "of 8 small networks with a backdoor were found, and 5 of the 6 in docs/defects.md."
     ),
     advice=marked(
         "Look at the pattern. Is there such a mark, sticker or patch in training images of the class, and are they "

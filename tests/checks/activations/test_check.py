@@ -2,36 +2,22 @@
 
 import io
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from auditor.results import Gallery, Verdict
-from tests.conftest import result_of
+from tests import folders, networks
+from tests.audits import result_of
 
 PREPROCESS = {"resize": "none", "crop": [24, 32], "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
-NETWORK = """
-from torch import nn
-
-
-def Net(num_classes=2):
-    return nn.Sequential(
-        nn.Conv2d({colours}, 6, 3, padding=1), nn.{act}(), nn.MaxPool2d(2), nn.Conv2d(6, 4, 3, padding=1), nn.{act}(),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, num_classes),
-    )
-"""
 
 
 @pytest.fixture
 def net(tmp_path):
     def made(act="ReLU", change=lambda state: None, colours=3):
-        source = NETWORK.format(act=act, colours=colours)
-        (tmp_path / "net.py").write_text(source)
-        space: dict = {}
-        exec(source, space)  # noqa: S102 - the text above
-        torch.manual_seed(0)
-        state = space["Net"]().state_dict()
+        networks.write(tmp_path / "net.py", networks.stacked, act=act, colours=colours)
+        state = networks.build(networks.stacked, act=act, colours=colours).state_dict()
         change(state)
         torch.save(state, tmp_path / "net.pt")
         return tmp_path
@@ -42,12 +28,7 @@ def net(tmp_path):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """30 images of noise in two classes."""
-    folder, random = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
-    for name in ("left", "right"):
-        (folder / name).mkdir()
-        for i in range(15):
-            Image.fromarray(random.integers(0, 255, (24, 32, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
-    return folder
+    return folders.noise(tmp_path_factory.mktemp("noise"), ("left", "right"), 15, (24, 32))
 
 
 def result(folder, data, preprocess=PREPROCESS, **options):

@@ -9,19 +9,10 @@ from PIL import Image
 
 from auditor.errors import UsageError
 from auditor.results import Gallery, Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 PREPROCESS = {"resize": "none", "crop": [24, 32], "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
-NETWORK = """
-from torch import nn
-
-
-def Net(num_classes=2):
-    return nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1), nn.{act}(), nn.Conv2d(6, 4, 3), nn.{act}(),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, num_classes),
-    )
-"""
 
 
 def state():
@@ -46,7 +37,7 @@ def state():
 @pytest.fixture
 def net(tmp_path):
     def made(act="ReLU", change=lambda state: None):
-        (tmp_path / "net.py").write_text(NETWORK.format(act=act))
+        networks.write(tmp_path / "net.py", networks.unpooled, act=act)
         tensors = state()
         change(tensors)
         torch.save(tensors, tmp_path / "net.pt")

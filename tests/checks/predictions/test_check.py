@@ -2,42 +2,25 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from auditor.results import Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
-NETWORK = '''
-import torch
-from torch import nn
-
-
-class Reader(nn.Module):
-    """Answers what the red of the first pixel says, as surely as the green of it."""
-
-    def __init__(self, num_classes=4):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        answer, odds = (x[:, 0, 0, 0] / 10).round().long(), x[:, 1, 0, 0] / 10
-        return self.scale * nn.functional.one_hot(answer, 4) * odds[:, None]
-'''
 AS_IT_IS = {"resize": 8, "crop": 8, "scale": 255, "mean": 0.0, "std": 1.0}
 
 
 def judged(folder, answers, *, odds=4.0, **options):
     """Return the findings about a network with these answers to the images of each of four classes."""
-    (folder / "net.py").write_text(NETWORK)
-    torch.save({"scale": torch.ones(1)}, folder / "net.pt")
+    checkpoint = networks.save(networks.WrittenAnswers(), folder / "net.pt")
     for label, own in enumerate(answers):
         (folder / "data" / f"class{label}").mkdir(parents=True)
         for i, answer in enumerate(own):
             pixels = np.full((8, 8, 3), (10 * answer, round(10 * odds), i), np.uint8)
             Image.fromarray(pixels).save(folder / "data" / f"class{label}" / f"{i}.png")
-    settings = {"arch": f"{folder / 'net.py'}:Reader", "preprocess": AS_IT_IS, "samples": 1}
-    result = result_of("predictions", folder / "net.pt", folder / "data", options, **settings)
+    settings = {"arch": networks.flag(networks.WrittenAnswers), "preprocess": AS_IT_IS, "samples": 1}
+    result = result_of("predictions", checkpoint, folder / "data", options, **settings)
     return {finding.rule.removeprefix("predictions."): finding for finding in result.findings}
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from auditor.assembly import assemble
 from auditor.checks.preprocess.mismatch import as_settings, preprocess_findings
@@ -15,6 +14,7 @@ from auditor.config.settings import Settings
 from auditor.data import dataset
 from auditor.data.preprocessing import Preprocess
 from auditor.results import Table, Verdict
+from tests import networks
 
 SIZE = {"resize": 32, "crop": 32}
 WAYS = {
@@ -24,15 +24,6 @@ WAYS = {
     "bgr": {**SIZE, "color": "bgr"},
     "negative": {**SIZE, "invert": True},
 }
-NETWORK = """
-from torch import nn
-
-def net(num_classes=4):
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 5, stride=3, bias=False), NORM, nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes),
-    )
-"""
 COLOURS = {"red": (150, 95, 90), "green": (95, 150, 90), "blue": (90, 95, 150), "grey": (112, 112, 112)}
 
 
@@ -54,29 +45,20 @@ def trained(tmp_path_factory, coloured):
     """Return a function that gives the checkpoint of a network trained in some way, and what `--arch` takes."""
     made = {}
 
-    def get(way, norm="nn.BatchNorm2d(8)"):
-        if (way, norm) not in made:
-            made[way, norm] = fitted(tmp_path_factory.mktemp(way), coloured, WAYS[way], norm)
-        return made[way, norm]
+    def get(way, normed=True):
+        if (way, normed) not in made:
+            made[way, normed] = fitted(tmp_path_factory.mktemp(way), coloured, WAYS[way], normed)
+        return made[way, normed]
 
     return get
 
 
-def fitted(folder, coloured, way, norm):
-    (folder / "net.py").write_text(NETWORK.replace("NORM", norm))
-    space: dict = {}
-    exec(compile(NETWORK.replace("NORM", norm), "net.py", "exec"), space)  # noqa: S102 - the text above
-    torch.manual_seed(0)
-    net, listing = space["net"](), dataset.listing(str(coloured))
+def fitted(folder, coloured, way, normed):
+    net, listing = networks.build(networks.first_norm, normed=normed), dataset.listing(str(coloured))
     images = dataset.ImageData(listing, dataset.fit(listing, outputs=4, names=None), Preprocess.of(way))
     (batch,) = dataset.loader(images, batch_size=len(images))
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
-    for _step in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(batch.images), batch.labels).backward()
-        optimizer.step()
-    torch.save(net.state_dict(), folder / "net.pt")
-    return folder / "net.pt", f"{folder / 'net.py'}:net"
+    networks.fitted(net, 60 * [(batch.images, batch.labels)], rate=0.01)
+    return networks.save(net, folder / "net.pt"), networks.write(folder / "net.py", networks.first_norm, normed=normed)
 
 
 def found(network, data, declared, **options):
@@ -192,7 +174,7 @@ def test_of_classes_in_a_wrong_order_no_way_is_better_that_only_guesses(trained,
 
 
 def test_without_labels_and_without_batch_norm_nothing_is_said(trained, coloured, tmp_path):
-    (skipped,) = found(trained("raw", "nn.Identity()"), unlabelled(coloured, tmp_path), WAYS["imagenet"])
+    (skipped,) = found(trained("raw", normed=False), unlabelled(coloured, tmp_path), WAYS["imagenet"])
     assert (skipped.verdict, skipped.value) == (Verdict.SKIP, None)
 
 
