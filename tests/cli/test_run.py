@@ -341,13 +341,8 @@ def test_inspects_the_layers(tiny, capsys):
 def test_renders_a_report_again_without_torch(auditor, tiny):
     auditor(*tiny, "--check", "passes", "--format", "json")
     script = (
-<<<<<<< HEAD
-        "import sys; from auditor.cli.commands import main; code = main(sys.argv[1:]); "
-        "sys.exit(code or 'torch' in sys.modules)"
-=======
         "import sys; from auditor.cli.commands import main; "
         "code = main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
->>>>>>> tests
     )
     command = [sys.executable, "-c", script, "render", "reports/net", "--format", "html"]
     assert subprocess.run(command, check=False).returncode == 0

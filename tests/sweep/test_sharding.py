@@ -28,28 +28,6 @@ OPTIONS = [
     "patches.layers=all",
 ]
 
-<<<<<<< HEAD
-# Runs the command line, and dies as from `kill -9` right before a batch is taken in.
-KILLED = """
-import os, signal, sys
-from auditor.cli.commands import main
-from auditor.sweep import sweep
-
-step, left = sweep._step, int(os.environ["BATCHES"])
-
-def counted(*given):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    step(*given)
-
-sweep._step = counted
-sys.exit(main(sys.argv[1:]))
-"""
-
-=======
->>>>>>> tests
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):

@@ -143,20 +143,10 @@ def test_classes_that_do_not_fit_into_memory_together_give_the_same_in_groups(co
     torch.testing.assert_close(apart.whole.patterns, together.whole.patterns, rtol=1e-4, atol=1e-5)
 
 
-<<<<<<< HEAD
-def test_many_classes_are_skipped_unless_switched_on(folder, result):
-    (folder / "many.py").write_text(NETWORK.replace("256, 10", "256, 51"))
-    torch.manual_seed(0)
-    space: dict = {}
-    exec((folder / "many.py").read_text(), space)  # noqa: S102 - the text above
-    torch.save(space["Digits"]().state_dict(), folder / "many.pt")
-    (skipped,) = triggers_of(result("many.pt", net="many.py"))
-=======
 def test_many_classes_are_skipped_unless_asked_for(folder, result):
     networks.write(folder / "many.py", networks.digit_maps, num_classes=51)
     networks.save(networks.build(networks.digit_maps, num_classes=51), folder / "many.pt")
-    (skipped,) = told(result("many.pt", net="many.py"))
->>>>>>> tests
+    (skipped,) = triggers_of(result("many.pt", net="many.py"))
     assert skipped.verdict is Verdict.SKIP
     assert "not run by default with 51 classes" in skipped.message
 
