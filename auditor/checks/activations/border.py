@@ -70,7 +70,7 @@ def _strengths(context: Context, layers: Sequence[Layer]) -> dict[str, NDArray[n
 
 def _finding(found: Mapping[str, Border], left: LeftOver) -> Finding:
     name, most = max(found.items(), key=lambda pair: abs(math.log(pair[1].ratio)))
-    padding = _("Padding there is not part of any image.")
+    padding = _("Padding at the border is not part of any image.")
     out = [f"{layer} ({rows}, {cols})" for layer, (rows, cols) in left.items()]
     strides = _("Rows and columns that a stride leaves out at the end: {layers}.", layers=some(out, 6)) if out else ""
     return Finding(

@@ -178,7 +178,7 @@ def _count_saturated(ceiling: str, count: int, channels: int, images: int) -> st
 def _most_saturated(ceiling: str, count: int, channels: int, images: int) -> str:
     if not count:
         return _(
-            "no channel is saturated: cut off at {ceiling} in over {share:.0%} of its outputs",
+            "no channel is saturated (cut off at {ceiling} in over {share:.0%} of its outputs)",
             ceiling=ceiling,
             share=_ALWAYS,
         )

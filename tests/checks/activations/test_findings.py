@@ -123,7 +123,7 @@ def test_the_layer_farthest_from_1_is_reported_in_either_direction():
     finding, table = compared({"a": maps(2, 1), "b": maps(1, 4), "c": maps(1, 1)}, {})
     assert (finding.verdict, finding.subject, finding.value) == (Verdict.INFO, "b", pytest.approx(0.25))
     assert finding.message == "maps respond 0.25 times as strongly at the border as inside"
-    assert finding.detail == "Padding there is not part of any image."
+    assert finding.detail == "Padding at the border is not part of any image."
     assert isinstance(table, Table)
     assert [row[:3] for row in table.rows] == [("a", 4, "2.00"), ("b", 4, "0.25"), ("c", 4, "1.00")]
 
