@@ -199,7 +199,7 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
     about = _("{layer} on {image}", layer=layer.name, image=sample.name)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        plate, told = pictures.written(_("no number"), values.shape), _("{map}: no number", map=label)
+        plate, told = pictures.written(_("no finite value"), values.shape), _("{map}: no finite value", map=label)
         return Item(plate, told, alt=_("{map} of {about}.", map=label, about=about))
     shown = values.clip(min=0) if layer.rectified else values
     if finite.size == values.size and not shown.any():

@@ -142,7 +142,7 @@ def test_outputs_that_are_no_number_are_told(net, images):
     found = result(net(change=broken), images)
     assert rules(found, "nonfinite")[0].verdict is Verdict.FAIL
     (row,) = rows(found, "Layer 3")
-    assert all("no number" in item.label for item in row.items if item.label != item.file)
+    assert all("no finite value" in item.label for item in row.items if item.label != item.file)
     way = rows(found, "the way")[0]
     assert "no finite value" in way.items[2].label
     assert "not all finite" in way.items[3].label
