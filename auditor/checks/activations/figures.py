@@ -87,7 +87,7 @@ def _features_item(values: NDArray[np.float32], sample: Sample) -> Item:
     label = _("features, sorted by size") + f"\n{_count_of_features(values)}"
     if not np.isfinite(values).all():
         alt = _("The {n} features of {image} are not all finite.", **of)
-        return Item(pictures.written(_("not finite")), label, alt=alt)
+        return Item(pictures.written(_("no finite value")), label, alt=alt)
     if not values.any():
         alt = _("The {n} features of {image} are all zero.", **of)
         return Item(pictures.written(_("zero everywhere")), label, alt=alt)
@@ -115,7 +115,7 @@ def _scores_item(context: Context, sample: Sample, *, tall: bool) -> Item:
         label += "\n" + _("{shown} of {count:,} classes", shown=len(best), count=count)
     if not np.isfinite(sample.scores).all():
         alt = _("The scores of {image} are not finite.", image=sample.name)
-        return Item(pictures.written(_("not finite")), label, alt=alt)
+        return Item(pictures.written(_("no finite value")), label, alt=alt)
     names = [context.classes[target] for target in best]
     shares, scores = sample.probabilities[best].tolist(), sample.scores[best].tolist()
     numbers = zip(names, shares, scores, strict=True)
@@ -203,8 +203,8 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
     about = _("{layer} on {image}", layer=layer.name, image=sample.name)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        plate = pictures.written(_("not finite"), values.shape)
-        return Item(plate, headed(label, _("not finite")), alt=_("{map} of {about}.", map=label, about=about))
+        plate = pictures.written(_("no finite value"), values.shape)
+        return Item(plate, headed(label, _("no finite value")), alt=_("{map} of {about}.", map=label, about=about))
     shown = values.clip(min=0) if layer.rectified else values
     if finite.size == values.size and not shown.any():
         return _zero_item(layer, values, label, about, sample.name)

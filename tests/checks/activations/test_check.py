@@ -123,7 +123,7 @@ def test_outputs_that_are_not_finite_are_found(net, images):
     found = result(net(change=broken), images)
     assert rules(found, "nonfinite")[0].verdict is Verdict.FAIL
     (row,) = rows(found, "Layer 3")
-    words = ("not finite", "no number")  # of a channel, of the mean
+    words = ("no finite value", "no number")  # of a channel, of the mean
     assert all(any(word in item.label for word in words) for item in row.items if item.label != item.file)
     strip = rows(found, "from pixels")[0]
     assert "no finite value" in strip.items[2].label
