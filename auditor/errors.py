@@ -1,18 +1,18 @@
-"""What can go wrong that is not our fault, and what each costs at the exit.
+"""The errors that a user can correct, and their exit codes.
 
 ```text
 AuditorError            one line: what was found, what was expected, what to do
-├── UsageError          a flag, an option, a configuration file
-├── CheckpointError     a file that is no readable checkpoint
+├── UsageError          an invalid flag, option or configuration file
+├── CheckpointError     a file that is not a readable checkpoint
 │   └── UnsafeCheckpoint    a pickle that would run code
 ├── ArchitectureError   no network can be built for the checkpoint
 ├── DataError           images or labels that can't be used
 ├── PluginError         a plugin that can't be loaded or breaks its contract
-├── OutputError         a place that can't be written
+├── OutputError         a folder that can't be written, or an unreadable report
 └── NothingToRun        no check is selected, or none could run
 ```
 
-`Skip` is no error: a check raises it to say why it does not apply.
+`Skip` is not an error: a check raises it to say why it does not apply.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from collections.abc import Iterable
 
 
 class AuditorError(Exception):
-    """An expected failure, told in one line."""
+    """An expected failure, described in one line."""
 
     exit_code = 4
 
 
 class UsageError(AuditorError):
-    """A flag, an option or a configuration file asks for what does not exist."""
+    """A flag, an option or a configuration file has an unknown name or an invalid value."""
 
 
 class CheckpointError(AuditorError):
-    """The file is missing, damaged or no checkpoint."""
+    """The file is missing, damaged or not a checkpoint."""
 
 
 class UnsafeCheckpoint(CheckpointError):
@@ -52,7 +52,7 @@ class PluginError(AuditorError):
 
 
 class OutputError(AuditorError):
-    """The output folder can't be written or is no report."""
+    """The output folder can't be written, or is not a report."""
 
 
 class NothingToRun(AuditorError):
@@ -66,7 +66,7 @@ class Skip(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the known name nearest to `name`, or nothing."""
+    """Return `; did you mean 'x'?` for the known name nearest to `name`, or an empty text."""
     nearest = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 

@@ -1,13 +1,12 @@
-"""The language of a report: sentences from gettext catalogues, numbers as their readers write them.
+"""The language of a report: sentences from gettext catalogues, numbers in the format of the language.
 
-A text that a reader sees is marked where it is written, with its values by name, so that a translation
-may order them as its language wants:
+Every text that a reader sees is marked in the code. Its values have names, so a translation can reorder them:
 
-    _("{right} of {n} images are answered rightly ({share:.1%})", right=right, n=n, share=right / n)
+    _("top-1 accuracy {share:.1%} ({correct} of {n})", share=correct / n, correct=correct, n=n)
     many("{count} image", "{count} images", len(images))
 
-In English, and where a catalogue lacks a message, it stands as it was written. Source: GNU gettext manual;
-numbers by the Unicode CLDR as Babel has them.
+English messages, and messages without a translation, are shown as written. Sources: the GNU gettext manual; Babel's
+data of the Unicode CLDR for numbers.
 """
 
 from __future__ import annotations
@@ -28,13 +27,14 @@ ENGLISH = "en"
 
 
 class Language(string.Formatter):
-    """One language: what it says for a message, and how it writes numbers.
+    """One language: its messages and its number format.
 
     Attributes:
-        name: As `--lang` has it and as `<html lang>` wants it.
-        point: Between a number's whole part and its fraction.
-        group: Between its thousands.
-        percent: From a share's digits to its end.
+        name: Language code, for `--lang` and `<html lang>`.
+        texts: The translations.
+        point: Decimal separator.
+        group: Thousands separator.
+        percent: Percent sign, with the space before it if there is one.
     """
 
     def __init__(self, name: str, texts: NullTranslations, *, point: str, group: str, percent: str) -> None:
@@ -45,18 +45,18 @@ class Language(string.Formatter):
         self.percent = percent
 
     def number(self, text: str) -> str:
-        """Return a number that Python wrote as this language writes it: `1,234.5` is `1 234,5` in French."""
+        """Return a number in Python's format in the format of this language: `1,234.5` is `1 234,5` in French."""
         if self.name == ENGLISH:
             return text
         swapped = {",": self.group, ".": self.point}
         return "".join(swapped.get(letter, letter) for letter in text).replace("%", self.percent)
 
     def plain(self, text: str) -> str:
-        """Return a number that this language wrote as Python reads it: `1 234,5` in French is `1234.5`."""
+        """Return a number in the format of this language as Python parses it: `1 234,5` in French is `1234.5`."""
         return text.replace(self.group, "").replace(self.point, ".")
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Write one value of a message; `string.Formatter` calls this."""
+        """Format one value of a message; `string.Formatter` calls this."""
         text: str = super().format_field(value, format_spec)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return self.number(text) if is_number else text
@@ -66,13 +66,13 @@ _current: ContextVar[Language | None] = ContextVar("language", default=None)
 
 
 def current() -> Language:
-    """Return the language that is spoken here."""
+    """Return the current language."""
     return _current.get() or load(ENGLISH)
 
 
 @contextmanager
 def speaking(name: str) -> Iterator[Language]:
-    """Speak a language, one of `known()`, in all that is said within."""
+    """Use a language, one of `known()`, for all messages inside the block."""
     token = _current.set(load(name))
     try:
         yield current()
@@ -81,12 +81,12 @@ def speaking(name: str) -> Iterator[Language]:
 
 
 def speak(name: str) -> None:
-    """Speak a language from now on: for a process of its own, which knows nothing of who started it."""
+    """Use a language from now on; for a separate process, which does not inherit the language."""
     _current.set(load(name))
 
 
 def known() -> tuple[str, ...]:
-    """Return the languages that there are catalogues for, English first."""
+    """Return the languages with a catalogue, English first."""
     return (ENGLISH, *sorted(file.parent.parent.name for file in FOLDER.glob("*/LC_MESSAGES/auditor.po")))
 
 
@@ -102,7 +102,7 @@ def load(name: str) -> Language:
 
 
 def _catalogue(name: str) -> NullTranslations:
-    """Return the texts of a `.po` file, compiled in memory, so that no second file can be older than the first."""
+    """Return the texts of a `.po` file, compiled in memory so that no compiled file can be out of date."""
     import io
 
     from babel.messages.mofile import write_mo
@@ -138,17 +138,17 @@ class Message(str):
 
 
 def translated(message: str, /, **values: object) -> str:
-    """Return a message in the current language, with its `{name}`s filled in as by `str.format`.
+    """Return a message in the current language, with its `{name}`s replaced like `str.format` does.
 
-    A message without values is not formatted, so that its braces stay.
+    A message without values is not formatted, so its braces remain.
     """
     language = current()
-    text = language.texts.gettext(message) if message else ""  # the message "" is a catalogue's header
+    text = language.texts.gettext(message) if message else ""  # the message "" is the header of a catalogue
     return Message(language.vformat(text, (), values) if values else text, {"id": message, "values": values})
 
 
 def many(one: str, more: str, count: int, /, **values: object) -> str:
-    """Return the form of a message that fits a count; `{count}` is the count with a separator between thousands."""
+    """Return the plural form of a message for a count; `{count}` is the count with separated thousands."""
     language = current()
     text = language.texts.ngettext(one, more, count)
     recipe = {"one": one, "more": more, "count": int(count), "values": values}
@@ -209,7 +209,7 @@ def _messages() -> frozenset[str]:
 
 
 def marked(message: str, /) -> str:
-    """Return the message as it is: for constants, which are translated where they are used."""
+    """Return the message unchanged; marks a constant that is translated where it is used."""
     return message
 
 
@@ -221,38 +221,38 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """Return a text with a mark in place of what would steer a terminal or can't be encoded; lines stay."""
+    """Return a text with U+FFFD in place of control characters and surrogates; line feeds and tabs remain."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def short(text: str, most: int) -> str:
-    """Return a text on one line, and of a long one the beginning."""
+    """Return a text on one line, truncated to `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
 def some(items: Iterable[object], most: int = 12) -> str:
-    """Return the first of some items, with commas, and how many more there are."""
+    """Return the first items separated by commas, and how many more there are."""
     listed = [str(item) for item in items]
     first, left = ", ".join(listed[:most]), len(listed) - most
     return first if left <= 0 else many("{first} and {count} more", "{first} and {count} more", left, first=first)
 
 
 def headed(name: str, text: object) -> str:
-    """Return a name and what belongs to it, with a colon as the language that is spoken sets it."""
+    """Return a name, a colon and a text, with the spacing of the current language."""
     return _("{name}: {text}", name=name, text=text)
 
 
 def chained(*parts: str) -> str:
-    """Return parts of a sentence one after the other, with semicolons as the language that is spoken sets them."""
+    """Return parts of a sentence joined by semicolons, with the spacing of the current language."""
     return reduce(lambda first, second: _("{first}; {second}", first=first, second=second), parts) if parts else ""
 
 
 def numeral(value: float, spec: str) -> str:
-    """Return a number, as a format specification wants it, as it is written in the language that is spoken."""
+    """Return a number with a format specification in the format of the current language."""
     return Message(current().format_field(value, spec), {"value": value, "spec": spec})
 
 
 def p_value(p: float) -> str:
-    """Return a probability of error as it is read: `p = 0.012`, `p < 0.001`."""
+    """Return a p-value as text: `p = 0.012`, `p < 0.001`."""
     return _("p < 0.001") if p < 0.001 else _("p = {p:.3f}", p=p)

@@ -1,12 +1,11 @@
-"""A pytest plugin: every finding of an audit is a test item of the suite that asks for it.
+"""A pytest plugin: every finding of an audit becomes a test item.
 
     pytest --auditor net.pt --auditor-data photos/
 
-Findings are known only when the audit is done. So it runs once, before anything is collected: with
-pytest-xdist in the process that hands out the tests, which sends its workers what was found. It
-runs in a process of its own, as `auditor run` does: the suite's warning filters, import hooks and
-random streams leave it alone, and it them. pytest itself never loads torch, and without `--auditor`
-nothing of this is loaded but this file.
+The findings are known only after the audit. It therefore runs once, before collection. With pytest-xdist it runs in the
+controller, which sends the findings to its workers. The audit is a separate process, like `auditor run`, so warning
+filters, import hooks and random streams of the suite do not affect it, nor it them. pytest itself never loads torch,
+and without `--auditor` only this file is loaded.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from auditor.language import printable
 if TYPE_CHECKING:
     from auditor.results import Audit, Finding, Result
 
-_SILENT = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY")  # pytest tells the workflow what was found, not the audit
+_WORKFLOW = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY")  # unset for the audit: pytest reports to the workflow
 
 
 class AuditWarning(UserWarning):
@@ -40,15 +39,15 @@ class AuditWarning(UserWarning):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("auditor", "audit of a trained image classifier")
-    group.addoption("--auditor", metavar="CHECKPOINT", help="Audit it; every finding is a test.")
-    group.addoption("--auditor-data", metavar="PATH", help="The images, as for auditor run --data.")
-    group.addoption("--auditor-arch", metavar="SPEC", help="The network, as for auditor run --arch.")
-    group.addoption("--auditor-config", metavar="FILE", help="Read this instead of auditor.toml.")
-    group.addoption("--auditor-check", metavar="NAME", action="append", help="Run this check; repeatable.")
-    group.addoption("--auditor-lang", metavar="NAME", help="Language of the findings, as for auditor run --lang.")
-    group.addoption("--auditor-strict", action="store_true", help="Let a finding that warns fail.")
-    group.addoption("--auditor-out", metavar="DIR", help="Write the report there; none is written if absent.")
-    group.addoption("--auditor-args", metavar="FLAGS", help="Other flags of auditor run: --auditor-args='-x --seed 3'.")
+    group.addoption("--auditor", metavar="CHECKPOINT", help="Audit this checkpoint. Every finding is a test.")
+    group.addoption("--auditor-data", metavar="PATH", help="Images. Same as auditor run --data.")
+    group.addoption("--auditor-arch", metavar="SPEC", help="Architecture. Same as auditor run --arch.")
+    group.addoption("--auditor-config", metavar="FILE", help="Configuration file, instead of auditor.toml.")
+    group.addoption("--auditor-check", metavar="NAME", action="append", help="Run only this check. Repeatable.")
+    group.addoption("--auditor-lang", metavar="NAME", help="Language of the findings. Same as auditor run --lang.")
+    group.addoption("--auditor-strict", action="store_true", help="Fail on warnings, too.")
+    group.addoption("--auditor-out", metavar="DIR", help="Write the report to this folder. Default: no report.")
+    group.addoption("--auditor-args", metavar="FLAGS", help="More flags of auditor run: --auditor-args='-x --seed 3'.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,11 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Case(NamedTuple):
-    """A finding as a test, of plain values: xdist carries nothing else to its workers.
+    """A finding as a test. It has plain values only, because xdist can send nothing else to its workers.
 
     Attributes:
-        text: What is told where it does not pass: message, numbers, advice.
-        numbers: `name, value` for `junit.xml`.
+        text: The text of a failure, skip or warning: message, numbers, advice.
+        numbers: Pairs of name and value for `junit.xml`.
     """
 
     check: str
@@ -74,7 +73,7 @@ class _Case(NamedTuple):
 
 
 class _Audited:
-    """Runs the audit before the tests are collected, and adds its findings to them."""
+    """Runs the audit before the tests are collected, and adds its findings to the tests."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -112,10 +111,10 @@ class _Checkpoint(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Collector]:
         for check, cases in groupby(self._cases, key=lambda case: case.check):
-            yield _Asked.from_parent(self, name=check, nodeid=f"{self.nodeid}::{check}", cases=list(cases))
+            yield _CheckNode.from_parent(self, name=check, nodeid=f"{self.nodeid}::{check}", cases=list(cases))
 
 
-class _Asked(pytest.Collector):
+class _CheckNode(pytest.Collector):
     """A check and its findings."""
 
     def __init__(self, *, cases: Sequence[_Case], **node: Any) -> None:
@@ -124,12 +123,12 @@ class _Asked(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         for case in self._cases:
-            # pytest compares ids by their parts, and finds the one in brackets only in an id that is given whole
+            # pytest compares ids part by part, and matches the part in brackets only in a complete id
             yield _Item.from_parent(self, name=case.name, nodeid=f"{self.nodeid}::{case.name}", case=case)
 
 
 class _Item(pytest.Item):
-    """A finding: one that fails is a failure, one that broke an error, one that warns a pytest warning."""
+    """A finding: `fail` is a failure, `error` an error in setup, `warn` a pytest warning."""
 
     def __init__(self, *, case: _Case, **node: Any) -> None:
         super().__init__(**node)
@@ -157,41 +156,48 @@ def _audit(config: pytest.Config) -> list[_Case]:
     """Run the audit and return its findings.
 
     Raises:
-        UsageError: It could not be done; the line is the one that `auditor run` ends with.
+        UsageError: The audit could not run. The message is the last line of `auditor run`.
     """
-    asked, begun = config.option, time.perf_counter()
-    _tell(config, f"auditing {asked.auditor}")
-    with tempfile.TemporaryDirectory(prefix="auditor-") as spare:
-        folder = config.invocation_params.dir / (asked.auditor_out or spare)
-        flags = [*_flags(config), "--out", str(folder), *([] if asked.auditor_out else ["--format", "json"])]
+    options, begun = config.option, time.perf_counter()
+    _report(config, f"auditing {options.auditor}")
+    with tempfile.TemporaryDirectory(prefix="auditor-") as temporary:
+        folder = config.invocation_params.dir / (options.auditor_out or temporary)
+        flags = [*_flags(config), "--out", str(folder), *([] if options.auditor_out else ["--format", "json"])]
         before = _written(folder)
-        ended = _run(config, [*flags, "--", asked.auditor])
+        ended = _run(config, [*flags, "--", options.auditor])
         if ended.returncode not in (0, 1, 2, 5) or _written(folder) == before:
             raise pytest.UsageError(_reason(ended))
         cases = _read(folder)
-    _tell(config, f"{len(cases)} findings in {time.perf_counter() - begun:.1f} s")
+    _report(config, f"{len(cases)} findings in {time.perf_counter() - begun:.1f} s")
     return cases
 
 
 def _flags(config: pytest.Config) -> list[str]:
-    asked = config.option
-    named = {"data": asked.auditor_data, "arch": asked.auditor_arch, "config": asked.auditor_config}
-    named |= {"lang": asked.auditor_lang}
+    options = config.option
+    named = {"data": options.auditor_data, "arch": options.auditor_arch, "config": options.auditor_config}
+    named |= {"lang": options.auditor_lang}
     flags = [word for name, value in named.items() if value is not None for word in (f"--{name}", value)]
-    flags += [word for name in asked.auditor_check or () for word in ("--check", name)]
-    flags += ["--strict"] * asked.auditor_strict
+    flags += [word for name in options.auditor_check or () for word in ("--check", name)]
+    flags += ["--strict"] * options.auditor_strict
     try:
-        return flags + shlex.split(asked.auditor_args or "")
+        return flags + shlex.split(options.auditor_args or "")
     except ValueError as error:
-        raise pytest.UsageError(f"--auditor-args is {asked.auditor_args!r}: {error}") from None
+        raise pytest.UsageError(f"--auditor-args is {options.auditor_args!r}: {error}") from None
 
 
 def _run(config: pytest.Config, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "auditor", "run", *arguments]  # -P: no file lying here shadows a module
-    return subprocess.run(  # noqa: S603 - the words are given one by one, no shell reads them
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "auditor",
+        "run",
+        *arguments,
+    ]  # -P: files in this folder must not shadow modules
+    return subprocess.run(  # noqa: S603 - a list of arguments, without a shell
         command,
         cwd=config.invocation_params.dir,
-        env={name: value for name, value in os.environ.items() if name not in _SILENT},
+        env={name: value for name, value in os.environ.items() if name not in _WORKFLOW},
         stdout=sys.__stderr__ if config.get_verbosity() > 0 else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -201,7 +207,7 @@ def _run(config: pytest.Config, arguments: Sequence[str]) -> subprocess.Complete
 
 
 def _written(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a new report from an older one; None where there is none."""
+    """Return what distinguishes a new report from an older one; None if there is none."""
     try:
         found = (folder / "audit.json").stat()
     except OSError:
@@ -210,12 +216,12 @@ def _written(folder: Path) -> tuple[int, int] | None:
 
 
 def _reason(ended: subprocess.CompletedProcess[str]) -> str:
-    told = [line.removeprefix("error: ") for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    errors = [line.removeprefix("error: ") for line in ended.stderr.splitlines() if line.startswith("error: ")]
     last = ended.stderr.strip().splitlines()[-1:]
-    return f"auditor: {(told or last or [f'the audit ended with exit code {ended.returncode}'])[-1]}"
+    return f"auditor: {(errors or last or [f'the audit exited with code {ended.returncode}'])[-1]}"
 
 
-def _tell(config: pytest.Config, text: str) -> None:
+def _report(config: pytest.Config, text: str) -> None:
     if config.get_verbosity() >= 0:
         print(f"auditor: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -232,7 +238,7 @@ def _read(folder: Path) -> list[_Case]:
     strict = deciding.is_strict(audit)
     with speaking(audit.provenance.language):
         cases = [case for result in audit.results for case in _cases(result, strict=strict)]
-    return _unique([*cases, *_left_out(audit)])
+    return _unique([*cases, *_stopped_early(audit)])
 
 
 def _cases(result: Result, *, strict: bool) -> Iterator[_Case]:
@@ -246,12 +252,12 @@ def _cases(result: Result, *, strict: bool) -> Iterator[_Case]:
         yield _Case(check, "shown", "info", "pictures only")
 
 
-def _left_out(audit: Audit) -> Iterator[_Case]:
-    """An audit that was ended early is no success, and what had no turn is skipped."""
+def _stopped_early(audit: Audit) -> Iterator[_Case]:
+    """Yield an error for an interrupted audit, and a skip for each check that did not run."""
     if audit.interrupted:
         yield _Case("auditor", "complete", "error", "the audit was interrupted")
     for check in audit.not_run:
-        yield _Case(_plain(check), "not run", "skip", "the audit ended before this check's turn")
+        yield _Case(_plain(check), "not run", "skip", "the audit stopped before this check ran")
 
 
 def _text(finding: Finding) -> str:
@@ -262,8 +268,8 @@ def _text(finding: Finding) -> str:
 
 
 def _numbers(finding: Finding) -> tuple[tuple[str, str], ...]:
-    told = {"value": finding.value, "limit": finding.limit, "n": finding.n, "unit": finding.unit or None}
-    return tuple((name, str(value)) for name, value in told.items() if value is not None)
+    numbers = {"value": finding.value, "limit": finding.limit, "n": finding.n, "unit": finding.unit or None}
+    return tuple((name, str(value)) for name, value in numbers.items() if value is not None)
 
 
 def _name(rule: str, subject: str) -> str:
@@ -271,12 +277,12 @@ def _name(rule: str, subject: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text that can be a part of a test's name."""
+    """Return a text that is valid in the name of a test."""
     return re.sub(r"\s+", " ", printable(text)).replace("::", ":")
 
 
 def _unique(cases: Iterable[_Case]) -> list[_Case]:
-    """Return the cases with a number in the brackets of a name that an earlier one has."""
+    """Return the cases with unique names: a repeated name gets a number in its brackets."""
     taken: dict[tuple[str, str], _Case] = {}
     for case in cases:
         name, count = case.name, 1

@@ -439,8 +439,8 @@ def test_nothing_that_a_check_raises_ends_the_audit(small, photographs):
     ("piece", "words"),
     [
         (Finding("odd.rule", Verdict.PASS, 42), "Finding.message is 42"),
-        (Table("Rows", "", ("one", "two"), (("only one",),)), "a row of 1 cells under 2 columns"),
-        (Table("Rows", "", ("one",), ((object(),),)), "holds a object"),
+        (Table("Rows", "", ("one", "two"), (("only one",),)), "2 columns, but a row of 1 cells"),
+        (Table("Rows", "", ("one",), ((object(),),)), "contains a object"),
         (Figure("Picture", "", "no bytes"), "has to be the bytes of a PNG or JPEG"),
         (Gallery("Pictures", "", (Item(b"GIF89a", "one"),)), "has to be the bytes of a PNG or JPEG"),
     ],

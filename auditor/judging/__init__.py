@@ -1,1 +1,1 @@
-"""What several checks judge by: limits with intervals, channels, well-formed evidence."""
+"""Judging that several checks share: rules, limits with intervals, channels per layer, validation of evidence."""

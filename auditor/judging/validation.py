@@ -1,4 +1,4 @@
-"""Whether what a check yields can be kept: of the right types, and measured where it says so."""
+"""Validation of the evidence that a check yields: types, pictures, finite values, levels."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _CELLS = (str, int, float, bool, type(None))
 
 
 def refuse_malformed(piece: Evidence) -> None:
-    """Refuse what no report could show.
+    """Refuse evidence that no report could show.
 
     Raises:
-        TypeError: A field is of another type than the class says; the line names it.
+        TypeError: A field has a wrong type. The message names it.
     """
     match piece:
         case Finding():
             _texts(piece, "rule", "message", "subject", "unit", "detail")
             if not isinstance(piece.verdict, Verdict):
-                raise TypeError(f"{piece.rule} has the verdict {piece.verdict!r}, which is no auditor.Verdict")
+                raise TypeError(f"{piece.rule} has the verdict {piece.verdict!r}, but has to be an auditor.Verdict")
         case Figure():
             _texts(piece, "title", "caption", "alt")
             _about(piece)
@@ -35,7 +35,9 @@ def refuse_malformed(piece: Evidence) -> None:
                 raise TypeError(f"gallery {piece.title!r} has the methods {piece.methods!r}, which have to be texts")
             for item in piece.items:
                 if not isinstance(item, Item):
-                    raise TypeError(f"gallery {piece.title!r} holds a {type(item).__name__}, but has to hold items")
+                    raise TypeError(
+                        f"gallery {piece.title!r} contains a {type(item).__name__}, but has to contain items"
+                    )
                 _texts(item, "label", "file", "alt", "role")
                 _picture(item.image, item.label)
         case Table():
@@ -44,17 +46,17 @@ def refuse_malformed(piece: Evidence) -> None:
 
 
 def measured(finding: Finding) -> Finding:
-    """Return the finding; one whose value is no number is an error, whatever it says of itself."""
+    """Return the finding; as an error if its value is NaN, unless it fails already."""
     value = finding.value
     if value is None or not math.isnan(value) or finding.verdict in (Verdict.FAIL, Verdict.ERROR):
         return finding
     return replace(
-        finding, verdict=Verdict.ERROR, message=_("{message} (its value is no number)", message=finding.message)
+        finding, verdict=Verdict.ERROR, message=_("{message} (the value is not a number)", message=finding.message)
     )
 
 
 def levelled(piece: Evidence, levels: Mapping[str, str]) -> Evidence:
-    """Return a piece of evidence; a finding that warns or fails with the verdict that its rule has in `levels`."""
+    """Return a piece of evidence; a finding that warns or fails gets the verdict of its rule in `levels`, if any."""
     if not isinstance(piece, Finding) or piece.rule not in levels:
         return piece
     if piece.verdict not in (Verdict.WARN, Verdict.FAIL):
@@ -72,7 +74,7 @@ def _texts(piece: object, *names: str) -> None:
 def _about(piece: Figure | Gallery) -> None:
     for name, value in piece.about.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"{piece.title!r} is about {name!r} = {value!r}, but both have to be text")
+            raise TypeError(f"{piece.title!r} has {name!r} = {value!r} in about, but both have to be text")
 
 
 def _picture(image: object, title: str) -> None:
@@ -83,7 +85,10 @@ def _picture(image: object, title: str) -> None:
 def _rows(table: Table) -> None:
     for row in table.rows:
         if len(row) != len(table.columns):
-            raise TypeError(f"table {table.title!r} has a row of {len(row)} cells under {len(table.columns)} columns")
+            raise TypeError(f"table {table.title!r} has {len(table.columns)} columns, but a row of {len(row)} cells")
         for cell in row:
             if not isinstance(cell, _CELLS):
-                raise TypeError(f"table {table.title!r} holds a {type(cell).__name__}; a cell is text, number or None")
+                raise TypeError(
+                    f"table {table.title!r} contains a {type(cell).__name__}, but a cell has to be text, a number, a "
+                    "bool or None"
+                )

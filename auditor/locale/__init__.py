@@ -1,1 +1,1 @@
-"""The catalogues of the languages that a report can be in, and the tool that keeps them up to date."""
+"""The message catalogues of the languages of a report, and the tool that updates them."""

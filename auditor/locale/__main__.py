@@ -1,4 +1,4 @@
-"""Bring every catalogue up to date with the messages that there are: `python -m auditor.locale`."""
+"""Update every catalogue with the current messages: `python -m auditor.locale`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from auditor.locale.messages import messages
 
 
 def main() -> None:
-    """Update the catalogues in place, and tell what is still to be translated."""
+    """Update the catalogues in place, and print how many messages have no translation."""
     found = messages()
     for name, file in catalogues.files():
         new = catalogues.updated(name, catalogues.read(name, file), found)

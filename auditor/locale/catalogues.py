@@ -1,4 +1,4 @@
-"""The catalogues in the folders beside this file, one a language."""
+"""The catalogues in the folders beside this file, one per language."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ msgstr ""
 
 
 def files() -> Iterator[tuple[str, Path]]:
-    """Return each language, and where its catalogue lies or would lie."""
+    """Yield each language and the path of its catalogue, which may not exist yet."""
     for folder in sorted(path for path in FOLDER.iterdir() if (path / "LC_MESSAGES").is_dir()):
         yield folder.name, folder / "LC_MESSAGES" / "auditor.po"
 
 
 def read(name: str, file: Path) -> Catalog:
-    """Return a catalogue; of a language that has none yet, an empty one."""
+    """Return a catalogue; an empty one if the file does not exist yet."""
     if not file.exists():
         return Catalog(locale=name, charset="utf-8")
     with file.open("rb") as opened:
@@ -37,17 +37,17 @@ def read(name: str, file: Path) -> Catalog:
 
 
 def updated(name: str, old: Catalog, found: Catalog) -> Catalog:
-    """Return the catalogue with all messages that there are now and no others; what is new has no translation yet."""
+    """Return the catalogue with exactly the current messages; new ones have no translation yet."""
     new = Catalog(locale=name, charset="utf-8", fuzzy=False)
     for message in found:
         if message.id:
             added = new.add(message.id, _translation(old.get(message.id), message))
-            added.flags.discard("python-format")  # a percent sign is one
+            added.flags.discard("python-format")  # our messages use str.format: a percent sign is literal
     return new
 
 
 def write(catalogue: Catalog, file: Path) -> None:
-    """Write a catalogue in the order of its messages, without dates and places, so that a change is a short diff."""
+    """Write a catalogue sorted by message, without dates and locations, so that a change is a short diff."""
     header = _HEADER.format(language=catalogue.locale_identifier, plural_forms=catalogue.plural_forms)
     with file.open("wb") as opened:
         opened.write(header.encode())
@@ -55,13 +55,13 @@ def write(catalogue: Catalog, file: Path) -> None:
 
 
 def forms(message: Message) -> tuple[str, ...]:
-    """Return the translations of a message, one for each form; empty ones where there are none."""
+    """Return the translations of a message, one per plural form; empty texts if there are none."""
     found = message.string or ""
     return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _translation(old: Message | None, new: Message) -> str | tuple[str, ...]:
-    """Return what the old catalogue says for a message, if it is of the same number of forms."""
+    """Return the translation in the old catalogue, if the message has plural forms in both or in neither."""
     if old is None or old.pluralizable != new.pluralizable:
         return ""
     return forms(old) if old.pluralizable else forms(old)[0]

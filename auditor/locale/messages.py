@@ -1,4 +1,4 @@
-"""All messages that there are: in the code, in the templates, and in what the checks say of themselves."""
+"""All messages: in the code, in the templates, and in the docstrings and rules of the checks."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Message = str | tuple[str, ...]
 
 
 def messages() -> Catalog:
-    """Return a catalogue without translations; a message of two forms is a pair."""
+    """Return a catalogue of all messages without translations; a message with a plural is a pair."""
     found = Catalog(charset="utf-8")
-    for message in [*_written(_CODE, "**.py", "python"), *_written(built_in(), "**.html", "jinja2"), *_declared()]:
+    for message in [*_marked(_CODE, "**.py", "python"), *_marked(built_in(), "**.html", "jinja2"), *_declared()]:
         found.add(message)
     return found
 
 
-def _written(folder: Path, pattern: str, method: str) -> Iterator[Message]:
-    """Return what is marked in the files of a folder."""
+def _marked(folder: Path, pattern: str, method: str) -> Iterator[Message]:
+    """Yield the messages that are marked in the files of a folder."""
     for _file, _line, message, _comments, _context in extract_from_dir(
         folder, [(pattern, method)], keywords=_KEYWORDS, strip_comment_tags=False
     ):
@@ -36,13 +36,13 @@ def _written(folder: Path, pattern: str, method: str) -> Iterator[Message]:
 
 
 def _declared() -> Iterator[str]:
-    """Return what the checks and their rules say to those who read a report."""
+    """Yield the texts of the checks and their rules that a report shows."""
     found = plugins.load()
     checks = [check for name, check in found.checks.items() if found.origins.get(name, BUILT_IN) == BUILT_IN]
     for check in (*checks, *comparison.DECLARED.values()):
-        yield from filter(None, _told(check))
+        yield from filter(None, _texts(check))
 
 
-def _told(check: Check) -> tuple[str, ...]:
+def _texts(check: Check) -> tuple[str, ...]:
     texts = (text for rule in check.rules.values() for text in rule.texts)
     return check.question, check.guide, check.source, *texts

@@ -28,6 +28,7 @@ _NAMES = {
     Verdict.SKIP: marked("skip"),
 }
 _LONGEST_ADVICE = 400
+_BEFORE_A_STOP = ")]%'\""  # a message that ends with one of these needs a full stop, too
 _SIZES = {marked("{size:.1f} GB"): 1e9, marked("{size:.1f} MB"): 1e6, marked("{size:.1f} kB"): 1e3}
 
 
@@ -95,11 +96,11 @@ def _compared(audit: Audit) -> str:
 
 
 def sentence(message: str) -> str:
-    """Return a message as a sentence; a first word that may be a name keeps its case."""
+    """Return a message with a capital and a full stop; a first word that may be a name keeps its case."""
     first = re.match(r"([^\W\d_]+)[ ,’\N{NO-BREAK SPACE}]", message)
     if first and first[1].islower():
         message = message[0].upper() + message[1:]
-    return message if not message or not message[-1].isalnum() else f"{message}."
+    return f"{message}." if message and (message[-1].isalnum() or message[-1] in _BEFORE_A_STOP) else message
 
 
 def described(figure: Figure) -> str:

@@ -15,9 +15,9 @@ def test_confidence_is_compared_with_the_worse_end(confident, ends):
 )
 def test_a_limit_inside_the_interval_is_a_close_call(limits, close):
     assert confidence.is_close((0.7, 0.9), *limits) is close
-    assert bool(confidence.told((0.7, 0.9), *limits)) is close
+    assert bool(confidence.close_call((0.7, 0.9), *limits)) is close
 
 
 def test_confident_is_told_what_helps():
-    assert "more images" in confidence.told((0.7, 0.9), 0.8, confident=True)
-    assert "could turn" in confidence.told((0.7, 0.9), 0.8)
+    assert "more images" in confidence.close_call((0.7, 0.9), 0.8, confident=True)
+    assert "could change this verdict" in confidence.close_call((0.7, 0.9), 0.8)

@@ -3,7 +3,7 @@ import sys
 
 import torch
 
-IMPORT = "from auditor.vision import torchvision; import torch, sys; "
+IMPORT = "from auditor.process.torchvision import torchvision; import torch, sys; "
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -45,7 +45,7 @@ def test_another_failure_of_the_import_is_not_hidden():
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'torchvision': raise RuntimeError('broken installation')\n"
         "sys.meta_path.insert(0, Finder())\n"
-        "import auditor.vision"
+        "import auditor.process.torchvision"
     )
     assert "RuntimeError: broken installation" in run(code).stderr
 

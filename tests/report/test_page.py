@@ -188,6 +188,7 @@ def test_a_verdict_has_one_sentence_each():
         ("all files could be read", "All files could be read."),
         ("conv1 has 3 dead channels", "conv1 has 3 dead channels."),
         ("is it so?", "is it so?".capitalize()),
+        ("one was lost (p = 0.5)", "One was lost (p = 0.5)."),
         ("", ""),
     ],
 )

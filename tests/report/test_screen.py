@@ -83,7 +83,7 @@ def test_the_summary_filters_by_verdict_and_searches(screen):
     assert visible(screen) == ["saliency"]
     screen.write(" and more")
     assert visible(screen) == []
-    assert "No check is left" in screen.run("document.getElementById('filter-empty').textContent")
+    assert "No check matches" in screen.run("document.getElementById('filter-empty').textContent")
 
 
 def test_a_picture_is_enlarged_by_keyboard_and_the_focus_comes_back(screen):

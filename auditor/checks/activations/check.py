@@ -193,8 +193,8 @@ def _table(seen: ChannelStatistics) -> Table:
             (
                 layer.name,
                 " x ".join(str(s) for s in layer.output),
-                len(seen.silent(layer)) if math.isfinite(layer.floor) else _("no rectifier"),
-                len(np.setdiff1d(seen.constant(layer), seen.silent(layer))),
+                len(seen.dead(layer)) if math.isfinite(layer.floor) else _("no rectifier"),
+                len(np.setdiff1d(seen.constant(layer), seen.dead(layer))),
                 numeral(float(seen.active(layer).mean()), ".1%"),
                 float(seen.mean(layer).mean()),
                 float(np.sqrt(seen.variance(layer)).mean()),

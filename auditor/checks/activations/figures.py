@@ -118,7 +118,7 @@ def _answers_item(context: Context, sample: Sample, *, tall: bool) -> Item:
     shares, scores = sample.probabilities[best].tolist(), sample.scores[best].tolist()
     numbers = zip(names, shares, scores, strict=True)
     told = "; ".join(_("{name} {share:.1%}, score {score:.3g}", name=n, share=p, score=s) for n, p, s in numbers)
-    drawn = pictures.answers(names, shares, scores, tall=tall)
+    drawn = pictures.class_probabilities(names, shares, scores, tall=tall)
     return Item(drawn, label, alt=_("The best classes of {image}: {classes}.", image=sample.name, classes=told))
 
 

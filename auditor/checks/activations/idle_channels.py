@@ -43,7 +43,7 @@ class Idle:
     @classmethod
     def of(cls, seen: ChannelStatistics, layer: Layer) -> Idle:
         told = not layer.whole or seen.images >= _FEW_WHOLE
-        silent = seen.silent(layer) if told else np.array([], np.int64)
+        silent = seen.dead(layer) if told else np.array([], np.int64)
         return cls(layer, silent, np.setdiff1d(seen.constant(layer), silent), told)
 
     @property

@@ -141,7 +141,7 @@ def way(context: Context, samples: Sequence[Sample], route: Route) -> Way:
 
 def _stage(seen: Recording, layer: str) -> Stage:
     passage = seen.passages[layer]
-    behind = seen.rectifier_behind(passage)
+    behind = seen.rectifier_after(passage)
     rectified = behind is not None and behind.values.shape == passage.values.shape  # no pooling between them
     maps = seen.maps(behind if behind is not None and rectified else passage).float()  # [n, c, rows, cols]
     _, channels, rows, cols = maps.shape
@@ -215,7 +215,7 @@ def _makers(seen: Recording) -> list[list[str]]:
     makers: defaultdict[tuple[object, int], list[str]] = defaultdict(list)
     for name, passage in seen.passages.items():
         makers[_place(passage)].append(name)
-    behind = {place: seen.rectifier_behind(seen.passages[names[0]]) for place, names in makers.items()}
+    behind = {place: seen.rectifier_after(seen.passages[names[0]]) for place, names in makers.items()}
     return [names for place, names in makers.items() if (taker := behind[place]) is None or _place(taker) not in makers]
 
 

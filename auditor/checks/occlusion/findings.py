@@ -231,7 +231,7 @@ def insensitive(finite: Sequence[Measured], warn: float) -> Finding:
             "is everywhere (a mean colour), or on no input at all (saliency.vanishing).",
             images=some(unchanged, 5),
         )
-        details = [advice, confidence.told(interval, warn)]
+        details = [advice, confidence.close_call(interval, warn)]
     return Finding(
         "occlusion.insensitive",
         at_most(share, warn=warn),

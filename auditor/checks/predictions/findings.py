@@ -88,7 +88,7 @@ def accuracy(
         n=n,
         interval=interval,
         detail=_next_to(
-            "" if verdict <= Verdict.PASS else advice, confidence.told(interval, *limits, confident=confident)
+            "" if verdict <= Verdict.PASS else advice, confidence.close_call(interval, *limits, confident=confident)
         ),
     )
 
@@ -236,7 +236,7 @@ def calibration(found: Calibration, n: int, warn: float, *, confident: bool) -> 
         interval=found.interval,
         detail=_next_to(
             advice if verdict >= Verdict.WARN and above_chance else "",
-            confidence.told(found.interval, warn, confident=confident),
+            confidence.close_call(found.interval, warn, confident=confident),
         ),
     )
 

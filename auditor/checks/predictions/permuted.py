@@ -59,7 +59,7 @@ def _finding(
     found: Reordered, judged: int, verdict: Verdict, limits: tuple[float, float], classes: Sequence[str]
 ) -> Finding:
     advice = _advice(found, classes) if verdict >= Verdict.WARN else ""
-    close = confidence.told(found.interval, *limits) if found.better > found.given else ""
+    close = confidence.close_call(found.interval, *limits) if found.better > found.given else ""
     return Finding(
         _RULE,
         verdict,

@@ -150,7 +150,9 @@ def _better(best: Rival, ways: int, warn: float) -> Finding:
         limit=warn,
         n=best.n,
         interval=best.interval,
-        detail="\n".join(part for part in (confidence.told(best.interval, warn), _advice(best.alternative)) if part),
+        detail="\n".join(
+            part for part in (confidence.close_call(best.interval, warn), _advice(best.alternative)) if part
+        ),
     )
 
 
@@ -183,7 +185,7 @@ def _none_better(found: Sequence[Rival], warn: float) -> Finding:
             p=p_value(most.p),
             count=len(found),
         )
-    close = confidence.told(most.interval, warn) if most.p < _NEARLY else ""
+    close = confidence.close_call(most.interval, warn) if most.p < _NEARLY else ""
     return Finding(
         _RULE,
         Verdict.PASS,

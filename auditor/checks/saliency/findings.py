@@ -98,7 +98,7 @@ def vanishing(measured: Sequence[Measured], warn: float, *, confident: bool) -> 
             "training stops. Images: {images}",
             images=some(names, 5),
         )
-    close = confidence.told(interval, warn, confident=confident) if names or verdict >= Verdict.WARN else ""
+    close = confidence.close_call(interval, warn, confident=confident) if names or verdict >= Verdict.WARN else ""
     return Finding(
         "saliency.vanishing",
         verdict,

@@ -64,7 +64,7 @@ def unit_row(context: Context, unit: Unit, image: SynthesizedImage) -> Gallery:
         score=image.score,
         **named,
     )
-    drawn = pictures.courses({_("natural"): image.curve}, xlabel=_("step"), ylabel=_("value"))
+    drawn = pictures.curves({_("natural"): image.curve}, xlabel=_("step"), ylabel=_("value"))
     curve = _(
         "Value of channel {channel} of {layer} by step: from {first:.3g} to {last:.3g}.",
         first=float(image.curve[0]),
@@ -138,7 +138,7 @@ def _item(context: Context, model: ClassModel, one: SynthesizedImage, method: st
 def _curves(model: ClassModel, name: str) -> Item:
     images = _by_method(model)
     curves = {method: one.curve for method, one in images.items()}
-    drawn = pictures.courses(curves, xlabel=_("step"), ylabel=_("score"))
+    drawn = pictures.curves(curves, xlabel=_("step"), ylabel=_("score"))
     ends = ", ".join(
         _("{method} from {first:.3g} to {last:.3g}", method=method, first=float(one.curve[0]), last=one.score)
         for method, one in images.items()

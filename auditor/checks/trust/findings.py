@@ -67,7 +67,7 @@ def _dependence(found: Randomization, name: str, correlations: Sequence[float], 
     # The median is above the limit if most images are. Of so few images its own interval covers nearly everything.
     above = methods.wilson(sum(one > warn for one in correlations), len(correlations))
     interval = methods.median_interval(correlations)
-    close = "" if name in IGNORE_LAST_LAYERS or interval is None else confidence.told(above, 0.5)
+    close = "" if name in IGNORE_LAST_LAYERS or interval is None else confidence.close_call(above, 0.5)
     return Finding(
         "trust.randomization",
         Verdict.INFO if name in IGNORE_LAST_LAYERS else verdict,

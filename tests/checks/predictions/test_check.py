@@ -70,7 +70,7 @@ def test_a_build_that_has_to_be_confident_fails_where_the_interval_reaches_below
 def test_a_warning_that_could_become_a_failure_is_a_close_call(tmp_path):
     found = judged(tmp_path, right(0.88), accuracy_warn=0.95, accuracy_fail=0.81)["accuracy"]
     assert (found.verdict, found.limit) == (Verdict.WARN, 0.95)
-    assert "could turn" in found.detail
+    assert "could change this verdict" in found.detail
 
 
 @pytest.mark.parametrize(("confident", "verdict"), [(False, Verdict.PASS), (True, Verdict.WARN)])

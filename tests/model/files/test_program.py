@@ -299,7 +299,7 @@ def test_the_graphs_of_loaded_torchscript_are_looked_through(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loaded = nn.Sequential(torch.jit.load(path))
-    assert list(hazards.in_graphs(loaded)) == ["touches more than tensors: it calls aten::from_file"]
+    assert list(hazards.in_graphs(loaded)) == ["uses more than tensors: it calls aten::from_file"]
 
 
 def test_trust_is_recorded_only_where_a_program_needed_it(exported, net, tmp_path):
@@ -374,3 +374,51 @@ def test_the_guard_leaves_the_environment_as_it_was(exported, monkeypatch):
     monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)
     read(exported / "any.pt2")
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
+NAMES = ["models/model.data", "models/model.jso", "models/model", "models/deep/model.json", "other"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_under_a_name_that_is_not_scanned_is_refused(exported, tmp_path, name):
+    """torch reads every record under `models/` as a program and cuts five letters off its name, whatever they are."""
+    victim = tmp_path / "victim"
+    hostile = rewritten(exported / "any.pt2", tmp_path / "net.pt2", planted("expr_str", COMMAND, victim))
+    renamed = tmp_path / "renamed.pt2"
+    with zipfile.ZipFile(hostile) as before, zipfile.ZipFile(renamed, "w", zipfile.ZIP_STORED) as after:
+        for member in before.namelist():
+            root, _, record = member.partition("/")
+            after.writestr(f"{root}/{name if record == 'models/model.json' else record}", before.read(member))
+    with pytest.raises(UnsafeCheckpoint, match="a record that no exported program needs"):
+        read(renamed)
+    assert not victim.exists()
+
+
+CALLS = {
+    "print('verdict: PASS')": "calls print",
+    "torch.sparse_coo_tensor(torch.zeros([1, 1]), torch.zeros([1]), [3])": "calls sparse_coo_tensor",
+    "torch._sparse_coo_tensor_unsafe(x, x, [3])": "calls _sparse_coo_tensor_unsafe",
+    "ops.inductor._reinterpret_tensor(x, [3], [1], 100)": "foreign operators: inductor",
+    "ops.image.write_file('victim', x)": "foreign operators: image",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_torchscript_is_judged_before_it_is_loaded(tmp_path, monkeypatch, call):
+    """Loading runs `__setstate__`, so that a file that is judged afterwards has run already."""
+
+    def hostile(name, content):
+        return content.replace(b"torch.zeros([3])", call.encode()) if name.endswith(".py") else content
+
+    path = rewritten(scripted(Zeros(), tmp_path / "net.pt"), tmp_path / "hostile.pt", hostile)
+    monkeypatch.setattr(torch.jit, "load", lambda *_args, **_kwargs: pytest.fail("loaded before it was judged"))
+    with pytest.raises(UnsafeCheckpoint, match=CALLS[call]):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["_sparse_coo_tensor_unsafe", "to_sparse"])
+def test_sparse_operators_of_a_program_are_refused(exported, tmp_path, name):
+    target = f"torch.ops.aten.{name}.default"
+    path = rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", planted("target", target, tmp_path / "victim"))
+    with pytest.raises(UnsafeCheckpoint, match="operator"):
+        read(path)
