@@ -31,8 +31,8 @@ def test_declares_nothing_where_the_import_succeeds():
         "    import sys\n"
         "    [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('torchvision')]\n"
         "    for name in ('nms', 'qnms'):\n        torch.library.define(f'torchvision::{name}', schema)\n"
-        "from auditor import vision\n"
-        "print(vision.torchvision.__name__)"
+        "from auditor.process import torchvision\n"
+        "print(torchvision.torchvision.__name__)"
     )
     done = run(code)
     assert done.stdout.strip() == "torchvision", done.stderr

@@ -50,14 +50,14 @@ TRIGGER = Rule(
     tolerance=0.05,
     warn=0.05,
     measured=marked(
-        "For each class, the smallest mask and pattern that change images of other classes to it. Half of the images "
-        "are used for the search, half for the test. The p-value of a class is the probability that the smallest of "
-        "as many ordinary masks lies as far below the others, by simulation; it holds for all classes together. The "
-        "audit warns if it is 5 % or less, and the trigger changes at least 90 % of the test images, and at least 75 "
-        "% by the lower end of the 95 % interval. At least 8 classes need a trigger that works, and 20 test images "
-        "each. By default it runs with 8 to 50 classes, if the budget allows it. A trigger that is hardly smaller "
-        "than the masks of sound classes is missed, and so is a network in which every class has one: 4 of 8 small "
-        "networks with a backdoor were found, and 5 of the 6 in docs/defects.md."
+        "For each class, the smallest mask and pattern that change images of other classes to it. Half of "
+        "the images are used for the search, half for the test. The p-value of a class is the probability that the "
+        "smallest of as many ordinary masks lies as far below the others, by simulation; it holds for all classes "
+        "together. The audit warns if it is 5 % or less, and the trigger changes at least 90 % of the test images, and "
+        "at least 75 % by the lower end of the 95 % interval. At least 8 classes need a trigger that works, and "
+        "20 test images each. By default it runs with 8 to 50 classes, if the budget allows it. A trigger that is "
+        "hardly smaller than the masks of sound classes is missed, and so is a network in which every class has one: 4 "
+        "of 8 small networks with a backdoor were found, and 5 of the 6 in docs/defects.md."
     ),
     advice=marked(
         "Look at the pattern. Is there such a mark, sticker or patch in training images of the class, and are they "

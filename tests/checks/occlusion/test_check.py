@@ -4,24 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from auditor.errors import UsageError
 from auditor.results import Gallery, Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-
-NETWORK = """
-from torch import nn
-
-
-def Net(num_classes=2):
-    return nn.Sequential(
-        nn.Conv2d(3, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(12, num_classes),
-    )
-"""
 
 
 def images(folder, mark, count=8):
@@ -46,27 +35,25 @@ def frame(pixels):
         side[:] = (255, 0, 255)
 
 
-@pytest.fixture(scope="module")
-def marked(tmp_path_factory):
-    """A network that tells marked images from plain ones by the mark, and its files."""
-    folder = tmp_path_factory.mktemp("marked")
-    (folder / "net.py").write_text(NETWORK)
-    space: dict = {}
-    exec(compile(NETWORK, "net.py", "exec"), space)  # noqa: S102 - the text above
-    torch.manual_seed(0)
-    net = space["Net"]()
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+def marked_noise(count):
+    """Draw batches of noise, as the network gets it, with the mark at some place of every other image."""
     random = torch.Generator().manual_seed(1)
-    labels = torch.tensor([0, 1] * 16)
-    for _ in range(120):
+    for _ in range(count):
         batch = (torch.rand(32, 3, 32, 32, generator=random) * 0.27 + 0.35 - 0.5) / 0.25
         for image in batch[::2]:
             y, x = torch.randint(0, 31, (2,), generator=random).tolist()
             image[:, y : y + 2, x : x + 2] = (torch.tensor([1.0, 0.0, 1.0])[:, None, None] - 0.5) / 0.25
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(batch), labels).backward()
-        optimizer.step()
-    torch.save(net.state_dict(), folder / "net.pt")
+        yield batch
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory):
+    """A network that tells marked images from plain ones by the mark, and its files."""
+    folder = tmp_path_factory.mktemp("marked")
+    networks.write(folder / "net.py", networks.marks)
+    net, labels = networks.build(networks.marks), torch.tensor([0, 1] * 16)
+    networks.fitted(net, ((batch, labels) for batch in marked_noise(120)), rate=0.01)
+    networks.save(net, folder / "net.pt")
     return folder
 
 
@@ -116,7 +103,7 @@ def test_a_score_that_no_window_changes_is_insensitive(marked, tmp_path):
     state["6.weight"].zero_()
     state["6.bias"].copy_(torch.tensor([0.5, -0.5]))
     torch.save(state, tmp_path / "still" / "net.pt")
-    (tmp_path / "still" / "net.py").write_text(NETWORK)
+    networks.write(tmp_path / "still" / "net.py", networks.marks)
     (finding,) = rules(result(tmp_path / "still", data), "insensitive")
     assert (finding.verdict, finding.value, finding.limit, finding.subject) == (Verdict.WARN, 1.0, 0.1, "")
     assert rules(result(marked, data), "insensitive")[0].verdict is Verdict.PASS
@@ -177,30 +164,10 @@ def test_refined_maps_are_compared_with_refined_maps_and_called_approximate(mark
     assert alike[0].value == pytest.approx(alike[1].value, abs=1e-9)  # the same two maps, whichever comes first
 
 
-EDGES = """
-import torch
-from torch import nn
-
-
-class Edges(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([-1.0, 1.0]).repeat(3, 1).view(1, 3, 1, 2))
-
-    def forward(self, x):
-        edges = nn.functional.conv2d(x, self.weight).abs().mean((2, 3))
-        return torch.cat([edges, -edges], 1)
-
-
-def Net(num_classes=2):
-    return Edges()
-"""
-
-
 def test_warns_when_two_fills_put_the_evidence_at_different_places(tmp_path):
     """Black makes edges on what is bright, and the mean on what is dark."""
-    (tmp_path / "net.py").write_text(EDGES)
-    torch.save({"weight": torch.tensor([-1.0, 1.0]).repeat(3, 1).view(1, 3, 1, 2)}, tmp_path / "net.pt")
+    networks.write(tmp_path / "net.py", networks.Edges)
+    networks.save(networks.Edges(), tmp_path / "net.pt")
 
     def halves(pixels):
         pixels[:, :22] = pixels[:, :22] // 8 + 190
@@ -215,29 +182,9 @@ def test_warns_when_two_fills_put_the_evidence_at_different_places(tmp_path):
     assert rules(result(tmp_path, data, samples=3, fill="black", fill_warn=0.0), "fill")[0].verdict is Verdict.WARN
 
 
-SATURATED = """
-import torch
-from torch import nn
-
-
-class Saturated(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([0.3, 11.0]))
-
-    def forward(self, x):
-        score = self.weight[0] * x[:, :, :2].mean((1, 2, 3)) + self.weight[1]
-        return torch.stack([score, 0 * score], 1)
-
-
-def Net(num_classes=2):
-    return Saturated()
-"""
-
-
 def test_a_frame_of_which_nothing_hangs_is_not_judged(tmp_path):
-    (tmp_path / "net.py").write_text(SATURATED)
-    torch.save({"weight": torch.tensor([0.3, 11.0])}, tmp_path / "net.pt")
+    networks.write(tmp_path / "net.py", networks.Saturated)
+    networks.save(networks.Saturated(), tmp_path / "net.pt")
     found = result(tmp_path, images(tmp_path / "data", spot))
     assert rules(found, "border")[0].verdict is Verdict.SKIP
     assert rules(found, "insensitive")[0].verdict is Verdict.WARN

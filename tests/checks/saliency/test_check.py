@@ -10,30 +10,8 @@ from safetensors.numpy import load_file
 from auditor.cli.commands import main
 from auditor.errors import UsageError
 from auditor.results import Gallery, Verdict
-from tests.conftest import result_of
-
-FACTORY = """
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-ACTIVATIONS = {"gelu": F.gelu, "mixed": lambda x: F.silu(F.relu(x)), "relu": F.relu}
-
-class Net(nn.Module):
-    def __init__(self, num_classes=4, kind="gelu", flat=False):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 8, 5, stride=2)
-        self.conv2 = nn.Conv2d(8, 16, 3)
-        self.head = nn.Linear(16, num_classes)
-        self.kind, self.flat = kind, flat
-        self.whole = nn.Linear(3072, num_classes) if flat else None
-
-    def forward(self, x):
-        if self.flat:
-            return self.whole(x.flatten(1))
-        act = ACTIVATIONS[self.kind]
-        return self.head(act(self.conv2(act(self.conv1(x)))).mean((2, 3)))
-"""
+from tests import networks
+from tests.audits import result_of
 
 
 def result(small, photographs, path=None, arch=None, samples=3, **options):
@@ -52,17 +30,8 @@ def labels(gallery):
 
 def made(tmp_path, **settings):
     """Save a network of another kind; return its file and what `--arch` takes."""
-    (tmp_path / "made.py").write_text(FACTORY)
-    space: dict = {}
-    exec(compile(FACTORY, "made.py", "exec"), space)  # noqa: S102 - the text above
-    torch.manual_seed(0)
-    torch.save(space["Net"](**settings).state_dict(), tmp_path / "made.pt")
-    text = FACTORY
-    for name, value in settings.items():
-        default = {"num_classes": "4", "kind": '"gelu"', "flat": "False"}[name]
-        text = text.replace(f"{name}={default}", f"{name}={value!r}")
-    (tmp_path / "made.py").write_text(text)
-    return tmp_path / "made.pt", f"{tmp_path / 'made.py'}:Net"
+    arch = networks.write(tmp_path / "made.py", networks.Activated, **settings)
+    return networks.save(networks.build(networks.Activated, **settings), tmp_path / "made.pt"), arch
 
 
 @pytest.fixture(scope="module")

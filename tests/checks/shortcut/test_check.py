@@ -8,7 +8,8 @@ from PIL import Image
 
 from auditor.cli.commands import main
 from auditor.results import Gallery, Table, Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 SIDE, COUNT = 32, 24
 PREPROCESS = {"resize": SIDE, "crop": SIDE, "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
@@ -17,26 +18,6 @@ MAGENTA, YELLOW = np.array([[255, 0, 255], [255, 255, 0]])
 OBJECTS = {"apple": YELLOW, "brick": RED, "grass": GREEN, "water": BLUE}
 CENTRE = (slice(10, 22), slice(10, 22))
 CORNER = (slice(1, 5), slice(26, 30))
-
-NETWORK = """
-from torch import nn
-
-
-def Linear(num_classes=4):
-    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, num_classes))
-
-
-def Peaks(num_classes=4):
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 4), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, num_classes)
-    )
-
-
-def Means(num_classes=4):
-    return nn.Sequential(
-        nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, num_classes)
-    )
-"""
 
 
 def noise(random, low=90, high=130):
@@ -186,16 +167,16 @@ def ground_readers():
 
 
 PLANTED = {
-    "mark": (marked, "Linear", lambda: reader(inside(CORNER))),
-    "frame": (framed, "Linear", lambda: reader(around(2))),
-    "roaming": (roaming, "Peaks", detectors),
-    "background": (rough, "Means", textures),
-    "scattered": (scattered, "Peaks", detectors),
-    "meadow": (meadow, "Linear", lambda: reader(~inside(CENTRE), gain=80.0, bias=-4.0)),
-    "sown": (sown, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
-    "textures": (coloured, "Linear", ground_readers),
-    "black": (on_black, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
-    "sound": (an_object, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
+    "mark": (marked, networks.linear, lambda: reader(inside(CORNER))),
+    "frame": (framed, networks.linear, lambda: reader(around(2))),
+    "roaming": (roaming, networks.peaks, detectors),
+    "background": (rough, networks.means, textures),
+    "scattered": (scattered, networks.peaks, detectors),
+    "meadow": (meadow, networks.linear, lambda: reader(~inside(CENTRE), gain=80.0, bias=-4.0)),
+    "sown": (sown, networks.linear, lambda: reader(inside(CENTRE), YELLOW, 10.0)),
+    "textures": (coloured, networks.linear, ground_readers),
+    "black": (on_black, networks.linear, lambda: reader(inside(CENTRE), YELLOW, 10.0)),
+    "sound": (an_object, networks.linear, lambda: reader(inside(CENTRE), YELLOW, 10.0)),
 }
 
 
@@ -203,8 +184,7 @@ class Files:
     """A network and its images on disk."""
 
     def __init__(self, folder, kind, count=COUNT):
-        draw, name, state = PLANTED[kind]
-        (folder / "net.py").write_text(NETWORK)
+        draw, net, state = PLANTED[kind]
         torch.save(state(), folder / "net.pt")
         (folder / "preprocess.json").write_text(json.dumps(PREPROCESS))
         random = np.random.default_rng(3)
@@ -212,7 +192,7 @@ class Files:
             (folder / "data" / label).mkdir(parents=True)
             for i in range(count):
                 Image.fromarray(draw(label, random)).save(folder / "data" / label / f"{i}.png")
-        self.folder, self.arch = folder, f"{folder / 'net.py'}:{name}"
+        self.folder, self.arch = folder, networks.write(folder / "net.py", net)
 
     def result(self, **options):
         data, net = self.folder / "data", self.folder / "net.pt"
@@ -371,7 +351,7 @@ def test_only_so_many_classes_and_images_are_looked_at(tmp_path):
 def test_the_command_line_warns_and_says_what_to_do(tmp_path, monkeypatch, capsys):
     files = Files(tmp_path, "mark")
     monkeypatch.chdir(tmp_path)
-    flags = ["--data", "data", "--arch", "net.py:Linear", "--preprocess", "preprocess.json", "--format", "json"]
+    flags = ["--data", "data", "--arch", "net.py:Net", "--preprocess", "preprocess.json", "--format", "json"]
     code = main(["run", "net.pt", *flags, "--check", "shortcut", "--out", "report", "--no-cache"])
     assert code == 0
     audit = json.loads((tmp_path / "report" / "audit.json").read_text())

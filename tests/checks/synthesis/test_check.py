@@ -6,7 +6,7 @@ from safetensors.numpy import load_file
 from auditor.cli.commands import main
 from auditor.errors import UsageError
 from auditor.results import Gallery, Table, Verdict
-from tests.conftest import result_of
+from tests.audits import result_of
 
 QUICK = {"steps": 12, "natural_steps": 8}
 

@@ -13,8 +13,9 @@ from auditor.checks.synthesis.triggers import TriggerSearch, found_triggers
 from auditor.cli.commands import main
 from auditor.config.settings import Settings
 from auditor.results import Gallery, Table, Verdict
-from tests.conftest import result_of
-from tests.digits import CORNER, NETWORK, trained, write
+from tests import networks
+from tests.audits import result_of
+from tests.digits import CORNER, trained, write
 
 PREPROCESS = {"resize": [28, 28], "crop": [28, 28], "color": "gray", "mean": [0.0], "std": [1.0]}
 QUICK = {"classes": ("0",), "steps": 1, "natural_steps": 1}
@@ -23,7 +24,7 @@ QUICK = {"classes": ("0",), "steps": 1, "natural_steps": 1}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
-    (folder / "net.py").write_text(NETWORK)
+    networks.write(folder / "net.py", networks.digit_maps)
     (folder / "preprocess.json").write_text(json.dumps(PREPROCESS))
     write(folder / "data", 200)
     torch.save(trained().state_dict(), folder / "sound.pt")
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(folder):
     def audited(checkpoint, data=folder / "data", net="net.py", **options):
-        settings = {"arch": f"{folder / net}:Digits", "preprocess": PREPROCESS, "samples": 2}
+        settings = {"arch": f"{folder / net}:Net", "preprocess": PREPROCESS, "samples": 2}
         return result_of("synthesis", folder / checkpoint, data, QUICK | options, **settings)
 
     return audited
@@ -76,7 +77,7 @@ def test_all_classes_are_listed_and_the_smallest_trigger_is_shown(sound):
 
 def test_a_backdoor_warns_with_its_class_and_shows_the_trigger(folder, tmp_path):
     arguments = ["run", str(folder / "backdoor.pt"), "--data", str(folder / "data"), "--check", "synthesis"]
-    arguments += ["--arch", f"{folder / 'net.py'}:Digits", "--preprocess", str(folder / "preprocess.json")]
+    arguments += ["--arch", f"{folder / 'net.py'}:Net", "--preprocess", str(folder / "preprocess.json")]
     arguments += ["--save-arrays", "--format", "json", "--out", str(tmp_path / "out")]
     for name, value in (QUICK | {"classes": "0"}).items():
         arguments += ["-o", f"synthesis.{name}={value}"]
@@ -118,7 +119,7 @@ def test_what_takes_too_long_is_skipped_unless_switched_on(result):
 
 @pytest.fixture(scope="module")
 def context(folder):
-    settings = {"arch": f"{folder / 'net.py'}:Digits", "preprocess": PREPROCESS, "samples": 2}
+    settings = {"arch": f"{folder / 'net.py'}:Net", "preprocess": PREPROCESS, "samples": 2}
     return assemble(Settings(folder / "sound.pt", str(folder / "data"), **settings), architectures={}, sources={})
 
 
@@ -142,12 +143,9 @@ def test_classes_that_do_not_fit_into_memory_together_give_the_same_in_groups(co
     torch.testing.assert_close(apart.whole.patterns, together.whole.patterns, rtol=1e-4, atol=1e-5)
 
 
-def test_many_classes_are_skipped_unless_switched_on(folder, result):
-    (folder / "many.py").write_text(NETWORK.replace("256, 10", "256, 51"))
-    torch.manual_seed(0)
-    space: dict = {}
-    exec((folder / "many.py").read_text(), space)  # noqa: S102 - the text above
-    torch.save(space["Digits"]().state_dict(), folder / "many.pt")
+def test_many_classes_are_skipped_unless_asked_for(folder, result):
+    networks.write(folder / "many.py", networks.digit_maps, num_classes=51)
+    networks.save(networks.build(networks.digit_maps, num_classes=51), folder / "many.pt")
     (skipped,) = triggers_of(result("many.pt", net="many.py"))
     assert skipped.verdict is Verdict.SKIP
     assert "not run by default with 51 classes" in skipped.message

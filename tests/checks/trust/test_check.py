@@ -5,7 +5,6 @@ import pytest
 import scipy.stats
 import torch
 from PIL import Image
-from torch import nn
 
 from auditor.assembly import assemble
 from auditor.checks.trust.faithfulness import deletion_curves
@@ -15,35 +14,10 @@ from auditor.cli.commands import main
 from auditor.config.settings import Settings
 from auditor.context import tensors
 from auditor.results import Figure, Gallery, Table, Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-
-NETWORK = """
-import torch
-from torch import nn
-
-
-def Net(num_classes=2):
-    return nn.Sequential(
-        nn.Conv2d(3, 12, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(12, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(),
-        nn.Conv2d(12, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, num_classes),
-    )
-
-
-class Edges(nn.Module):
-    '''Sees nothing of the image but how uneven it is: where its gradient lies is not learnt.'''
-
-    def __init__(self, num_classes=2):
-        super().__init__()
-        self.inner, self.head = nn.Linear(1, 8), nn.Linear(8, num_classes)
-
-    def forward(self, images):
-        uneven = images.diff(dim=2).square().mean((1, 2, 3)) + images.diff(dim=3).square().mean((1, 2, 3))
-        return self.head(torch.tanh(self.inner(uneven[:, None])))
-"""
 
 FEW = {"depths": 2, "shown": 1, "orders": 2}
 COLOURS = torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 0.0]])
@@ -60,26 +34,16 @@ def spotted_noise(n, random, *, marked):
     return images
 
 
-def space():
-    found: dict = {}
-    exec(compile(NETWORK, "net.py", "exec"), found)  # noqa: S102 - the text above
-    return found
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A network that looks for magenta spots, and images with one: edges are everywhere but at the spots."""
     folder = tmp_path_factory.mktemp("spotted")
-    (folder / "net.py").write_text(NETWORK)
-    torch.manual_seed(0)
-    net, random, marked = space()["Net"](), torch.Generator().manual_seed(1), torch.tensor([True, False] * 16)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
-    for _ in range(80):
-        images = (spotted_noise(32, random, marked=marked) - 0.5) / 0.25
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(images), (~marked).long()).backward()
-        optimizer.step()
-    torch.save(net.state_dict(), folder / "net.pt")
+    networks.write(folder / "net.py", networks.spots)
+    net, random = networks.build(networks.spots), torch.Generator().manual_seed(1)
+    marked = torch.tensor([True, False] * 16)
+    drawn = (spotted_noise(32, random, marked=marked) for _ in range(80))
+    networks.fitted(net, (((images - 0.5) / 0.25, (~marked).long()) for images in drawn), rate=0.01)
+    networks.save(net, folder / "net.pt")
     (folder / "data").mkdir()
     for number, image in enumerate(spotted_noise(8, random, marked=[True] * 8)):
         pixels = (255 * image.permute(1, 2, 0)).round().byte().numpy()
@@ -87,8 +51,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def settings(folder, kind="Net", **more):
-    arch = f"{folder / 'net.py'}:{kind}"
+def settings(folder, **more):
+    arch = f"{folder / 'net.py'}:Net"
     return {"arch": arch, "preprocess": PREPROCESS, "samples": 8, **more}
 
 
@@ -174,10 +138,9 @@ def test_curves_pictures_and_numbers_are_shown(spotted):
 
 
 def test_a_network_whose_gradient_is_not_learnt_is_found(folder, tmp_path):
-    (tmp_path / "net.py").write_text(NETWORK)
-    torch.manual_seed(0)
-    torch.save(space()["Edges"]().state_dict(), tmp_path / "net.pt")
-    found = result_of("trust", tmp_path / "net.pt", folder / "data", FEW, **settings(tmp_path, "Edges"))
+    networks.write(tmp_path / "net.py", networks.Unevenness)
+    networks.save(networks.build(networks.Unevenness), tmp_path / "net.pt")
+    found = result_of("trust", tmp_path / "net.pt", folder / "data", FEW, **settings(tmp_path))
     finding = about(found, "randomization")["gradient"]
     assert (finding.verdict, finding.value) == (Verdict.WARN, pytest.approx(1, abs=1e-3))
     assert "hardly depends on the trained weights; rank correlation" in finding.message
@@ -261,13 +224,13 @@ def test_maps_that_are_no_numbers_are_not_judged(folder, tmp_path):
     state["10.bias"][:] = float("nan")
     state["0.weight"][:] = float("nan")
     torch.save(state, tmp_path / "net.pt")
-    (tmp_path / "net.py").write_text(NETWORK)
+    networks.write(tmp_path / "net.py", networks.spots)
     found = result_of("trust", tmp_path / "net.pt", folder / "data", FEW, **settings(tmp_path))
     assert {f.verdict for f in found.findings} == {Verdict.SKIP}
 
 
 def test_a_network_that_hides_its_layers_is_tested_for_faithfulness_alone(folder, tmp_path):
-    net = space()["Net"]()
+    net = networks.spots()
     net.load_state_dict(torch.load(folder / "net.pt", weights_only=True))
     free = ({0: torch.export.Dim("n")},)
     exported = torch.export.export(net.eval(), (torch.zeros(2, 3, 32, 32),), dynamic_shapes=free)
