@@ -110,10 +110,10 @@ def test_reports_to_how_many_activation_functions_a_rule_applies(small, photogra
 
 
 def test_grad_cam_uses_the_output_of_the_rectifier_and_says_so(sound, small, photographs):
-    assert rule(sound, "layer").message.startswith("layer of Grad-CAM: conv2, after the rectifier behind it")
+    assert rule(sound, "layer").message.startswith("layer of Grad-CAM: conv2, after its rectifier")
     assert rule(result(small, photographs, cam_layer="conv1"), "layer").message == "layer of Grad-CAM: conv1"
     named = rule(result(small, photographs, cam_layer="bn1"), "layer")
-    assert named.message == "layer of Grad-CAM: bn1, after the rectifier behind it"
+    assert named.message == "layer of Grad-CAM: bn1, after its rectifier"
 
 
 def test_a_network_without_maps_has_no_grad_cam(small, photographs, tmp_path):
