@@ -18,6 +18,6 @@ def test_a_limit_inside_the_interval_is_a_close_call(limits, close):
     assert bool(confidence.close_call((0.7, 0.9), *limits)) is close
 
 
-def test_confident_is_told_what_helps():
-    assert "more images" in confidence.close_call((0.7, 0.9), 0.8, confident=True)
+def test_a_close_call_says_what_helps():
+    assert "More images" in confidence.close_call((0.7, 0.9), 0.8, confident=True)
     assert "could change this verdict" in confidence.close_call((0.7, 0.9), 0.8)
