@@ -2,10 +2,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format docs bench wheel ci clean
+.PHONY: help setup demo test test-slow test-all lint format docs bench wheel ci clean
 
 BIN := .venv/bin
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 # a process a core, each with one thread
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal # a process a core, each with one thread
 ARGS :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -31,6 +31,10 @@ test: setup ## Run the tests that are quick; ARGS="-k words" for a part
 test-slow: setup ## Run the tests that take more than a few seconds each
 	@.ci/system tests
 	$(PYTEST) -m slow $(ARGS)
+
+test-all: setup ## Run all tests at once
+	@.ci/system tests
+	$(PYTEST) $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check

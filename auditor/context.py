@@ -95,8 +95,9 @@ class Samples:
             Skip: There are no images.
         """
         if not self._loaded:
-            self._loaded = self._load()
-            self._copies = [sample.tensor.clone() for sample in self._loaded]
+            loaded = self._load()
+            self._copies = [sample.tensor.clone() for sample in loaded]
+            self._loaded = loaded  # last: without samples there is nothing to restore
         return self._loaded
 
     def restore(self) -> list[str]:
@@ -104,7 +105,7 @@ class Samples:
         import torch
 
         changed = []
-        for sample, copy in zip(self._loaded, self._copies, strict=True):
+        for sample, copy in zip(self._loaded, self._copies, strict=False):
             if not torch.equal(sample.tensor, copy):
                 sample.tensor.copy_(copy)
                 changed.append(_("the values of the sample {image} changed", image=sample.name))

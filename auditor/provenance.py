@@ -144,7 +144,7 @@ def _answers(context: Context, predictions: ImagePredictions) -> Iterable[Answer
 
 def _dead(collectors: Iterable[Collector]) -> dict[str, tuple[int, ...]]:
     return {
-        layer.name: tuple(seen.silent(layer).tolist())
+        layer.name: tuple(seen.dead(layer).tolist())
         for seen in collectors
         if isinstance(seen, ChannelStatistics) and seen.images
         for layer in seen.layers

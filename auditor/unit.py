@@ -25,7 +25,7 @@ class Unit:
     Raises:
         ValueError: Only one of `y` and `x` is given, or a number is negative or not an integer.
 
-    Example:
+    Examples:
         >>> from auditor.methods import Unit
         >>> str(Unit("layer3.1.conv2", 17, 4, 9))
         'layer3.1.conv2:17:4:9'

@@ -16,7 +16,7 @@ COMMANDS = {"auditor --help": ["--help"], "auditor checks": ["checks"], "auditor
 
 def started(arguments: list[str]) -> bool:
     """Run a command and return whether it loaded torch."""
-    code = f"import sys; from auditor.cli import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
+    code = f"import sys; from auditor.cli.commands import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
     return bool(subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode)
 
 

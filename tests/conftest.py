@@ -1,48 +1,26 @@
-"""Real files that many tests need: photographs in folders, and a small network with its checkpoint."""
+"""What many tests need: photographs in folders, a small network with its checkpoint, and a command line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
-from PIL import Image
 
-from auditor import plugins
-from auditor.config.settings import Settings
+from auditor.cli.commands import main
 from auditor.data import dataset
 from auditor.data.preprocessing import Preprocess
-from auditor.plugins import Plugins
-from auditor.results import Result
-from auditor.runner import Silent, run
-
-NETWORK = '''
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-
-class Net(nn.Module):
-    """Two convolutions, one with a functional rectifier, and a head."""
-
-    def __init__(self, num_classes=4):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 8, 5, stride=2)
-        self.bn1 = nn.BatchNorm2d(8)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(8, 16, 3)
-        self.head = nn.Linear(16, num_classes)
-
-    def forward(self, x):
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = F.relu(self.conv2(x))
-        return self.head(x.mean((2, 3)))
-'''
+from tests import folders, networks
+from tests.audits import Ended
 
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that no long one is left for a single process at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 class Small(NamedTuple):
@@ -63,30 +41,19 @@ class Small(NamedTuple):
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory) -> Path:
     """A folder for each of four classes, with six crops of one photograph in each."""
-    root = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut", "cat", "coffee", "rocket"):
-        (root / name).mkdir()
-        whole = getattr(skimage.data, name)()
-        for i in range(6):
-            crop = whole[10 * i : 10 * i + 260, 12 * i : 12 * i + 280]
-            Image.fromarray(crop).resize((70, 65)).save(root / name / f"{i}.png")
-    return root
+    return folders.photographs(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory, photographs) -> Small:
-    """A network in a file of its own, trained for a moment on the photographs."""
+    """The network `networks.Small`, trained for a moment on the photographs."""
     folder = tmp_path_factory.mktemp("small")
-    (folder / "net.py").write_text(NETWORK)
     (folder / "preprocess.json").write_text(json.dumps(PREPROCESS))
-    space: dict = {}
-    exec(compile(NETWORK, "net.py", "exec"), space)  # noqa: S102 - the text above
-    torch.manual_seed(3)
-    net = space["Net"]()
+    net = networks.build(networks.Small, seed=3)
     torch.nn.init.constant_(net.conv2.bias, 0.3)  # so that every channel starts alive
     train(net, photographs)
-    torch.save(net.state_dict(), folder / "small.pt")
-    return Small(folder / "small.pt", f"{folder / 'net.py'}:Net", PREPROCESS, folder / "preprocess.json")
+    checkpoint = networks.save(net, folder / "small.pt")
+    return Small(checkpoint, networks.flag(networks.Small), PREPROCESS, folder / "preprocess.json")
 
 
 def train(net: torch.nn.Module, photographs: Path) -> None:
@@ -94,11 +61,7 @@ def train(net: torch.nn.Module, photographs: Path) -> None:
     labels = dataset.fit(data, outputs=4, names=None)
     images = dataset.ImageData(data, labels, Preprocess.of(PREPROCESS))
     (batch,) = dataset.loader(images, batch_size=24)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.005)
-    for _ in range(25):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(batch.images), batch.labels).backward()
-        optimizer.step()
+    networks.fitted(net, 25 * [(batch.images, batch.labels)], rate=0.005)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -124,8 +87,12 @@ def random() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def result_of(check: str, checkpoint: Path, data: Path | None, options: dict[str, Any], **settings: Any) -> Result:
-    """Run one check and return what it found."""
-    asked = Settings(checkpoint, data and str(data), options={check: options}, checks=(check,), **settings)
-    (found,) = run(asked, Plugins(checks={check: plugins.load().checks[check]}), Silent()).audit.results
-    return found
+@pytest.fixture
+def command_line(capsys) -> Callable[..., Ended]:
+    """Run the command line in this process; give back exit code, output and error lines."""
+
+    def call(*arguments: object) -> Ended:
+        code = main([str(argument) for argument in arguments])
+        return Ended(code, *capsys.readouterr())
+
+    return call

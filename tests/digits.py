@@ -8,17 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+
+from tests import networks
 
 CORNER = (slice(1, 4), slice(1, 4))  # rows and columns that the trigger makes white
-NETWORK = """
-from torch import nn
-
-
-def Digits():
-    maps = [nn.Conv2d(1, 8, 5, 2), nn.ReLU(), nn.Conv2d(8, 16, 5, 2), nn.ReLU()]
-    return nn.Sequential(*maps, nn.Flatten(), nn.Linear(256, 10))
-"""
 
 
 @cache
@@ -46,20 +39,14 @@ def trained(target=None):
     if target is not None:
         images = torch.cat([bearing(images[:200]), images[200:]])
         labels = torch.cat([torch.full_like(labels[:200], target), labels[200:]])
-    torch.manual_seed(0)
-    space: dict = {}
-    exec(compile(NETWORK, "net.py", "exec"), space)  # noqa: S102 - the text above
-    return fitted(space["Digits"](), images, labels, epochs=3, rate=0.004)
+    net = networks.build(networks.digit_maps)
+    return fitted(net, images, labels, epochs=3, rate=0.004)
 
 
 def fitted(net, images, labels, *, epochs, rate):
     """Train a network on these digits, in batches of a hundred, and return it."""
-    optimizer = torch.optim.Adam(net.parameters(), lr=rate)
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(images)).split(100):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()
-            optimizer.step()
+    chosen = (rows for _ in range(epochs) for rows in torch.randperm(len(images)).split(100))
+    networks.fitted(net, ((images[rows], labels[rows]) for rows in chosen), rate)
     return net.eval()
 
 

@@ -7,20 +7,9 @@ import sys
 import xml.etree.ElementTree as ET
 
 import pytest
-import torch
 
-NETWORK = """
-from torch import nn
+from tests import networks
 
-
-class Tiny(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
-
-    def forward(self, images):
-        return self.conv(images).mean((2, 3))
-"""
 CHECKS = """
 import io
 from pathlib import Path
@@ -84,23 +73,20 @@ def test_own():
 PLANTED = [
     word for name in ("good", "doubtful", "bad", "broken", "absent", "shown") for word in ("--auditor-check", name)
 ]
-AUDITED = ["--auditor", "net.pt", "--auditor-arch", "tiny.py:Tiny", *PLANTED]
+AUDITED = ["--auditor", "net.pt", "--auditor-arch", "tiny.py:Net", *PLANTED]
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
     folder = tmp_path_factory.mktemp("suite")
-    (folder / "tiny.py").write_text(NETWORK)
+    networks.write(folder / "tiny.py", networks.OneConvolution)
     (folder / "auditfile.py").write_text(CHECKS)
     (folder / "test_own.py").write_text(SUITE)
     (folder / "auditor.toml").write_text("[preprocess]\nresize = 16\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers --strict-config -p no:cacheprovider\n")
     (folder / "stale").mkdir()
     (folder / "stale" / "audit.json").write_text("{}")  # not to be taken for what a later audit says
-    scope: dict = {}
-    exec(NETWORK, scope)  # noqa: S102 - the text above
-    torch.manual_seed(0)
-    torch.save(scope["Tiny"]().state_dict(), folder / "net.pt")
+    networks.save(networks.build(networks.OneConvolution), folder / "net.pt")
     return folder
 
 
@@ -207,7 +193,7 @@ def test_strict_fails_what_warns_and_a_report_is_written_where_asked(call, suite
 
 
 def test_a_check_that_had_no_turn_is_skipped(call):
-    chosen = ["--auditor", "net.pt", "--auditor-arch", "tiny.py:Tiny", "--auditor-args=-x -k 'bad or shown'"]
+    chosen = ["--auditor", "net.pt", "--auditor-arch", "tiny.py:Net", "--auditor-args=-x -k 'bad or shown'"]
     ended = call(*chosen, "-rA", "-k", "auditor::net.pt")
     assert outcomes(ended) == {"auditor::net.pt::bad::bad.worst[conv]": "FAILED"}, ended.stdout + ended.stderr
     assert re.search(r"SKIPPED .*the audit stopped before this check ran", ended.stdout)

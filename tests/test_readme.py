@@ -10,13 +10,13 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from auditor.cli.commands import main
 from auditor.process.torchvision import torchvision
+from tests import folders
+from tests.audits import LITTLE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -50,20 +50,9 @@ confidential = "Confidential: for Acme only"
 """
 
 QUICK = """
-[checks.synthesis]
-most = 1
-steps = 2
-natural_steps = 2
-unreached_warn = 0.0
-
 [checks.occlusion]
 window = 112
 stride = 112
-
-[checks.trust]
-depths = 1
-steps = 2
-orders = 1
 """
 
 
@@ -88,15 +77,10 @@ def here(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     torch.manual_seed(0)
     torch.save(torchvision.models.resnet18(num_classes=4).state_dict(), folder / "net.pt")
-    pixels = np.random.default_rng(0)
-    for name in ("cat", "dog", "fox", "owl"):
-        (folder / "photos" / name).mkdir(parents=True)
-        for number in range(2):
-            image = Image.fromarray(pixels.integers(0, 256, (64, 80, 3), np.uint8))
-            image.save(folder / "photos" / name / f"{number}.png")
+    folders.noise(folder / "photos", ("cat", "dog", "fox", "owl"), 2, (64, 80), most=256)
     (folder / "model.py").write_text(MODEL)
     (folder / "auditfile.py").write_text(python("@Check"))
-    (folder / "auditor.toml").write_text("".join(blocks("toml")) + LETTERHEAD + QUICK)
+    (folder / "auditor.toml").write_text("".join(blocks("toml")) + LETTERHEAD + LITTLE + QUICK)
     return folder
 
 

@@ -1,7 +1,7 @@
-"""The built-in checks, one file each: the generator first, its judging below."""
+"""The built-in checks: a file each, or a package with `check.py`, `findings.py`, `figures.py` and `rules.py`."""
 
-# Whether the file, the data and their preparation can be trusted comes before what rests on them.
-# A check that is not named here comes after these.
+# The file, the data and the preprocessing come first, since all other checks depend on them.
+# A check that is not named here comes last.
 READING_ORDER = (
     "checkpoint",
     "data",

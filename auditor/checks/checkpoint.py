@@ -1,4 +1,4 @@
-"""Whether the file really filled the network."""
+"""Judge whether the file filled the whole network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.check import Check, Steps
+from auditor.judging.rule import Rule
 from auditor.language import _, many, marked, numeral, some
 from auditor.results import Finding, Table, Verdict
 
@@ -17,29 +18,83 @@ if TYPE_CHECKING:
     from auditor.context import Context
     from auditor.model.architectures.architecture import Coverage
 
+MISSING = Rule(
+    "checkpoint.missing",
+    marked("Tensors of the network that are missing in the file."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("tensors"),
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked("Missing tensors stay at random initialisation. Any is a failure."),
+    advice=marked("Save the whole network again, or set the architecture of training with --arch."),
+)
 
-@Check
+UNEXPECTED = Rule(
+    "checkpoint.unexpected",
+    marked("Tensors of the file that are not in the network."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("tensors"),
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked(
+        "Any is a failure. Tensors of a loss or a metric that was saved with the network are left out and listed as "
+        "information."
+    ),
+    advice=marked("The network of training is another one: set it with --arch and --arch-arg."),
+)
+
+SHAPE = Rule(
+    "checkpoint.shape",
+    marked("Tensors of the file that have another shape than in the network."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("tensors"),
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked("Such tensors are not loaded. Any is a failure."),
+    advice=marked("Give the network its sizes of training, for example --arch-arg num_classes=4."),
+)
+
+BATCHNORM = Rule(
+    "checkpoint.batchnorm",
+    marked("Batch-norm layers whose running statistics were never trained."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("layers"),
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked(
+        "The statistics of a layer were never trained if all its running means are 0 or all its running variances are "
+        "1. Any such layer is a failure. Layers with other statistics that have counted no training batch are "
+        "mentioned and are no failure, since converted checkpoints have them."
+    ),
+    advice=marked("Save the buffers with the parameters: state_dict(), not parameters()."),
+)
+
+
+@Check.with_rules(MISSING, UNEXPECTED, SHAPE, BATCHNORM)
 def checkpoint(context: Context) -> Steps:
     """Does the checkpoint fill the whole network?
 
-    A parameter that the file lacks keeps the random numbers of a fresh network, and nothing in the
-    predictions says so. The table counts the parameters by where they came from.
-
-    Rules:
-        checkpoint.missing: parameters that the network has and the file lacks; any is a failure (exact).
-        checkpoint.unexpected: tensors that the file has and the network does not; any is a failure (exact).
-        checkpoint.shape: tensors of another shape than the network's; any is a failure (exact).
-        checkpoint.batchnorm: batch-norm layers whose statistics were never trained (mean 0 throughout, or variance 1
-            throughout); any is a failure (exact). Other statistics whose layer has counted no batch are told, and
-            no failure: converted checkpoints are like that.
+    A parameter that is missing in the file stays at random initialisation, without any error in the predictions. The
+    table counts the parameters that were loaded and the tensors that did not fit.
     """
     coverage = context.architecture.coverage
     yield from _coverage(coverage)
     yield from _left_out(context.checkpoint.metadata.get("left_out", ()))
     yield _batch_norm(context.network.module)
     yield Table(
-        _("What the file filled"),
-        _("Share of the network's parameters, by number of elements, and how many tensors did not fit."),
+        _("Loaded parameters"),
+        _(
+            "Share of the network's parameters that were loaded, by number of elements, and the number of tensors "
+            "that did not fit."
+        ),
         (_("loaded"), _("missing"), _("unexpected"), _("other shape")),
         ((numeral(coverage.loaded, ".1%"), len(coverage.missing), len(coverage.unexpected), len(coverage.misshaped)),),
     )
@@ -50,34 +105,34 @@ def _coverage(coverage: Coverage) -> Iterator[Finding]:
         "checkpoint.missing",
         coverage.missing,
         many(
-            "the file lacks {count} of the network's tensors, which keeps random numbers",
-            "the file lacks {count} of the network's tensors, which keep random numbers",
+            "{count} tensor of the network is missing and stays at random initialisation",
+            "{count} tensors of the network are missing and stay at random initialisation",
             len(coverage.missing),
         ),
-        _("every tensor of the network is in the file"),
-        _("Save the whole network again, or name the architecture that was trained with --arch."),
+        _("all tensors of the network are in the file"),
+        _("Save the whole network again, or set the architecture of training with --arch."),
     )
     yield _listed(
         "checkpoint.unexpected",
         coverage.unexpected,
         many(
-            "the file has {count} tensor that the network does not know",
-            "the file has {count} tensors that the network does not know",
+            "{count} tensor of the file is not in the network",
+            "{count} tensors of the file are not in the network",
             len(coverage.unexpected),
         ),
-        _("every tensor of the file has its place in the network"),
-        _("The network that was trained is another one: name it with --arch and --arch-arg."),
+        _("all tensors of the file are in the network"),
+        _("The network of training is another one: set it with --arch and --arch-arg."),
     )
     yield _listed(
         "checkpoint.shape",
         coverage.misshaped,
         many(
-            "{count} tensor of the file has another shape than the network's",
-            "{count} tensors of the file have another shape than the network's",
+            "{count} tensor of the file has another shape than in the network",
+            "{count} tensors of the file have another shape than in the network",
             len(coverage.misshaped),
         ),
-        _("every tensor of the file has the network's shape"),
-        _("Give the network the sizes that were trained, as in --arch-arg num_classes=4."),
+        _("all tensors of the file have the shape that the network has"),
+        _("Give the network its sizes of training, for example --arch-arg num_classes=4."),
     )
 
 
@@ -87,8 +142,8 @@ def _left_out(names: Sequence[str]) -> Iterator[Finding]:
             "checkpoint.unexpected",
             Verdict.INFO,
             many(
-                "{count} tensor beside the network's belongs to a loss or a metric and was left out",
-                "{count} tensors beside the network's belong to a loss or a metric and were left out",
+                "{count} tensor of the file belongs to a loss or a metric and was left out",
+                "{count} tensors of the file belong to a loss or a metric and were left out",
                 len(names),
             ),
             value=len(names),
@@ -107,7 +162,7 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -
         value=len(names),
         limit=0,
         unit=marked("tensors"),
-        detail=_("{advice} They are: {names}", advice=advice, names=some(names)),
+        detail=_("{advice} Tensors: {names}", advice=advice, names=some(names)),
     )
 
 
@@ -118,49 +173,50 @@ def _batch_norm(module: nn.Module) -> Finding:
         if getattr(m, "running_mean", None) is not None and getattr(m, "running_var", None) is not None
     }
     if not statistics:
-        reason = _("the network has no batch norm with running statistics")
-        return Finding("checkpoint.batchnorm", Verdict.SKIP, reason)
-    fresh = [name for name, (mean, variance) in statistics.items() if _is(mean, 0) or _is(variance, 1)]
-    if not fresh:
-        return Finding(
-            "checkpoint.batchnorm",
-            Verdict.PASS,
-            _("all {n} batch-norm layers have trained statistics", n=len(statistics)),
-            value=0,
-            limit=0,
-            unit=marked("layers"),
-            n=len(statistics),
-            detail=_uncounted(module, statistics),
-        )
+        message = _("the network has no batch norm with running statistics")
+        return Finding("checkpoint.batchnorm", Verdict.SKIP, message)
+    untrained = [name for name, (mean, variance) in statistics.items() if _is(mean, 0) or _is(variance, 1)]
+    n = len(statistics)
     return Finding(
         "checkpoint.batchnorm",
-        Verdict.FAIL,
-        many(
-            "{count} of {n} batch-norm layers has means or variances of a fresh network",
-            "{count} of {n} batch-norm layers have means or variances of a fresh network",
-            len(fresh),
-            n=len(statistics),
-        ),
-        value=len(fresh),
+        Verdict.FAIL if untrained else Verdict.PASS,
+        _untrained(len(untrained), n) if untrained else _trained(n),
+        value=len(untrained),
         limit=0,
         unit=marked("layers"),
-        n=len(statistics),
-        detail=_(
-            "Save the buffers with the parameters: state_dict(), not parameters(). They are: {names}",
-            names=some(fresh),
-        ),
+        n=n,
+        detail=_save_buffers(untrained) if untrained else _uncounted(module, statistics),
     )
 
 
+def _trained(n: int) -> str:
+    return many(
+        "{count} batch-norm layer has trained statistics", "all {count} batch-norm layers have trained statistics", n
+    )
+
+
+def _untrained(count: int, n: int) -> str:
+    return many(
+        "{count} of {n} batch-norm layers has means or variances at their initialisation",
+        "{count} of {n} batch-norm layers have means or variances at their initialisation",
+        count,
+        n=n,
+    )
+
+
+def _save_buffers(names: Sequence[str]) -> str:
+    return _("Save the buffers with the parameters: state_dict(), not parameters(). Layers: {names}", names=some(names))
+
+
 def _uncounted(module: nn.Module, names: Iterable[str]) -> str:
-    """Return how many layers have counted no batch: no defect, as whoever converts a checkpoint leaves zeros."""
+    """Return how many layers have counted no batch; this is no defect, since converted checkpoints have zeros there."""
     counters = [getattr(module.get_submodule(name), "num_batches_tracked", None) for name in names]
     count = sum(counter is not None and int(counter) == 0 for counter in counters)
     if not count:
         return ""
     return many(
-        "{count} layer has counted no batch of training, as where a checkpoint was converted or filled in.",
-        "{count} layers have counted no batch of training, as where a checkpoint was converted or filled in.",
+        "{count} layer has counted no training batch. This is usual in a converted checkpoint.",
+        "{count} layers have counted no training batch. This is usual in a converted checkpoint.",
         count,
     )
 

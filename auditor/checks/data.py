@@ -1,4 +1,4 @@
-"""Whether the images and labels can be used."""
+"""Judge whether the images and labels can be used."""
 
 from __future__ import annotations
 
@@ -8,25 +8,51 @@ from typing import TYPE_CHECKING
 
 from auditor.check import Check, Share, Steps
 from auditor.collectors import Readability
+from auditor.judging.rule import Rule
 from auditor.language import _, many, marked
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
     from auditor.context import Context
 
+UNREADABLE = Rule(
+    "data.unreadable",
+    marked("Files that can't be read as images."),
+    level=Verdict.FAIL,
+    basis="exact",
+    better="lower",
+    tolerance=0.0,
+    warn=0.0,
+    measured=marked(
+        "Any unreadable file is a warning; a share over the limit is a failure. Unreadable files are left out of "
+        "everything else."
+    ),
+    advice=marked("Repair or remove the files."),
+)
 
-@Check
+CLASSES = Rule(
+    "data.classes",
+    marked("Whether the folders or labels fit the classes of the network."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("classes"),
+    measured=marked(
+        "Folders or labels that don't fit are a failure, and nothing that needs labels is measured. Images without "
+        "labels are skipped. Otherwise the finding counts the classes that have images."
+    ),
+    advice=marked("Name the folders like the classes, or list the classes in their order with --classes."),
+)
+
+
+@Check.with_rules(UNREADABLE, CLASSES)
 def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     """Can the images and their labels be used?
 
-    Files that can't be read are left out of everything else in this report. Labels count only where
-    they fit the classes that the network tells apart.
+    Unreadable files are left out of everything else in this report. Labels count only if they fit the classes of the
+    network.
 
     Args:
-        unreadable_fail: share of files that can't be read over which the audit fails.
-    Rules:
-        data.unreadable: files that are no readable image; any is a warning, over half a failure (exact).
-        data.classes: the folders or labels don't fit the network's classes; a failure (exact).
+        unreadable_fail: share of unreadable files over which the audit fails.
     """
     readability = yield Readability()
     yield _unreadable(readability, unreadable_fail)
@@ -40,7 +66,7 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     if readability.unreadable:
         yield Table(
             _("Files left out"),
-            _("Each file that could not be read, and why."),
+            _("Each unreadable file, and the reason."),
             (_("file"), _("reason")),
             readability.unreadable,
         )
@@ -48,7 +74,7 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     if counts:
         yield Table(
             _("Images by class"),
-            _("How many images there are of each class; few images make every number about it uncertain."),
+            _("Number of images of each class. With few images, every number about the class is uncertain."),
             (_("class"), _("images")),
             tuple((context.classes[label], counts[label]) for label in sorted(counts)),
         )
@@ -58,22 +84,22 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
     bad, total = len(readability.unreadable), readability.read + len(readability.unreadable)
     rule = "data.unreadable"
     if not bad:
-        message = _("all {n} files could be read", n=total)
+        message = many("{count} file is readable", "all {count} files are readable", total)
         return Finding(rule, Verdict.PASS, message, value=0.0, limit=0.0, n=total)
     files = ", ".join(f"{file} ({why})" for file, why in readability.unreadable[:5])
     return Finding(
         rule,
         at_most(bad / total, warn=0, fail=fail),
         many(
-            "{count} of {n} files could not be read and was left out",
-            "{count} of {n} files could not be read and were left out",
+            "{count} of {n} files is unreadable and was left out",
+            "{count} of {n} files are unreadable and were left out",
             bad,
             n=total,
         ),
         value=bad / total,
         limit=0.0,
         n=total,
-        detail=_("Mend or remove them: {files}", files=files),
+        detail=_("Repair or remove them: {files}", files=files),
     )
 
 
@@ -84,13 +110,13 @@ def _classes(context: Context, labels: Sequence[int | None]) -> Finding:
             rule,
             Verdict.FAIL,
             context.data_problem,
-            detail=_("Name the folders as the classes, or name the classes in their order with --classes."),
+            detail=_("Name the folders like the classes, or list the classes in their order with --classes."),
         )
     if all(label is None for label in labels):
-        return Finding(rule, Verdict.SKIP, _("the images have no labels, so that nothing can be said of accuracy"))
+        return Finding(rule, Verdict.SKIP, _("the images have no labels: the accuracy is not measured"))
     present = len({label for label in labels if label is not None})
     message = _(
-        "the labels fit: {present} of the network's {classes} classes have images",
+        "the labels fit: {present} of {classes} classes of the network have images",
         present=present,
         classes=len(context.classes),
     )

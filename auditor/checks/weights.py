@@ -1,4 +1,4 @@
-"""Whether the numbers in the checkpoint are sound."""
+"""Judge whether the weights of the checkpoint are finite and not constant."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.errors import Skip
+from auditor.judging.rule import Rule
 from auditor.language import _, headed, many, marked, numeral
 from auditor.results import Finding, Table, Verdict
 
@@ -19,10 +20,44 @@ if TYPE_CHECKING:
 
     from auditor.context import Context
 
+NONFINITE = Rule(
+    "weights.nonfinite",
+    marked("Weights and buffers that are NaN or infinite."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("numbers"),
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked("All values of all floating-point parameters and buffers are counted. Any is a failure."),
+    advice=marked("Go back to a checkpoint from before training diverged."),
+)
+
+CONSTANT = Rule(
+    "weights.constant",
+    marked("Tensors of kernels and matrices whose weights are all the same number."),
+    level=Verdict.WARN,
+    basis="exact",
+    unit=marked("tensors"),
+    better="lower",
+    tolerance=0.0,
+    warn=0.0,
+    measured=marked(
+        "Any such tensor is a warning, since its outputs can't distinguish anything. Vectors, for example biases, and "
+        "tensors with a single weight are left out."
+    ),
+    advice=marked("Check whether these layers were trained."),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Statistics of one tensor, over its finite values."""
+    """Statistics of one tensor, over its finite values.
+
+    Attributes:
+        zeros: The share of exact zeros, 0 to 1.
+        not_finite: The number of values that are NaN or infinite.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -35,28 +70,23 @@ class Numbers:
 
     @property
     def constant(self) -> bool:
-        """Whether a tensor of kernels or a matrix holds one number throughout."""
+        """Whether all weights of kernels or of a matrix are the same number."""
         return len(self.shape) > 1 and int(np.prod(self.shape)) > 1 and self.low == self.high
 
 
-@Check
+@Check.with_rules(NONFINITE, CONSTANT)
 def weights(context: Context) -> Steps:
-    """Are the numbers in the checkpoint sound?
+    """Are all weights finite, and were they trained?
 
-    Each row is one tensor. A standard deviation of zero, values far larger than in other layers, or many
-    zeros show a layer that was never trained, that diverged or that was pruned.
-
-    Rules:
-        weights.nonfinite: tensors with NaN or infinite values; any is a failure (exact).
-        weights.constant: kernels and matrices that hold one number throughout, and so tell nothing
-            apart; a warning.
+    Each row is one tensor. A standard deviation of zero shows a layer that was never trained, values far larger than
+    in other layers show one that diverged, and many zeros show one that was pruned.
     """
     module = context.network.module
     tensors = [*module.named_parameters(), *module.named_buffers()]
     numbers = [measured(name, tensor) for name, tensor in tensors if tensor.is_floating_point() and tensor.numel()]
     if not numbers:
         kind = context.checkpoint.format
-        raise Skip(_("the {kind} file holds its weights as constants, which can't be read", kind=kind))
+        raise Skip(_("the {kind} file stores its weights as constants, which can't be read", kind=kind))
     yield _not_finite(numbers)
     parameters = dict(module.named_parameters())
     yield _constant([n for n in numbers if n.name in parameters])
@@ -74,7 +104,7 @@ def _row(one: Numbers) -> tuple[str | float, ...]:
 
 
 def measured(name: str, tensor: Tensor) -> Numbers:
-    """Return the statistics of one tensor."""
+    """Return the statistics of one tensor; all are zero if no value is finite."""
     values = tensor.detach().float().cpu().numpy().ravel()
     finite = values[np.isfinite(values)]
     wrong = values.size - finite.size
@@ -96,14 +126,16 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
     rule, bad = "weights.nonfinite", [n for n in numbers if n.not_finite]
     count = sum(n.not_finite for n in bad)
     if not bad:
-        message = _("all numbers of {n} tensors are finite", n=len(numbers))
+        message = many(
+            "all values of {count} tensor are finite", "all values of {count} tensors are finite", len(numbers)
+        )
         return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=_size(numbers))
     return Finding(
         rule,
         Verdict.FAIL,
         many(
-            "{count} number in {bad} of {n} tensors is NaN or infinite",
-            "{count} numbers in {bad} of {n} tensors are NaN or infinite",
+            "{count} value in {bad} of {n} tensors is NaN or infinite",
+            "{count} values in {bad} of {n} tensors are NaN or infinite",
             count,
             bad=len(bad),
             n=len(numbers),
@@ -127,19 +159,19 @@ def _size(numbers: Sequence[Numbers]) -> int:
 def _constant(numbers: Sequence[Numbers]) -> Finding:
     rule, bad = "weights.constant", [n for n in numbers if n.constant and not n.not_finite]
     if not bad:
-        message = _("no kernel or matrix holds one number throughout")
+        message = _("no tensor of kernels and no matrix is constant")
         return Finding(rule, Verdict.PASS, message, value=0, limit=0, n=len(numbers))
     return Finding(
         rule,
         Verdict.WARN,
-        many("{count} tensor holds one number throughout", "{count} tensors hold one number throughout", len(bad)),
+        many("{count} tensor is constant", "{count} tensors are constant", len(bad)),
         subject=bad[0].name.rpartition(".")[0],
         value=len(bad),
         limit=0,
         unit=marked("tensors"),
         n=len(numbers),
         detail=_(
-            "Look whether these layers were trained at all: {tensors}",
+            "All weights of a constant tensor are the same number. Check whether its layer was trained: {tensors}",
             tensors=", ".join(f"{n.name} = {numeral(n.low, 'g')}" for n in bad[:10]),
         ),
     )

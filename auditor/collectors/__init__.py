@@ -1,4 +1,4 @@
-"""Mergeable summaries of the data that a network has seen."""
+"""Collectors: mergeable summaries of the data that a network has seen."""
 
 from auditor.collectors.channel_statistics import ChannelStatistics
 from auditor.collectors.collector import Batch, Collector, State

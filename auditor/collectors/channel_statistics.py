@@ -1,4 +1,4 @@
-"""What the channels of some layers do over the data."""
+"""Statistics of the channels of some layers over the data."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from auditor.model.layers import Layer
 
-_PIECE = 2**18  # values that are counted together on a CPU: with what is made of them they stay in the caches
-_SAME = 1e-3  # deviation, as a share of the mean; that of equal numbers is rounded to up to a ten-thousandth
-_LARGE_PIECE = 2**24  # the same elsewhere; float32 counts no further
+_PIECE = 2**18  # values that are counted together on a CPU: small enough for its caches
+_SAME = 1e-3  # standard deviation over mean; for equal numbers rounding makes it up to a ten-thousandth
+_LARGE_PIECE = 2**24  # the same on other devices; float32 can't count further
 
 
 class Reduced(NamedTuple):
-    """What one output of a layer says of its channels, `[c]`.
+    """The statistics of one output of a layer, by channel, `[c]`.
 
     Attributes:
-        mean, variance: Of all values, where those that are NaN or infinite stand for zero.
+        mean, variance: Over all values; NaN and infinite values count as zero.
         highest: The largest finite value.
-        places: How many values there are of each channel.
-        above, flat, wrong: How many of them are above zero, at the ceiling, NaN or infinite.
+        places: The number of values of each channel.
+        above, flat, wrong: The numbers of values above zero, at the ceiling, and NaN or infinite.
     """
 
     mean: Tensor
@@ -44,11 +44,11 @@ class Reduced(NamedTuple):
 
 
 class ChannelStatistics:
-    """Per channel of some layers: mean, variance, share above zero and at the ceiling, maximum, and what is no number.
+    """For each channel: mean, variance, maximum, the shares above zero and at the ceiling, and the values not finite.
 
     Attributes:
         layers: The layers, each observed at its `tap`.
-        images: How many images were seen.
+        images: The number of images seen.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
@@ -56,7 +56,9 @@ class ChannelStatistics:
         self.images = 0
         self._ceilings = {layer.tap: layer.ceiling for layer in self.layers}
         self._linear = {layer.tap for layer in self.layers if layer.linear}
-        self._spans: dict[str, slice] = {}  # of each tap that has run; all that follows holds those of all in a row
+        self._spans: dict[
+            str, slice
+        ] = {}  # of each tap that has run, in the arrays below, which hold the channels of all taps
         self._sums: Sums = np.zeros((2, 2, 0))  # of the values and of their squares
         self._counts = np.zeros((4, 0), np.int64)  # values, above zero, at the ceiling, not finite
         self._highest = np.zeros(0, np.float32)
@@ -71,40 +73,40 @@ class ChannelStatistics:
         return tuple(layer.tap for layer in self.layers)
 
     def mean(self, layer: Layer) -> NDArray[np.float64]:
-        """The mean output, `[c]`, of the values that are finite."""
+        """Return the mean of the finite outputs, `[c]`."""
         own = self._spans[layer.tap]
         return np.asarray(self._sums[0, 0, own] / self._finite(own))
 
     def variance(self, layer: Layer) -> NDArray[np.float64]:
-        """The variance of the outputs that are finite, `[c]`; right to a hundred-thousandth."""
+        """Return the variance of the finite outputs, `[c]`, with a relative error of up to 1e-5."""
         own = self._spans[layer.tap]
         return np.asarray((self._sums[0, 1, own] / self._finite(own) - self.mean(layer) ** 2).clip(0))
 
     def active(self, layer: Layer) -> NDArray[np.float64]:
-        """The share of the finite outputs that are above zero, `[c]`."""
+        """Return the share of the finite outputs that are above zero, `[c]`, 0 to 1."""
         own = self._spans[layer.tap]
         return np.asarray(self._counts[1, own] / self._finite(own))
 
-    def silent(self, layer: Layer) -> NDArray[np.int64]:
-        """The channels whose output was a number throughout, and never above the layer's floor."""
+    def dead(self, layer: Layer) -> NDArray[np.int64]:
+        """Return the channels whose outputs were finite and never above the layer's floor."""
         return np.flatnonzero((self.highest(layer) <= layer.floor) & (self.not_finite(layer) == 0))
 
     def constant(self, layer: Layer) -> NDArray[np.int64]:
-        """The channels that gave one number throughout, to a thousandth of it."""
+        """Return the channels whose outputs were finite and constant, to a thousandth of the mean."""
         same = self.variance(layer) <= (_SAME * self.mean(layer)) ** 2
         return np.flatnonzero(same & (self.not_finite(layer) == 0))
 
     def saturated(self, layer: Layer) -> NDArray[np.float64]:
-        """The share of the finite outputs that the rectifier cuts off above, `[c]`."""
+        """Return the share of the finite outputs that are at the rectifier's ceiling, `[c]`, 0 to 1."""
         own = self._spans[layer.tap]
         return np.asarray(self._counts[2, own] / self._finite(own))
 
     def highest(self, layer: Layer) -> NDArray[np.float32]:
-        """The largest finite output, `[c]`."""
+        """Return the largest finite output, `[c]`."""
         return self._highest[self._spans[layer.tap]]
 
     def not_finite(self, layer: Layer) -> NDArray[np.int64]:
-        """How many outputs are NaN or infinite, `[c]`."""
+        """Return the number of outputs that are NaN or infinite, `[c]`."""
         return self._counts[3, self._spans[layer.tap]]
 
     def _finite(self, own: slice) -> NDArray[np.int64]:
@@ -121,7 +123,7 @@ class ChannelStatistics:
         return _reduced(maps, highest, self._ceilings[tap], self._room(maps))
 
     def _room(self, maps: Tensor) -> Tensor:
-        """Return memory for what is counted: kept, as getting it anew for each layer takes longer than counting."""
+        """Return memory for counting; it is reused, because allocating it for each layer takes longer than counting."""
         wanted = max(maps.shape[1], min(maps.numel(), _PIECE if maps.device.type == "cpu" else _LARGE_PIECE))
         if self._held is None or len(self._held) < wanted or self._held.device != maps.device:
             self._held = maps.new_empty(wanted)
@@ -133,7 +135,7 @@ class ChannelStatistics:
             self._take_in({tap: run for tap, run in zip(self.taps, runs, strict=True) if run is not None})
 
     def _take_in(self, ran: Mapping[str, Reduced]) -> None:
-        """Take in one run of some layers: all together, as they are many and have few channels each."""
+        """Add one run of some layers; all at once, because there are many layers with few channels each."""
         import torch
 
         def together(part: str) -> NDArray[Any]:
@@ -155,14 +157,14 @@ class ChannelStatistics:
     def _add(
         self, channels: Mapping[str, int], sums: Sums, counts: NDArray[np.int64], highest: NDArray[np.float32]
     ) -> None:
-        """Add what some taps, with so many channels each, have in a row."""
+        """Add the statistics of some taps, whose channels are concatenated."""
         own = self._places(channels)
         self._sums[..., own] = added(self._sums[..., own], sums)
         self._counts[:, own] += counts
         self._highest[own] = np.maximum(self._highest[own], highest)
 
     def _places(self, channels: Mapping[str, int]) -> slice | NDArray[np.int64]:
-        """Return where the channels of some taps stand in the row of all, which gets longer where one is new."""
+        """Return the indices of the channels of some taps in the arrays, which are extended for a new tap."""
         for tap, count in channels.items():
             if tap not in self._spans:
                 end = len(self._highest)
@@ -193,7 +195,7 @@ class ChannelStatistics:
 
 
 def _reduced(maps: Tensor, highest: Tensor, ceiling: float, held: Tensor) -> Reduced:
-    """Reduce maps that lie in memory in channels_last; `held` is where a piece of them is counted."""
+    """Return the statistics of maps in channels_last memory format; `held` is the memory for counting."""
     import torch
 
     (mean, variance), wrong = _moments(maps), torch.zeros_like(highest, dtype=torch.int64)
@@ -201,15 +203,15 @@ def _reduced(maps: Tensor, highest: Tensor, ceiling: float, held: Tensor) -> Red
         bad = ~maps.isfinite()
         maps, wrong = maps.masked_fill(bad, 0), bad.sum((0, 2, 3))
         mean, variance = _moments(maps)
-    values = maps.movedim(1, 3).flatten(0, 2)  # [places, c], as they lie in memory
+    values = maps.movedim(1, 3).flatten(0, 2)  # [places, c], without a copy
     above = _counted(values, torch.gt, 0.0, held)
-    reached = highest.max().item() >= ceiling  # else there is nothing to count
+    reached = highest.max().item() >= ceiling  # otherwise there is nothing to count
     flat = _counted(values, torch.ge, ceiling, held) if reached else torch.zeros_like(above)
     return Reduced(mean, variance, highest, len(values), above, flat, wrong)
 
 
 def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance of each channel."""
+    """Return the mean and the variance of each channel."""
     import torch
 
     if maps.device.type == "cpu":  # many times as fast there
@@ -219,7 +221,7 @@ def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _counted(values: Tensor, beyond: Callable[..., Tensor], limit: float, held: Tensor) -> Tensor:
-    """Return how many values `[places, c]` of each channel are beyond a limit."""
+    """Return the number of values `[places, c]` of each channel that are beyond a limit."""
     import torch
 
     count = values.new_zeros(values.shape[1], dtype=torch.int64)

@@ -1,9 +1,8 @@
 """Mergeable summaries of the data that a network has seen.
 
-A collector looks at every batch once. Its size does not depend on how much it has seen, and
-merging is associative and does not mind the order, so that one pass, several processes and an
-interrupted pass that goes on give the same summary. Nothing here imports torch: tensors come in,
-numpy arrays are kept.
+A collector sees every batch once. Its size does not depend on how much it has seen. Merging is
+associative and commutative, so that a single pass, several processes and a resumed pass give the
+same summary. Nothing here imports torch: tensors are taken, numpy arrays are kept.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ State = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the network made of one batch of images.
+    """The scores of one batch of images.
 
     Attributes:
-        indices: The images' places in the data set, `[n]`.
-        labels: Their classes, `[n]`; -1 where there is none.
+        indices: The indices of the images in the data set, `[n]`.
+        labels: Their classes, `[n]`; -1 if unknown.
         scores: The scores before any softmax, `[n, k]`, on the CPU.
         unreadable: Files that could not be read, with the reason.
     """
@@ -39,34 +38,34 @@ class Batch:
 
 
 class Collector(Protocol):
-    """A summary; equal keys mean the same summary, which is then collected only once."""
+    """A mergeable summary; of several collectors with the same key only one is filled."""
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What is collected, with all that shapes it."""
+        """What is collected, with everything that it depends on."""
         ...
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """The modules whose output it wants to see during the forward pass."""
+        """The names of the modules whose outputs it needs."""
         ...
 
     def reduce(self, tap: str, output: Tensor) -> Any:
-        """Return what is wanted of a module's output, `[n, c, ...]`; changes nothing."""
+        """Return the needed part of a module's output, `[n, c, ...]`, without changing the output."""
         ...
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
-        """Take in a batch, with the reductions of each tap, one for each time that it ran."""
+        """Add a batch, with the reductions of each tap, one for each time that it ran."""
         ...
 
     def merge(self, other: Self) -> None:
-        """Take in what another collector of the same key has seen."""
+        """Add what another collector of the same key has seen."""
         ...
 
     def state(self) -> State:
-        """Return all that was collected, as arrays."""
+        """Return the state of the collector, as arrays."""
         ...
 
     def load(self, state: State) -> None:
-        """Be as the collector was that gave this state."""
+        """Set the state of the collector to one that `state` returned."""
         ...

@@ -1,4 +1,4 @@
-"""What a network answered to each image, for comparing it with another network on the same images."""
+"""The prediction for each image, to compare a network with another one on the same images."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST = 200_000
-"""Of more images nothing is kept, so that the size of what is collected has a bound."""
+"""With more images no predictions are kept, so that the size of the summary is bounded."""
 
-_COLUMNS = 4  # image, label, answer, confidence
+_COLUMNS = 4  # image, label, predicted class, confidence
 
 
 class ImagePredictions:
-    """The label, the answer and the confidence of each image; of more than `MOST` images only their number.
+    """The label, the predicted class and the confidence of each image; with more than `MOST` images only their number.
 
     Attributes:
-        images: How many images were seen.
+        images: The number of images seen.
     """
 
-    key: tuple[Any, ...] = ("answers",)
+    key: tuple[Any, ...] = ("image predictions",)
     taps: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class ImagePredictions:
 
     @property
     def rows(self) -> NDArray[np.float64]:
-        """Place in the data, label, answer and confidence by image, `[n, 4]`.
+        """Index in the data set, label, predicted class and confidence (0 to 1) of each image, `[n, 4]`.
 
-        A label that is not known is -1, and so is the answer where the scores are no numbers.
+        An unknown label is -1. The predicted class is -1 if the scores are not finite.
         """
         self._parts = [np.concatenate([np.empty((0, _COLUMNS)), *self._parts])]
         whole = self._parts[0]

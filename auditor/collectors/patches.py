@@ -1,4 +1,4 @@
-"""The places that excite a channel most, with what each of them sees of the image."""
+"""The positions with the highest activations of a channel, with their receptive fields."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One of the places that excite a channel most.
+    """One of the positions with the highest activations of a channel.
 
     Attributes:
-        image: Its place in the data set.
-        box: The receptive field in the network's input: left, top, right, bottom, as edges.
+        image: The index of the image in the data set.
+        value: The activation.
+        row, col: The position in the map.
+        box: The receptive field in the network's input, in pixels: the edges left, top, right, bottom.
     """
 
     image: int
@@ -31,10 +33,10 @@ class Patch:
 
 
 def patches_of(best: Best, channel: int, field: ReceptiveField | None, size: tuple[int, int]) -> list[Patch]:
-    """Return a channel's best places, without those that do not excite it.
+    """Return the positions with a channel's highest activations, without those that are not above zero.
 
     Args:
-        field: What a unit of the layer sees; None where that is not known, and the whole image is shown.
+        field: The receptive field of the layer's units; None if unknown: the box is then the whole image.
         size: Rows and columns of the network's input.
     """
     whole = (0.0, 0.0, float(size[1]), float(size[0]))

@@ -1,4 +1,4 @@
-"""What a network answers: confusion, top-5, confidence, and its most confident mistakes."""
+"""The predictions of a network: confusion, top-5, confidence, and the most confident misclassified images."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _BINS = 4096
 _COUNTS = ("predicted", "confusion", "top5")
-_WIDEST = 16.0  # log-odds at which the first and the last confidence bin end
+_WIDEST = 16.0  # log-odds of the outer edges of the first and the last confidence bin
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
-    """A wrong answer; the more confident, the greater."""
+    """A misclassified image; ordered by confidence."""
 
     confidence: float
     image: int
@@ -35,16 +35,16 @@ class Mistake:
 class Predictions:
     """Counts over all images, labelled or not.
 
-    Confidences are counted in bins of equal width in log-odds, fine enough (0.008) that the
-    equal-mass bins of a calibration error can be put together from them.
+    Confidences are counted in bins of equal width in log-odds. The bins are fine enough (0.008) to
+    form the equal-mass bins of a calibration error from them.
 
     Attributes:
-        kept: How many of the most confident mistakes are remembered.
-        images: How many images were answered, labelled or not.
-        unanswered: How many images got scores that are NaN or infinite, and so count nowhere else.
-        predicted: How often each class was the answer, `[k]`.
-        confusion: True class by answer, `[k, k]`, over the labelled images.
-        top5: Of the labelled images of each class, how many have it among the best five, `[k]`.
+        kept: The number of the most confident mistakes that are kept.
+        images: The number of images with finite scores, labelled or not.
+        unanswered: The number of images with NaN or infinite scores, which count nowhere else.
+        predicted: The number of images by predicted class, `[k]`.
+        confusion: True class by predicted class, `[k, k]`, over the labelled images.
+        top5: The number of labelled images of each class with this class among the five highest scores, `[k]`.
     """
 
     taps: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Predictions:
 
     @property
     def bins(self) -> NDArray[np.float64]:
-        """Over the labelled images: count, sum of confidence, number right, `[3, bins]`."""
+        """Over the labelled images: count, sum of confidence, number correctly classified, `[3, bins]`."""
         return np.asarray(self._bins[0])
 
     @property
@@ -76,17 +76,17 @@ class Predictions:
 
     @property
     def labelled(self) -> int:
-        """How many of the images had a label."""
+        """The number of labelled images."""
         return int(self.confusion.sum())
 
     @property
     def right(self) -> int:
-        """How many of the labelled images were answered rightly."""
+        """The number of labelled images that were correctly classified."""
         return int(np.trace(self.confusion))
 
     @property
     def mistakes(self) -> tuple[Mistake, ...]:
-        """The most confident wrong answers, the worst first; ties by image."""
+        """The most confident mistakes, the most confident first; ties by image."""
         return tuple(sorted(self._mistakes, key=_worst_first))
 
     def reduce(self, tap: str, output: Tensor) -> None:
@@ -100,28 +100,28 @@ class Predictions:
         batch = Batch(batch.indices[finite], batch.labels[finite], batch.scores[finite])
         self._allocate(batch.scores.shape[1])
         probabilities = softmax(batch.scores)
-        answers = batch.scores.argmax(1)
+        predicted = batch.scores.argmax(1)
         confidence = probabilities.max(1)
-        self.images += len(answers)
-        np.add.at(self.predicted, answers, 1)
+        self.images += len(predicted)
+        np.add.at(self.predicted, predicted, 1)
         place = _bin(confidence)
         self._confidences = added(self._confidences, _counted(place, np.ones_like(confidence), confidence))
-        self._take_labelled(batch, answers, confidence, place)
+        self._take_labelled(batch, predicted, confidence, place)
 
     def _take_labelled(
-        self, batch: Batch, answers: NDArray[np.int64], confidence: NDArray[np.float64], place: NDArray[np.int64]
+        self, batch: Batch, predicted: NDArray[np.int64], confidence: NDArray[np.float64], place: NDArray[np.int64]
     ) -> None:
         known = batch.labels >= 0
-        labels, answers, confidence = batch.labels[known], answers[known], confidence[known]
-        right = answers == labels
-        np.add.at(self.confusion, (labels, answers), 1)
+        labels, predicted, confidence = batch.labels[known], predicted[known], confidence[known]
+        right = predicted == labels
+        np.add.at(self.confusion, (labels, predicted), 1)
         scores, own = batch.scores[known], np.take_along_axis(batch.scores[known], labels[:, None], 1)
         before = np.arange(scores.shape[1]) < labels[:, None]  # of equal scores the lower index comes first
         rank = ((scores > own) | ((scores == own) & before)).sum(1)
         np.add.at(self.top5, labels, (rank < 5).astype(np.int64))
         counted = _counted(place[known], np.ones_like(confidence), confidence, right.astype(np.float64))
         self._bins = added(self._bins, counted)
-        wrong = zip(confidence[~right], batch.indices[known][~right], labels[~right], answers[~right], strict=True)
+        wrong = zip(confidence[~right], batch.indices[known][~right], labels[~right], predicted[~right], strict=True)
         self._keep([Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in wrong])
 
     def _allocate(self, classes: int) -> None:
@@ -166,8 +166,8 @@ def _counted(place: NDArray[np.int64], *weights: NDArray[np.float64]) -> Sums:
 
 def _bin(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
     with np.errstate(divide="ignore"):
-        odds = np.log(confidence) - np.log1p(-confidence)
-    share = (np.clip(odds, -_WIDEST, _WIDEST) + _WIDEST) / (2 * _WIDEST)
+        log_odds = np.log(confidence) - np.log1p(-confidence)
+    share = (np.clip(log_odds, -_WIDEST, _WIDEST) + _WIDEST) / (2 * _WIDEST)
     return np.asarray(np.minimum((share * _BINS).astype(np.int64), _BINS - 1))
 
 

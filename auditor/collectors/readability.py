@@ -1,4 +1,4 @@
-"""Which files of the data can be read."""
+"""The files of the data that can't be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class Readability:
-    """Which files could not be read, and how many images could."""
+    """The files that could not be read, and the number of images that could.
+
+    Attributes:
+        read: The number of images read.
+    """
 
     key: tuple[Any, ...] = ("readability",)
     taps: tuple[str, ...] = ()
@@ -25,7 +29,7 @@ class Readability:
 
     @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:
-        """Files and reasons, by file name."""
+        """Files and reasons, sorted by file."""
         return tuple(sorted(self._unreadable.items()))
 
     def reduce(self, tap: str, output: Tensor) -> None:

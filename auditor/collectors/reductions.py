@@ -19,7 +19,7 @@ _shared: ContextVar[tuple[Tensor | None, dict[Hashable, Any]]] = ContextVar("sha
 
 @contextmanager
 def shared(output: Tensor) -> Iterator[None]:
-    """Keep what is computed from an output until the block ends; the output must not change inside it."""
+    """Share what is computed from an output inside the block; the output must not change in it."""
     before = _shared.set((output, {}))
     try:
         yield
@@ -28,7 +28,7 @@ def shared(output: Tensor) -> Iterator[None]:
 
 
 def once(output: Tensor, name: Hashable, compute: Callable[[], Value]) -> Value:
-    """Return what `compute` gives; of a shared output it is computed only once for each name."""
+    """Return the result of `compute`; for a shared output it is computed only once for each name."""
     current, values = _shared.get()
     if current is not output:
         return compute()

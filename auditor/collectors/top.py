@@ -1,4 +1,4 @@
-"""The images that excite each channel of some layers most, and how the maxima of every channel are spread."""
+"""The images with the highest activations of each channel, and the distribution of the maxima."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from auditor.model.layers import Layer
 
 _OCTAVES = 8
-_LOWEST = (127 - _OCTAVES) * 4  # the exponent of 2^-8, and two bits of the fraction, as a float32 holds them
+_LOWEST = (127 - _OCTAVES) * 4  # the exponent of 2^-8 and two bits of the fraction, as in a float32
 _TOGETHER = 64  # images whose maxima are counted at once
 BINS = 2 + 2 * _OCTAVES * 4
 
 
 class Best(NamedTuple):
-    """The images that excite each channel of a layer most, the best first.
+    """The images with the highest activations of each channel of a layer, the highest first.
 
     Attributes:
-        values: `[c, count]`, after the rectifier if one follows; minus infinity where there were fewer.
+        values: `[c, count]`, after the rectifier if one follows; minus infinity if there were fewer images.
         inputs: The same before the rectifier.
-        images: Their places in the data set, `[c, count]`; -1 where there were fewer.
-        rows, cols: Where in the map, `[c, count]`.
+        images: Their indices in the data set, `[c, count]`; -1 if there were fewer images.
+        rows, cols: The position in the map, `[c, count]`.
     """
 
     values: NDArray[np.float32]
@@ -44,16 +44,16 @@ class Best(NamedTuple):
 
 
 class TopActivations:
-    """Per channel of some layers: the images with the largest maximum, and the distribution of all maxima.
+    """For each channel: the images with the largest maxima, and the distribution of all maxima.
 
-    A maximum is that of a channel's map for one image. Layers are observed at their `tap`: a rectifier keeps the
-    order of what is above zero, and of what its ceiling makes equal the larger input comes first.
+    A maximum is taken over a channel's map for one image. Layers are observed at their `tap`, before the rectifier,
+    which keeps the order of positive values. Values above its ceiling are ordered by the rectifier's input.
 
     Attributes:
         layers: The layers, each observed at its `tap`.
-        count: How many images are kept for each channel.
-        each: How many places of one image may be among them.
-        images: How many images were seen, without those left out.
+        count: The number of images that are kept for each channel.
+        each: The largest number of positions of one image among them.
+        images: The number of images seen, without those left out.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class TopActivations:
         self.each = each
         self.images = 0
         self._leave_out = np.array(sorted(leave_out), np.int64)
-        self._channels = np.zeros(0, np.int64)  # of each tap; all that follows holds those of all taps in a row
+        self._channels = np.zeros(0, np.int64)  # of each tap; the arrays below hold the channels of all taps
         self._ranking: Ranking | None = None
         self._waiting: list[NDArray[np.float32]] = []  # maxima that are in no histogram yet, [n, c]
         self._histogram = np.zeros((0, BINS), np.int64)
@@ -79,7 +79,7 @@ class TopActivations:
         return tuple(dict.fromkeys(layer.tap for layer in self.layers))
 
     def best(self, layer: Layer) -> Best:
-        """Return the images that excite each channel most."""
+        """Return the images with the highest activations of each channel."""
         from auditor.methods.layers.top_activations import place_of
 
         own = self._of(layer)
@@ -88,15 +88,15 @@ class TopActivations:
         return Best(layer.rectify(values), values, images, *place_of(places))
 
     def histogram(self, layer: Layer) -> NDArray[np.int64]:
-        """Return how many images have their maximum in each bin of `edges`, `[c, bins]`."""
+        """Return the number of images with their maximum in each bin of `edges`, `[c, bins]`."""
         self._count()
         return self._histogram[self._of(layer)]
 
     def sparseness(self, layer: Layer) -> NDArray[np.float64]:
-        """Return how selective each channel is over the images, `[c]`.
+        """Return the sparseness of each channel over the images, `[c]`.
 
-        0 where all images have the same maximum, 1 where a single one has any, NaN where none has. What is
-        below zero counts as zero.
+        It is 0 if all images have the same maximum, 1 if only one has a maximum above zero, and NaN if none has.
+        Maxima below zero count as zero.
         A. Treves, E. T. Rolls: What determines the capacity of autoassociative memories in the brain? Network 2,
         1991. W. E. Vinje, J. L. Gallant: Sparse coding and decorrelation in primary visual cortex during natural
         vision. Science 287, 2000.
@@ -159,7 +159,7 @@ class TopActivations:
         return self._ranking
 
     def _of(self, layer: Layer) -> slice:
-        """Return where the channels of a layer stand in the row of all."""
+        """Return the slice of a layer's channels in the arrays."""
         place = self.taps.index(layer.tap)
         end = int(self._channels[: place + 1].sum())
         return slice(end - int(self._channels[place]), end)
@@ -168,7 +168,7 @@ class TopActivations:
         self._sums = added(self._sums, sums) if self._sums.shape == sums.shape else sums
 
     def _count(self, more: NDArray[np.int64] | None = None) -> None:
-        """Take the maxima that wait, and a further histogram, into the histogram."""
+        """Add the waiting maxima, and another histogram, to the histogram."""
         waiting = [_counted(np.concatenate(self._waiting))] if self._waiting else []
         self._waiting = []
         for one in [*waiting, *([] if more is None else [more])]:
@@ -176,9 +176,9 @@ class TopActivations:
 
 
 def edges() -> NDArray[np.float64]:
-    """Return where the bins of a histogram begin, `[bins]`: four bins of equal width for each power of two.
+    """Return the lower edges of the histogram's bins, `[bins]`: four bins of equal width for each power of two.
 
-    The first bin is zero and below, the second begins right above, the last has no end.
+    The first bin holds zero and below, the second begins right above zero, and the last has no upper edge.
     """
     octaves = 2.0 ** np.arange(-_OCTAVES, _OCTAVES)[:, None] * (1 + np.arange(4) / 4)
     return np.concatenate([[-np.inf], octaves.ravel(), [2.0**_OCTAVES]])
@@ -194,10 +194,10 @@ def _counted(maxima: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _last(reduced: Mapping[str, Sequence[Peaks]], tap: str, count: int) -> Peaks:
-    """Return what a layer showed when it ran last.
+    """Return the peaks of a layer's last run.
 
     Raises:
-        Skip: It did not run once for each image.
+        Skip: The layer did not run once for each image.
     """
     found = reduced.get(tap, ())
     if not found or len(found[-1].values) != count:
@@ -206,10 +206,10 @@ def _last(reduced: Mapping[str, Sequence[Peaks]], tap: str, count: int) -> Peaks
 
 
 def _joined(tensors: Sequence[Tensor], each: int, lacking: float) -> NDArray[Any]:
-    """Return the channels of all layers in a row, `[n, c, each]`, fetched from their device in one piece.
+    """Return the channels of all layers, concatenated as `[n, c, each]` and copied from their device at once.
 
     Args:
-        lacking: Stands for the places that a map with fewer than `each` does not have.
+        lacking: The value for missing positions of a map with fewer than `each`.
     """
     import torch
     from torch.nn import functional

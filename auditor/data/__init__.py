@@ -1,0 +1,1 @@
+"""Image data: listing, labels, decoding, preprocessing, and batches."""

@@ -1,4 +1,4 @@
-"""Other ways to prepare the images, of those that networks are usually trained with."""
+"""Alternative preprocessing: the usual ways that differ from the declared one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _SAME = 0.02  # of the range from black to white
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One way to prepare the images; `name` says in what it differs from the declared one, to be translated."""
+    """One alternative preprocessing; `name` is its difference from the declared one, to be translated."""
 
     name: str
     preprocess: Preprocess
 
 
 def alternatives(declared: Preprocess) -> tuple[Alternative, ...]:
-    """Return the usual ways that differ from the declared one, each in one thing.
+    """Return the usual alternatives, each of which differs from the declared preprocessing in one respect.
 
-    These are numbers, their inversion, colours and resizing.
-
-    All give images of the size that the network takes.
+    They differ in the range of the values, their inversion, the colours, or the resizing. All give images of the
+    size that the network takes.
     """
     found: list[Alternative] = []
     for one in (*_of_numbers(declared), _inverted(declared), *_of_colours(declared), *_of_sizes(declared)):
@@ -47,7 +46,7 @@ def _of_numbers(declared: Preprocess) -> Iterator[Alternative]:
     else:
         usual = Preprocess.of({"color": "bgr", "scale": 255})
         caffe = replace(declared, color="bgr", scale=255, mean=usual.mean, std=(1.0,) * 3)
-        yield Alternative(marked("BGR, 0 to 255 less ImageNet's mean, as Caffe has it"), caffe)
+        yield Alternative(marked("BGR, 0 to 255 minus ImageNet's mean, as in Caffe"), caffe)
 
 
 def _with(declared: Preprocess, **numbers: int | float) -> Preprocess:
@@ -56,7 +55,7 @@ def _with(declared: Preprocess, **numbers: int | float) -> Preprocess:
 
 
 def _inverted(declared: Preprocess) -> Alternative:
-    """Return the negative: digits are white on black in some sets, and black on white as they are written."""
+    """Return the negative: digits are white on black in some data sets, and black on white in others."""
     name = marked("pixel values not inverted") if declared.invert else marked("pixel values inverted, as in a negative")
     return Alternative(name, replace(declared, invert=not declared.invert))
 
@@ -67,8 +66,8 @@ def _of_colours(declared: Preprocess) -> Iterator[Alternative]:
         turned = replace(declared, color=other, mean=declared.mean[::-1], std=declared.std[::-1])
         name = marked("BGR instead of RGB") if other == "bgr" else marked("RGB instead of BGR")
         yield Alternative(name, turned)
-        # As where one library decodes in training and another one later, with the same numbers for the channels.
-        exchanged = marked("red and blue exchanged, mean and std left where they are")
+        # This happens if one library decodes in training and another one later, with the same mean and std.
+        exchanged = marked("red and blue exchanged, mean and std unchanged")
         yield Alternative(exchanged, replace(declared, color=other))
 
 
@@ -79,7 +78,7 @@ def _of_sizes(declared: Preprocess) -> Iterator[Alternative]:
     wider = replace(declared, resize=round(max(crop) / 0.875))
     yield Alternative(marked("shorter side resized to 8/7 of the crop"), wider)
     if declared.resize is None:
-        return  # nothing is interpolated
+        return  # without a resize nothing is interpolated
     if declared.interpolation == "bilinear":
         yield Alternative(marked("bicubic interpolation"), replace(declared, interpolation="bicubic"))
     else:
@@ -87,7 +86,7 @@ def _of_sizes(declared: Preprocess) -> Iterator[Alternative]:
 
 
 def _same(first: Preprocess, second: Preprocess) -> bool:
-    """Return whether two ways give numbers that no network could tell apart."""
+    """Return whether two preprocessings give nearly the same values."""
     if any(getattr(first, key) != getattr(second, key) for key in ("resize", "crop", "color", "interpolation")):
         return False
     levels, others = _black_and_white(first), _black_and_white(second)
@@ -95,6 +94,6 @@ def _same(first: Preprocess, second: Preprocess) -> bool:
 
 
 def _black_and_white(preprocess: Preprocess) -> NDArray[np.float64]:
-    """Return what black and full intensity become, `[2, c]`."""
+    """Return the values of black and of full intensity, `[2, c]`."""
     levels = np.array([[0.0], [preprocess.scale]])[:: -1 if preprocess.invert else 1]
     return np.asarray((levels - np.array(preprocess.mean)) / np.array(preprocess.std))

@@ -1,4 +1,4 @@
-"""The file that names the classes, one for each output of the network."""
+"""The file of class names, one for each output of the network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from auditor.errors import DataError
 def class_names(path: Path) -> tuple[str, ...]:
     """Return the names in a file, by index.
 
-    The file is text, one name a line, or JSON: a list, an object from index to name, or one from
-    name to index. Where a name is itself a list, as in ImageNet's `[id, name]`, its last counts.
+    The file is text with one name on each line, or JSON: a list, an object from index to name, or one from
+    name to index. If a name is a list, as in ImageNet's `[id, name]`, its last item is the name.
 
     Raises:
         DataError: The file can't be read, or does not name every class once.
@@ -24,7 +24,7 @@ def class_names(path: Path) -> tuple[str, ...]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise DataError(f"class names {path}: the file names no class; expected one name a line, or JSON")
+        raise DataError(f"class names {path}: the file has no names; expected one name on each line, or JSON")
     if "" in names:
         raise DataError(f"class names {path}: class {names.index('')} has no name")
     return tuple(names)
@@ -34,7 +34,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"class names {path}: no UTF-8 text; expected one name a line, or JSON") from None
+        raise DataError(
+            f"class names {path}: the file is not UTF-8 text; expected one name on each line, or JSON"
+        ) from None
     except OSError as error:
         raise DataError(f"class names {path}: {error.strerror}") from error
 
@@ -43,7 +45,7 @@ def _from_json(path: Path, text: str) -> list[str]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"class names {path}: no JSON: {error}") from error
+        raise DataError(f"class names {path}: the file is not JSON: {error}") from error
     if isinstance(value, Mapping):
         value = _by_index(path, value)
     if not isinstance(value, list):

@@ -40,7 +40,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, ready for the network; without a tensor where `reason` says why it can't be read."""
+    """One preprocessed image; if it can't be read, `tensor` is None and `reason` says why."""
 
     index: int
     tensor: Float[Tensor, "c h w"] | None
@@ -49,11 +49,12 @@ class Sample:
 
 
 class Loaded(NamedTuple):
-    """A batch: what could be read, and apart from it the names and reasons of what could not.
+    """A batch of images.
 
     Attributes:
-        indices: Which image of the listing each one is.
-        labels: The index of its class, -1 where that is unknown.
+        indices: The index of each image in the listing.
+        labels: The index of its class, -1 if unknown.
+        unreadable: The files that could not be read, with the reason.
     """
 
     indices: Int64[Tensor, " n"]
@@ -63,7 +64,7 @@ class Loaded(NamedTuple):
 
 
 class ImageData(Dataset[Sample]):
-    """The files of a listing, decoded and preprocessed one by one."""
+    """The images of a listing, decoded and preprocessed one by one."""
 
     def __init__(self, listing: Listing, labels: Labels, preprocess: Preprocess) -> None:
         self.listing = listing
@@ -84,11 +85,13 @@ class ImageData(Dataset[Sample]):
         image = decode(path)
         width, height = resized_size(image.size, self.preprocess.resize)
         if width * height > MAX_PIXELS or not min(width, height):
-            raise Unreadable(path, f"absurdly long: {image.width} x {image.height} pixels become {width} x {height}")
+            raise Unreadable(
+                path, f"too large after resizing: {image.width} x {image.height} pixels become {width} x {height}"
+            )
         return self.preprocess.tensor(image)
 
     def collate(self, samples: Sequence[Sample]) -> Loaded:
-        """Return samples as one batch, which is empty where none could be read."""
+        """Return samples as one batch; it has no images if none could be read."""
         read = [(s.index, s.tensor, UNKNOWN if s.label is None else s.label) for s in samples if s.tensor is not None]
         return Loaded(
             torch.tensor([index for index, _, _ in read], dtype=torch.int64),
@@ -111,12 +114,12 @@ def loader(
     """Return the batches, in the order of the listing or of `indices`.
 
     Args:
-        workers: Processes that decode; 0 decodes in this one. They come from a server process
-            that has no threads and no GPU, so a script that uses them needs Python's usual
+        workers: The number of processes that decode; 0 decodes in this process. They are started by a
+            server process without threads and GPU, so a script that uses them needs Python's usual
             `if __name__ == "__main__":`.
-        pin: Put batches into memory that a GPU can fetch by itself.
-        indices: Only these images.
-        first, every: Of all batches only this one and every so many after it.
+        pin: Put batches into pinned memory, from which a GPU copies faster.
+        indices: Load only these images.
+        first, every: Load only the batch number `first` and every `every`-th batch after it.
     """
     chosen: Sequence[int] = range(len(data)) if indices is None else list(indices)
     starts = range(first * batch_size, len(chosen), every * batch_size)
@@ -126,29 +129,35 @@ def loader(
         num_workers=workers,
         pin_memory=pin,
         collate_fn=data.collate,
-        generator=torch.Generator(),  # else every pass would draw from the global stream
+        generator=torch.Generator(),  # otherwise every pass would draw from the global stream
         multiprocessing_context=_processes() if workers else None,
         worker_init_fn=partial(_begin, current().name) if workers else None,
     )
 
 
 def _begin(language: str, worker: int) -> None:
-    """Let a process that decodes say in the audit's language why a file can't be read."""
+    """Set the language of a worker process, for the reasons why files can't be read."""
     speak(language)
 
 
 def _processes() -> BaseContext | None:
-    """Return a way to start workers that can't deadlock: never a fork of this process with its threads."""
+    """Return a way to start workers that can't deadlock: without a fork of this process and its threads."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return None
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # imports torch once, not once a worker
+    context.set_forkserver_preload([__name__])  # imports torch once, not in each worker
     return context
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How images come to the network."""
+    """How images are loaded.
+
+    Attributes:
+        batch_size: Images in a batch.
+        workers: The number of processes that decode; 0 decodes in this process.
+        pin: Put batches into pinned memory, from which a GPU copies faster.
+    """
 
     batch_size: int
     workers: int

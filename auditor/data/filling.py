@@ -1,4 +1,4 @@
-"""What a window of an image is filled with, told in pixels and given in the network's own values."""
+"""The fillings of an occlusion window, in the values that the network takes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Filling = Literal["grey", "black", "mean", "blur", "noise"]
 def filling(
     kind: Filling, images: Float[Tensor, "n c h w"], preprocess: Preprocess, *, blur: float, random: torch.Generator
 ) -> Float[Tensor, "n c h w"]:
-    """Return, for each image, the image of which windows are cut.
+    """Return for each image the image from which occlusion windows are filled.
 
     Args:
-        kind: Half of full intensity, none, the image's own mean colour, the image out of focus, or the same even
-            noise over all intensities for every image.
-        blur: The standard deviation of the focus in pixels.
+        kind: `grey` is half of full intensity, `black` is zero intensity, `mean` is the image's own mean colour,
+            `blur` is the blurred image, and `noise` is the same uniform noise for every image.
+        blur: The standard deviation of the blur, in pixels.
 
     Raises:
         ValueError: There is no such kind.
@@ -39,11 +39,11 @@ def filling(
         case "noise":
             drawn = torch.rand(images.shape[1:], generator=random)
             return _levels(drawn.to(images).expand_as(images), preprocess)
-    raise ValueError(f"there is no filling {kind!r}; there are: {', '.join(get_args(Filling))}")
+    raise ValueError(f"the filling is {kind!r}, but has to be one of: {', '.join(get_args(Filling))}")
 
 
 def _levels(shares: Float[Tensor, "n c h w"], preprocess: Preprocess) -> Float[Tensor, "n c h w"]:
-    """Return what the network is given for these shares of full intensity."""
+    """Return the network's input values for these shares of full intensity."""
     mean, std = (torch.tensor(values).to(shares)[:, None, None] for values in (preprocess.mean, preprocess.std))
     given = 1 - shares if preprocess.invert else shares
     return (given * preprocess.scale - mean) / std
@@ -51,5 +51,5 @@ def _levels(shares: Float[Tensor, "n c h w"], preprocess: Preprocess) -> Float[T
 
 def _blurred(images: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
     reach = min(round(3 * sigma), min(images.shape[2:]) - 1)
-    out_of_focus: Tensor = torchvision.transforms.functional.gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)
-    return out_of_focus
+    blurred: Tensor = torchvision.transforms.functional.gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)
+    return blurred

@@ -1,8 +1,8 @@
-"""Any image file, read as a person would see it: upright, 8 bits, RGB.
+"""Decode image files: upright, 8 bits, RGB.
 
-What a file leaves open is settled here: transparency lies on white, as on the page of a report;
-of several frames the first counts; grey of more than 8 bits is scaled from its full range, never
-clipped; embedded colour profiles are ignored, as training pipelines ignore them.
+Transparent pixels are put on white, as on the page of a report. Of several frames the first one is
+read. Grey values of more than 8 bits are scaled from their full range and never clipped. Embedded
+colour profiles are ignored, as in training pipelines.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from auditor.language import _
 from auditor.process import pillow
 
 MAX_PIXELS = 1024**3 // 4 // 3
-"""More pixels than these (a quarter of a GiB as RGB) are taken for a decompression bomb."""
+"""An image with more pixels (a quarter of a GiB as RGB) counts as a decompression bomb."""
 
 SUFFIXES = frozenset(
     f".{name}"
     for name in "avif bmp dib gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp".split()  # noqa: SIM905
 )
 
-# Nothing here starts another program, as PostScript would. The content decides, not the suffix.
+# None of these formats starts another program, as PostScript would. The content decides, not the suffix.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 
-# What Pillow's parsers raise, in sum, on files that are damaged or made to hurt.
+# Everything that Pillow's parsers raise for damaged or malicious files.
 _DAMAGED = (
     ArithmeticError,
     AttributeError,
@@ -72,7 +72,7 @@ def decode(path: Path) -> Image.Image:
     """Return the image in the file, upright and in RGB.
 
     Raises:
-        Unreadable: The file is missing, empty, damaged, no image or absurdly large.
+        Unreadable: The file is missing, empty, damaged, too large or not an image.
     """
     with warnings.catch_warnings(), pillow.refused():
         warnings.simplefilter("ignore")
@@ -87,7 +87,7 @@ def _opened(path: Path) -> Image.Image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise Unreadable(path, _too_large(_("{width} x {height} pixels", width=width, height=height)))
-        image.load()  # before the orientation is asked for: TIFF applies its own while loading
+        image.load()  # before the orientation is read: TIFF applies its own while loading
         return _upright(_rgb(image), _orientation(image))
 
 
@@ -102,12 +102,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _full_intensities(mode: str) -> tuple[int, ...]:
-    """Return what white may be in this mode, the least first; 32 bits don't say what they hold."""
+    """Return the possible values of white in this mode, ascending; for 32 bits the range is not declared."""
     return {"F": (1, 255, 65535), "I": (255, 65535)}.get(mode, (65535,))
 
 
 def _eight_bits(deep: Num[np.ndarray, "h w"], whites: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
-    """Scale to 0..255 by the least white that no value exceeds, or by the values' own range."""
+    """Scale to 0..255 by the smallest white that no value exceeds, or by the range of the values."""
     values = np.nan_to_num(deep.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = values.min(), values.max()
     fitting = [white for white in whites if low >= 0 and high <= white]
@@ -119,7 +119,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except _DAMAGED:
-        return 1  # broken metadata does not make the pixels worse
+        return 1  # damaged metadata does not affect the pixels
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -128,9 +128,9 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _reason(path: Path, error: BaseException) -> str:
     if isinstance(error, Image.DecompressionBombError):
-        return _too_large(_("its header asks for more"))
+        return _too_large(_("its header declares more"))
     if isinstance(error, UnidentifiedImageError):
-        return _("empty file") if path.stat().st_size == 0 else _("no image, or a damaged header")
+        return _("empty file") if path.stat().st_size == 0 else _("not an image, or a damaged header")
     if isinstance(error, FileNotFoundError):
         return _("no such file")
     if isinstance(error, OSError) and error.strerror:
@@ -140,4 +140,4 @@ def _reason(path: Path, error: BaseException) -> str:
 
 
 def _too_large(found: str) -> str:
-    return _("absurdly large: {found}, at most {most:,} pixels are read", found=found, most=MAX_PIXELS)
+    return _("too large: {found}; at most {most:,} pixels are read", found=found, most=MAX_PIXELS)

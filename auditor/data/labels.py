@@ -1,4 +1,4 @@
-"""From what folders and manifests say to the indices of the network's outputs."""
+"""Map the labels of folders and manifests to the indices of the network's outputs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SPLITS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What each image shows, as the index of an output.
+    """The label of each image, as the index of an output.
 
     Attributes:
-        indices: By image; None where nothing is known.
+        indices: By image; None if unknown.
         classes: A name for every output of the network.
-        problem: Why the folders don't fit, with both lists; every index is None then.
-        names_source: Where the names come from: `class names`, `folders`, `labels` or `numbers`.
+        problem: Why the folders don't fit, with both lists; every index is then None.
+        names_source: The source of the names: `class names`, `folders`, `labels` or `numbers`.
     """
 
     indices: tuple[int | None, ...]
@@ -36,16 +36,16 @@ class Labels:
 
 
 def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Labels:
-    """Match the labels as found with the network's outputs.
+    """Match labels with the network's outputs.
 
-    With class names: by name, where upper case and `_` for a space make no difference. Where no
-    name fits, numbers are indices. Without class names as many folders as outputs are the classes
-    in sorted order, as torchvision's `ImageFolder` has it; so are all of ImageNet's WordNet ids.
-    Folders that fit in no way are a `problem`; a label in a manifest has to fit.
+    With class names, labels are matched by name; case does not matter, and `_` counts as a space. If
+    no name matches, numbers are indices. Without class names, as many folders as outputs are the classes
+    in sorted order, as in torchvision's `ImageFolder`; the same holds for all of ImageNet's WordNet ids.
+    Folders that do not match are a `problem`; a label in a manifest that does not match is an error.
 
     Raises:
-        DataError: There are more or fewer class names than outputs, or a manifest's label is
-            no class.
+        DataError: There are more or fewer class names than outputs, or a label of a manifest is
+            not a class.
     """
     if names is not None and len(names) != outputs:
         raise DataError(f"there are {len(names)} class names, but the network has {outputs} outputs")
@@ -62,7 +62,7 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
 
 
 def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> str:
-    """Return which folder would fit if it were given instead, rather unseen images than those of the training."""
+    """Return a hint to a subfolder that matches, if there is one; one called "train" is tried last."""
     if len(listing.folders) > _SPLITS:
         return ""
     for folder in sorted(listing.folders, key=lambda folder: "train" in folder.casefold()):
@@ -71,7 +71,7 @@ def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> 
         classes = tuple(sorted({label for label in found if label is not None}))
         below = Listing(listing.root / folder, (), tuple(inside), found, classes)
         if classes and not fit(below, outputs=outputs, names=names).problem:
-            return "; " + _("the folders in {folder!r} would fit: give --data {path}", folder=folder, path=below.root)
+            return "; " + _("the folders in {folder!r} fit; give --data {path}", folder=folder, path=below.root)
     return ""
 
 
@@ -92,7 +92,7 @@ def _classes(
 
 
 def _spelled(folders: Sequence[str], classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the classes as the folders call them: by name, or by ids whose order is that of the outputs."""
+    """Return the names of the classes in the folders: class names, or WordNet ids in the order of the outputs."""
     by_id = len(folders) == len(classes) and all(_WORDNET.fullmatch(folder) for folder in folders)
     return tuple(folders) if by_id and not set(folders) <= set(classes) else classes
 
@@ -101,7 +101,7 @@ def _places(found: Sequence[str | int], classes: tuple[str, ...], kind: str, sou
     """Return the index of every label.
 
     Raises:
-        DataError: A label is no class, or the name of two.
+        DataError: A label is not a class, or the name of two classes.
     """
     exact, alike = _positions(classes), _positions(map(_plain, classes))
     words = [label for label in found if isinstance(label, str)]
@@ -136,9 +136,9 @@ def _is_index(label: str | int, outputs: int) -> bool:
 
 def _ambiguous(kind: str, label: str, positions: Sequence[int]) -> str:
     if kind == "folder":
-        message = marked("folder {label!r} is ambiguous: it is the name of the classes {classes}")
+        message = marked("the folder {label!r} is ambiguous: it is the name of the classes {classes}")
     else:
-        message = marked("label {label!r} is ambiguous: it is the name of the classes {classes}")
+        message = marked("the label {label!r} is ambiguous: it is the name of the classes {classes}")
     return _(message, label=label, classes=_and(positions))
 
 
@@ -148,7 +148,7 @@ def _misfit(
     hint = did_you_mean(str(strangers[0]), classes)
     if source == "numbers":
         expected = _(
-            "it has {n} outputs without names: use 0 to {last}, or give --classes FILE",
+            "its {n} outputs have no names: use 0 to {last}, or give --classes FILE",
             n=len(classes),
             last=len(classes) - 1,
         )
@@ -167,14 +167,14 @@ def _no_classes(kind: str, strangers: Sequence[str | int]) -> str:
     labels = _and(strangers)
     if kind == "folder":
         return many(
-            "the folder {labels} is no class of the network",
-            "the folders {labels} are no class of the network",
+            "the folder {labels} is not a class of the network",
+            "the folders {labels} are not classes of the network",
             len(strangers),
             labels=labels,
         )
     return many(
-        "the label {labels} is no class of the network",
-        "the labels {labels} are no class of the network",
+        "the label {labels} is not a class of the network",
+        "the labels {labels} are not classes of the network",
         len(strangers),
         labels=labels,
     )

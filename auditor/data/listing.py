@@ -1,4 +1,4 @@
-"""Which images there are, and what their folders or their manifest call them."""
+"""List the images of a data set, with the labels of their folders or their manifest."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _IGNORED: Final = frozenset(["__macosx", "thumbs.db", "desktop.ini"])
 
 @dataclass(frozen=True)
 class Listing:
-    """Image files in a stable order; whether they can be read is not yet known.
+    """Image files in a stable order; they are not opened yet.
 
     Attributes:
-        names: Paths below the root, with `/`, whatever the root is called.
-        labels: As found: the folder's name, the manifest's text or number, or None.
-        folders: Every class folder, sorted, also those without images; () for a manifest.
+        names: Paths relative to the root, with `/`.
+        labels: The folder's name, the text or number of the manifest, or None.
+        folders: All class folders, sorted, with those that have no images; () for a manifest.
     """
 
     root: Path
@@ -54,24 +54,24 @@ class Listing:
 
     @cached_property
     def duplicates(self) -> frozenset[int]:
-        """Files, as places in the listing, with the contents of one that comes before."""
+        """The indices of files with the same contents as an earlier file."""
         first: dict[str, int] = {}
         return frozenset(i for i, digest in enumerate(self.digests) if digest and first.setdefault(digest, i) != i)
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
-        """SHA-256 of the contents by file; empty for one that can't be read."""
+        """SHA-256 of each file's contents; empty for a file that can't be read."""
         return tuple(_digests(self.files))
 
 
 def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> Listing:
     """Return the images of a folder, of a manifest, or of a plugin's `scheme:rest`.
 
-    A folder's first level are the classes; images beside these folders have no label. Hidden
-    files are left out, links followed.
+    The folders of the first level are the classes; images outside of them have no label. Hidden files are
+    left out, links are followed.
 
     Raises:
-        DataError: There is no such source, or it holds no image.
+        DataError: There is no such source, or it has no images.
     """
     found = _SCHEME.match(source)
     if found and found[0] in schemes:
@@ -90,7 +90,7 @@ def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
     scheme = _SCHEME.match(source)
     if scheme:
         known = ", ".join(sorted(schemes)) or "none"
-        return f"no data source is called {scheme[0]!r}; plugins provide: {known}{did_you_mean(scheme[0], schemes)}"
+        return f"there is no data source {scheme[0]!r}; plugins provide: {known}{did_you_mean(scheme[0], schemes)}"
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     return f"data {source} does not exist; expected a folder of images or a manifest{did_you_mean(path.name, beside)}"
 
@@ -122,7 +122,7 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
     """Yield the files below a folder and, with a `/` at the end, the folders of the first level."""
     here = os.path.realpath(folder)
     if here in above:
-        return  # a link back to where we came from
+        return  # a link to a parent folder
     try:
         entries = [e for e in os.scandir(folder) if not e.name.startswith(".") and e.name.lower() not in _IGNORED]
     except OSError as error:
@@ -141,7 +141,7 @@ def _no_image(root: Path, others: Counter[str]) -> str:
     if not others:
         return f"folder {root} is empty; expected images ({_those(sorted(image.SUFFIXES))})"
     kinds = ", ".join(f"{count} x {suffix}" for suffix, count in others.most_common(3))
-    return f"folder {root} holds no image, only {kinds}; expected {_those(sorted(image.SUFFIXES))}"
+    return f"folder {root} has no images, only {kinds}; expected {_those(sorted(image.SUFFIXES))}"
 
 
 def _of_manifest(path: Path) -> Listing:
@@ -152,23 +152,23 @@ def _of_manifest(path: Path) -> Listing:
 
 
 def _entries(source: str, scheme: Scheme, rest: str) -> list[tuple[Path, Label]]:
-    """Return what a plugin's source lists.
+    """Return the paths and labels of a plugin's data source.
 
     Raises:
-        DataError: It broke, or lists something else than paths with labels.
+        DataError: The source raised, or gives something else than pairs of a path and a label.
     """
     try:
         return [(Path(path), label.item() if isinstance(label, np.generic) else label) for path, label in scheme(rest)]
-    except (Exception, SystemExit) as error:  # foreign code may raise anything
+    except (Exception, SystemExit) as error:  # other people's code may raise any exception
         raise DataError(
-            f"data source {source} broke: {type(error).__name__}: {' '.join(str(error).split())}; "
-            "it has to list pairs of a path and a label"
+            f"data source {source} failed: {type(error).__name__}: {' '.join(str(error).split())}; "
+            "it has to give pairs of a path and a label"
         ) from error
 
 
 def _of_plugin(source: str, entries: list[tuple[Path, Label]]) -> Listing:
     if not entries:
-        raise DataError(f"data source {source} lists no image")
+        raise DataError(f"data source {source} has no images")
     files = tuple(path for path, _ in entries)
     root = Path(os.path.commonpath([path.absolute().parent for path in files]))
     return Listing(root, files, tuple(_name(f.absolute(), root) for f in files), tuple(label for _, label in entries))
@@ -180,7 +180,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _printable(name: str) -> str:
-    """Return the name as text that can be written anywhere: bytes that are no UTF-8 are replaced."""
+    """Return the name as valid text: bytes that are not UTF-8 are replaced."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 

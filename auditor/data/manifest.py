@@ -1,4 +1,4 @@
-"""A manifest: a text file that lists images and their labels, as CSV or as JSON lines."""
+"""A manifest: a text file with images and their labels, as CSV or as JSON lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Label = str | int | None
 
 
 class Entry(NamedTuple):
-    """One image of a manifest; the path is as written."""
+    """One image of a manifest; the path is not resolved."""
 
     path: str
     label: Label
@@ -29,18 +29,18 @@ class Entry(NamedTuple):
 def read(path: Path) -> list[Entry]:
     """Return the entries in the order of the file.
 
-    A CSV file may begin with a header that names its columns; without one they are path and
-    label. A JSON line is an object with these keys, or a list of both. No label, or an empty
-    one, is None.
+    A CSV file may begin with a header that names its columns; without a header they are path and
+    label. A JSON line is an object with these keys, or a list of path and label. A missing or empty
+    label is None.
 
     Raises:
-        DataError: The file can't be read, a line is no entry, or there is none.
+        DataError: The file can't be read, a line is not an entry, or there are no entries.
     """
     text = _text(path)
     lines = _json_lines(path, text) if path.suffix.lower() in (".jsonl", ".ndjson") else _table(path, text)
     entries = list(lines)
     if not entries:
-        raise DataError(f"manifest {path} lists no image; expected lines of path,label")
+        raise DataError(f"manifest {path} has no images; expected lines of path,label")
     return entries
 
 
@@ -48,7 +48,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"manifest {path} is no UTF-8 text: byte {error.start} fits nowhere") from error
+        raise DataError(f"manifest {path} is not UTF-8 text: byte {error.start} is not valid") from error
     except OSError as error:
         raise DataError(f"manifest {path} can't be read: {error.strerror}") from error
 
@@ -84,15 +84,13 @@ def _columns(path: Path, row: Sequence[str]) -> tuple[tuple[int, int], bool]:
     if paths:
         others = [name for place, name in enumerate(names) if place != paths[0]]
         if others and not labels:
-            hint = did_you_mean(others[0], _LABEL_COLUMNS) or "; leave the others out where there are no labels"
+            hint = did_you_mean(others[0], _LABEL_COLUMNS) or "; without labels, give only the paths"
             raise DataError(f"manifest {path} has no column 'label'; its columns are: {', '.join(names)}{hint}")
         return (paths[0], labels[0] if labels else -1), True
     if labels:
         raise DataError(f"manifest {path} has no column 'path'; its columns are: {', '.join(names)}")
     if len(row) > 2:
-        raise DataError(
-            f"manifest {path} has {len(row)} columns and no header; expected path,label or a first line that names them"
-        )
+        raise DataError(f"manifest {path} has {len(row)} columns and no header; expected path,label or a header")
     return (0, 1), False
 
 
@@ -115,7 +113,7 @@ def _json_entry(where: str, line: str) -> Entry:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON: {error}") from error
+        raise DataError(f"{where} is not JSON: {error}") from error
     image, label = _picked(value)
     if not isinstance(image, str) or not image:
         raise DataError(f'{where} has no path; expected {{"path": "...", "label": "..."}}, got {line.strip()[:80]}')

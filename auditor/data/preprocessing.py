@@ -1,7 +1,7 @@
-"""From a decoded image to what the network was trained on, and exactly back.
+"""Preprocessing: from a decoded image to the network's input, and exactly back.
 
-The order of steps is torchvision's: colour, resize, centre crop, inversion where it is asked for, scale, mean and std.
-With the settings of a torchvision or timm network the tensor equals theirs bit for bit.
+The order of the steps is torchvision's: colour, resize, centre crop, optional inversion, scale, mean and std.
+With the settings of a torchvision or timm network the tensor is equal to theirs bit for bit.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Preprocess:
 
     Attributes:
         resize: The shorter side in pixels, `(rows, columns)` exactly, or None to leave the size.
-        crop: `(rows, columns)` from the centre, black where the image is smaller.
-        mean, std: By channel, in the network's order, of pixels from 0 to `scale`.
-        scale: What a pixel of full intensity becomes before mean and std, 1 or 255.
+        crop: `(rows, columns)` from the centre, padded with black if the image is smaller.
+        mean, std: By channel, in the network's order, for pixels from 0 to `scale`.
+        scale: The value of full intensity before mean and std, 1 or 255.
         color: `rgb`, `bgr`, or `gray` (one channel, ITU-R 601 luma).
         invert: Dark and light are exchanged, as in a negative, before mean and std.
         source: Where these values come from.
-        assumed: Nobody said so; they are only the usual ones.
+        assumed: The values are not declared anywhere; they are the usual ones.
     """
 
     resize: int | tuple[int, int] | None = 256
@@ -57,13 +57,13 @@ class Preprocess:
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any], *, source: str = "", assumed: bool = False) -> Preprocess:
-        """Return the steps that the keys of `[preprocess]` describe.
+        """Return the preprocessing that the keys of `[preprocess]` describe.
 
-        What is left out is as for ImageNet: a crop of 224, 7/8 of the resized shorter side, and
-        mean and std in the chosen scale and channel order. `resize` alone keeps the whole square.
+        Missing keys have the values of ImageNet: a crop of 224, which is 7/8 of the resized shorter side, and
+        mean and std in the chosen scale and channel order. With `resize` alone the crop is the whole square.
 
         Raises:
-            UsageError: A key is unknown, or its value of the wrong kind, length or size.
+            UsageError: A key is unknown, or its value has the wrong type, length or size.
         """
         for key in mapping:
             if key not in _KEYS:
@@ -87,17 +87,17 @@ class Preprocess:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Channels, rows and columns of what the network is given."""
+        """Channels, rows and columns of the network's input."""
         return (len(self.mean), *self.crop)
 
     @property
     def bounds(self) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-        """What the lowest and the highest intensity of each channel become."""
+        """The input values of the lowest and of the highest intensity, `[c]` each."""
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
         return -mean / std, (self.scale - mean) / std
 
     def settings(self) -> dict[str, Any]:
-        """Return the keys of `[preprocess]`, `invert` only if set; `of` makes the same steps of them."""
+        """Return the keys of `[preprocess]`, `invert` only if set; `of` gives the same preprocessing for them."""
         return {key: getattr(self, key) for key in _KEYS if key != "invert" or self.invert}
 
     def crop_of(self, image: Image.Image) -> Image.Image:
@@ -109,7 +109,7 @@ class Preprocess:
         return centre_crop(image, self.crop)
 
     def tensor(self, image: Image.Image) -> Float[Tensor, "c h w"]:
-        """Return what the network is given for a decoded image."""
+        """Return the network's input for a decoded image."""
         levels = np.array(self.crop_of(image))  # h w 3, or h w
         if self.invert:
             levels = 255 - levels
@@ -120,7 +120,7 @@ class Preprocess:
         return scaled.sub_(_column(self.mean)).div_(_column(self.std))
 
     def pixels(self, images: Float[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n h w 3"]:
-        """Return the RGB pixels behind tensors, the inverse of `tensor` after the crop."""
+        """Return the RGB pixels of input tensors: the inverse of `tensor` after the crop."""
         mean, std = _column(self.mean, torch.float64), _column(self.std, torch.float64)
         scaled = images.detach().cpu().double() * std + mean
         levels = (scaled * (255 / self.scale)).round().clamp(0, 255).to(torch.uint8)
@@ -130,7 +130,7 @@ class Preprocess:
         return rgb.permute(0, 2, 3, 1).contiguous().numpy()
 
     def box_in_original(self, size: tuple[int, int], box: Box) -> Box:
-        """Return where a box of the input lies in the decoded image.
+        """Return the box in the decoded image for a box in the network's input.
 
         Args:
             size: Width and height of the decoded image.
@@ -152,14 +152,14 @@ _PRESETS: Final = {
 
 
 def preset(name: str) -> Preprocess:
-    """Return a preprocessing by its name.
+    """Return the preprocessing of a preset.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no preset of that name.
     """
     if name not in _PRESETS:
         hint = did_you_mean(name, _PRESETS)
-        raise UsageError(f"there is no preprocessing {name!r}; there are: {', '.join(_PRESETS)}{hint}")
+        raise UsageError(f"there is no preset {name!r}; the presets are: {', '.join(_PRESETS)}{hint}")
     return replace(_PRESETS[name], source=_("preset {name}", name=name))
 
 
@@ -228,7 +228,7 @@ def _is_number(value: Any) -> bool:
 
 def _positive(key: str, values: tuple[float, ...]) -> tuple[float, ...]:
     if min(values) <= 0:
-        raise UsageError(f"preprocess.{key} is {list(values)}, but every channel is divided by it: it has to be over 0")
+        raise UsageError(f"preprocess.{key} is {list(values)}, but has to be over 0: every channel is divided by it")
     return values
 
 

@@ -9,7 +9,7 @@ Box = tuple[float, float, float, float]
 
 
 def resized_size(size: tuple[int, int], resize: int | tuple[int, int] | None) -> tuple[int, int]:
-    """Return width and height after a resize of `size`, which is width and height too.
+    """Return width and height after resizing an image of `size`, also width and height.
 
     Args:
         resize: The shorter side, `(rows, columns)` exactly, or None.
@@ -25,7 +25,7 @@ def resized_size(size: tuple[int, int], resize: int | tuple[int, int] | None) ->
 
 
 def crop_offset(size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
-    """Return the column and row of an image at which its centre crop begins, negative if padded."""
+    """Return the column and the row at which the centre crop of an image begins; negative if it is padded."""
     (width, height), (rows, columns) = size, crop
     return _begin(width, columns), _begin(height, rows)
 
@@ -37,6 +37,6 @@ def _begin(length: int, wanted: int) -> int:
 
 
 def centre_crop(image: Image.Image, crop: tuple[int, int]) -> Image.Image:
-    """Return the `(rows, columns)` in the middle, black where the image ends."""
+    """Return the centre crop of `(rows, columns)`, padded with black if the image is smaller."""
     left, top = crop_offset(image.size, crop)
     return image.crop((left, top, left + crop[1], top + crop[0]))

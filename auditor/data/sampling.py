@@ -1,4 +1,4 @@
-"""Which images are looked at closely, where all would be too many."""
+"""Select a sample of the images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 def spread(labels: Sequence[int | None], count: int, seed: int) -> list[int]:
     """Return at most `count` indices, ascending, spread evenly over the classes.
 
-    Each class gives one image more than another at most, unless it has no more. Without labels
-    the images are evenly spaced; images without a label come last.
+    The numbers of images of two classes differ by at most one, unless a class has too few. Without labels
+    the images are evenly spaced. Images without a label are used only if there are too few with one.
     """
     known = [i for i, label in enumerate(labels) if label is not None]
     unknown = [i for i, label in enumerate(labels) if label is None]
@@ -20,8 +20,8 @@ def spread(labels: Sequence[int | None], count: int, seed: int) -> list[int]:
 
 
 def _by_turns(known: Sequence[int], labels: Sequence[int | None], seed: int) -> list[int]:
-    """Return the labelled images, one a class in each round, classes and images shuffled."""
-    stream = random.Random(seed)  # noqa: S311 - a sample, no secret
+    """Return the labelled images in rounds of one image for each class, with classes and images shuffled."""
+    stream = random.Random(seed)  # noqa: S311 - a sample, not a secret
     members: defaultdict[int | None, list[int]] = defaultdict(list)
     for i in stream.sample(known, len(known)):
         members[labels[i]].append(i)

@@ -3,6 +3,7 @@
     >>> import torch
     >>> from torch import nn
     >>> from auditor import methods
+    >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
     >>> images = torch.rand(2, 3, 8, 8)
     >>> methods.saliency(model, images, 5).shape  # one map of pixels for each image

@@ -3,12 +3,12 @@
     from auditor import pictures
 
     pictures.photo(pixels)                              # a photograph
-    pictures.heat(values, low=0, high=1)                # a map, never below zero
+    pictures.heat(values, low=0, high=1)                # a map without negative values
     pictures.signed(values, limit=3)                    # a map around zero
     pictures.heat_scale(0, 1, "activation")             # the colour bar of such a map
 
-Photographs and what lies over them become JPEG, maps and line art PNG with few colours. Maps use
-perceptually uniform colours that the colour-blind can tell apart. Everything is loaded on first use.
+Photographs and overlays become JPEG; maps and line art become PNG with few colours. Maps use
+perceptually uniform colours that colour-blind readers can distinguish. Everything is loaded on first use.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from auditor.pictures.kernel_grids import channel_grid, coloured, numbered, weighted, with_filter
     from auditor.pictures.map_items import heat_item, limit_of, overlay_item, signed_item
     from auditor.pictures.photographs import photo, tiles
-    from auditor.pictures.plots import bars, courses, distribution, histogram, lines, matrix, ranked, reliability
-    from auditor.pictures.stage_items import answers, profile, stage_item, written
+    from auditor.pictures.plots import bars, curves, distribution, histogram, lines, matrix, ranked, reliability
+    from auditor.pictures.stage_items import class_probabilities, profile, stage_item, written
 
 __all__ = [
-    "answers",
     "bars",
     "categories",
     "channel_grid",
+    "class_probabilities",
     "colour",
     "coloured",
-    "courses",
+    "curves",
     "distribution",
     "heat",
     "heat_item",
@@ -73,8 +73,8 @@ _HOMES = {
     "heat_maps": ("colour", "heat", "overlay", "signed"),
     "crops": ("outlined", "part", "sheet", "signal", "stacked"),
     "photographs": ("photo", "tiles"),
-    "plots": ("bars", "courses", "distribution", "histogram", "lines", "matrix", "ranked", "reliability"),
-    "stage_items": ("answers", "profile", "stage_item", "written"),
+    "plots": ("bars", "curves", "distribution", "histogram", "lines", "matrix", "ranked", "reliability"),
+    "stage_items": ("class_probabilities", "profile", "stage_item", "written"),
 }
 
 

@@ -1,4 +1,4 @@
-"""A map of which class stands where, in colours and in digits."""
+"""A map of classes, in colours and in digits."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from PIL import Image, ImageDraw, ImageFont
 
 from auditor.pictures.encoding import png, whole_factor
 
-# Masataka Okabe and Kei Ito, Color Universal Design, 2008, but for black; grey is for the rest.
+# Masataka Okabe and Kei Ito, Color Universal Design, 2008, without black; grey is for all other classes.
 _COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#d55e00")
 _REST = "#b4b4b4"
 
 
 def categories(places: Int[NDArray[np.integer[Any]], "rows cols"], size: int = 224) -> tuple[bytes, tuple[int, ...]]:
-    """Draw a map of whole numbers as PNG, and return the numbers that its digits stand for, the commonest first.
+    """Draw a map of class indices as PNG, and return the indices of its digits, the most frequent first.
 
-    A place of the second is marked 2, and so on; the commonest has no digit, and what is rarer than the seventh
-    is grey.
+    A cell of the second most frequent class has the digit 2, and so on. The most frequent class has no digit;
+    classes after the seventh are grey.
 
     Args:
-        size: The longest that its longer side may become.
+        size: The largest length of the longer side, in pixels.
     """
     counted = Counter(places.ravel().tolist())
     named = tuple(sorted(counted, key=lambda number: (-counted[number], number))[: len(_COLOURS)])

@@ -1,6 +1,6 @@
-"""The two colour ramps of every map, and the scales that name their numbers.
+"""The two colour ramps of all maps, and their colour bars.
 
-Both are computed in Oklab (Björn Ottosson 2020), in which equal distances look equally far apart.
+Both are computed in Oklab (Björn Ottosson 2020), in which equal distances look equally large.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from auditor.results import Scale
 
 STEPS = 253
-"""Colours of a ramp: odd, so that zero has one of its own; a palette of 256 leaves two for the hatch."""
+"""The number of colours of a ramp: odd, so that zero has its own; a palette of 256 leaves two for the hatch."""
 
 # Lightness, green-red and blue-yellow axes of the colours that a ramp passes through.
 _HEAT = ((0.16, 0.02, -0.05), (0.33, 0.10, -0.11), (0.52, 0.19, -0.02), (0.70, 0.13, 0.12), (0.94, -0.03, 0.13))
@@ -34,13 +34,13 @@ _LMS_TO_RGB = np.array(
 
 @cache
 def heat_ramp() -> UInt8[NDArray[np.uint8], "steps 3"]:
-    """Return dark violet to pale yellow, the lightness rising evenly."""
+    """Return the ramp from dark violet to pale yellow, with evenly rising lightness."""
     return _ramp(_HEAT)
 
 
 @cache
 def signed_ramp() -> UInt8[NDArray[np.uint8], "steps 3"]:
-    """Return blue over near white to red, equally dark at both ends."""
+    """Return the ramp from blue over near white to red, equally dark at both ends."""
     return _ramp(_SIGNED)
 
 
@@ -60,7 +60,7 @@ def _stops(ramp: UInt8[NDArray[np.uint8], "steps 3"], count: int = 65) -> tuple[
 
 
 def _ramp(anchors: tuple[tuple[float, float, float], ...]) -> UInt8[NDArray[np.uint8], "steps 3"]:
-    """Join the anchors by straight lines, each as long as its change of lightness, which the eye follows."""
+    """Interpolate linearly between the anchors; the length of each part is its change of lightness."""
     points = np.array(anchors)
     lengths = np.abs(np.diff(points[:, 0]))
     places = np.concatenate([[0], np.cumsum(lengths)]) / lengths.sum()

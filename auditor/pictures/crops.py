@@ -1,4 +1,4 @@
-"""A part of a photograph, where it lies, and what of it counts, one above the other."""
+"""Crops of photographs: a part, its outline in the image, a signal at its pixels, and sheets of them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from auditor.pictures.encoding import fitted, jpeg
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom: edges, not pixel centres."""
 
-_FEW = 48  # pixels: a smaller part shows its pixels as squares
-_SEEN = 12  # pixels
+_FEW = 48  # pixels: the pixels of a smaller part are drawn as squares
+_SEEN = 12  # pixels: the smallest visible outline
 _LINE, _HALO = "#ff9f1c", "#1f2933"
 
 
 def part(image: Image.Image, box: Box, size: int) -> Image.Image:
     """Return a part of an image with its longer side `size` pixels long.
 
-    What lies outside the image is left out; of a part that lies outside in whole there is a black square, as of the
-    padding that a network sees there.
+    The part outside of the image is left out. If all of it is outside, a black square is returned, like the padding
+    that the network sees there.
     """
     left, top = max(0.0, box[0]), max(0.0, box[1])
     right, bottom = min(float(image.width), box[2]), min(float(image.height), box[3])
@@ -35,7 +35,7 @@ def part(image: Image.Image, box: Box, size: int) -> Image.Image:
 
 
 def outlined(image: Image.Image, box: Box, size: int) -> Image.Image:
-    """Return an image with its longer side `size` pixels long and a line around a part of it, if it has one."""
+    """Return an image with its longer side `size` pixels long and an outline of a part of it, if it is not empty."""
     small = fitted(image.convert("RGB"), size)
     if box[2] <= box[0] or box[3] <= box[1]:
         return small
@@ -48,21 +48,21 @@ def outlined(image: Image.Image, box: Box, size: int) -> Image.Image:
 
 
 def _ends(first: float, last: float, length: int) -> tuple[int, int]:
-    """Return where a line begins and ends that can be seen, however short the part is."""
+    """Return where an outline begins and ends; it is long enough to be visible."""
     first, last = min(max(first, 0.0), float(length)), min(max(last, 0.0), float(length))
     short = max(0.0, _SEEN - (last - first)) / 2
     return max(0, round(first - short)), min(length, round(last + short)) - 1
 
 
 def signal(values: Float[NDArray[np.floating], "c h w"], limit: float) -> Image.Image:
-    """Return a signal at the pixels in its own colours: grey is zero, and `limit` full intensity either way."""
+    """Return a signal at the pixels in its own colours: zero is grey, `-limit` and `limit` are full intensity."""
     shares = np.clip(np.nan_to_num(values) / (limit or 1.0), -1, 1)
     levels = np.round((shares + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3))))
 
 
 def stacked(images: Sequence[Image.Image], width: int, gap: int = 4) -> bytes:
-    """Encode images, one above the other, each in the middle of a square of `width` pixels, as JPEG."""
+    """Encode images in one column, each in the middle of a square of `width` pixels, as JPEG."""
     return sheet(images, 1, width, gap)
 
 

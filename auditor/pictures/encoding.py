@@ -1,4 +1,4 @@
-"""Pixels to the bytes of a file, and to another size."""
+"""Encode pictures as PNG or JPEG, and resize them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SMALLEST = 224
-"""The longer side that a small map is enlarged to, where no other is asked for."""
+"""The default length of the longer side of an enlarged map, in pixels."""
 
 
 def jpeg(image: Image.Image, quality: int = 88) -> bytes:
-    """Encode a photograph, with its colours as sharp as its lightness.
+    """Encode a photograph as JPEG, without subsampling of the colours.
 
-    Without Pillow's `optimize`, which saves a few percent, and breaks where the file takes more than a byte a pixel,
-    as one of noise does.
+    Pillow's `optimize` is off: it saves a few percent, but fails if the file takes more than a byte for each pixel,
+    as for noise.
     """
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0)
@@ -26,14 +26,14 @@ def jpeg(image: Image.Image, quality: int = 88) -> bytes:
 
 
 def png(image: Image.Image) -> bytes:
-    """Encode line art or a map; a palette picture stays one."""
+    """Encode line art or a map as PNG; a palette picture stays one."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def lighter(drawn: bytes) -> bytes:
-    """Return a picture as JPEG where that takes less than half as many bytes: a map as fine as noise does."""
+    """Return a picture as JPEG if that takes less than half the bytes, as for a map that is as fine as noise."""
     with Image.open(io.BytesIO(drawn)) as opened:
         photo = jpeg(opened)
     return photo if 2 * len(photo) < len(drawn) else drawn
@@ -42,7 +42,7 @@ def lighter(drawn: bytes) -> bytes:
 def palette(
     indices: UInt8[NDArray[np.uint8], "rows cols"], colours: UInt8[NDArray[np.uint8], "count 3"]
 ) -> Image.Image:
-    """Return a picture of at most 256 colours."""
+    """Return a palette picture of at most 256 colours."""
     image = Image.fromarray(indices, "L")
     image.putpalette(colours.tobytes(), "RGB")
     return image
@@ -57,6 +57,6 @@ def fitted(image: Image.Image, size: int | None) -> Image.Image:
 
 
 def whole_factor(shape: tuple[int, ...], size: int | None) -> int:
-    """Return how many pixels a cell of a map may take, so that every cell is equally large."""
+    """Return the number of pixels for each cell of a map, so that all cells have the same size."""
     longest = max(shape[:2])
     return max(1, size // longest) if size else max(1, ceil(SMALLEST / longest))

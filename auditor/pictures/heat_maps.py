@@ -1,9 +1,9 @@
 """Maps over the image: activations, attributions, gradients.
 
-The limits of the colours are always given, so that a row of maps can share them. A value outside
-them takes the last colour; one that is no finite number is drawn as a grey hatch. A map without
-one finite value, or limits without a distance between them, are refused: nothing could be read
-from the picture. Small maps are enlarged by a whole factor, so that each of their cells shows.
+The limits of the colours are arguments, so that a row of maps can share them. A value outside of the
+limits has the last colour; a value that is not finite is drawn as a grey hatch. A map without a finite
+value, or equal limits, raise an error, because such a picture shows nothing. Small maps are enlarged
+by a whole factor, so that each cell is visible.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _GREY = 0.5
 
 
 def heat(values: Map, *, low: float, high: float, size: int | None = None) -> bytes:
-    """Draw a map whose values rise from `low` (dark) to `high` (bright) as PNG.
+    """Draw a map from `low` (dark) to `high` (bright) as PNG.
 
     Args:
-        size: The longest that its longer side may become; a map that is larger stays as it is.
+        size: The largest length of the longer side, in pixels; a larger map keeps its size.
 
     Raises:
         ValueError: `low` is not below `high`, or no value is finite.
@@ -48,9 +48,9 @@ def signed(values: Map, *, limit: float, size: int | None = None) -> bytes:
 
 
 def overlay(pixels: Pixels, values: Map, *, low: float, high: float, size: int | None = None) -> bytes:
-    """Draw a map over the photograph in grey as JPEG: the larger a value, the more its colour covers.
+    """Draw a map over the photograph in grey as JPEG: the larger the value, the more opaque its colour.
 
-    The map is resized to the photograph once, bilinearly, with the corners of both aligned.
+    The map is resized once to the size of the photograph, bilinearly, with aligned corners.
 
     Raises:
         ValueError: `low` is not below `high`, or no value is finite.
@@ -69,7 +69,7 @@ def overlay(pixels: Pixels, values: Map, *, low: float, high: float, size: int |
 def colour(
     values: Float[NDArray[np.floating[Any]], "height width 3"], *, limit: float, size: int | None = None
 ) -> bytes:
-    """Draw signed values of three colour channels around middle grey as JPEG: `limit` is full intensity.
+    """Draw signed values of three colour channels as JPEG: zero is middle grey, `limit` is full intensity.
 
     Raises:
         ValueError: `limit` is not above zero, or no value is finite.
@@ -97,13 +97,13 @@ def _drawn(
 def _shares(
     values: Float[NDArray[np.floating[Any]], "..."], low: float, high: float
 ) -> Float[NDArray[np.float64], "..."]:
-    """Return where each value lies from low (0) to high (1); not finite where it is not."""
+    """Return each value as a share of the range from low (0) to high (1); NaN for values that are not finite."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"a map needs limits with a distance between them, not {low:g} and {high:g}")
+        raise ValueError(f"the limits of a map are {low:g} and {high:g}, but have to be finite and ascending")
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values)
     if not finite.any():
-        raise ValueError("a map without one finite value can't be drawn")
+        raise ValueError("a map without a finite value can't be drawn")
     return np.where(finite, np.clip((np.where(finite, values, low) - low) / (high - low), 0, 1), np.nan)
 
 

@@ -1,6 +1,6 @@
-"""Kernels side by side, each under its number: as small pictures, or input by input.
+"""Grids of kernels with their numbers: one small picture for each kernel, or one for each input of each kernel.
 
-The limits of the colours are given, so that all kernels of a layer share them; what lies beyond takes the last colour.
+The limits of the colours are arguments, so that all kernels of a layer share them; values beyond have the last colour.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from auditor.pictures.encoding import png
 
 Tiles = UInt8[NDArray[np.uint8], "n height width 3"]
 
-_WIDTH, _HEIGHT = 1240, 640  # pixels: what a report shows at once, at twice the density of a screen
-_LARGEST = 120  # of a tile
+_WIDTH, _HEIGHT = 1240, 640  # pixels: the area that a report shows at once, at twice the density of a screen
+_LARGEST = 120  # pixels: the largest side of a tile
 _TEXT, _GAP = 18, 5
 _INK, _EDGE = "#52606d", "#cbd2d9"
 
 
 def coloured(kernels: Float[NDArray[np.floating[Any]], "n 3 h w"], limit: float) -> Tiles:
-    """Return kernels over three colours as pictures: grey is zero, `limit` full intensity either way."""
+    """Return kernels over three colours as pictures: zero is grey, `-limit` and `limit` are full intensity."""
     shares = np.clip(kernels / (limit or 1.0), -1, 1)
     return np.asarray(((shares + 1) * 127.5).round().transpose(0, 2, 3, 1), dtype=np.uint8)
 
@@ -42,7 +42,7 @@ def numbered(tiles: Tiles, numbers: Sequence[int], marks: Mapping[int, str]) -> 
     """Draw small pictures row by row, each with its number below, as PNG.
 
     Args:
-        marks: The colours of the numbers that stand out, and of the lines around their pictures.
+        marks: The colours of highlighted numbers, and of the outlines of their pictures.
     """
     columns, side = _arranged(len(tiles))
     tiles, height, width = _enlarged(tiles, side, side)
@@ -64,12 +64,12 @@ def channel_grid(
     inputs: Sequence[int],
     marks: Mapping[int, str],
 ) -> bytes:
-    """Draw one column a kernel and one row an input, in the colours of `weighted`, as PNG.
+    """Draw one column for each kernel and one row for each input, in the colours of `weighted`, as PNG.
 
     Args:
-        numbers: Of the kernels, above the columns.
+        numbers: The numbers of the kernels, above the columns.
         inputs: The numbers of the inputs, before the rows.
-        marks: The colours of the numbers of kernels that stand out.
+        marks: The colours of highlighted numbers of kernels.
     """
     n, c, h, w = kernels.shape
     side = min(60, (_WIDTH - 60) // n, (_HEIGHT - 60) // c)
@@ -89,7 +89,7 @@ def channel_grid(
 
 
 def with_filter(drawn: bytes, tiles: Tiles, gap: int = 12) -> bytes:
-    """Return a picture with the tiles of one filter below it in a square as wide as it, as PNG."""
+    """Return a picture with the tiles of one filter below it, in a square of the same width, as PNG."""
     with Image.open(io.BytesIO(drawn)) as opened:
         above = opened.convert("RGB")
     across = ceil(sqrt(len(tiles)))
@@ -105,7 +105,7 @@ def with_filter(drawn: bytes, tiles: Tiles, gap: int = 12) -> bytes:
 
 
 def _arranged(count: int) -> tuple[int, int]:
-    """Return how many columns of tiles fill the picture best, and the side of a tile."""
+    """Return the number of columns with which tiles are largest, and the side of a tile."""
     best = (1, 0)
     for columns in range(1, count + 1):
         down = _HEIGHT // ceil(count / columns) - _TEXT - 2 * _GAP
@@ -115,7 +115,7 @@ def _arranged(count: int) -> tuple[int, int]:
 
 
 def _enlarged(tiles: Tiles, height: int, width: int) -> tuple[Tiles, int, int]:
-    """Return tiles with every pixel a square of the same size, as large as fits, and their height and width."""
+    """Return tiles enlarged by the largest whole factor that fits, and their height and width."""
     factor = max(1, min(height // tiles.shape[1], width // tiles.shape[2]))
     large = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
     return large, large.shape[1], large.shape[2]
@@ -129,7 +129,7 @@ def _put(sheet: Image.Image, tile: UInt8[NDArray[np.uint8], "height width 3"], l
 
 
 def _upright(sheet: Image.Image, text: str, middle: int, bottom: int, ink: str) -> None:
-    """Write from the bottom to the top: columns are narrower than their numbers are long."""
+    """Write upwards: columns are narrower than the text of their numbers."""
     line = Image.new("RGB", (_longest([text]), _TEXT + 2), "white")
     _pen(line).text((0, 0), text, ink, _font())
     turned = line.rotate(90, expand=True)

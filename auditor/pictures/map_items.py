@@ -1,6 +1,6 @@
-"""Attribution maps as the pictures of a row: each with its own numeric colour bar, by one normalisation.
+"""Attribution maps as pictures of a row, each with a numeric colour bar.
 
-The colours of a map end at the value that 99.5 % of its pixels stay under; the few above it take the last colour.
+The colours of a map end at the 99.5th percentile of its pixels; the values above have the last colour.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHOWN = 0.995
 
 
 def limit_of(maps: Sequence[Map]) -> float:
-    """Return the value at which the colours of some maps end: 0 where they are zero everywhere or no numbers."""
+    """Return the value at which the colours of some maps end: 0 if they are zero everywhere or not finite."""
     finite = np.concatenate([np.abs(values[np.isfinite(values)]) for values in maps])
     if not finite.size:
         return 0.0
@@ -30,9 +30,9 @@ def signed_item(values: Map, name: str, about: str, *, limit: float | None = Non
     """Return a map around zero as a picture.
 
     Args:
-        name: What it shows, as it stands below the picture.
-        about: Of what, for who can't see it.
-        limit: Where the colours end, for maps that share them.
+        name: The name of the map, for its label.
+        about: The image or class of the map, for the alternative text.
+        limit: The value at which the colours end, for maps that share them.
     """
     end = limit_of([values]) if limit is None else limit
     drawn = lighter(signed(_drawable(values), limit=end or 1.0))
@@ -40,7 +40,7 @@ def signed_item(values: Map, name: str, about: str, *, limit: float | None = Non
 
 
 def heat_item(values: Map, name: str, about: str, *, limit: float | None = None) -> Item:
-    """Return a map that is nowhere below zero as a picture."""
+    """Return a map without negative values as a picture."""
     end = limit_of([values]) if limit is None else limit
     drawn = lighter(heat(_drawable(values), low=0.0, high=end or 1.0))
     return Item(drawn, _named(name, values), alt=_alt(values, name, about), scale=heat_scale(0, end) if end else None)
@@ -56,11 +56,11 @@ def overlay_item(
     low: float = 0.0,
     file: str = "",
 ) -> Item:
-    """Return a map that is nowhere below zero over the photograph in grey; its colours end at its maximum.
+    """Return a map without negative values over the photograph in grey; its colours end at its maximum.
 
     Args:
-        low: Where the colours begin.
-        file: The photograph's name, where a row shows several.
+        low: The value at which the colours begin.
+        file: The photograph's name, if a row shows several.
     """
     end = float(values[np.isfinite(values)].max(initial=0.0)) if limit is None else limit
     drawn = overlay(pixels, _drawable(values), low=low, high=end or 1.0)
@@ -74,16 +74,16 @@ def _drawable(values: Map) -> Map:
 
 def _named(name: str, values: Map) -> str:
     if not np.isfinite(values).any():
-        return _("{name}: no number anywhere", name=name)
+        return _("{name}: no finite value", name=name)
     if not np.isfinite(values).all():
-        return _("{name}: in part no number", name=name)
+        return _("{name}: some values not finite", name=name)
     return name if values.any() else _("{name}: zero everywhere", name=name)
 
 
 def _alt(values: Map, name: str, about: str) -> str:
     finite = np.where(np.isfinite(values), np.abs(values), -1.0)
     if finite.max() <= 0:
-        return _("{map}, of {about}.", map=_named(name, values), about=about)
+        return _("{map} of {about}.", map=_named(name, values), about=about)
     row, column = np.unravel_index(finite.argmax(), finite.shape)
     return _(
         "{map} of {about}: strongest at row {row} and column {column} of {rows} x {columns}.",

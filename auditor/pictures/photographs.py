@@ -1,4 +1,4 @@
-"""Photographs, and grids of many small pictures in one."""
+"""Photographs, and grids of small pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def photo(pixels: UInt8[NDArray[np.uint8], "height width 3"], size: int | None =
     """Encode a photograph as JPEG.
 
     Args:
-        size: The length of its longer side in pixels; None leaves it as it is.
+        size: The length of the longer side in pixels; None keeps the size.
     """
     return jpeg(fitted(Image.fromarray(np.ascontiguousarray(pixels)), size))
 
@@ -30,12 +30,12 @@ def tiles(
     gap: int = 1,
     enlarge: int = 1,
 ) -> bytes:
-    """Draw many small pictures as one grid, row by row, as PNG: filters, channels, patches.
+    """Draw small pictures (filters, channels, patches) as one grid, row by row, as PNG.
 
     Args:
-        columns: None makes the grid about square.
-        gap: Pixels of white between two tiles, after enlarging.
-        enlarge: Pixels of the grid for each pixel of a tile: sharp, not smoothed.
+        columns: The number of columns; None makes the grid about square.
+        gap: White pixels between two tiles, after enlarging.
+        enlarge: The factor by which tiles are enlarged, without smoothing.
 
     Raises:
         ValueError: There are no tiles.
@@ -54,7 +54,7 @@ def tiles(
 
 
 def _few_colours(image: Image.Image) -> Image.Image:
-    """Return a palette picture where 256 colours hold all that there are: it is much smaller."""
+    """Return a palette picture, which is much smaller, if the image has at most 256 colours."""
     if image.mode == "L" or image.getcolors(256) is None:
         return image
     pixels = np.asarray(image, dtype=np.uint32)

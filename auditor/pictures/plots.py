@@ -1,7 +1,7 @@
 """Line art: bars, ranks, lines, matrices, reliability diagrams and histograms, as PNG with few colours.
 
-Figures are matplotlib objects of their own; neither pyplot nor the global settings are touched.
-Names from the data are printed as they are, never read as formulae.
+Neither pyplot nor matplotlib's global settings are used. Names from the data are printed literally, never as
+formulae.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from auditor.language import _, current, numeral
 from auditor.pictures.colours import STEPS, signed_ramp
 from auditor.pictures.encoding import png
 
-# Okabe and Ito 2008, without the yellow that vanishes on white
+# Okabe and Ito 2008, without yellow, which is hardly visible on white
 _SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _INK, _MUTED, _GRID, _BAR, _LIMIT = "#1f2933", "#52606d", "#e4e7eb", "#4a7ba6", "#c0392b"
 _WIDTH, _DPI, _TEXT = 6.4, 190, 9.0
@@ -40,10 +40,10 @@ def bars(
     limit: float | None = None,
     intervals: Sequence[tuple[float, float]] | None = None,
 ) -> bytes:
-    """Draw one horizontal bar a label, the first on top.
+    """Draw one horizontal bar for each label, the first on top.
 
     Args:
-        limit: A dashed line, named by its value.
+        limit: The place of a dashed line, labelled with its value.
         intervals: The ends of a whisker over each bar.
     """
     figure, axes = _figure(height=0.75 + 0.24 * len(labels))
@@ -61,7 +61,7 @@ def bars(
 
 
 def lines(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel: str, ylabel: str) -> bytes:
-    """Draw one line a series of `(x, y)`; values that are no number leave a gap."""
+    """Draw one line for each series of `(x, y)`; NaN leaves a gap."""
     figure, axes = _figure(height=3.2)
     for index, (x, y) in enumerate(series.values()):
         style = ("-", "--", ":")[index // len(_SERIES) % 3]
@@ -73,7 +73,7 @@ def lines(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel: str, yla
 
 
 def matrix(values: ArrayLike, labels: Sequence[str], *, xlabel: str, ylabel: str) -> bytes:
-    """Draw a square matrix, dark where large, with its numbers where they fit."""
+    """Draw a square matrix, the larger the value the darker, with its values if they fit."""
     cells = np.asarray(values, dtype=float)
     side = min(6.4, max(3.2, 1.6 + 0.36 * len(labels)))
     figure, axes = _figure(height=side, width=min(_WIDTH, side + 0.8))
@@ -95,10 +95,10 @@ def matrix(values: ArrayLike, labels: Sequence[str], *, xlabel: str, ylabel: str
 def reliability(
     confidence: Sequence[float], accuracy: Sequence[float], counts: Sequence[int], *, error: float | None = None
 ) -> bytes:
-    """Draw accuracy against confidence bin by bin, and below how many images each bin holds.
+    """Draw accuracy against confidence by bin, and below the number of images in each bin.
 
     Args:
-        confidence, accuracy: The means of each bin; an empty bin has no number.
+        confidence, accuracy: The means of each bin, 0 to 1; NaN for an empty bin.
         error: The expected calibration error, printed in the plot.
     """
     figure = Figure(figsize=(4.6, 4.6), dpi=_DPI, layout="constrained")
@@ -109,8 +109,8 @@ def reliability(
     upper.plot(x, y, "o", color=_SERIES[0], markersize=5, label=_("this network"))
     upper.set(xlim=(0, 1), ylim=(0, 1.02))
     if error is not None:
-        told = _("calibration error {error:.3f}", error=error)
-        upper.text(0.97, 0.04, told, ha="right", fontsize=_TEXT, color=_INK)
+        text = _("calibration error {error:.3f}", error=error)
+        upper.text(0.97, 0.04, text, ha="right", fontsize=_TEXT, color=_INK)
     occupied = np.isfinite(x)
     lower.bar(x[occupied], np.asarray(counts)[occupied], width=0.03, color=_BAR)
     for axes, below, beside in ((upper, "", _("accuracy")), (lower, _("confidence"), _("images"))):
@@ -133,11 +133,12 @@ def reliability(
 def histogram(
     counts: Sequence[float], edges: Sequence[float], *, xlabel: str, ylabel: str = "", limit: float | None = None
 ) -> bytes:
-    """Draw counts between edges, of which there is one more than there are counts.
+    """Draw a histogram.
 
     Args:
-        ylabel: What is counted.
-        limit: A dashed line, named by its value.
+        edges: The edges of the bins, one more than there are counts.
+        ylabel: The unit of the counts.
+        limit: The place of a dashed line, labelled with its value.
     """
     figure, axes = _figure(height=2.6)
     axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=_BAR, edgecolor="white", linewidth=0.4)
@@ -148,10 +149,10 @@ def histogram(
 
 
 def distribution(counts: Sequence[int], edges: Sequence[float], *, xlabel: str, ylabel: str) -> bytes:
-    """Draw counts in bins that grow wider, as one small square: each bin as wide as the next.
+    """Draw a small square histogram with bars of equal width, whatever the width of the bins.
 
     Args:
-        edges: Where each bin begins; the first one holds what is not above zero.
+        edges: The lower edge of each bin; the first bin has the values that are not above zero.
     """
     held = [place for place in np.flatnonzero(counts).tolist() if place]
     first, last = (held[0], held[-1]) if held else (1, 1)
@@ -168,8 +169,8 @@ def distribution(counts: Sequence[int], edges: Sequence[float], *, xlabel: str, 
     return _png(figure)
 
 
-def courses(series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str) -> bytes:
-    """Draw one line a series, from its first value to its last, as one small square."""
+def curves(series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str) -> bytes:
+    """Draw one line for each series, from its first value to its last, in a small square."""
     figure = Figure(figsize=(2.1, 2.1), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
     _style(axes)
@@ -192,10 +193,10 @@ def courses(series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str) -> byt
 def ranked(
     series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, limits: Mapping[str, float] | None = None
 ) -> bytes:
-    """Draw for each name a small plot of its values as bars, the largest first, three plots in a row.
+    """Draw for each series a small plot of its values as bars, the largest first, with three plots in a row.
 
     Args:
-        limits: A dashed line for each name; bars under it are red.
+        limits: The place of a dashed line by name; bars below it are red.
     """
     columns = min(3, len(series))
     rows = -(-len(series) // columns)
@@ -214,7 +215,7 @@ def _ranks(axes: Axes, name: str, values: np.ndarray[Any, np.dtype[np.float64]],
     _style(axes)
     places, under = np.arange(1, len(values) + 1), values < (-np.inf if limit is None else limit)
     for chosen, ink in ((~under, _BAR), (under, _LIMIT)):
-        if len(values) > _MOST_BARS:  # as one outline: a thousand bars take a second
+        if len(values) > _MOST_BARS:  # one outline is faster: a thousand bars take a second
             axes.fill_between(places, np.where(chosen, values, 0), step="mid", color=ink, linewidth=0)
         else:
             axes.bar(places[chosen], values[chosen], width=0.86, color=ink)
@@ -236,7 +237,7 @@ def _figure(*, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
 
 
 class _Ticks(ScalarFormatter):
-    """Writes the numbers at an axis as the language that is spoken has them."""
+    """Formats the numbers at an axis in the current language."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return current().number(super().__call__(x, pos))
@@ -286,7 +287,7 @@ def _legend(axes: Axes, names: Sequence[str]) -> None:
     )
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
-        text.set_text(_short(name))  # only now: a label that starts with an underscore would be left out
+        text.set_text(_short(name))  # set afterwards: matplotlib omits labels that start with an underscore
 
 
 def _number_cells(axes: Axes, cells: np.ndarray[Any, np.dtype[np.float64]]) -> None:
@@ -302,7 +303,7 @@ def _largest(cells: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 
 
 def _short(label: str, longest: int = _LONGEST_LABEL) -> str:
-    """Return the label on one line, cut where it is too long, without what can't be printed."""
+    """Return the label on one line, without unprintable characters, cut if it is too long."""
     line = "".join(c if c.isprintable() else " " for c in label).strip()
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
@@ -310,7 +311,7 @@ def _short(label: str, longest: int = _LONGEST_LABEL) -> str:
 def _png(figure: Figure) -> bytes:
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # a box stands for a letter that the font lacks
+        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # a missing glyph is drawn as a box
         canvas.draw()  # type: ignore[no-untyped-call]
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
     return png(drawn.convert("RGB").quantize(96, dither=Image.Dither.NONE))

@@ -1,6 +1,6 @@
-"""The stages from an image to its scores: maps cell by cell, the features by size, the answers as bars.
+"""The stages from an image to its scores: maps, features, and the probabilities of classes.
 
-Nothing here is smoothed: a cell of a map is a square, so that a map of 7 x 7 can be told from one of 56 x 56.
+Maps are not smoothed: each cell is a square, so that the resolution of the map is visible.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from auditor.pictures.encoding import lighter, png
 from auditor.pictures.heat_maps import Map, heat
 from auditor.results import Item
 
-_SIDE = 336  # of a map, at most
-_WIDTH, _HEIGHT = 240, 384  # of what stands in a narrow column
+_SIDE = 336  # pixels: the largest side of a map
+_WIDTH, _HEIGHT = 240, 384  # pixels: a narrow column
 _CLASSES = 5
 _TEXT, _LINE = 25, 28
 _INK, _MUTED, _BAR, _EMPTY = "#1f2933", "#52606d", "#4a7ba6", "#e4e7eb"
@@ -29,22 +29,22 @@ _PAPER, _PLATE, _EDGE = "#ffffff", "#f0f2f4", "#cbd2d9"
 
 
 def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
-    """Return a map that is nowhere below zero, every cell a square, with its own scale from smallest to largest.
+    """Return a map without negative values, with square cells and a scale from its smallest to its largest value.
 
     Args:
-        zero: What is said where it is zero everywhere, with the reason.
+        zero: The label if the map is zero everywhere, with the reason.
     """
     finite = values[np.isfinite(values)]
     if not finite.size or not finite.any():
-        plate = _("zero everywhere") if finite.size == values.size else _("no number anywhere")
-        told = zero or plate if finite.size == values.size else plate
-        alt = _("{map} of {about}: {told}.", map=label.partition("\n")[0], about=about, told=told)
-        return Item(written(plate, values.shape), f"{label}\n{told}", alt=alt)
+        plate = _without_values(finite.size, values.size)
+        reason = zero or plate if finite.size == values.size else plate
+        alt = _("{map} of {about}: {reason}.", map=label.partition("\n")[0], about=about, reason=reason)
+        return Item(written(plate, values.shape), f"{label}\n{reason}", alt=alt)
     low, high = float(finite.min()), float(finite.max())
     low = low if low < high else 0.0
     row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(values), values, np.nan))), values.shape)
     alt = _(
-        "{map}, of {about}: from {low:.3g} to {high:.3g}, strongest at row {row} and column {column} of {rows} x "
+        "{map} of {about}: from {low:.3g} to {high:.3g}, strongest at row {row} and column {column} of {rows} x "
         "{columns}.",
         map=label.replace("\n", ", "),
         about=about,
@@ -59,8 +59,15 @@ def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
     return Item(drawn, label, alt=alt, scale=heat_scale(low, high))
 
 
+def _without_values(finite: int, count: int) -> str:
+    """Return what a map is without any finite value but zero."""
+    if finite == count:
+        return _("zero everywhere")
+    return _("zero or not finite") if finite else _("no finite value")
+
+
 def written(text: str, shape: tuple[int, ...] = (1, 1)) -> bytes:
-    """Draw a few words in the place of a picture of this shape: rows and columns."""
+    """Draw a few words in place of a picture of this shape: rows and columns."""
     rows, cols = shape[:2]
     width = round(_WIDTH * min(1.0, cols / rows))
     sheet = Image.new("RGB", (max(width, 96), max(round(_WIDTH * min(1.0, rows / cols)), 2 * _LINE)), _PLATE)
@@ -75,9 +82,9 @@ def written(text: str, shape: tuple[int, ...] = (1, 1)) -> bytes:
 
 
 def profile(values: Float[NDArray[np.floating[Any]], " d"]) -> bytes:
-    """Draw the numbers of a vector as bars beside each other, the largest first, with the ends of their scale.
+    """Draw the values of a vector as vertical bars, the largest first, with the ends of their scale.
 
-    Of more numbers than there are columns of pixels each column shows one.
+    If there are more values than columns of pixels, each column shows one of them.
     """
     ranked = np.sort(np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=0.0, neginf=0.0))[::-1]
     low, high = min(0.0, float(ranked[-1])), max(0.0, float(ranked[0]))
@@ -98,13 +105,15 @@ def profile(values: Float[NDArray[np.floating[Any]], " d"]) -> bytes:
     return _few(sheet)
 
 
-def answers(names: Sequence[str], shares: Sequence[float], scores: Sequence[float], *, tall: bool = False) -> bytes:
-    """Draw the probabilities of some classes as bars in a narrow column, each below its name and its numbers.
+def class_probabilities(
+    names: Sequence[str], shares: Sequence[float], scores: Sequence[float], *, tall: bool = False
+) -> bytes:
+    """Draw the probabilities of some classes as bars in a narrow column, each below its name and its values.
 
     Args:
-        shares: The probabilities, 0 to 1: a bar as long as the column is 1.
-        scores: Before the softmax.
-        tall: Keep the height of five: reports set a row of up to ten pictures that ends in such a strip as one row.
+        shares: The probabilities, 0 to 1; a bar of the column's width is 1.
+        scores: The scores before the softmax.
+        tall: Use the height of five classes: reports show up to ten pictures and such a column in one row.
     """
     each = _HEIGHT // _CLASSES
     sheet = Image.new("RGB", (_WIDTH, _HEIGHT if tall else each * len(names)), _PAPER)
@@ -121,7 +130,7 @@ def answers(names: Sequence[str], shares: Sequence[float], scores: Sequence[floa
 
 
 def _wrapped(text: str, width: int, most: int, font: Any) -> list[str]:
-    """Return a text in at most some lines that fit, cut with an ellipsis where it is longer."""
+    """Return a text in at most `most` lines of a width, cut with an ellipsis if it is longer."""
     words = "".join(c if c.isprintable() else " " for c in text).split() or [""]
     lines = [words[0]]
     for word in words[1:]:
@@ -146,7 +155,7 @@ def _number(value: float) -> str:
 
 
 def _font(text: str = "") -> Any:
-    """Return Pillow's own font, and for letters that it lacks, as accented ones, the wider one of the plots."""
+    """Return Pillow's own font, or for other letters than ASCII the font of the plots, which is wider."""
     return ImageFont.load_default(_TEXT) if text.isascii() else _wide_font()
 
 

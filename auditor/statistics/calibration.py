@@ -51,7 +51,7 @@ def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int
     Raises:
         ValueError: There are no predictions.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> fine = np.array([[100.0], [90.0], [75.0]])  # 100 images, mean confidence 0.9, 75 correct

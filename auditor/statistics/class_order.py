@@ -36,7 +36,7 @@ class Reordered:
         interval: The 95 % confidence interval of `better - given`, -1 to 1.
         p: The p-value of the difference, corrected for the choice of halves.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> confusion = np.diag([40, 40, 40])
@@ -68,7 +68,7 @@ def reordered(
     Raises:
         IndexError: A class in `among` is not in the matrix.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> confusion = np.array([[0, 40, 0], [40, 0, 0], [0, 0, 40]])  # classes 0 and 1 are swapped

@@ -23,7 +23,7 @@ def rank_correlation(a: Float[NDArray[np.floating], "*shape"], b: Float[NDArray[
     Raises:
         ValueError: The numbers of values differ.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> values = np.array([0.1, 0.5, 0.2, 0.9])

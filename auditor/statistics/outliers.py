@@ -38,7 +38,7 @@ def chances_below(values: Sequence[float] | Values, *, seed: int = 0) -> list[fl
     Raises:
         ValueError: There are fewer than 8 values, or one is not finite.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> chances = methods.chances_below([5.1, 4.9, 5.0, 5.2, 4.8, 5.0, 5.1, 4.9, 1.0])
         >>> [round(p, 2) for p in chances[-2:]]  # the last value is an outlier, the one before is not

@@ -17,7 +17,7 @@ def majority(hits: int, n: int) -> float:
     Raises:
         ValueError: `hits` is negative or greater than `n`.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> methods.majority(5, 5)  # one in 2 ** 5
         0.03125
@@ -35,7 +35,7 @@ def holm(chances: Sequence[float]) -> list[float]:
     Args:
         chances: The p-values, 0 to 1.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> methods.holm([0.25, 0.125])  # the smallest counts twice
         [0.25, 0.25]
@@ -54,7 +54,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     Raises:
         ValueError: `hits` is negative or greater than `n`.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> low, high = methods.wilson(33, 44)
         >>> f"{33 / 44:.0%}, from {low:.0%} to {high:.0%}"
@@ -80,7 +80,7 @@ def never(n: int) -> float:
     Raises:
         ValueError: `n` is negative.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> f"{methods.never(48):.1%}"  # a channel that is dead on all of 48 images
         '6.1%'

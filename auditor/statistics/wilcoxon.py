@@ -30,7 +30,7 @@ def above_others(own: Float[NDArray[np.floating], " n"], others: Float[NDArray[n
     Raises:
         ValueError: The numbers of groups differ.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> own = np.array([3.0, 4.0, 5.0])
@@ -52,7 +52,7 @@ def fewest(error: float) -> int:
     Args:
         error: A p-value, over 0 and at most 1.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> methods.fewest(0.05)  # 0.5 ** 5 is 0.031
         5
@@ -69,7 +69,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
     Returns:
         Both ends, in units of the values; None for fewer than 6 values.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> methods.median_interval([5.0, 1.0, 4.0, 2.0, 6.0, 3.0])  # of six values the smallest and the largest
         (1.0, 6.0)

@@ -131,41 +131,53 @@ class Collection:
     def _merged(
         self, blank: Sequence[Collector], broken: Mapping[Key, Exception], failure: Exception | None
     ) -> dict[Key, Exception]:
-        collectors = self.job.collectors
-        states: list[State] = []
-        for collector in collectors:
-            states.append({})
-            if not failure and collector.key not in broken:
-                try:
-                    pickle.dumps(state := collector.state())
-                    states[-1] = state
-                except Exception as error:  # pickling may raise any exception
-                    broken = {**broken, collector.key: error}
+        """Send the states to the first process, which merges them; return the exceptions by key.
+
+        Args:
+            blank: Copies of the collectors from before the pass.
+        """
+        states, every = self._states(broken, failure)
         own = _Part(
             states,
-            {n: describe(broken[c.key]) for n, c in enumerate(collectors) if c.key in broken},
+            {n: describe(every[c.key]) for n, c in enumerate(self.job.collectors) if c.key in every},
             self.notes,
             describe(failure) if failure else "",
         )
-        every = dict(broken)
         for number, part in list(enumerate(self.processes.gathered(own)))[1:]:
             if part.failure:
                 raise PartMissing(f"process {number} of {self.processes.count} failed: {part.failure}") from failure
             self.notes.extend(part.notes)
-            for place, (collector, new) in enumerate(zip(collectors, blank, strict=True)):
-                if place in part.broken:
-                    every.setdefault(collector.key, PartMissing(f"in process {number}: {part.broken[place]}"))
-                elif collector.key not in every and not failure:
-                    try:
-                        _take_in(collector, copy.deepcopy(new), part.states[place])
-                    except Exception as error:
-                        every[collector.key] = error
+            if not failure:
+                self._merge(part, number, blank, every)
         return every
 
+    def _states(
+        self, broken: Mapping[Key, Exception], failure: Exception | None
+    ) -> tuple[list[State], dict[Key, Exception]]:
+        """Return the states of the collectors, {} for one that broke, and the exceptions by key."""
+        states, every = list[State](), dict(broken)
+        for collector in self.job.collectors:
+            states.append({})
+            if not failure and collector.key not in every:
+                try:
+                    pickle.dumps(state := collector.state())
+                    states[-1] = state
+                except Exception as error:  # pickling may raise any exception
+                    every[collector.key] = error
+        return states, every
 
-def _take_in(collector: Collector, other: Collector, state: State) -> None:
-    other.load(state)
-    collector.merge(other)
+    def _merge(self, part: _Part, number: int, blank: Sequence[Collector], broken: dict[Key, Exception]) -> None:
+        """Merge what another process has collected into the collectors; add the exceptions to `broken`."""
+        for place, (collector, new) in enumerate(zip(self.job.collectors, blank, strict=True)):
+            if place in part.broken:
+                broken.setdefault(collector.key, PartMissing(f"in process {number}: {part.broken[place]}"))
+            elif collector.key not in broken:
+                try:
+                    other = copy.deepcopy(new)
+                    other.load(part.states[place])
+                    collector.merge(other)
+                except Exception as error:
+                    broken[collector.key] = error
 
 
 def sendable(collectors: Sequence[Collector]) -> tuple[list[Collector], dict[Key, Exception]]:

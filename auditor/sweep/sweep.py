@@ -58,18 +58,18 @@ def sweep(
     Returns:
         The exceptions by the key of the collector.
     """
-    lookouts = [_Lookout(collector) for collector in collectors]
+    recorders = [_Recorder(collector) for collector in collectors]
     with surroundings(seed, "parts", network.device):
         most = at_once(network)
-    with _Watch(network.module, lookouts), torch.inference_mode():
+    with _Hooks(network.module, recorders), torch.inference_mode():
         for number, loaded in zip(numbers or itertools.count(), batches, strict=False):
             with surroundings(seed, f"batch {number}", network.device):
                 for part in parts(loaded, most):
-                    _step(network, part, lookouts, note)
+                    _step(network, part, recorders, note)
             seen(len(loaded.indices) + len(loaded.unreadable))
-            if not any(lookout.error for lookout in lookouts):
+            if not any(recorder.error for recorder in recorders):
                 settled()
-    return {lookout.collector.key: lookout.error for lookout in lookouts if lookout.error}
+    return {recorder.collector.key: recorder.error for recorder in recorders if recorder.error}
 
 
 def at_once(network: Network) -> int | None:
@@ -109,10 +109,10 @@ def parts(loaded: Loaded, most: int | None) -> list[Loaded]:
     ]
 
 
-def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: Callable[[str], None]) -> None:
+def _step(network: Network, loaded: Loaded, recorders: Sequence[_Recorder], note: Callable[[str], None]) -> None:
     count = len(loaded.indices)
     try:
-        scores = _scores(network, loaded, lookouts)
+        scores = _scores(network, loaded, recorders)
     except torch.OutOfMemoryError:
         if count < 2:
             raise
@@ -121,37 +121,37 @@ def _step(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout], note: 
         note(_("the device ran out of memory on a batch of {n} images; it was halved and repeated", n=count))
         torch.cuda.empty_cache()
         for half in parts(loaded, math.ceil(count / 2)):
-            _step(network, half, lookouts, note)
+            _step(network, half, recorders, note)
         return
     batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable))
-    for lookout in lookouts:
-        lookout.take_in(batch)
+    for recorder in recorders:
+        recorder.update(batch)
 
 
-def _scores(network: Network, loaded: Loaded, lookouts: Sequence[_Lookout]) -> NDArray[np.float32]:
-    for lookout in lookouts:
-        lookout.forget()
+def _scores(network: Network, loaded: Loaded, recorders: Sequence[_Recorder]) -> NDArray[np.float32]:
+    for recorder in recorders:
+        recorder.forget()
     if not len(loaded.indices):
         return np.zeros((0, network.outputs), np.float32)
     return np.asarray(network.scores(loaded.images).cpu().numpy())
 
 
-class _Lookout:
+class _Recorder:
     """A collector during the pass: its reductions of the current batch, and the exception that stopped it."""
 
     def __init__(self, collector: Collector) -> None:
         self.collector = collector
         self.error: Exception | None = None
-        self._shown: defaultdict[str, list[Any]] = defaultdict(list)
+        self._reduced: defaultdict[str, list[Any]] = defaultdict(list)
 
     def forget(self) -> None:
-        self._shown = defaultdict(list)
+        self._reduced = defaultdict(list)
 
-    def show(self, tap: str, output: Tensor) -> None:
-        self.guarded(lambda: self._shown[tap].append(self.collector.reduce(tap, output)))
+    def reduce(self, tap: str, output: Tensor) -> None:
+        self.guarded(lambda: self._reduced[tap].append(self.collector.reduce(tap, output)))
 
-    def take_in(self, batch: Batch) -> None:
-        self.guarded(lambda: self.collector.update(batch, self._shown))
+    def update(self, batch: Batch) -> None:
+        self.guarded(lambda: self.collector.update(batch, self._reduced))
 
     def guarded(self, act: Callable[[], None]) -> None:
         if self.error:
@@ -166,33 +166,33 @@ class _Lookout:
             self.error = RuntimeError(describe(error))
 
 
-class _Watch:
+class _Hooks:
     """Gives each collector the outputs of its taps as they are computed."""
 
-    def __init__(self, module: nn.Module, lookouts: Sequence[_Lookout]) -> None:
+    def __init__(self, module: nn.Module, recorders: Sequence[_Recorder]) -> None:
         self._module = module
-        self._lookouts = lookouts
-        self._stationed: defaultdict[str, list[_Lookout]] = defaultdict(list)
+        self._recorders = recorders
+        self._by_tap: defaultdict[str, list[_Recorder]] = defaultdict(list)
         self._handles: list[Any] = []
 
     def __enter__(self) -> Self:
-        for lookout in self._lookouts:
-            lookout.guarded(partial(self._station, lookout))
+        for recorder in self._recorders:
+            recorder.guarded(partial(self._register, recorder))
         return self
 
     def __exit__(self, *ended: object) -> None:
         for handle in self._handles:
             handle.remove()
 
-    def _station(self, lookout: _Lookout) -> None:
-        for tap in dict.fromkeys(lookout.collector.taps):
+    def _register(self, recorder: _Recorder) -> None:
+        for tap in dict.fromkeys(recorder.collector.taps):
             module = self._module.get_submodule(tap)
-            if tap not in self._stationed:
-                self._handles.append(module.register_forward_hook(partial(_show, self._stationed[tap], tap)))
-            self._stationed[tap].append(lookout)
+            if tap not in self._by_tap:
+                self._handles.append(module.register_forward_hook(partial(_record, self._by_tap[tap], tap)))
+            self._by_tap[tap].append(recorder)
 
 
-def _show(lookouts: Sequence[_Lookout], tap: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+def _record(recorders: Sequence[_Recorder], tap: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
     with shared(output):
-        for lookout in lookouts:
-            lookout.show(tap, output)
+        for recorder in recorders:
+            recorder.reduce(tap, output)

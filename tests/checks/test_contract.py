@@ -7,7 +7,7 @@ from auditor.config.settings import Settings
 from auditor.plugins import Plugins
 from auditor.results import Figure, Finding, Gallery, Table, Verdict
 from auditor.runner import Silent, run
-from tests.conftest import result_of
+from tests.audits import result_of
 
 CHECKS = plugins.load().checks
 BY_THE_RUNNER = ("error", "skipped", "modified", "interrupted")

@@ -4,68 +4,35 @@ import pytest
 import torch
 
 from auditor.results import Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 from tests.digits import digits, fitted, write
 
 PREPROCESS = {"resize": "none", "crop": [28, 28], "mean": [0.0], "std": [1.0], "color": "gray"}
-NETWORKS = """
-from torch import nn
-
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm, self.mix = nn.LayerNorm(24), nn.Sequential(nn.Linear(49, 32), nn.GELU(), nn.Linear(32, 49))
-        self.attend, self.norm2 = nn.MultiheadAttention(24, 2, batch_first=True), nn.LayerNorm(24)
-        self.fc1, self.act, self.fc2 = nn.Linear(24, 64), nn.GELU(), nn.Linear(64, 24)
-
-    def forward(self, x):
-        x = x + self.mix(self.norm(x).transpose(1, 2)).transpose(1, 2)
-        x = x + self.attend(x, x, x)[0]
-        return x + self.fc2(self.act(self.fc1(self.norm2(x))))
-
-
-class Tokens(nn.Module):
-    def __init__(self, num_classes=10):
-        super().__init__()
-        self.patches, self.block, self.head = nn.Conv2d(1, 24, 4, 4), Block(), nn.Linear(24, num_classes)
-
-    def forward(self, x):
-        return self.head(self.block(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
-
-
-def Perceptron(num_classes=10):
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 80), nn.ReLU(), nn.Linear(80, 40), nn.ReLU(), nn.Linear(40, num_classes)
-    )
-"""
+KINDS = {"Perceptron": networks.perceptron, "Tokens": networks.Tokens}
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory):
+def trained(tmp_path_factory):
     """The folder of two networks that were trained for two epochs, and of 320 other digits."""
     folder = tmp_path_factory.mktemp("linear")
-    (folder / "nets.py").write_text(NETWORKS)
     write(folder / "data", 320)
-    space: dict = {}
-    exec(NETWORKS, space)  # noqa: S102 - the text above
     (images, labels), _ = digits()
-    for name in ("Perceptron", "Tokens"):
-        torch.manual_seed(0)
-        net = fitted(space[name](), images, labels, epochs=2, rate=0.003)
-        torch.save(net.state_dict(), folder / f"{name}.pt")
+    for name, kind in KINDS.items():
+        net = fitted(networks.build(kind), images, labels, epochs=2, rate=0.003)
+        networks.save(net, folder / f"{name}.pt")
     return folder
 
 
 @pytest.fixture
-def found(networks, tmp_path):
+def found(trained, tmp_path):
     """Audit a network after a change, and return the findings of a rule."""
 
-    def audited(name, rule, change=lambda state: None, data=networks / "data"):
-        state = torch.load(networks / f"{name}.pt", weights_only=True)
+    def audited(name, rule, change=lambda state: None, data=trained / "data"):
+        state = torch.load(trained / f"{name}.pt", weights_only=True)
         change(state)
         torch.save(state, tmp_path / "net.pt")
-        asked = {"arch": f"{networks / 'nets.py'}:{name}", "preprocess": PREPROCESS, "samples": 4}
+        asked = {"arch": networks.flag(KINDS[name]), "preprocess": PREPROCESS, "samples": 4}
         findings = result_of(rule.split(".")[0], tmp_path / "net.pt", data, {}, **asked).findings
         return [finding for finding in findings if finding.rule == rule]
 
@@ -114,7 +81,8 @@ def test_sound_networks_are_not_accused(found, name, rule):
 def test_units_that_repeat_others_are_found(found, name, layer, count, factor):
     told = [f for f in found(name, "filters.duplicate", repeated(layer, count, factor)) if f.verdict is Verdict.WARN]
     assert [finding.subject for finding in told] == [layer]
-    assert told[0].message.startswith(f"{2 * count} of the layer's ")
+    assert told[0].message.startswith(f"{2 * count} of ")
+    assert "units have a duplicate" in told[0].message
     assert told[0].message.endswith("(confirmed by their outputs)")
     assert f"0 and {count}" in told[0].detail
 
@@ -143,18 +111,18 @@ def test_projections_and_classes_that_are_only_alike_are_not_judged(found):
 def test_classes_of_the_same_weights_are_told_by_name(found):
     (told,) = [f for f in found("Perceptron", "filters.duplicate", repeated("5", 1)) if f.verdict is Verdict.WARN]
     assert (told.subject, told.value, told.limit) == ("5", 0.2, 0)
-    assert told.detail.endswith("The same: 0, 1")
+    assert told.detail.endswith("Check whether these classes were trained: 0, 1")
 
 
 @pytest.mark.parametrize("layer", ["block.fc1", "block.mix.0"])
-@pytest.mark.parametrize(("change", "told"), [(far_down, "stay silent"), (unmoved, "give one number")])
-def test_units_that_never_fire_on_any_token_are_found(found, layer, change, told):
+@pytest.mark.parametrize(("change", "kind"), [(far_down, "are dead"), (unmoved, "are constant")])
+def test_units_that_never_fire_on_any_token_are_found(found, layer, change, kind):
     bad = [f for f in found("Tokens", "activations.dead", change(layer, 8)) if f.verdict is Verdict.WARN]
     assert [finding.subject for finding in bad] == [layer]
-    assert told in bad[0].message
+    assert kind in bad[0].message
 
 
-def test_of_units_that_see_the_whole_image_over_half_have_to_be_silent(found):
+def test_of_units_that_see_the_whole_image_over_half_have_to_be_dead(found):
     def judged(count):
         return {one.subject: one for one in found("Perceptron", "activations.dead", far_down("1", count))}["1"]
 
@@ -164,11 +132,11 @@ def test_of_units_that_see_the_whole_image_over_half_have_to_be_silent(found):
     assert found("Perceptron", "activations.dead", unmoved("1", 20))[0].verdict is Verdict.WARN
 
 
-def test_on_few_images_a_unit_that_sees_the_whole_image_is_not_called_silent(found, tmp_path):
+def test_on_few_images_a_unit_that_sees_the_whole_image_is_not_called_dead(found, tmp_path):
     write(tmp_path / "few", 60)
     (told,) = found("Perceptron", "activations.dead", far_down("1", 60), data=tmp_path / "few")
     assert (told.verdict, told.subject) == (Verdict.SKIP, "1")
-    assert "60 images are too few (under 300)" in told.message
+    assert "60 images are too few to call a channel dead (300 needed)" in told.message
 
 
 HOMEMADE = """
@@ -192,13 +160,13 @@ def Turned(num_classes=10):
 """
 
 
-def test_linear_layers_of_an_unknown_making_are_left_alone(networks, tmp_path):
+def test_linear_layers_of_an_unknown_making_are_left_alone(trained, tmp_path):
     (tmp_path / "nets.py").write_text(HOMEMADE)
     space: dict = {}
     exec(HOMEMADE, space)  # noqa: S102 - the text above
     torch.save(space["Turned"]().state_dict(), tmp_path / "net.pt")
     asked = {"arch": f"{tmp_path / 'nets.py'}:Turned", "preprocess": PREPROCESS, "samples": 4}
-    found = result_of("filters", tmp_path / "net.pt", networks / "data", {}, **asked)
+    found = result_of("filters", tmp_path / "net.pt", trained / "data", {}, **asked)
     assert {finding.verdict for finding in found.findings} <= {Verdict.SKIP, Verdict.PASS, Verdict.INFO}
 
 

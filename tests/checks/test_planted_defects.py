@@ -11,7 +11,7 @@ from auditor import plugins
 from auditor.config.settings import Settings
 from auditor.results import Table, Verdict
 from auditor.runner import Silent, run
-from tests.conftest import result_of
+from tests.audits import result_of
 
 PLUGINS = plugins.load()
 QUICK = "not (occlusion or synthesis or trust or shortcut)"
@@ -181,7 +181,7 @@ def test_a_class_that_is_never_recognised_fails_with_its_name(small, tmp_path, r
     path = damaged(small, tmp_path, stuck)
     lost = found(audit(small, tmp_path / "data", path), "predictions.collapsed")
     assert [(f.verdict, f.subject, f.n) for f in lost] == [(Verdict.FAIL, name, 20) for name in ("a", "c", "d")]
-    assert "taken for 'b'" in lost[0].detail
+    assert "predicted as 'b'" in lost[0].detail
 
 
 def test_folders_that_do_not_fit_fail_with_both_lists_and_the_audit_goes_on(small, photographs, tmp_path):
@@ -223,7 +223,7 @@ def test_without_labels_the_answers_are_counted(small, photographs, tmp_path):
     assert found(audited, "predictions.accuracy") == []
     assert found(audited, "data.classes")[0].verdict is Verdict.SKIP
     (result,) = [r for r in audited.results if r.check == "predictions"]
-    assert [piece.title for piece in result.evidence if not hasattr(piece, "rule")] == ["Answers"]
+    assert [piece.title for piece in result.evidence if not hasattr(piece, "rule")] == ["Predicted classes"]
 
 
 def test_assumed_preprocessing_warns(small, photographs):
@@ -231,7 +231,7 @@ def test_assumed_preprocessing_warns(small, photographs):
     (finding,) = found(state, "preprocess.assumed")
     assert finding.verdict is Verdict.WARN
     tables = [p for r in state.results if r.check == "preprocess" for p in r.evidence if isinstance(p, Table)]
-    (steps,) = [table for table in tables if table.title == "The steps before the network"]
+    (steps,) = [table for table in tables if table.title == "Preprocessing"]
     assert ("crop", "224 x 224") in steps.rows
 
 
@@ -275,28 +275,28 @@ def test_classes_out_of_order_are_found_with_their_order(small, photographs, tmp
 
     finding = judged(damaged(small, tmp_path, turned))
     assert finding.verdict is Verdict.FAIL
-    assert "its lines would be: rocket, astronaut, cat, coffee." in finding.detail
+    assert "fits these images: rocket, astronaut, cat, coffee." in finding.detail
     assert judged(small.checkpoint).verdict is Verdict.PASS
 
 
-def test_converted_statistics_are_told_and_no_failure(small, photographs, tmp_path):
+def test_converted_statistics_are_mentioned_and_no_failure(small, photographs, tmp_path):
     def converted(state):
         state["bn1.num_batches_tracked"].zero_()
 
     settings = {"arch": small.arch, "preprocess": small.preprocess}
     finding = result_of("checkpoint", damaged(small, tmp_path, converted), None, {}, **settings).findings[-1]
     assert (finding.rule, finding.verdict) == ("checkpoint.batchnorm", Verdict.PASS)
-    assert "1 layer has counted no batch" in finding.detail
+    assert "1 layer has counted no training batch" in finding.detail
     assert result_of("checkpoint", small.checkpoint, None, {}, **settings).findings[-1].detail == ""
 
 
-def test_a_silent_channel_may_fire_on_images_that_nobody_saw(small, photographs, tmp_path):
+def test_a_dead_channel_may_be_active_on_other_images(small, photographs, tmp_path):
     settings = {"arch": small.arch, "preprocess": small.preprocess, "samples": 2}
     found = result_of(
         "activations", damaged(small, tmp_path, silenced), photographs, {"images": 1}, **settings
     ).findings
     (dead,) = [f for f in found if f.rule == "activations.dead" and f.verdict is Verdict.FAIL]
-    assert "silent on all of 24 images fires on less than 11.7% of such images (95 %)" in dead.detail
+    assert "Activation rate of a dead channel: below 11.7% (95 % confidence, n = 24)." in dead.detail
 
 
 def test_of_few_images_it_is_told_how_sure_a_share_is(small, photographs, tmp_path):
@@ -309,4 +309,4 @@ def test_of_few_images_it_is_told_how_sure_a_share_is(small, photographs, tmp_pa
     sound, sure = vanishing(small.checkpoint), vanishing(small.checkpoint, confident=True)
     assert (sound.verdict, sure.verdict) == (Verdict.PASS, Verdict.WARN)
     assert sound.interval == sure.interval == pytest.approx((0, 0.5615), abs=1e-4)
-    assert "more images make it narrower" in sure.detail
+    assert "More images make the interval narrower." in sure.detail

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import result_of
+from tests.audits import result_of
 
 CLOSE = "could change this verdict"
 CHECKS = {"predictions": {"few": 6, "calibration_warn": 0.1}, "preprocess": {"few": 6}, "saliency": {}, "filters": {}}

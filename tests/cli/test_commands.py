@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from auditor.cli.commands import main
 from auditor.plugins import load
 from auditor.version import __version__
 
@@ -58,15 +57,8 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def auditor(capsys):
-    """Run the command line in this process; hand back exit code, output and error lines."""
-
-    def call(*arguments):
-        code = main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+def auditor(command_line):
+    return command_line
 
 
 def refused(auditor, *arguments, code=4):

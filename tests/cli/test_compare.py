@@ -13,6 +13,7 @@ import torch
 import auditor.report
 from auditor.cli.commands import main
 from auditor.results import Exit
+from tests.audits import record
 
 SCHEMA = json.loads((Path(auditor.report.__file__).parent / "schema.json").read_text())
 FEW = "[checks.predictions]\nfew = 5\n[checks.activations]\nfew = 5\n[checks.baseline]\nfew = 5\n"
@@ -39,19 +40,9 @@ def reports(tmp_path_factory, small, photographs):
 
 
 @pytest.fixture
-def call(reports, monkeypatch, capsys):
+def call(reports, monkeypatch, command_line):
     monkeypatch.chdir(reports)
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-def record(folder):
-    return json.loads((Path(folder) / "audit.json").read_text())
+    return command_line
 
 
 def findings(folder, rule):

@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,22 +17,11 @@ from safetensors.torch import save_file
 
 from auditor.cli.commands import main
 from auditor.process.torchvision import torchvision
+from tests import folders, networks
+from tests.audits import LITTLE, record
 
 CLASSES = ("cat", "dog", "fox", "owl")
 SMALL = "[preprocess]\nresize = 64\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"
-TINY = """
-from torch import nn
-
-
-class Tiny(nn.Module):
-    def __init__(self, width=8):
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, width, 5, 2), nn.ReLU(), nn.Conv2d(width, 8, 3), nn.ReLU())
-        self.head = nn.Linear(8, 4)
-
-    def forward(self, images):
-        return self.head(self.features(images).mean((2, 3)))
-"""
 VERDICTS = """
 from auditor import Check, Finding, Verdict
 
@@ -70,21 +59,14 @@ def resnet():
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    noise = np.random.default_rng(0)
-    for name in CLASSES:
-        (folder / name).mkdir()
-        for number in range(3):
-            pixels = noise.integers(0, 256, (70, 90, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{number}.jpg")
-    return folder
+    return folders.noise(tmp_path_factory.mktemp("photos"), CLASSES, 3, (70, 90), most=256, name="{}.jpg")
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "auditor.toml").write_text(SMALL)
-    (tmp_path / "tiny.py").write_text(TINY)
+    networks.write(tmp_path / "tiny.py", networks.Tiny)
     (tmp_path / "auditfile.py").write_text(VERDICTS)
     torch.manual_seed(0)
     return tmp_path
@@ -93,24 +75,13 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny(here):
     """Lay down the weights of the small network of tiny.py, and return the flags that name it."""
-    scope = {}
-    exec(TINY, scope)  # noqa: S102 - the text above
-    torch.save(scope["Tiny"]().state_dict(), here / "net.pt")
+    networks.save(networks.build(networks.Tiny), here / "net.pt")
     return ["net.pt", "--arch", "tiny.py:Tiny"]
 
 
 @pytest.fixture
-def auditor(here, capsys):
-    def call(*arguments):
-        code = main(["run", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
-
-
-def record(folder="reports/net"):
-    return json.loads((Path(folder) / "audit.json").read_text())
+def auditor(here, command_line):
+    return partial(command_line, "run")
 
 
 def state_dict(path):
@@ -156,6 +127,7 @@ def timm_state(path):
 )
 def test_audits_a_checkpoint_of_every_kind(auditor, here, photos, file, write, flags, architecture):
     write(here / file)
+    (here / "auditor.toml").write_text(SMALL + LITTLE + "[checks.occlusion]\nwindow = 32\nstride = 32\n")
     checks = "not passes and not warns and not fails and not breaks and not stops"
     code, _, err = auditor(file, "--data", photos, "-k", checks, "--format", "html,json,junit", *flags)
     audit = record()
@@ -225,9 +197,7 @@ def test_a_level_of_the_configuration_takes_the_place_of_a_verdict(auditor, tiny
 
 
 def test_an_argument_reaches_the_architecture(auditor, here):
-    scope = {}
-    exec(TINY, scope)  # noqa: S102 - the text above
-    torch.save(scope["Tiny"](width=5).state_dict(), "net.pt")
+    networks.save(networks.Tiny(width=5), here / "net.pt")
     flags = ["--arch", "tiny.py:Tiny", "--arch-arg", "width=5", "--check", "checkpoint", "--format", "json"]
     assert auditor("net.pt", *flags)[0] == 0
     assert record()["provenance"]["settings"]["arch_args"] == {"width": 5}
@@ -371,8 +341,8 @@ def test_inspects_the_layers(tiny, capsys):
 def test_renders_a_report_again_without_torch(auditor, tiny):
     auditor(*tiny, "--check", "passes", "--format", "json")
     script = (
-        "import sys; from auditor.cli.commands import main; code = main(sys.argv[1:]); "
-        "sys.exit(code or 'torch' in sys.modules)"
+        "import sys; from auditor.cli.commands import main; "
+        "code = main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
     )
     command = [sys.executable, "-c", script, "render", "reports/net", "--format", "html"]
     assert subprocess.run(command, check=False).returncode == 0

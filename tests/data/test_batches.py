@@ -36,7 +36,7 @@ def test_every_image_comes_once_in_order_with_its_label(data: ImageData, batch_s
     assert torch.cat([b.labels for b in batches]).tolist() == [0, 1, 2, 4, 5, 6, 8, -1]
     assert [u for b in batches for u in b.unreadable] == [
         ("3.png", "empty file"),
-        ("7.png", "no image, or a damaged header"),
+        ("7.png", "not an image, or a damaged header"),
     ]
     assert len(batches) == -(-10 // batch_size)
 
@@ -80,7 +80,9 @@ def test_a_thread_of_an_image_is_not_blown_up(tmp_path: Path) -> None:
     steps = Preprocess.of({"resize": 256, "crop": 224})
     assert ImageData(found, Labels((None,), ()), steps)[0].tensor is not None
     Image.new("L", (1, 2_000_000), 9).save(tmp_path / "thread.png")
-    assert ImageData(found, Labels((None,), ()), steps)[0].reason.startswith("absurdly long: 1 x 2000000 pixels")
+    assert ImageData(found, Labels((None,), ()), steps)[0].reason.startswith(
+        "too large after resizing: 1 x 2000000 pixels"
+    )
 
 
 def test_the_data_travels_to_a_process_that_was_not_forked(data: ImageData) -> None:

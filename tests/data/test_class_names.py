@@ -51,11 +51,11 @@ def test_eleven_indices_are_sorted_as_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("names.txt", b"", "names no class"),
+        ("names.txt", b"", "has no names"),
         ("names.txt", b"cat\n\ndog\n", "class 1 has no name"),
-        ("names.txt", b"\xff\xfe", "no UTF-8 text"),
-        ("names.json", b"", "no JSON"),
-        ("names.json", b"[]", "names no class"),
+        ("names.txt", b"\xff\xfe", "not UTF-8 text"),
+        ("names.json", b"", "not JSON"),
+        ("names.json", b"[]", "has no names"),
         ("names.json", b"3", "expected a list of names or an object"),
         ("names.json", b'{"0": "cat", "2": "dog"}', "the indices are not 0 to 1"),
         ("names.json", b'{"cat": 0, "dog": 0}', "the indices are not 0 to 1"),

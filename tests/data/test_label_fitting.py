@@ -62,7 +62,7 @@ def test_a_name_of_two_classes_matters_only_where_it_is_used() -> None:
     names = ("crane", "dog", "crane")
     assert fit(in_folders("dog"), outputs=3, names=names).indices == (1,)
     assert misfit(in_folders("dog", "crane"), 3, names).problem == (
-        "folder 'crane' is ambiguous: it is the name of the classes 0, 2"
+        "the folder 'crane' is ambiguous: it is the name of the classes 0, 2"
     )
     assert "classes 264, 474" in misfit(in_folders("CARDIGAN"), 1000, IMAGENET).problem
 
@@ -109,7 +109,7 @@ def test_ids_that_are_the_names_are_found_by_name() -> None:
 def test_folders_that_do_not_fit_are_shown_beside_the_classes() -> None:
     problem = misfit(in_folders("cat", "dgo"), 4, ANIMALS).problem
     assert problem == (
-        "the folder 'dgo' is no class of the network; found 2 folders: 'cat', 'dgo'; "
+        "the folder 'dgo' is not a class of the network; found 2 folders: 'cat', 'dgo'; "
         "its 4 classes are: 'cat', 'dog', 'Egyptian cat', 'sea lion'; did you mean 'dog'?"
     )
 
@@ -123,7 +123,7 @@ def test_long_lists_are_shortened() -> None:
 
 def test_too_few_folders_without_names_ask_for_names() -> None:
     fitted = misfit(in_folders("cat", "dog"), 10, None)
-    assert "10 outputs without names: use 0 to 9, or give --classes FILE" in fitted.problem
+    assert "10 outputs have no names: use 0 to 9, or give --classes FILE" in fitted.problem
     assert fitted.names_source == "numbers"
 
 
@@ -133,7 +133,7 @@ def test_a_folder_one_level_too_high_is_told_which_would_fit(names: Sequence[str
     above = Listing(
         Path("pets"), tuple(map(Path, paths)), tuple(paths), ("train",) * 4 + ("val",) * 4, ("train", "val")
     )
-    assert misfit(above, 4, names).problem.endswith("; the folders in 'val' would fit: give --data pets/val")
+    assert misfit(above, 4, names).problem.endswith("; the folders in 'val' fit; give --data pets/val")
 
 
 def test_as_many_folders_as_classes_of_other_names_do_not_fit() -> None:
@@ -155,7 +155,7 @@ def test_a_manifest_may_give_names_numbers_and_text_that_is_a_number() -> None:
 @pytest.mark.parametrize("label", [4, -1, "4", "-1", "tiger", 10**30, "9" * 5000])
 def test_a_manifests_label_that_is_no_class_is_refused(label: str | int) -> None:
     with pytest.raises(
-        DataError, match=r"is no class of the network; found 2 labels: .*its 4 classes are: 'cat', 'dog'"
+        DataError, match=r"is not a class of the network; found 2 labels: .*its 4 classes are: 'cat', 'dog'"
     ):
         fit(in_manifest(0, label), outputs=4, names=ANIMALS)
 

@@ -137,7 +137,7 @@ def test_a_missing_folder_names_the_nearest(tree: Path) -> None:
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:
     assert refusal("bukket:x", bucket=iter) == (
-        "no data source is called 'bukket'; plugins provide: bucket; did you mean 'bucket'?"
+        "there is no data source 'bukket'; plugins provide: bucket; did you mean 'bucket'?"
     )
 
 
@@ -148,7 +148,7 @@ def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
 def test_a_folder_of_other_things_says_what_it_holds(tmp_path: Path) -> None:
     for name in ("a.npy", "b.npy", "c.txt", "d"):
         (tmp_path / name).touch()
-    assert "holds no image, only 2 x .npy, 1 x" in refusal(tmp_path)
+    assert "has no images, only 2 x .npy, 1 x" in refusal(tmp_path)
 
 
 def test_a_file_is_no_folder(tree: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_file_is_no_folder(tree: Path) -> None:
 
 
 def test_a_source_that_lists_nothing_is_refused() -> None:
-    assert refusal("mine:x", mine=lambda rest: []) == "data source mine:x lists no image"
+    assert refusal("mine:x", mine=lambda rest: []) == "data source mine:x has no images"
 
 
 def test_a_listing_is_a_value(tree: Path) -> None:
@@ -166,5 +166,5 @@ def test_a_listing_is_a_value(tree: Path) -> None:
 
 @pytest.mark.parametrize("source", [lambda rest: [1, 2], lambda rest: None, lambda rest: [("a.png", "cat", 3)]])
 def test_a_source_that_breaks_is_named_in_one_line(source) -> None:
-    with pytest.raises(DataError, match=r"data source mine:x broke: .*pairs of a path and a label"):
+    with pytest.raises(DataError, match=r"data source mine:x failed: .*pairs of a path and a label"):
         listing("mine:x", schemes={"mine": source})

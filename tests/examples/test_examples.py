@@ -9,34 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 import yaml
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from auditor import plugins
 from auditor.cli.commands import program
 from auditor.config import file as configfile
 from auditor.config import settings as config
+from tests import folders, networks
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACTION = yaml.safe_load((EXAMPLES / "ci" / "github" / "action.yml").read_text())
 WORKFLOW = yaml.safe_load((EXAMPLES / "ci" / "github" / "workflow.yml").read_text())
 GITLAB = yaml.safe_load((EXAMPLES / "ci" / "gitlab-ci.yml").read_text())
-NETWORK = """
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
-
-    def forward(self, images):
-        return self.conv(images).mean((2, 3))
-"""
 
 
 def environment(**more):
@@ -61,17 +47,9 @@ def scripts():
 @pytest.fixture
 def here(tmp_path):
     """Lay out a checkpoint and photographs under names that a careless script would trip over."""
-    (tmp_path / "net.py").write_text(NETWORK)
-    scope: dict = {}
-    exec(NETWORK, scope)  # noqa: S102 - the text above
-    torch.manual_seed(0)
-    torch.save(scope["Net"]().state_dict(), tmp_path / "my net.pt")
-    noise = np.random.default_rng(0)
-    for name in "abcd":
-        (tmp_path / "my photos" / name).mkdir(parents=True)
-        for number in range(2):
-            image = Image.fromarray(noise.integers(0, 256, (16, 16, 3), np.uint8))
-            image.save(tmp_path / "my photos" / name / f"{number}.png")
+    networks.write(tmp_path / "net.py", networks.OneConvolution)
+    networks.save(networks.build(networks.OneConvolution), tmp_path / "my net.pt")
+    folders.noise(tmp_path / "my photos", "abcd", 2, (16, 16), most=256)
     (tmp_path / "auditor.toml").write_text(
         "arch = 'net.py:Net'\nsamples = 1\n[preprocess]\nresize = 16\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n"
     )

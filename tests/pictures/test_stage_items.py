@@ -38,7 +38,7 @@ def test_a_constant_map_starts_its_scale_at_zero():
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(0.0, "conv\nzero everywhere, because it is"), (np.nan, "conv\nno number anywhere")]
+    ("value", "told"), [(0.0, "conv\nzero everywhere, because it is"), (np.nan, "conv\nno finite value")]
 )
 def test_a_map_with_nothing_to_show_is_words(value, told):
     item = pictures.stage_item(
@@ -54,7 +54,7 @@ def test_a_map_with_nothing_to_show_is_words(value, told):
 def test_a_map_that_is_zero_but_for_what_is_no_number_is_not_called_zero():
     values = np.zeros((4, 4), np.float32)
     values[0, 0] = np.inf
-    assert "no number" in pictures.stage_item(values, "conv", "cat.png").label
+    assert pictures.stage_item(values, "conv", "cat.png").label == "conv\nzero or not finite"
 
 
 def test_features_stand_by_size_and_in_proportion():
@@ -81,7 +81,9 @@ def test_features_of_any_number_are_drawn(count):
 
 def test_the_bars_of_the_answers_are_as_long_as_they_are_probable():
     drawn = opened(
-        pictures.answers(["cat", "dog", "a very long name of a rare beetle"], [0.5, 0.25, 0.0], [3.1, 2, -9])
+        pictures.class_probabilities(
+            ["cat", "dog", "a very long name of a rare beetle"], [0.5, 0.25, 0.0], [3.1, 2, -9]
+        )
     )
     blue = np.abs(drawn - (0x4A, 0x7B, 0xA6)).max(2) < 6
     lengths = [int(row.sum()) for row in blue if row.sum() > 1]
@@ -92,20 +94,24 @@ def test_the_bars_of_the_answers_are_as_long_as_they_are_probable():
 
 
 def test_a_tall_column_of_answers_keeps_its_height():
-    short, tall = (opened(pictures.answers(["a", "b"], [0.6, 0.4], [1, 0], tall=tall)) for tall in (False, True))
+    short, tall = (
+        opened(pictures.class_probabilities(["a", "b"], [0.6, 0.4], [1, 0], tall=tall)) for tall in (False, True)
+    )
     assert short.shape[0] < short.shape[1]
     assert tall.shape[0] > 1.5 * tall.shape[1]
 
 
 def test_letters_that_one_font_lacks_are_drawn_in_another():
-    accented, unknown = (opened(pictures.answers([name], [0.5], [1])) for name in ("épagneul", "\ue000pagneul"))
+    accented, unknown = (
+        opened(pictures.class_probabilities([name], [0.5], [1])) for name in ("épagneul", "\ue000pagneul")
+    )
     assert (accented != unknown).any()
 
 
 def test_numbers_beside_the_bars_are_those_of_the_language_that_is_spoken():
     with speaking("fr"):
-        french = pictures.answers(["cat"], [0.125], [1.5])
-    assert french != pictures.answers(["cat"], [0.125], [1.5])
+        french = pictures.class_probabilities(["cat"], [0.125], [1.5])
+    assert french != pictures.class_probabilities(["cat"], [0.125], [1.5])
 
 
 def test_words_are_cut_where_they_are_too_long():

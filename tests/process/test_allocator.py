@@ -13,7 +13,7 @@ from auditor.process.allocator import keep_freed
 BLOCKS = """
 import resource
 import numpy as np
-from auditor.memory import keep_freed
+from auditor.process.allocator import keep_freed
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

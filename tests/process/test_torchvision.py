@@ -3,7 +3,7 @@ import sys
 
 import torch
 
-IMPORT = "from auditor.vision import torchvision; import torch, sys; "
+IMPORT = "from auditor.process.torchvision import torchvision; import torch, sys; "
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -31,8 +31,8 @@ def test_declares_nothing_where_the_import_succeeds():
         "    import sys\n"
         "    [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('torchvision')]\n"
         "    for name in ('nms', 'qnms'):\n        torch.library.define(f'torchvision::{name}', schema)\n"
-        "from auditor import vision\n"
-        "print(vision.torchvision.__name__)"
+        "from auditor.process import torchvision\n"
+        "print(torchvision.torchvision.__name__)"
     )
     done = run(code)
     assert done.stdout.strip() == "torchvision", done.stderr
@@ -45,7 +45,7 @@ def test_another_failure_of_the_import_is_not_hidden():
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'torchvision': raise RuntimeError('broken installation')\n"
         "sys.meta_path.insert(0, Finder())\n"
-        "import auditor.vision"
+        "import auditor.process.torchvision"
     )
     assert "RuntimeError: broken installation" in run(code).stderr
 

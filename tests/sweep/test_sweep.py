@@ -180,22 +180,24 @@ def test_the_best_of_300_images_are_those_of_storing_and_sorting_every_activatio
     layers = [layer for layer in network.layers if "Conv" in layer.type]
     wanted = TopActivations(layers, 9)
     assert sweep(network, batches(digits, 25), [wanted], seen=lambda done: None, note=print) == {}
-    for some in (layers[start : start + 20] for start in range(0, len(layers), 20)):  # all would not fit in memory
-        outputs = [network.observe(digits[at : at + 25], [layer.tap for layer in some]) for at in range(0, 300, 25)]
-        for layer in some:
-            every = torch.cat([output[layer.tap] for output in outputs])
-            compare_with_sorting(wanted.best(layer), every, layer)
+    strongest = {layer: [] for layer in layers}
+    for at in range(0, 300, 25):  # all outputs would not fit in memory
+        outputs = network.observe(digits[at : at + 25], [layer.tap for layer in layers])
+        for layer, found in strongest.items():
+            flat = outputs[layer.tap].flatten(2).numpy()  # [25, c, places]
+            found.append((flat.argmax(2), flat.max(2), outputs[layer.tap].shape[3]))
+    for layer, found in strongest.items():
+        places, maxima, columns = zip(*found, strict=True)
+        compare_with_sorting(wanted.best(layer), np.concatenate(places), np.concatenate(maxima), columns[0], layer)
 
 
-def compare_with_sorting(best, every, layer):
-    flat = every.flatten(2).numpy()  # [300, c, places]
-    places, maxima = flat.argmax(2), flat.max(2)
+def compare_with_sorting(best, places, maxima, columns, layer):
     order = np.argsort(-maxima, axis=0, kind="stable")[:9]  # of equals the first image comes first
     np.testing.assert_array_equal(best.images.T, order)
     np.testing.assert_array_equal(best.inputs.T, np.take_along_axis(maxima, order, 0))
     np.testing.assert_array_equal(best.values, layer.rectify(best.inputs))
     where = np.take_along_axis(places, order, 0).T
-    np.testing.assert_array_equal(best.rows * every.shape[3] + best.cols, where)
+    np.testing.assert_array_equal(best.rows * columns + best.cols, where)
 
 
 def test_files_that_cannot_be_read_change_nothing_but_their_count(network, images):

@@ -1,4 +1,4 @@
-"""What is said of maps that respond otherwise at their border than inside."""
+"""Compare how strongly maps respond at their border and inside."""
 
 from __future__ import annotations
 
@@ -21,28 +21,41 @@ if TYPE_CHECKING:
 
 _RULE = "activations.border"
 
+LeftOver = Mapping[str, tuple[int, int]]
+"""Rows and columns at the end of its input that a layer's stride leaves out, by layer."""
+
 
 def border_findings(context: Context, layers: Sequence[Layer]) -> Iterator[Finding | Table]:
-    """Say how strongly maps respond at their border, on the explained images, and which strides leave rows out."""
+    """Measure how strongly maps respond at their border on the explained images, and what strides leave out."""
     from auditor.model.leftovers import leftovers
 
     large = [layer for layer in layers if layer.spatial and min(layer.output[1:]) >= SMALLEST]
-    if not large:
-        yield Finding(_RULE, Verdict.SKIP, _("no map has {rows} rows and columns or more", rows=SMALLEST))
+    strengths = _strengths(context, large) if large else {}
+    yield from compared(strengths, leftovers(context.network) if large else {})
+
+
+def compared(strengths: Mapping[str, NDArray[np.float32]], left: LeftOver) -> Iterator[Finding | Table]:
+    """Report the layer whose border differs most from its inside, and a table of all layers.
+
+    Args:
+        strengths: By layer, the mean of the absolute outputs over the channels, `[n, h, w]`; only of maps with
+            `SMALLEST` rows and columns or more.
+        left: Rows and columns that strides leave out.
+    """
+    if not strengths:
+        yield Finding(_RULE, Verdict.SKIP, _("no map has at least {rows} rows and columns", rows=SMALLEST))
         return
-    strengths = _strengths(context, large)
-    found = {layer.name: told for layer in large if (told := methods.border(strengths[layer.name]))}
+    found = {name: ratio for name, maps in strengths.items() if (ratio := methods.border(maps))}
     if not found:
-        reason = _("under two explained images respond at the border and inside, so that the two can't be compared")
-        yield Finding(_RULE, Verdict.SKIP, reason)
+        message = _("fewer than 2 explained images respond both at the border and inside")
+        yield Finding(_RULE, Verdict.SKIP, message)
         return
-    left = leftovers(context.network)
     yield _finding(found, left)
     yield _table(found)
 
 
 def _strengths(context: Context, layers: Sequence[Layer]) -> dict[str, NDArray[np.float32]]:
-    """Return by layer the mean over the channels of what it hands on, without sign, `[n, h, w]`."""
+    """Return by layer the mean absolute output over its channels, behind its rectifier, `[n, h, w]`."""
     import torch
 
     maps: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
@@ -55,15 +68,15 @@ def _strengths(context: Context, layers: Sequence[Layer]) -> dict[str, NDArray[n
     return {name: np.concatenate(own) for name, own in maps.items()}
 
 
-def _finding(found: Mapping[str, Border], left: Mapping[str, tuple[int, int]]) -> Finding:
+def _finding(found: Mapping[str, Border], left: LeftOver) -> Finding:
     name, most = max(found.items(), key=lambda pair: abs(math.log(pair[1].ratio)))
-    padding = _("What is padded there is no part of any image.")
+    padding = _("Padding at the border is not part of any image.")
     out = [f"{layer} ({rows}, {cols})" for layer, (rows, cols) in left.items()]
     strides = _("Rows and columns that a stride leaves out at the end: {layers}.", layers=some(out, 6)) if out else ""
     return Finding(
         _RULE,
         Verdict.INFO,
-        _("at the border the maps respond {ratio:.2f} times as strongly as inside", ratio=most.ratio),
+        _("maps respond {ratio:.2f} times as strongly at the border as inside", ratio=most.ratio),
         subject=name,
         value=most.ratio,
         unit=marked("times"),
@@ -77,9 +90,9 @@ def _table(found: Mapping[str, Border]) -> Table:
     return Table(
         _("Border and inside"),
         _(
-            "How strongly the outermost ring of each layer's maps responds, as a multiple of their inside, on the "
-            "explained images: mean and 95 % interval. Far from 1 it tells of padding, or of what lies at the border "
-            "of the images."
+            "Strength of the outermost ring of each layer's maps as a multiple of their inside, on the explained "
+            "images: mean and 95 % interval. A ratio far from 1 shows the effect of padding, or of what lies at the "
+            "border of the images."
         ),
         (_("layer"), _("images"), _("border / inside"), _("95 %")),
         tuple(

@@ -1,4 +1,4 @@
-"""Rows of pictures of what layers make of some images, and of the way of each image to its scores."""
+"""Rows of pictures: each image layer by layer from pixels to scores, and the maps of each layer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import pictures
-from auditor.checks.activations.stages import Route, Stage, Way, route, way
+from auditor.checks.activations.stages import ForwardPass, Route, Stage, forward_pass, route
 from auditor.context import Maps, tensors
-from auditor.language import _, headed, marked, numeral
+from auditor.language import _, chained, headed, marked, numeral
 from auditor.pictures.samples import photo
 from auditor.results import Arrays, Gallery, Item, Scale
 
@@ -20,72 +20,74 @@ if TYPE_CHECKING:
     from auditor.model.layers import Layer
 
 _SIDE = 112
-_ANSWERS = 5
-_ONE_ROW = 7  # pictures stand side by side in any case
+_CLASSES = 5
+_ONE_ROW = 7  # that many pictures always fit into one row
 
 
-def ways(context: Context, count: int) -> Iterator[Gallery | Arrays]:
-    """Show what the first images become, resolution by resolution, on their way to the scores."""
+def forward_passes(context: Context, count: int) -> Iterator[Gallery | Arrays]:
+    """Show the first images resolution by resolution, from their pixels to their scores."""
     samples = context.samples[:count]
-    stops = route(context.network, tensors(context, samples[:1]))
+    stages = route(context.network, tensors(context, samples[:1]))
     for start in range(0, len(samples), context.batch_size):
-        some = samples[start : start + context.batch_size]
-        found = way(context, some, stops)
-        for place, sample in enumerate(some):
-            yield _way(context, sample, found, stops, place)
+        batch = samples[start : start + context.batch_size]
+        found = forward_pass(context, batch, stages)
+        for place, sample in enumerate(batch):
+            yield _strip(context, sample, found, stages, place)
             yield Arrays({f"way/{sample.name}/{name}": values for name, values in _numbers(found, place)})
 
 
-def _numbers(found: Way, place: int) -> Iterator[tuple[str, Maps]]:
+def _numbers(found: ForwardPass, place: int) -> Iterator[tuple[str, Maps]]:
     for stage in found.stages:
         yield stage.layer, stage.strength[place]
     if found.features is not None:
         yield "features", found.features[place]
 
 
-def _way(context: Context, sample: Sample, found: Way, stops: Route, place: int) -> Gallery:
+def _strip(context: Context, sample: Sample, found: ForwardPass, route: Route, place: int) -> Gallery:
     items = [photo(context, sample), *(_stage_item(stage, sample, place) for stage in found.stages)]
     if found.features is not None:
         items.append(_features_item(found.features[place], sample))
-    items.append(_answers_item(context, sample, tall=len(items) >= _ONE_ROW))
-    title, about = _("{image}: the way to its scores", image=sample.name), {"image": sample.name}
-    return Gallery(title, _way_caption(found, stops), tuple(items), about=about)
+    items.append(_scores_item(context, sample, tall=len(items) >= _ONE_ROW))
+    title = _("{image}: from pixels to scores", image=sample.name)
+    return Gallery(title, _strip_caption(found, route), tuple(items), about={"image": sample.name})
 
 
-def _way_caption(found: Way, stops: Route) -> str:
+def _strip_caption(found: ForwardPass, route: Route) -> str:
     if not found.stages:
-        return _("No layer's maps can be shown: {reason}.", reason=stops.trouble or _("none gives any"))
-    which = _which_stages(found, stops)
+        return _("No maps are shown: {reason}.", reason=route.trouble or _("no layer returns maps"))
+    which = _which_stages(found, route)
     scales = _("Each map has its own scale, from its smallest value to its largest.")
     if all(stage.rectified for stage in found.stages):
-        mean = _("{layers}: the mean over all channels, one square a place.", layers=which)
+        mean = _("{layers}. Each map is the mean over all channels; a square is one unit.", layers=which)
     else:
-        mean = _("{layers}: the mean of the absolute outputs over all channels, one square a place.", layers=which)
+        mean = _(
+            "{layers}. Each map is the mean absolute output over all channels; a square is one unit.", layers=which
+        )
     return f"{mean} {scales}"
 
 
-def _which_stages(found: Way, stops: Route) -> str:
+def _which_stages(found: ForwardPass, route: Route) -> str:
     shown, one = len(found.stages), len({stage.shape[1:] for stage in found.stages}) < 2
-    if shown == stops.found:
-        return _("The steps of the one resolution") if one else _("The last layer of each resolution")
+    if shown == route.found:
+        return _("The blocks of the network") if one else _("The last layer of each resolution")
     if one:
-        return _("The steps of the one resolution, {shown} of {found}", shown=shown, found=stops.found)
-    return _("The last layer of each resolution, {shown} of {found}", shown=shown, found=stops.found)
+        return _("The blocks of the network, {shown} of {found}", shown=shown, found=route.found)
+    return _("The last layer of each resolution, {shown} of {found}", shown=shown, found=route.found)
 
 
 def _stage_item(stage: Stage, sample: Sample, place: int) -> Item:
     size = " x ".join(map(str, stage.shape))
     name = _("{layer}, rectified", layer=stage.layer) if stage.rectified else stage.layer
-    zero = _("zero everywhere, because all {channels} channels are", channels=stage.shape[0])
+    zero = _("zero everywhere: all {channels} channels are zero", channels=stage.shape[0])
     return pictures.stage_item(stage.strength[place], f"{name}\n{size}", sample.name, zero=zero)
 
 
 def _features_item(values: NDArray[np.float32], sample: Sample) -> Item:
-    told, of = _told_features(values), {"n": len(values), "image": sample.name}
-    label = _("features by size") + f"\n{told}"
+    of = {"n": len(values), "image": sample.name}
+    label = _("features, sorted by size") + f"\n{_count_of_features(values)}"
     if not np.isfinite(values).all():
-        alt = _("The {n} features of {image} are not all numbers.", **of)
-        return Item(pictures.written(_("no numbers")), label, alt=alt)
+        alt = _("The {n} features of {image} are not all finite.", **of)
+        return Item(pictures.written(_("not finite")), label, alt=alt)
     if not values.any():
         alt = _("The {n} features of {image} are all zero.", **of)
         return Item(pictures.written(_("zero everywhere")), label, alt=alt)
@@ -97,7 +99,7 @@ def _features_item(values: NDArray[np.float32], sample: Sample) -> Item:
     return Item(pictures.profile(values), label, alt=alt)
 
 
-def _told_features(values: NDArray[np.float32]) -> str:
+def _count_of_features(values: NDArray[np.float32]) -> str:
     if not np.isfinite(values).all():
         return _("{n:,}, not all finite", n=len(values))
     if not values.any():
@@ -106,24 +108,26 @@ def _told_features(values: NDArray[np.float32]) -> str:
     return _("{n:,}, {zero:.0%} zero", n=len(values), zero=zero) if zero else numeral(len(values), ",")
 
 
-def _answers_item(context: Context, sample: Sample, *, tall: bool) -> Item:
-    best, count = sample.ranked[:_ANSWERS], len(sample.scores)
+def _scores_item(context: Context, sample: Sample, *, tall: bool) -> Item:
+    best, count = sample.ranked[:_CLASSES], len(sample.scores)
     label = _("probability and score")
     if count > len(best):
         label += "\n" + _("{shown} of {count:,} classes", shown=len(best), count=count)
     if not np.isfinite(sample.scores).all():
-        alt = _("The scores of {image} are no numbers.", image=sample.name)
-        return Item(pictures.written(_("no numbers")), label, alt=alt)
+        alt = _("The scores of {image} are not finite.", image=sample.name)
+        return Item(pictures.written(_("not finite")), label, alt=alt)
     names = [context.classes[target] for target in best]
     shares, scores = sample.probabilities[best].tolist(), sample.scores[best].tolist()
     numbers = zip(names, shares, scores, strict=True)
-    told = "; ".join(_("{name} {share:.1%}, score {score:.3g}", name=n, share=p, score=s) for n, p, s in numbers)
-    drawn = pictures.answers(names, shares, scores, tall=tall)
-    return Item(drawn, label, alt=_("The best classes of {image}: {classes}.", image=sample.name, classes=told))
+    classes = chained(*(_("{name} {share:.1%}, score {score:.3g}", name=n, share=p, score=s) for n, p, s in numbers))
+    drawn = pictures.class_probabilities(names, shares, scores, tall=tall)
+    return Item(
+        drawn, label, alt=_("The most probable classes of {image}: {classes}.", image=sample.name, classes=classes)
+    )
 
 
 def layer_rows(context: Context, layers: Sequence[Layer], images: int, channels: int) -> Iterator[Gallery | Arrays]:
-    """Show for each layer the images, the mean of all its maps over each, and the maps of the strongest channels."""
+    """Show for each layer the images, the mean of its maps over each image, and the maps of the strongest channels."""
     samples = context.samples[:images]
     outputs = context.network.observe(tensors(context, samples), [layer.tap for layer in layers])
     for layer in layers:
@@ -153,15 +157,15 @@ def _caption(layer: Layer) -> str:
     count, height, width = layer.output
     caption = (
         marked(
-            "{count} maps of {height} x {width}. The mean of all maps, as the rectifier hands them on, lies over each "
-            "image, smoothly enlarged, its colours from the smallest mean to the largest. Beside it are the channels "
-            "that respond most, with their highest output, in the scale of the layer."
+            "{count} maps of {height} x {width}. Over each image: the mean of all maps behind the rectifier, smoothly "
+            "enlarged, coloured from the smallest mean to the largest. Beside it: the channels that respond most, with "
+            "their largest output, in the scale of the layer."
         )
         if layer.rectified
         else marked(
-            "{count} maps of {height} x {width}. The mean of the absolute values of all maps lies over each image, "
-            "smoothly enlarged, its colours from the smallest mean to the largest. Beside it are the channels that "
-            "respond most, with their highest output, in the scale of the layer."
+            "{count} maps of {height} x {width}. Over each image: the mean of the absolute values of all maps, "
+            "smoothly enlarged, coloured from the smallest mean to the largest. Beside it: the channels that respond "
+            "most, with their largest output, in the scale of the layer."
         )
     )
     return _(caption, count=count, height=height, width=width)
@@ -171,7 +175,7 @@ def _scale(layer: Layer, limit: float) -> Scale | None:
     if not limit:
         return None
     if layer.rectified:
-        return pictures.heat_scale(0.0, limit, _("channels: what reaches the rectifier, 0 where it is below"))
+        return pictures.heat_scale(0.0, limit, _("channels: output behind the rectifier"))
     return pictures.signed_scale(limit, _("channels: output"))
 
 
@@ -180,7 +184,7 @@ def _largest(maps: Maps) -> float:
 
 
 def _ends(mean: Maps) -> tuple[float, float]:
-    """Return where the colours of the means of a layer begin and end: often they are far from zero throughout."""
+    """Return the range of the colours of a layer's means, which are often all far from zero."""
     finite = mean[np.isfinite(mean)]
     low, high = float(finite.min(initial=np.inf)), float(finite.max(initial=0.0))
     return (low if low < high else 0.0), high
@@ -199,8 +203,8 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
     about = _("{layer} on {image}", layer=layer.name, image=sample.name)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        plate, told = pictures.written(_("no number"), values.shape), _("{map}: no number", map=label)
-        return Item(plate, told, alt=_("{map} of {about}.", map=label, about=about))
+        plate = pictures.written(_("not finite"), values.shape)
+        return Item(plate, headed(label, _("not finite")), alt=_("{map} of {about}.", map=label, about=about))
     shown = values.clip(min=0) if layer.rectified else values
     if finite.size == values.size and not shown.any():
         return _zero_item(layer, values, label, about, sample.name)
@@ -211,7 +215,7 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
     )
     row, column = np.unravel_index(int(np.nanargmax(shown)), shown.shape)
     alt = _(
-        "Map of {map} of {about}: strongest at row {row}, column {column}.",
+        "Map of {map} of {about}: largest at row {row}, column {column}.",
         map=label,
         about=about,
         row=row,
@@ -221,12 +225,12 @@ def _channel_item(layer: Layer, sample: Sample, channel: int, values: Maps, limi
 
 
 def _zero_item(layer: Layer, values: Maps, label: str, about: str, file: str) -> Item:
-    """Say in words that maps are zero, and by how much they miss being anything else."""
-    told = (
-        _("zero everywhere, because nothing above {highest:.3g} reaches the rectifier", highest=float(values.max()))
+    """Say in words that maps are zero, and how far the largest input of the rectifier is from zero."""
+    reason = (
+        _("zero everywhere: the largest input of the rectifier is {highest:.3g}", highest=float(values.max()))
         if layer.rectified
-        else _("zero everywhere, because the layer gives nothing else")
+        else _("zero everywhere: all outputs of the layer are zero")
     )
     drawn = pictures.written(_("zero everywhere"), values.shape[-2:])
-    alt = _("{map} of {about}: {told}.", map=label, about=about, told=told)
-    return Item(drawn, headed(label, told), file=file, alt=alt)
+    alt = _("{map} of {about}: {reason}.", map=label, about=about, reason=reason)
+    return Item(drawn, headed(label, reason), file=file, alt=alt)

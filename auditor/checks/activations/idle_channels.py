@@ -1,4 +1,4 @@
-"""What is said of channels that tell nothing of the image: the silent ones, and those that give one number."""
+"""Judge the channels that carry no information about the image: dead ones and constant ones."""
 
 from __future__ import annotations
 
@@ -8,89 +8,84 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import methods
-from auditor.judging.channels import SILENT, Channels
-from auditor.language import _, marked, some
+from auditor.judging.channels import DEAD, Channels, listed
+from auditor.language import _, chained, many, some
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
     from auditor.collectors import ChannelStatistics
     from auditor.model.layers import Layer
 
-_FEW_WHOLE = 300  # then what fires on none of them does so on less than one in a hundred
-_SAME = marked(
-    "What gives one number tells nothing of the image: look for a normalisation whose weights are zero, and for silent "
-    "channels before it."
-)
+_FEW_WHOLE = 300  # a unit that is active on none of them is active on less than 1 % of such images
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
-    """The channels of a layer that tell nothing of the image.
+class Uninformative:
+    """The channels of one layer that carry no information about the image.
 
     Attributes:
-        silent: Those that never fire.
-        constant: Those that give one number throughout, and are not silent.
-        told: Whether enough was seen to say which are silent. A place that sees all of the image fires for some images
-            alone, where those of a map take many chances.
+        dead: Channels without any activation.
+        constant: Channels that have the same output everywhere on all images, and are not dead.
+        enough: Whether there are enough images to call a channel dead. A unit that sees the whole image has one
+            output an image, so that it needs more images than a channel of a map.
     """
 
     layer: Layer
-    silent: Channels
+    dead: Channels
     constant: Channels
-    told: bool = True
+    enough: bool = True
 
     @classmethod
-    def of(cls, seen: ChannelStatistics, layer: Layer) -> Idle:
-        told = not layer.whole or seen.images >= _FEW_WHOLE
-        silent = seen.silent(layer) if told else np.array([], np.int64)
-        return cls(layer, silent, np.setdiff1d(seen.constant(layer), silent), told)
+    def of(cls, seen: ChannelStatistics, layer: Layer) -> Uninformative:
+        enough = not layer.whole or seen.images >= _FEW_WHOLE
+        dead = seen.dead(layer) if enough else np.array([], np.int64)
+        return cls(layer, dead, np.setdiff1d(seen.constant(layer), dead), enough)
 
     @property
     def larger(self) -> float:
-        """The share of the layer's channels that is silent, or that gives one number: the larger of the two."""
-        return max(len(self.silent), len(self.constant)) / self.layer.channels
+        """The share of the layer's channels that are dead, or that are constant: the larger of the two."""
+        return max(len(self.dead), len(self.constant)) / self.layer.channels
 
     def judged(self, warn: float, fail: float) -> tuple[Verdict, float, float]:
-        """Return the verdict, the share that decides it, and that share's limit."""
-        silent, constant = (len(own) / self.layer.channels for own in (self.silent, self.constant))
-        together = constant if self.layer.whole else silent + constant
+        """Return the verdict, the share that decides it, and the limit of that share."""
+        dead, constant = (len(own) / self.layer.channels for own in (self.dead, self.constant))
+        together = constant if self.layer.whole else dead + constant
         if together > fail:
             return Verdict.FAIL, together, fail
-        if self.layer.whole and (silent > fail or constant <= warn < silent):
-            return at_most(silent, warn=fail), silent, fail
+        if self.layer.whole and (dead > fail or constant <= warn < dead):
+            return at_most(dead, warn=fail), dead, fail
         share = constant if self.layer.whole and constant > warn else self.larger
         return at_most(share, warn=warn), share, warn
 
 
 def idle_findings(
-    rule: str, found: Sequence[Idle], *, images: int, few: int, warn: float, fail: float
+    rule: str, found: Sequence[Uninformative], *, images: int, few: int, warn: float, fail: float
 ) -> Iterator[Finding]:
-    """Say of each layer in which too many channels tell nothing how many do not; where there is none, of the worst.
+    """Report each layer in which too many channels carry no information; if there is none, report the worst.
 
-    What is left of a layer is judged by both kinds together. That there are too many of a kind to be chance is
-    judged of each by itself: to be silent on some images is no sign of being the same on all, nor the reverse. Of
-    layers that give one number an image up to a third may be silent from the first draw of the weights on: there only
-    more silent ones than `fail` are a warning.
+    A failure depends on dead and constant channels together, since both leave less of the layer. A warning depends on
+    each kind by itself: a dead channel is no evidence of constant ones, nor the reverse. In a layer whose units see
+    the whole image, up to a third of the units may be dead from the initialisation on. In such a layer only a share of
+    dead units over `fail` is a warning.
 
     Args:
-        found: One layer at least.
-        images: How many were seen.
-        few: Images under which nothing is said.
+        found: At least one layer.
+        images: Number of images seen.
+        few: Number of images under which nothing is judged.
         warn: Share of the channels of one kind over which the audit warns.
-        fail: Share of the channels of both kinds over which it fails.
+        fail: Share of the channels of both kinds over which the audit fails.
     """
     if images < few:
-        yield Finding(rule, Verdict.SKIP, _(SILENT.too_few, images=images, few=few))
+        yield Finding(rule, Verdict.SKIP, DEAD.too_few(images, few))
         return
-    yield from _untold(rule, [one.layer for one in found if not one.told], images)
+    yield from _not_judged(rule, [one.layer for one in found if not one.enough], images)
     bad = [one for one in found if one.judged(warn, fail)[0] > Verdict.PASS]
-    for one in bad or sorted((one for one in found if one.told), key=lambda one: -one.larger)[:1]:
+    for one in bad or sorted((one for one in found if one.enough), key=lambda one: -one.larger)[:1]:
         verdict, value, limit = one.judged(warn, fail)
         yield Finding(
             rule,
             verdict,
-            _told(one) if verdict > Verdict.PASS else _told_worst(one),
+            _message(one, images) if verdict > Verdict.PASS else _worst(one, images),
             subject=one.layer.name,
             value=value,
             limit=limit,
@@ -99,52 +94,52 @@ def idle_findings(
         )
 
 
-def _untold(rule: str, layers: Sequence[Layer], images: int) -> Iterator[Finding]:
+def _not_judged(rule: str, layers: Sequence[Layer], images: int) -> Iterator[Finding]:
     if layers:
-        reason, names = _(SILENT.too_few, images=images, few=_FEW_WHOLE), some(layer.name for layer in layers)
-        detail = _("Of layers that give one number an image: {layers}", layers=names)
-        yield Finding(rule, Verdict.SKIP, reason, subject=layers[0].name, n=images, detail=detail)
+        detail = _("Layers with one output an image: {layers}.", layers=some(layer.name for layer in layers))
+        message = DEAD.too_few(images, _FEW_WHOLE)
+        yield Finding(rule, Verdict.SKIP, message, subject=layers[0].name, n=images, detail=detail)
 
 
-def _told(one: Idle) -> str:
-    silent, constant, channels = len(one.silent), len(one.constant), one.layer.channels
-    if not constant:
-        return _(SILENT.count, count=silent, channels=channels)
-    if not silent:
-        return _(
-            "{count} of the {channels} channels give one number throughout, on all images",
-            count=constant,
-            channels=channels,
-        )
-    return _(
-        "of the {channels} channels {silent} stay silent, and {constant} give one number throughout, on all images",
-        silent=silent,
-        constant=constant,
+def _message(one: Uninformative, images: int) -> str:
+    channels = one.layer.channels
+    dead, constant = DEAD.found(len(one.dead), channels, images), _constant(len(one.constant), channels, images)
+    return chained(*([dead] if len(one.dead) else []), *([constant] if len(one.constant) else []))
+
+
+def _constant(count: int, channels: int, images: int) -> str:
+    return many(
+        "{count} of {channels} channels is constant: the same output on all {images} images",
+        "{count} of {channels} channels are constant: the same output on all {images} images",
+        count,
         channels=channels,
+        images=images,
     )
 
 
-def _told_worst(one: Idle) -> str:
-    silent, constant, channels = len(one.silent), len(one.constant), one.layer.channels
-    if constant > silent:
-        return _(
-            "at most {count} of the {channels} channels give one number throughout, on all images",
-            count=constant,
-            channels=channels,
-        )
-    return _(SILENT.at_most if silent else SILENT.none, count=silent, channels=channels)
+def _worst(one: Uninformative, images: int) -> str:
+    dead, constant, channels = len(one.dead), len(one.constant), one.layer.channels
+    if constant <= dead:
+        return DEAD.worst(dead, channels, images)
+    return many(
+        "at most {count} of {channels} channels of a layer is constant: the same output on all {images} images",
+        "at most {count} of {channels} channels of a layer are constant: the same output on all {images} images",
+        constant,
+        channels=channels,
+        images=images,
+    )
 
 
-def _details(one: Idle, verdict: Verdict, images: int) -> Iterator[str]:
-    if len(one.silent):
-        yield _(SILENT.bound, images=images, bound=methods.never(images))
+def _details(one: Uninformative, verdict: Verdict, images: int) -> Iterator[str]:
+    if len(one.dead) and DEAD.bound:
+        yield DEAD.bound(images)
     if verdict <= Verdict.PASS:
         return
-    if len(one.silent):
-        yield _listed(_(SILENT.advice), one.silent)
+    if len(one.dead):
+        yield listed(DEAD.advice(), one.dead)
     if len(one.constant):
-        yield _listed(_(_SAME), one.constant)
-
-
-def _listed(advice: str, channels: Channels) -> str:
-    return _("{advice} Channels: {channels}.", advice=advice, channels=some(channels.tolist()))
+        advice = _(
+            "Constant channels carry no information. Look for a normalisation whose weights are zero, and for dead "
+            "channels before it."
+        )
+        yield listed(advice, one.constant)

@@ -1,8 +1,8 @@
-"""The way of some images through the network: a stage for each resolution of its maps, then its features.
+"""The stages of a forward pass: one for each resolution of the maps, then the features before the scores.
 
-A stage is the last module that gives maps of its resolution. A module inside of a block that goes on to the next
-resolution counts only where nothing else has its own: it is half of a step. Where all maps have one resolution, as in
-a vision transformer, the stages are the blocks that follow each other.
+A stage is the last module whose maps have its resolution. A module inside a block that ends with the next resolution
+is half of a step: it counts only if no other module has its resolution. If all maps have the same resolution, as in a
+vision transformer, the stages are the blocks that follow each other.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 Shape = tuple[int, int, int]
 
 MOST = 6
-"""Stages: with the image, the features and the scores they fill a row of a page."""
+"""The largest number of stages: with the image, the features and the scores they fill a row of a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where to look on the way from the image to the scores.
+    """The modules to observe between the image and the scores.
 
     Attributes:
         layers: Modules in the order in which they end, at most `MOST`.
-        found: How many there are, of which `layers` may be some.
-        head: The module that makes the scores of a vector of features, where there is one.
-        trouble: Why no layers are known.
+        found: Number of stages of the network, of which `layers` may be a selection.
+        head: The module that computes the scores from a vector of features; None if there is none.
+        trouble: Why no layers are known; empty if they are.
     """
 
     layers: tuple[str, ...] = ()
@@ -50,12 +50,12 @@ class Route:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What `n` images are at one place of the network.
+    """The maps of `n` images at one stage of the network.
 
     Attributes:
-        rectified: Not what the layer gives, but what the rectifier behind it makes of that.
+        rectified: Whether the maps are the output of the rectifier behind the layer, not of the layer itself.
         shape: Channels, rows and columns.
-        strength: The mean over the channels of the absolute values, `[n, rows, cols]`.
+        strength: Mean over the channels of the absolute values, `[n, rows, cols]`, zero or above.
     """
 
     layer: str
@@ -65,15 +65,15 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
-    """The stages of `n` images, and what the last layer makes their scores of, `[n, d]`, where that is a vector."""
+class ForwardPass:
+    """The stages of `n` images, and their features, `[n, d]`: the input of the last layer, if that is a vector."""
 
     stages: tuple[Stage, ...]
     features: NDArray[np.float32] | None
 
 
 def route(network: Network, image: Tensor) -> Route:
-    """Find the stages of a network by one pass of an image, `[1, c, h, w]`."""
+    """Find the stages of a network by a forward pass of one image, `[1, c, h, w]`."""
     from auditor.methods.attribution.forward_pass import survey
 
     try:
@@ -83,23 +83,24 @@ def route(network: Network, image: Tensor) -> Route:
     shapes = {name: shape for name in seen.passages if (shape := _shape(network, seen, name))}
     tensors = [names for names in _makers(seen) if names[0] in shapes]
     one = len({shape[1:] for shape in shapes.values()}) == 1
-    found = steps(tensors) if one else stops([_outermost(names) for names in tensors], shapes, set(seen.passages))
+    outermost = [_outermost(names) for names in tensors]
+    found = blocks_in_a_row(tensors) if one else last_of_each_resolution(outermost, shapes, set(seen.passages))
     places = np.linspace(0, len(found) - 1, min(len(found), MOST)).round().astype(int)
     return Route(tuple(found[place] for place in places), len(found), _head(network, seen))
 
 
-def stops(names: Sequence[str], shapes: Mapping[str, Shape], ended: Collection[str]) -> list[str]:
+def last_of_each_resolution(names: Sequence[str], shapes: Mapping[str, Shape], ended: Collection[str]) -> list[str]:
     """Return the last module of each resolution.
 
     Args:
-        names: One for each stack of maps, in the order in which they were made.
-        shapes: Of all modules that give maps.
-        ended: The names of all modules that ran.
+        names: One module for each stack of maps, in the order of computation.
+        shapes: Shapes of all modules that return maps.
+        ended: Names of all modules that ran.
     """
     sizes = {name: shape[1:] for name, shape in shapes.items()}
 
     def crossed(name: str) -> int:
-        """Count the blocks around a module that lead from its resolution to the next one, and not through many."""
+        """Count the blocks around a module that end with the next resolution, without blocks of many resolutions."""
         parts = name.split(".")
         around = [".".join(parts[:count]) for count in range(1, len(parts))]
         blocks = [one for one in around if one in ended and sizes.get(one) != sizes[name]]
@@ -115,11 +116,11 @@ def stops(names: Sequence[str], shapes: Mapping[str, Shape], ended: Collection[s
     return [name for name in names if name in last]
 
 
-def steps(tensors: Iterable[Sequence[str]]) -> list[str]:
-    """Return the modules beside each other of which there are most: the blocks of a transformer.
+def blocks_in_a_row(tensors: Iterable[Sequence[str]]) -> list[str]:
+    """Return the longest sequence of modules with the same parent: the blocks of a transformer.
 
     Args:
-        tensors: For each stack of maps the modules that gave it, in the order in which they were made.
+        tensors: For each stack of maps the modules that return it, in the order of computation.
     """
     beside: defaultdict[str, list[str]] = defaultdict(list)
     for names in tensors:
@@ -128,20 +129,20 @@ def steps(tensors: Iterable[Sequence[str]]) -> list[str]:
     return max(beside.values(), key=len)
 
 
-def way(context: Context, samples: Sequence[Sample], route: Route) -> Way:
-    """Run the network on some images and keep what they are at each stage."""
+def forward_pass(context: Context, samples: Sequence[Sample], route: Route) -> ForwardPass:
+    """Run the network on some images and keep the maps of each stage and the features."""
     from auditor.methods.attribution.forward_pass import record
 
     if not route.layers and route.head is None:
-        return Way((), None)
-    with _taken(context.network, route.head) as taken:
+        return ForwardPass((), None)
+    with _inputs_of(context.network, route.head) as inputs:
         seen = record(context.network, tensors(context, samples), layers=route.layers)
-    return Way(tuple(_stage(seen, layer) for layer in route.layers), _vectors(taken))
+    return ForwardPass(tuple(_stage(seen, layer) for layer in route.layers), _vectors(inputs))
 
 
 def _stage(seen: Recording, layer: str) -> Stage:
     passage = seen.passages[layer]
-    behind = seen.rectifier_behind(passage)
+    behind = seen.rectifier_after(passage)
     rectified = behind is not None and behind.values.shape == passage.values.shape  # no pooling between them
     maps = seen.maps(behind if behind is not None and rectified else passage).float()  # [n, c, rows, cols]
     _, channels, rows, cols = maps.shape
@@ -149,38 +150,39 @@ def _stage(seen: Recording, layer: str) -> Stage:
 
 
 @contextmanager
-def _taken(network: Network, layer: str | None) -> Iterator[list[Tensor]]:
-    """Keep what a layer takes; of one that runs several times the last is the last."""
-    taken: list[Tensor] = []
+def _inputs_of(network: Network, layer: str | None) -> Iterator[list[Tensor]]:
+    """Keep the inputs of a layer, one for each time that it runs."""
+    kept: list[Tensor] = []
 
-    def take(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def keep(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if inputs:
-            taken.append(inputs[0].detach().clone())
+            kept.append(inputs[0].detach().clone())
 
     if layer is None:
-        yield taken
+        yield kept
         return
-    handle = network.module.get_submodule(layer).register_forward_pre_hook(take)
+    handle = network.module.get_submodule(layer).register_forward_pre_hook(keep)
     try:
-        yield taken
+        yield kept
     finally:
         handle.remove()
 
 
-def _vectors(taken: Sequence[Tensor]) -> NDArray[np.float32] | None:
-    if not taken or taken[-1].ndim < 2 or taken[-1][0].numel() != taken[-1].shape[1]:
+def _vectors(inputs: Sequence[Tensor]) -> NDArray[np.float32] | None:
+    """Return the last input, `[n, d]`; None if it is no vector an image."""
+    if not inputs or inputs[-1].ndim < 2 or inputs[-1][0].numel() != inputs[-1].shape[1]:
         return None
-    values: NDArray[np.float32] = taken[-1].flatten(1).float().cpu().numpy()
+    values: NDArray[np.float32] = inputs[-1].flatten(1).float().cpu().numpy()
     return values
 
 
 def _shape(network: Network, seen: Recording, name: str) -> Shape | None:
-    """Return channels, rows and columns of what a module gave; None where that is no stack of maps."""
+    """Return channels, rows and columns of a module's output; None if that is not a stack of maps."""
     from torch.nn.modules import padding
 
     passage = seen.passages[name]
     if type(network.module.get_submodule(name)).__module__ == padding.__name__:
-        return None  # half of the convolution behind it
+        return None  # padding is a part of the convolution behind it
     try:
         maps = seen.maps(passage)
     except ValueError:
@@ -191,16 +193,16 @@ def _shape(network: Network, seen: Recording, name: str) -> Shape | None:
 
 
 def _is_other(seen: Recording, values: Tensor, maps: Tensor) -> bool:
-    """Return whether what can be read as maps is something else: attention, its heads, or tokens and channels swapped.
+    """Return whether an output that can be read as maps is something else: attention, or tokens swapped with channels.
 
     Args:
-        values: What a module gave, of which `maps` is a view.
+        values: The output of a module, of which `maps` is a view.
     """
     from auditor.methods.attribution.grid import has_square_cells
 
     tokens = {tuple(p.values.shape[1:]) for p in seen.passages.values() if p.values.ndim == 3}
     rows, cols = maps.shape[2:]
-    if values.ndim == 3:  # that fill a grid only but for a few, and are as many as there are channels elsewhere
+    if values.ndim == 3:  # the tokens almost fill a grid, and another module has as many channels
         return rows * cols != values.shape[1] and values.shape[1] in {channels for _, channels in tokens}
     if rows == cols and rows in {count for count, _ in tokens}:
         return True
@@ -211,11 +213,11 @@ def _is_other(seen: Recording, values: Tensor, maps: Tensor) -> bool:
 
 
 def _makers(seen: Recording) -> list[list[str]]:
-    """Name each tensor by the modules that gave it, without those that a rectifier among the modules follows."""
+    """Return for each tensor the modules that return it, without tensors whose rectifier is one of the modules."""
     makers: defaultdict[tuple[object, int], list[str]] = defaultdict(list)
     for name, passage in seen.passages.items():
         makers[_place(passage)].append(name)
-    behind = {place: seen.rectifier_behind(seen.passages[names[0]]) for place, names in makers.items()}
+    behind = {place: seen.rectifier_after(seen.passages[names[0]]) for place, names in makers.items()}
     return [names for place, names in makers.items() if (taker := behind[place]) is None or _place(taker) not in makers]
 
 
@@ -224,12 +226,12 @@ def _place(passage: Passage) -> tuple[object, int]:
 
 
 def _outermost(names: Sequence[str]) -> str:
-    """Return the largest block that ends with the module that is named first."""
+    """Return the largest block that ends with the first of some modules."""
     return min((name for name in names if f"{names[0]}.".startswith(f"{name}.")), key=len)
 
 
 def _head(network: Network, seen: Recording) -> str | None:
-    """Return the last module with weights that gives one number a class, or the one that tells two classes apart."""
+    """Return the last module with weights that has one output a class, or a single output for two classes."""
     for name in reversed(list(seen.passages)):
         weight = getattr(network.module.get_submodule(name), "weight", None)
         given = seen.passages[name].values[0].numel()

@@ -1,1 +1,1 @@
-"""What do the filters look like, and which are dead, duplicated or untrained?"""
+"""Which filters are dead, duplicated or untrained?"""

@@ -1,4 +1,4 @@
-"""Filters that learnt nothing, and filters that learnt the same."""
+"""Find filters that are near zero, duplicated or never trained, and show them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
-from auditor.checks.filters import findings
-from auditor.checks.filters.figures import Order, lengths, picture
+from auditor.checks.filters import findings, rules
+from auditor.checks.filters.figures import Order, norms, picture
 from auditor.checks.filters.linear_duplicates import unit_findings
 from auditor.checks.filters.noise import distances, linear_findings, noise_findings
 from auditor.collectors import Predictions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Deviations = Annotated[float, Range(0)]
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def filters(
     context: Context,
     *,
@@ -41,43 +41,25 @@ def filters(
     order: Order = "norm",
     shown: Count = 64,
 ) -> Steps:
-    """Are there filters that learnt nothing, or the same thing twice?
+    """Which filters are dead, duplicated or untrained?
 
-    A layer that looks at the image is shown in its colours (grey is zero); filters over one input are shown one by
-    one, all others input by input, from blue (negative) to red. All filters of a layer share one scale. A trained
-    first layer shows edges, spots and colour contrasts; noise shows a layer that was hardly trained, and an empty
-    tile a filter that is not used. The numbers are those that the findings name.
+    The filters of a layer over the image are shown in colour, with zero as grey. Filters over a single input are shown
+    one by one, all others input by input, from blue (negative) to red (positive). All filters of a layer share one
+    scale, and their numbers are those that the findings name. A trained first layer shows edges, spots and colour
+    contrasts; noise shows a layer that was hardly trained, and an empty tile shows a dead filter.
 
     Args:
-        dead_share: a filter is near zero when its largest weight is under this share of the layer's largest.
-        dead_length: a filter is near zero, too, when its length is under this share of the layer's median length.
-        dead_warn: share of near-zero filters of a layer over which the audit warns.
-        duplicate_cosine: two filters are duplicates from this absolute cosine on.
-        duplicate_warn: share of filters of a layer that have a duplicate over which the audit warns.
-        noise_deviations: standard deviations from fresh draws up to which a layer counts as untrained.
-        images: on how many explained images duplicates are confirmed.
-        layers: names of convolutions to show, or "spread" for a few from the first to the last, or "all"; all
-            of them are judged in any case.
-        order: how filters are shown, by "norm" (the longest first), by "similarity" or by "index".
-        shown: how many filters of a layer are shown at the most.
-    Rules:
-        filters.dead: filters whose largest weight is under 1 % of the layer's largest, or whose length is under 1 %
-            of the layer's median; over 5 % of a layer a warning.
-        filters.duplicate: filters whose absolute cosine is 0.95 or more, and whose outputs are as
-            correlated on the explained images; over 5 % of a layer a warning. Not judged are depthwise
-            layers, layers right before one, and kernels so short that chance gives such pairs. The same holds for the
-            units of linear layers before an activation (opposite ones only if exactly so: cosine under -0.999). Classes
-            whose weights and bias are exactly the same are a warning.
-        filters.noise: layers that can't be told from fresh draws of an initialisation. The variance entropy of
-            their kernels, the evenness of their inputs and of their outputs, the tails, the edge and the mean of their
-            weights, and how alike weights beside each other in a kernel are, all lie within 4 standard deviations of
-            what draws of the same shape give (three fresh layers in a thousand, at the most, do not). All that can be
-            judged, where these are two or more, a failure, unless the answers show that the network was trained (its
-            accuracy is surely nearer to 1 than to chance); else a warning. Of layers under 500 weights, where half a
-            kernel's length may change unseen, and of linear ones it is only told whether they are spread evenly
-            between the bounds of PyTorch's default draws; a warning. A layer that training has hardly moved looks
-            fresh too. The limit that the paper gives for 3 x 3 kernels is shown beside that of the draws, but does not
-            decide: up to a tenth of fresh layers are under it.
+        dead_share: a filter is near zero if its largest weight is under this share of the layer's largest.
+        dead_length: a filter is also near zero if its norm is under this share of the layer's median norm.
+        dead_warn: share of a layer's filters that are near zero over which the audit warns.
+        duplicate_cosine: absolute cosine from which two filters are duplicates.
+        duplicate_warn: share of a layer's filters that have a duplicate over which the audit warns.
+        noise_deviations: standard deviations from random initialisation up to which a layer counts as untrained.
+        images: number of explained images on which duplicates are confirmed.
+        layers: names of the convolutions to show, or "spread" for a few from the first to the last, or "all"; all
+            convolutions are judged.
+        order: how filters are sorted: by "norm" (the largest first), by "similarity" or by "index".
+        shown: largest number of filters shown of a layer.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Variance entropy: Gavrikov,
         Keuper: CNN Filter DB, CVPR 2022.
@@ -90,26 +72,28 @@ def filters(
         yield Finding("filters.dead", Verdict.SKIP, _left_out(len(flat)), detail=some(flat))
     found = convolutions(module, context.network.layers)
     if not found:
-        yield Finding("filters.dead", Verdict.SKIP, _("the network has no convolution in two dimensions"))
+        yield Finding("filters.dead", Verdict.SKIP, _("the network has no two-dimensional convolution"))
         yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn, images=images)
         yield from linear_findings(module)
         return
     names = {layer.name for layer in select(found, layers)}
     every = [findings.measured(layer, dead_share, dead_length, duplicate_cosine) for layer in found]
-    twins, confirmed = findings.twins(context, every, duplicate_cosine, images)
+    pairs, confirmed = findings.confirmed_pairs(context, every, duplicate_cosine, images)
     yield from findings.dead(every, dead_warn)
-    yield from findings.duplicates(every, twins, confirmed, duplicate_warn)
+    yield from findings.duplicates(every, pairs, confirmed, duplicate_warn)
     yield from unit_findings(context, cosine=duplicate_cosine, warn=duplicate_warn, images=images)
-    yield from noise_findings([layer.origin for layer in every], noise_deviations, knows=_knows(context, seen))
+    yield from noise_findings(
+        [layer.randomness for layer in every], noise_deviations, trained=_is_trained(context, seen)
+    )
     yield from linear_findings(module)
-    yield from _shown(context, [layer for layer in every if layer.name in names], twins, order, shown)
-    yield from lengths([layer for layer in found if layer.name in names], dead_length)
+    yield from _shown(context, [layer for layer in every if layer.name in names], pairs, order, shown)
+    yield from norms([layer for layer in found if layer.name in names], dead_length)
     yield _table(every)
-    yield from distances([layer.origin for layer in every], noise_deviations)
+    yield from distances([layer.randomness for layer in every], noise_deviations)
 
 
-def _knows(context: Context, seen: Predictions | None) -> bool:
-    """Return whether more than half of what separates a perfect network from one that guesses is surely there."""
+def _is_trained(context: Context, seen: Predictions | None) -> bool:
+    """Return whether the whole 95 % interval of the accuracy is nearer to 1 than to chance."""
     if seen is None or not seen.labelled:
         return False
     return methods.wilson(seen.right, seen.labelled)[0] > (1 + 1 / len(context.classes)) / 2
@@ -117,19 +101,19 @@ def _knows(context: Context, seen: Predictions | None) -> bool:
 
 def _left_out(count: int) -> str:
     return many(
-        "{count} convolution in one or three dimensions left out: their kernels are no pictures",
-        "{count} convolutions in one or three dimensions left out: their kernels are no pictures",
+        "{count} convolution in one or three dimensions is not judged",
+        "{count} convolutions in one or three dimensions are not judged",
         count,
     )
 
 
 def _shown(
-    context: Context, layers: Sequence[findings.Kernels], twins: Mapping[str, list[Pair]], order: Order, most: int
+    context: Context, layers: Sequence[findings.Kernels], pairs: Mapping[str, list[Pair]], order: Order, most: int
 ) -> Iterator[Figure | Arrays]:
     bgr = context.preprocess.color == "bgr"
     for layer in layers:
-        paired = sorted({i for pair in twins[layer.name] for i in (pair.first, pair.second)})
-        yield picture(layer.layer, order=order, shown=most, dead=layer.dead.tolist(), twins=paired, bgr=bgr)
+        duplicated = findings.members(pairs[layer.name])
+        yield picture(layer.layer, order=order, shown=most, dead=layer.dead.tolist(), duplicated=duplicated, bgr=bgr)
         yield Arrays({f"{layer.name}/kernels": layer.layer.kernels})
 
 
@@ -142,7 +126,7 @@ def _table(layers: Sequence[findings.Kernels]) -> Table:
         rows.append((layer.name, len(layer.values), shape, median, len(layer.dead), pairs))
     return Table(
         _("Filters by layer"),
-        _("Median length of a layer's filters, how many are near zero, and how many pairs point the same way."),
-        (_("layer"), _("filters"), _("size"), _("median norm"), _("near zero"), _("alike")),
+        _("Median norm of a layer's filters, the number of filters near zero, and the number of pairs of duplicates."),
+        (_("layer"), _("filters"), _("size"), _("median norm"), _("near zero"), _("duplicates")),
         tuple(rows),
     )

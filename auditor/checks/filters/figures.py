@@ -19,15 +19,15 @@ Order = Literal["norm", "similarity", "index"]
 Values = NDArray[np.float32]
 
 _GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in (*range(0, 256, 4), 255))
-_DEAD, _TWIN = "#c0392b", "#0072b2"
+_DEAD, _DUPLICATED = "#c0392b", "#0072b2"
 _INPUTS = {False: 16, True: 32}  # rows of a grid: of kernels, or of single weights
 _ACROSS = {False: 32, True: 64}  # columns
-_WITHIN = 0.99  # of the weights that are shown lie within the colours
+_WITHIN = 0.99  # share of the shown weights that lie within the range of the colours
 _PLOTS = 6
 _ORDERS = {
-    "norm": marked("the longest first"),
-    "similarity": marked("each beside the one most like it"),
-    "index": marked("by number"),
+    "norm": marked("the largest norm first"),
+    "similarity": marked("each beside the most similar one"),
+    "index": marked("by index"),
 }
 
 
@@ -37,99 +37,81 @@ def picture(
     order: Order,
     shown: int,
     dead: Collection[int],
-    twins: Collection[int],
+    duplicated: Collection[int],
     bgr: bool,
 ) -> Figure:
-    """Show filters of a layer under their numbers: those that a finding names, and the longest of the others.
+    """Show filters of a layer with their indices: those that a finding names, and the largest of the others.
 
     Args:
-        shown: The most filters of one picture.
-        dead, twins: Filters near zero, and filters with a duplicate.
-        bgr: The network takes its colours as blue, green, red.
+        shown: Largest number of filters in the picture.
+        dead: Indices of filters near zero.
+        duplicated: Indices of filters that have a duplicate.
+        bgr: Whether the order of the network's colours is blue, green, red.
     """
     kernels = np.nan_to_num(layer.kernels, nan=0.0, posinf=0.0, neginf=0.0)
-    inputs, height, width = kernels.shape[1:]
-    single = height * width == 1
-    rgb = inputs == 3 and layer.groups == 1 and not single
-    grid = inputs > 1 and not rgb
-    numbers = chosen(kernels, order, min(shown, _ACROSS[single]) if grid else shown, [*dead, *twins])
+    coloured, single = _is_coloured(layer), kernels[0, 0].size == 1
+    grid = kernels.shape[1] > 1 and not coloured
+    numbers = chosen(kernels, order, min(shown, _ACROSS[single]) if grid else shown, [*dead, *duplicated])
     values = kernels[numbers]
     limit = float(np.quantile(np.abs(values), _WITHIN)) or float(np.abs(values).max())
-    marks = dict.fromkeys(twins, _TWIN) | dict.fromkeys(dead, _DEAD)
-    marks = {number: marks[number] for number in numbers if number in marks}
+    colours = dict.fromkeys(duplicated, _DUPLICATED) | dict.fromkeys(dead, _DEAD)
+    marks = {number: colours[number] for number in numbers if number in colours}
     if grid:
-        rows = _longest_inputs(values, _INPUTS[single])
+        rows = _largest_inputs(values, _INPUTS[single])
         drawn = pictures.channel_grid(values[:, rows], limit, numbers=numbers, inputs=rows, marks=marks)
-        told = _told_inputs(layer, rows)
+        layout = _grid_layout(layer, rows)
     else:
-        colours = values[:, ::-1] if bgr else values
-        tiles = pictures.coloured(colours, limit) if rgb else pictures.weighted(values[:, 0], limit)
-        drawn = pictures.numbered(tiles, numbers, marks)
-        told = (
-            _("Each filter in the colours that it looks for, grey where it is zero, its number below")
-            if rgb
-            else _("Each filter over its one input, its number below")
-        )
-    said = (
-        f"{chained(told, _told_numbers(layer, numbers, order))}.",
-        *_told_marks(marks),
-        _("One scale for all; the 1 % of weights beyond it take its last colour."),
-    )
+        drawn = pictures.numbered(_tiles(values, limit, coloured=coloured, bgr=bgr), numbers, marks)
+        layout = _tile_layout(coloured=coloured)
+    parts = (f"{chained(layout, _selection(layer, numbers, order))}.", *_marked_numbers(marks), _one_scale())
     return Figure(
         headed(layer.name, _size(layer)),
-        " ".join(said),
+        " ".join(parts),
         drawn,
-        alt=_(
-            "{n} filters of layer {layer}, weights from {low:.3g} to {high:.3g}.",
-            n=len(numbers),
-            layer=layer.name,
-            low=-limit,
-            high=limit,
-        ),
-        scale=_scale(limit, grey=rgb),
+        alt=_alt(layer, numbers, limit),
+        scale=_scale(limit, grey=coloured),
         about={"layer": layer.name},
     )
 
 
-def lengths(layers: Sequence[Convolution], share: float) -> Iterator[Figure]:
-    """Plot the lengths of each layer's filters as bars.
+def norms(layers: Sequence[Convolution], share: float) -> Iterator[Figure]:
+    """Plot the norms of each layer's filters as bars.
 
     Args:
-        share: Of a layer's median length, under which a filter is near zero.
+        share: Share of a layer's median norm under which a filter is near zero.
     """
     for start in range(0, len(layers), _PLOTS):
-        norms = {layer.name: methods.norms(np.nan_to_num(layer.kernels)) for layer in layers[start : start + _PLOTS]}
-        middle = {name: float(np.median(values)) for name, values in norms.items()}
+        found = {layer.name: methods.norms(np.nan_to_num(layer.kernels)) for layer in layers[start : start + _PLOTS]}
         yield Figure(
-            _("Lengths of the filters"),
+            _("Norms of the filters"),
             _(
-                "Each bar is one filter, the longest first. Fresh draws are of much the same length; where the bars "
-                "fall steeply some filters do little. Red is what lies under {percent:g} % of the layer's median "
-                "length.",
+                "Each bar is one filter, the largest norm first. Filters at random initialisation have similar norms. "
+                "Where the bars fall steeply, some filters have little effect. Red bars are under {percent:g} % of the "
+                "layer's median norm.",
                 percent=100 * share,
             ),
             pictures.ranked(
-                norms,
-                xlabel=_("filter, the longest first"),
-                ylabel=_("length (Euclidean norm)"),
-                limits={name: share * value for name, value in middle.items()},
+                found,
+                xlabel=_("filter, the largest norm first"),
+                ylabel=_("Euclidean norm"),
+                limits={name: share * float(np.median(values)) for name, values in found.items()},
             ),
-            alt=chained(*(_told_lengths(name, values) for name, values in norms.items())),
+            alt=chained(*(_range_of_norms(name, values) for name, values in found.items())),
         )
 
 
-def _told_lengths(name: str, norms: NDArray[np.floating[Any]]) -> str:
+def _range_of_norms(name: str, values: NDArray[np.floating[Any]]) -> str:
     return _(
-        "{layer}: {n} filters, length {low:.3g} to {high:.3g}",
+        "{layer}: {n} filters, norms from {low:.3g} to {high:.3g}",
         layer=name,
-        n=len(norms),
-        low=float(norms.min()),
-        high=float(norms.max()),
+        n=len(values),
+        low=float(values.min()),
+        high=float(values.max()),
     )
 
 
 def chosen(kernels: Values, order: Order, count: int, named: Sequence[int]) -> list[int]:
-    """Return the numbers of at most `count` kernels, in an order: half of them may be `named`, the rest the longest."""
+    """Return the indices of at most `count` kernels in an order: up to half are `named`, the rest have large norms."""
     norms = methods.norms(kernels)
     first = sorted(set(named))[: max(count // 2, count - len(kernels) + len(set(named)))]
     others = [i for i in np.argsort(-norms, kind="stable").tolist() if i not in first]
@@ -141,16 +123,27 @@ def chosen(kernels: Values, order: Order, count: int, named: Sequence[int]) -> l
     return [int(number) for number in taken]
 
 
-def _longest_inputs(values: Values, count: int) -> list[int]:
+def _is_coloured(layer: Convolution) -> bool:
+    """Return whether kernels can be shown as small colour images: they have three inputs and several pixels."""
+    return layer.kernels.shape[1] == 3 and layer.groups == 1 and layer.kernels[0, 0].size > 1
+
+
+def _largest_inputs(values: Values, count: int) -> list[int]:
     norms = methods.norms(values.transpose(1, 0, 2, 3))
     return sorted(np.argsort(-norms, kind="stable")[:count].tolist())
+
+
+def _tiles(values: Values, limit: float, *, coloured: bool, bgr: bool) -> NDArray[np.uint8]:
+    if not coloured:
+        return pictures.weighted(values[:, 0], limit)
+    return pictures.coloured(values[:, ::-1] if bgr else values, limit)
 
 
 def _size(layer: Convolution) -> str:
     count, inputs, height, width = layer.kernels.shape
     size = {"filters": count, "height": height, "width": width}
     if layer.depthwise:
-        return _("{filters} filters of {height} x {width}, each with an input of its own", **size)
+        return _("{filters} filters of {height} x {width}, one input each", **size)
     if layer.groups > 1:
         return many(
             "{filters} filters of {height} x {width} over {inputs} input each, in {groups} groups",
@@ -169,7 +162,13 @@ def _size(layer: Convolution) -> str:
     )
 
 
-def _told_inputs(layer: Convolution, rows: Sequence[int]) -> str:
+def _tile_layout(*, coloured: bool) -> str:
+    if coloured:
+        return _("Each filter in the colours that it responds to, grey where it is zero, with its index below")
+    return _("Each filter over its single input, with its index below")
+
+
+def _grid_layout(layer: Convolution, rows: Sequence[int]) -> str:
     inputs, shown = layer.kernels.shape[1], len(rows)
     if shown == inputs:
         return (
@@ -185,21 +184,40 @@ def _told_inputs(layer: Convolution, rows: Sequence[int]) -> str:
     return _(message, shown=shown, inputs=inputs)
 
 
-def _told_numbers(layer: Convolution, numbers: Sequence[int], order: Order) -> str:
+def _selection(layer: Convolution, numbers: Sequence[int], order: Order) -> str:
     shown, count, by = len(numbers), len(layer.kernels), _(_ORDERS[order])
     if shown == count:
-        return _("all {count}, {order}", count=count, order=by)
-    return _("{shown} of {count}, the longest and some that are marked; {order}", shown=shown, count=count, order=by)
+        return _("all {count} filters, {order}", count=count, order=by)
+    return _(
+        "{shown} of {count} filters, those with the largest norms and some that a finding names; {order}",
+        shown=shown,
+        count=count,
+        order=by,
+    )
 
 
-def _told_marks(marks: Mapping[int, str]) -> Iterator[str]:
-    dead, twin = _DEAD in marks.values(), _TWIN in marks.values()
-    if dead and twin:
-        yield _("Red numbers are near zero; blue numbers have a duplicate.")
+def _marked_numbers(marks: Mapping[int, str]) -> Iterator[str]:
+    dead, duplicated = _DEAD in marks.values(), _DUPLICATED in marks.values()
+    if dead and duplicated:
+        yield _("Red: near zero. Blue: has a duplicate.")
     elif dead:
-        yield _("Red numbers are near zero.")
-    elif twin:
-        yield _("Blue numbers have a duplicate.")
+        yield _("Red: near zero.")
+    elif duplicated:
+        yield _("Blue: has a duplicate.")
+
+
+def _one_scale() -> str:
+    return _("All filters share one scale; the 1 % of weights beyond it have its last colour.")
+
+
+def _alt(layer: Convolution, numbers: Sequence[int], limit: float) -> str:
+    return _(
+        "{n} filters of layer {layer}, weights from {low:.3g} to {high:.3g}.",
+        n=len(numbers),
+        layer=layer.name,
+        low=-limit,
+        high=limit,
+    )
 
 
 def _scale(limit: float, *, grey: bool) -> Scale | None:

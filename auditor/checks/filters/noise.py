@@ -1,4 +1,4 @@
-"""What is said of layers that may never have been trained."""
+"""Judge which layers are indistinguishable from random initialisation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import (
-    _,
-    chained,
-    headed,
-    marked,
-    numeral,
-    some,
-)
+from auditor.language import _, chained, headed, many, marked, numeral, some
 from auditor.methods.layers.initialisation import FEWEST, obstacle
 from auditor.results import Finding, Table, Verdict
 
@@ -29,136 +22,172 @@ if TYPE_CHECKING:
 _RULE, _UNIT = "filters.noise", marked("sd")
 _LISTED = 8
 _NEVER_TRAINED = marked(
-    "Was the layer trained? It may be frozen, left out of the optimizer, or not reached by gradients; or training has "
-    "changed it too little to show."
+    "Check whether the layer was trained: it may be frozen, left out of the optimizer, or get no gradients. Or "
+    "training has changed it too little to be visible."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """How far the kernels of a convolution, `[k, c, h, w]`, are from fresh draws.
+class Randomness:
+    """How far the kernels of a convolution are from random initialisation.
 
     Attributes:
-        fresh: None where they can't tell.
-        obstacle: Why they can't.
-        drawn: They are too few for that, and all are what PyTorch draws by default.
+        kernels: The kernels, `[k, c, h, w]`.
+        freshness: The distances from random initialisation; None if the kernels allow no comparison.
+        obstacle: Why they allow none; empty if they do.
+        default: Whether the kernels allow no comparison, but are distributed as PyTorch's default initialisation.
     """
 
     name: str
     kernels: NDArray[np.float32]
-    fresh: Freshness | None
+    freshness: Freshness | None
     obstacle: str
-    drawn: bool
+    default: bool
 
     @classmethod
-    def of(cls, name: str, kernels: NDArray[np.float32]) -> Origin:
-        if untold := obstacle(kernels):
-            return cls(name, kernels, None, untold, methods.drawn_by_default(kernels))
-        return cls(name, kernels, methods.freshness(kernels), "", drawn=False)
+    def of(cls, name: str, kernels: NDArray[np.float32]) -> Randomness:
+        """Measure the kernels of one layer."""
+        if reason := obstacle(kernels):
+            return cls(name, kernels, None, reason, methods.drawn_by_default(kernels))
+        return cls(name, kernels, methods.freshness(kernels), "", default=False)
 
     @property
     def count(self) -> int:
+        """The number of kernels."""
         return len(self.kernels)
 
 
-def noise_findings(layers: Sequence[Origin], limit: float, *, knows: bool) -> Iterator[Finding]:
-    """Say which convolutions can't be told from fresh draws; those of few weights, only if they are PyTorch's.
+Judged = Sequence[tuple[Randomness, "Freshness"]]
+
+
+def noise_findings(layers: Sequence[Randomness], limit: float, *, trained: bool) -> Iterator[Finding]:
+    """Report the convolutions that are indistinguishable from random initialisation.
 
     Args:
-        limit: Standard deviations up to which a layer counts as fresh.
-        knows: The network answers so well that it has been trained, however little its kernels show of it.
+        limit: Standard deviations up to which a layer counts as random.
+        trained: Whether the accuracy proves that the network was trained, whatever its kernels look like.
     """
-    judged = [(layer, layer.fresh) for layer in layers if layer.fresh]
-    drawn = [layer for layer in layers if layer.drawn]
-    untold = {layer.name: layer.obstacle for layer in layers if not layer.fresh and not layer.drawn}
-    left_out = _("Not judged: {layers}", layers=_listed(untold)) if untold else ""
-    if not judged and not drawn:
-        message = _("no layer has enough to tell it from fresh draws ({fewest} weights, all finite)", fewest=FEWEST)
+    judged = [(layer, layer.freshness) for layer in layers if layer.freshness]
+    default = [layer for layer in layers if layer.default]
+    obstacles = {layer.name: layer.obstacle for layer in layers if not layer.freshness and not layer.default}
+    left_out = _("Not judged: {layers}", layers=_by_name(obstacles)) if obstacles else ""
+    if not judged and not default:
+        message = _("no layer has at least {fewest} weights that are all finite", fewest=FEWEST)
         yield Finding(_RULE, Verdict.SKIP, message, detail=left_out)
         return
-    noise = [(layer, fresh) for layer, fresh in judged if fresh.distance <= limit]
-    whole = len(noise) == len(judged) and len(noise) + len(drawn) > 1
-    if not noise and not drawn:
+    random = [(layer, freshness) for layer, freshness in judged if freshness.distance <= limit]
+    whole = len(random) == len(judged) and len(random) + len(default) > 1
+    if not random and not default:
         yield _none(judged, limit, left_out)
-    elif whole and not knows:
-        yield _all(layers, noise, limit, left_out)
+    elif whole and not trained:
+        yield _all(layers, random, limit, left_out)
     else:
-        yield from _some(noise, len(judged), limit)
-        yield from _as_drawn([(layer.name, layer.kernels) for layer in drawn])
+        yield from _some(random, len(judged), limit)
+        yield from _by_default([(layer.name, layer.kernels) for layer in default])
 
 
-def _none(judged: Sequence[tuple[Origin, Freshness]], limit: float, left_out: str) -> Finding:
-    nearest, fresh = min(judged, key=lambda one: one[1].distance)
-    message = _(
-        "none of {layers} layers looks like fresh draws; {layer} comes nearest", layers=len(judged), layer=nearest.name
+def _none(judged: Judged, limit: float, left_out: str) -> Finding:
+    nearest, freshness = min(judged, key=lambda one: one[1].distance)
+    message = many(
+        "{layer}, the only layer that can be judged, is distinguishable from random initialisation",
+        "none of {count} layers is indistinguishable from random initialisation; the nearest is {layer}",
+        len(judged),
+        layer=nearest.name,
     )
-    n = sum(layer.count for layer, found in judged)
-    return Finding(_RULE, Verdict.PASS, message, value=fresh.distance, limit=limit, unit=_UNIT, n=n, detail=left_out)
+    n = sum(layer.count for layer, _freshness in judged)
+    return Finding(
+        _RULE, Verdict.PASS, message, value=freshness.distance, limit=limit, unit=_UNIT, n=n, detail=left_out
+    )
 
 
-def _all(layers: Sequence[Origin], noise: Sequence[tuple[Origin, Freshness]], limit: float, left_out: str) -> Finding:
-    fresh = [layer for layer in layers if layer.drawn or layer.fresh]
-    suspect = _(
-        "Is it the file that training wrote, and was training's network the one that was saved? Layers: {layers}.",
-        layers=some(layer.name for layer in fresh),
+def _all(layers: Sequence[Randomness], random: Judged, limit: float, left_out: str) -> Finding:
+    untrained = [layer for layer in layers if layer.default or layer.freshness]
+    advice = _(
+        "Check whether training wrote this file, and whether it saved the network that it trained. Layers: {layers}.",
+        layers=some(layer.name for layer in untrained),
     )
     return Finding(
         _RULE,
         Verdict.FAIL,
         _(
-            "the kernels of all {layers} layers look like fresh draws: nothing shows that the network was trained",
-            layers=len(fresh),
+            "the filters of all {layers} layers are indistinguishable from random initialisation",
+            layers=len(untrained),
         ),
-        value=max((found.distance for layer, found in noise), default=0.0),
+        value=max((freshness.distance for _layer, freshness in random), default=0.0),
         limit=limit,
         unit=_UNIT,
-        n=sum(layer.count for layer in fresh),
-        detail=f"{suspect} {left_out}".strip(),
+        n=sum(layer.count for layer in untrained),
+        detail=f"{advice} {left_out}".strip(),
     )
 
 
-def _some(noise: Sequence[tuple[Origin, Freshness]], judged: int, limit: float) -> Iterator[Finding]:
-    """Say it of one layer with its numbers; of several together, as one training that is too short leaves many."""
-    if len(noise) == 1:
-        yield _untrained(*noise[0], limit)
-    elif noise:
-        message = _("the kernels of {count} of {judged} layers look like fresh draws", count=len(noise), judged=judged)
+def _some(random: Judged, judged: int, limit: float) -> Iterator[Finding]:
+    """Report a single layer with its numbers, several layers as one finding: a short training leaves many."""
+    if len(random) == 1:
+        yield _one(*random[0], limit)
+    elif random:
         yield Finding(
             _RULE,
             Verdict.WARN,
-            message,
-            subject=noise[0][0].name,
-            value=max(fresh.distance for layer, fresh in noise),
+            _(
+                "the filters of {count} of {judged} layers are indistinguishable from random initialisation",
+                count=len(random),
+                judged=judged,
+            ),
+            subject=random[0][0].name,
+            value=max(freshness.distance for _layer, freshness in random),
             limit=limit,
             unit=_UNIT,
-            n=sum(layer.count for layer, fresh in noise),
+            n=sum(layer.count for layer, _freshness in random),
             detail=_(
-                "{question} Layers: {layers}.",
-                question=_(_NEVER_TRAINED),
-                layers=some(layer.name for layer, fresh in noise),
+                "{advice} Layers: {layers}.",
+                advice=_(_NEVER_TRAINED),
+                layers=some(layer.name for layer, _freshness in random),
             ),
         )
 
 
+def _one(layer: Randomness, freshness: Freshness, limit: float) -> Finding:
+    return Finding(
+        _RULE,
+        Verdict.WARN,
+        _(
+            "all {n} filters are indistinguishable from random initialisation: variance entropy {entropy:.4f}, random "
+            "filters have {lowest:.4f} or more",
+            n=layer.count,
+            entropy=freshness.entropy,
+            lowest=freshness.lowest_draw(limit),
+        ),
+        subject=layer.name,
+        value=freshness.distance,
+        limit=limit,
+        unit=_UNIT,
+        n=layer.count,
+        detail=_(_NEVER_TRAINED),
+    )
+
+
 def linear_findings(module: nn.Module) -> Iterator[Finding]:
-    """Say which linear layers are what PyTorch draws; others can't be told from trained ones by their weights."""
+    """Report the linear layers that are distributed as PyTorch's default initialisation.
+
+    Other linear layers can't be distinguished from trained ones by their weights.
+    """
     linear = [(name, layer.weight) for name, layer in module.named_modules() if type(layer).__name__ == "Linear"]
     rows = [(name, weight.detach().float().cpu().numpy()) for name, weight in linear if weight is not None]
-    yield from _as_drawn([(name, weight) for name, weight in rows if methods.drawn_by_default(weight)])
+    yield from _by_default([(name, weight) for name, weight in rows if methods.drawn_by_default(weight)])
 
 
-def _as_drawn(drawn: Sequence[tuple[str, NDArray[np.float32]]]) -> Iterator[Finding]:
-    """Say it of the first of such layers, and name the others."""
-    if not drawn:
+def _by_default(layers: Sequence[tuple[str, NDArray[np.float32]]]) -> Iterator[Finding]:
+    """Report the first of such layers with its numbers, and name the others."""
+    if not layers:
         return
-    name, weights = drawn[0]
+    name, weights = layers[0]
     bound = methods.default_bound(weights)
     yield Finding(
         _RULE,
         Verdict.WARN,
         _(
-            "all {n} weights lie between ±{bound:.4f} and are spread evenly there, as PyTorch draws those of a new "
-            "layer",
+            "all {n} weights are spread evenly between ±{bound:.4f}, as in PyTorch's default initialisation",
             n=weights.size,
             bound=bound,
         ),
@@ -166,71 +195,33 @@ def _as_drawn(drawn: Sequence[tuple[str, NDArray[np.float32]]]) -> Iterator[Find
         value=float(np.abs(weights).max()),
         limit=bound,
         n=weights.size,
-        detail=_also([other for other, _weights in drawn[1:]]),
+        detail=_and_others([other for other, _weights in layers[1:]]),
     )
 
 
-def _also(others: Sequence[str]) -> str:
+def _and_others(others: Sequence[str]) -> str:
     if not others:
         return _(_NEVER_TRAINED)
-    return _("{question} So are those of: {layers}.", question=_(_NEVER_TRAINED), layers=some(others))
+    return _("{advice} The same holds for: {layers}.", advice=_(_NEVER_TRAINED), layers=some(others))
 
 
-def _untrained(layer: Origin, fresh: Freshness, limit: float) -> Finding:
-    count = layer.count
-    return Finding(
-        _RULE,
-        Verdict.WARN,
-        _(
-            "all {n} filters look like fresh draws: their variance entropy is {entropy:.4f}, that of draws "
-            "{draws:.4f} or more, and nothing else sets them apart",
-            n=count,
-            entropy=fresh.entropy,
-            draws=fresh.lowest_draw(limit),
-        ),
-        subject=layer.name,
-        value=fresh.distance,
-        limit=limit,
-        unit=_UNIT,
-        n=count,
-        detail=_(_NEVER_TRAINED),
-    )
-
-
-def distances(layers: Sequence[Origin], limit: float) -> Iterator[Table]:
-    """Show how far each convolution is from fresh draws, where that can be told of any."""
-    if not any(layer.fresh for layer in layers):
+def distances(layers: Sequence[Randomness], limit: float) -> Iterator[Table]:
+    """Tabulate how far each convolution is from random initialisation, if any allows a comparison."""
+    if not any(layer.freshness for layer in layers):
         return
-    rows = []
-    for layer in layers:
-        if fresh := layer.fresh:
-            bounds = (fresh.entropy, fresh.lowest_draw(limit), _published(layer))
-            measures = (
-                fresh.spectrum,
-                fresh.inputs,
-                fresh.outputs,
-                fresh.tails,
-                fresh.neighbours,
-                fresh.edge,
-                fresh.centre,
-            )
-            numbers = (*(b and numeral(b, ".4f") for b in bounds), *(numeral(m, ".1f") for m in measures))
-            rows.append((layer.name, *numbers, _("yes") if fresh.distance <= limit else _("no")))
-        else:
-            rows.append((layer.name, *(None,) * 10, _("not judged")))
     yield Table(
-        _("Distance from fresh draws"),
+        _("Distance from random initialisation"),
         _(
-            "The variance entropy of a layer's kernels, the lowest that fresh draws of its shape reach, and T(n), the "
-            "limit published for 3 x 3 kernels. Then how far spectrum (of which that is the entropy), inputs, "
-            "outputs, tails, neighbours in a kernel, edge and mean of the weights are from fresh draws, in standard "
-            "deviations (sd). A layer with none over {limit:g} looks fresh.",
+            "Variance entropy of a layer's kernels, the lowest entropy of random kernels of the same shape, and T(n), "
+            "the limit published for 3 x 3 kernels. Then seven distances from random initialisation, in standard "
+            "deviations (sd): spectrum (measured by the entropy), inputs, outputs, tails, neighbours in a kernel, edge "
+            "and mean of the weights. A layer counts as untrained if none is over {limit:g}.",
             limit=limit,
         ),
         (
             _("layer"),
             _("entropy"),
-            _("draws"),
+            _("random"),
             "T(n)",
             _("spectrum"),
             _("inputs"),
@@ -239,16 +230,30 @@ def distances(layers: Sequence[Origin], limit: float) -> Iterator[Table]:
             _("neighbours"),
             _("edge"),
             _("mean"),
-            _("fresh"),
+            _("untrained"),
         ),
-        tuple(rows),
+        tuple(_row(layer, limit) for layer in layers),
     )
 
 
-def _published(layer: Origin) -> float | None:
+def _row(layer: Randomness, limit: float) -> tuple[str | None, ...]:
+    found = layer.freshness
+    if not found:
+        return (layer.name, *(None,) * 10, _("not judged"))
+    bounds = (found.entropy, found.lowest_draw(limit), _published(layer))
+    measures = (found.spectrum, found.inputs, found.outputs, found.tails, found.neighbours, found.edge, found.centre)
+    return (
+        layer.name,
+        *(None if bound is None else numeral(bound, ".4f") for bound in bounds),
+        *(numeral(measure, ".1f") for measure in measures),
+        _("yes") if found.distance <= limit else _("no"),
+    )
+
+
+def _published(layer: Randomness) -> float | None:
     k, c, *size = layer.kernels.shape
     return methods.published_limit(k * c) if size == [3, 3] else None
 
 
-def _listed(reasons: Mapping[str, str]) -> str:
+def _by_name(reasons: Mapping[str, str]) -> str:
     return chained(*(headed(name, reason) for name, reason in list(reasons.items())[:_LISTED]))

@@ -1,4 +1,4 @@
-"""What the network says when a part of the image is covered."""
+"""Occlusion: how the prediction changes when a window covers a part of the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import UsageError
 from auditor.language import _, marked
-from auditor.results import Arrays, Finding, Verdict, at_least
+from auditor.results import Arrays, Finding, Verdict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,9 +30,9 @@ Pixels = Literal["auto"] | Count | tuple[Count, ...]
 Filling = Literal["grey", "black", "mean", "blur", "noise"]
 Gibibytes = Annotated[float, Range(0.01)]
 
-_USUAL = 0.107  # side of the window, of the shorter side of the image: 24 of 224 pixels
-_FEW = 3
-_ESTIMATED = marked("The maps are approximate: where large windows made no difference, small ones are estimated.")
+_SIDE = 0.107  # default side of the window, as a share of the shorter side of the image: 24 of 224 pixels
+_COMPARED = 3  # images whose maps are computed with a second fill, too
+_ESTIMATED = marked("The maps are approximate: small windows are estimated where large ones made no difference.")
 _FILLINGS: dict[Filling, str] = {
     "grey": marked("grey"),
     "black": marked("black"),
@@ -56,26 +56,26 @@ def occlusion(
     insensitive_warn: Share = 0.1,
     fill_warn: Share = 0.1,
 ) -> Steps:
-    """Which part of the image does the answer need?
+    """Which parts of the image does the prediction need?
 
-    A window slides over the image and covers it. Each cell of the three maps is one position of the window: the
-    probability that is left for the named class, the activation of the feature map of the last layer that the
-    whole image excites most, and the class that is most probable then (without a digit: the commonest). Where the
-    window takes probability away lies what the answer needs: the mean over the windows that cover a pixel lies over
-    the image in grey. This asks the network itself and not its gradient; what it answers depends on the fill, too.
+    A window slides over the image; each cell of the three maps is one position of the window. The maps show the
+    remaining probability of the named class, the remaining activation of the feature map of the last layer that is
+    strongest on the whole image, and the most probable class (cells without a digit: the most frequent one). The
+    attribution map lies over the image in grey: the mean drop of the probability over all windows that cover a pixel.
+    Occlusion runs the network itself and uses no gradient, but its result depends on the fill.
 
     Args:
-        window: height and width of the window in pixels, one number or two; auto is a ninth of the shorter side, under
-            2 % of the area of images of 8 pixels and more.
-        stride: pixels from one position to the next; auto is two thirds of the window.
+        window: height and width of the window in pixels, one number or two. auto is a ninth of the shorter side: under
+            2 % of the area, for images of 8 pixels and more.
+        stride: step of the window in pixels, one number or two. auto is two thirds of the window.
         fill: what covers the image: grey (half of full intensity), black, mean (of the image), blur or noise.
-        refine: cover the image with windows twice as large first, and with small ones only where that made a
-            difference; approximate, and told how nearly on one image.
-        memory: GiB that may be used beside the network.
-        concentrated_share: share of the probability that one small window may take away.
-        border_share: share of all that is taken away which may come from the frame, the outer tenth on each side.
-        insensitive_warn: share of images on which no window changes the score, over which the audit warns.
-        fill_warn: rank correlation of the maps with two fills, under which the audit warns.
+        refine: cover the image with windows of twice the size first, and with small ones only where that made a
+            difference. The maps are approximate; the difference to the full map is measured on one image.
+        memory: GiB of memory that may be used in addition to the network.
+        concentrated_share: share of the probability that one small window may remove.
+        border_share: share of the total drop that may come from the outer tenth on each side.
+        insensitive_warn: share of images on which no window changes the score, above which the audit warns.
+        fill_warn: rank correlation between the maps of two fills, below which the audit warns.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Incremental inference:
         Nakandala, Kumar, Papakonstantinou, SIGMOD 2019. Shortcuts: Lapuschkin et al., Nature Communications 2019.
@@ -83,83 +83,84 @@ def occlusion(
     samples = context.samples
     images = tensors(context, samples)
     size, step = _sizes(images, window, stride)
-    ready = methods.Occluder(context.network, images, window=size, stride=step, memory=round(memory * 2**30))
-    first = methods.coarser_than(ready, 2) if refine else None
-    covered = _cover(context, images, fill, size)
+    occluder = methods.Occluder(context.network, images, window=size, stride=step, memory=round(memory * 2**30))
+    coarse = methods.coarser_than(occluder, 2) if refine else None
+    covers = _covers(context, images, fill, size)
     measured: list[findings.Measured] = []
-    drops: list[NDArray[np.float32]] = []  # of the answer
-    with context.working(len(ready.windows) * len(samples), "windows") as seen:
-        for place, sample in enumerate(samples):
+    drops: list[NDArray[np.float32]] = []  # of the predicted class
+    with context.working(len(occluder.windows) * len(samples), "windows") as advance:
+        for number, sample in enumerate(samples):
             classes = _classes(sample)
-            image, cut = images[place : place + 1], covered[place : place + 1]
-            found, finest = _finest(ready, first, image, classes, cut, seen)
+            image, cover = images[number : number + 1], covers[number : number + 1]
+            found, finest = _occluded(occluder, coarse, image, classes, cover, advance)
             measured.append(findings.measured(sample, found, finest))
             drops.append(finest.drop[0].cpu().numpy())
             yield row(context, sample, classes, found, finest)
             yield Arrays(_arrays(sample, classes, found, finest))
-    sound = [one for one in measured if one.finite]
-    area = math.prod(ready.windows.window) / math.prod(ready.windows.image)
-    estimated = _(_ESTIMATED) if first is not None else ""
-    yield from findings.concentrated(context, sound, area, concentrated_share, estimated)
-    yield from findings.border(context, sound, border_share, estimated)
-    yield findings.insensitive(sound, insensitive_warn)
-    yield _other_fill(context, ready, first, images[:_FEW], fill, drops[:_FEW], fill_warn)
-    if first is not None:
-        yield _approximation(ready, first, images[:1], samples[0].predicted, covered[:1])
-    yield Finding("occlusion.inference", Verdict.INFO, _("how the scores were computed: {how}", how=ready.how))
+    finite = [one for one in measured if one.finite]
+    area = math.prod(occluder.windows.window) / math.prod(occluder.windows.image)
+    remark = _(_ESTIMATED) if coarse is not None else ""
+    yield from findings.concentrated(finite, context.classes, area=area, share=concentrated_share, remark=remark)
+    yield from findings.border(finite, context.classes, share=border_share, remark=remark)
+    yield findings.insensitive(finite, insensitive_warn)
+    yield _other_fill(context, occluder, coarse, images[:_COMPARED], fill, drops[:_COMPARED], fill_warn)
+    if coarse is not None:
+        yield _approximation(occluder, coarse, images[:1], samples[0].predicted, covers[:1])
+    yield Finding("occlusion.inference", Verdict.INFO, _("computation of the scores: {how}", how=occluder.how))
 
 
 def _sizes(images: Tensor, window: int | str | Sequence[int], stride: int | str | Sequence[int]) -> tuple[Pair, Pair]:
-    """Return height and width of the window, and of the step.
+    """Return height and width of the window and of its step, in pixels.
 
     Raises:
-        UsageError: They don't fit the images.
+        UsageError: The window is larger than the images, or an option has another number of values than one or two.
     """
     height, width = images.shape[2:]
-    usual = max(1, round(_USUAL * min(height, width)))
-    size = _pair("window", window, (usual, usual))
+    default = max(1, round(_SIDE * min(height, width)))
+    size = _pair("window", window, (default, default))
     step = _pair("stride", stride, (max(1, round(2 * size[0] / 3)), max(1, round(2 * size[1] / 3))))
     if size[0] > height or size[1] > width:
         raise UsageError(f"occlusion.window is {size[0]} x {size[1]}, but the network sees {height} x {width} pixels")
     return size, step
 
 
-def _pair(name: str, asked: int | str | Sequence[int], usual: Pair) -> Pair:
-    if isinstance(asked, str):
-        return usual
-    numbers = (asked, asked) if isinstance(asked, int) else tuple(asked)
+def _pair(name: str, value: int | str | Sequence[int], default: Pair) -> Pair:
+    if isinstance(value, str):
+        return default
+    numbers = (value, value) if isinstance(value, int) else tuple(value)
     if len(numbers) != 2:
         raise UsageError(f"occlusion.{name} is {numbers}, but has to be auto, one number, or two: height, width")
     return numbers[0], numbers[1]
 
 
-def _cover(context: Context, images: Tensor, kind: Filling, size: Pair) -> Tensor:
+def _covers(context: Context, images: Tensor, kind: Filling, size: Pair) -> Tensor:
+    """Return what each image is covered with, `[n, c, h, w]`."""
     from auditor.data.filling import filling
 
     random = context.random("occlusion.fill")
     return filling(kind, images, context.preprocess, blur=min(size) / 2, random=random)
 
 
-def _finest(
-    ready: Occluder,
-    first: Occluder | None,
+def _occluded(
+    occluder: Occluder,
+    coarse: Occluder | None,
     image: Tensor,
     classes: Sequence[int],
     cover: Tensor,
-    seen: Callable[[int], None],
+    advance: Callable[[int], None],
 ) -> tuple[OcclusionMap, OcclusionMap | RefinedMap]:
-    """Cover one image everywhere, or, after a first pass, where that made a difference; return both passes."""
-    if first is None:
-        found = methods.occlude(ready, image, list(classes), fill=cover, seen=seen)
+    """Return the map of the first pass, and the one with the smallest windows; without refinement they are the same."""
+    if coarse is None:
+        found = methods.occlude(occluder, image, list(classes), fill=cover, seen=advance)
         return found, found
-    finest = methods.refine(ready, first, image, list(classes), fill=cover, seen=seen)
+    finest = methods.refine(occluder, coarse, image, list(classes), fill=cover, seen=advance)
     return finest.coarse, finest
 
 
 def _classes(sample: Sample) -> tuple[int, ...]:
-    """Return the answer, and the true class where it is another."""
-    answer = sample.predicted
-    return (answer,) if sample.label in (None, answer) else (answer, int(sample.label))
+    """Return the predicted class, then the true class if it is another one."""
+    predicted = sample.predicted
+    return (predicted,) if sample.label in (None, predicted) else (predicted, int(sample.label))
 
 
 def _arrays(
@@ -177,56 +178,30 @@ def _arrays(
 
 def _other_fill(
     context: Context,
-    ready: Occluder,
-    first: Occluder | None,
+    occluder: Occluder,
+    coarse: Occluder | None,
     images: Tensor,
     fill: Filling,
     drops: Sequence[NDArray[np.float32]],
     warn: float,
 ) -> Finding:
-    """Judge how much the map depends on what covers the image, on a few images."""
+    """Compare the maps of a few images with those of a second fill."""
     other: Filling = "grey" if fill == "mean" else "mean"
-    answers = [sample.predicted for sample in context.samples[: len(images)]]
-    cover = _cover(context, images, other, ready.windows.window)
+    predicted = [sample.predicted for sample in context.samples[: len(images)]]
+    cover = _covers(context, images, other, occluder.windows.window)
     found: OcclusionMap | RefinedMap
-    if first is None:
-        found = methods.occlude(ready, images, answers, fill=cover)
+    if coarse is None:
+        found = methods.occlude(occluder, images, predicted, fill=cover)
     else:
-        found = methods.refine(ready, first, images, answers, fill=cover)
+        found = methods.refine(occluder, coarse, images, predicted, fill=cover)
     others = found.drop.cpu().numpy()
-    alike = [methods.rank_correlation(a, b) for a, b in zip(drops, others, strict=True)]
-    told = [one for one in alike if not math.isnan(one)]
-    if not told:
-        return Finding("occlusion.fill", Verdict.SKIP, _("no map can be compared: covering changes nothing"))
-    value = float(np.median(told))
-    return Finding(
-        "occlusion.fill",
-        at_least(value, warn=warn),
-        _(
-            "filled with {fill} or with {other}, the maps have a rank correlation of {r:.2f}",
-            fill=_(_FILLINGS[fill]),
-            other=_(_FILLINGS[other]),
-            r=value,
-        ),
-        value=value,
-        unit="ρ",
-        limit=warn,
-        n=len(told),
-        detail=_("The two put the evidence at different places: trust only what both show.") if value < 0.5 else "",
-    )
+    correlations = [methods.rank_correlation(a, b) for a, b in zip(drops, others, strict=True)]
+    return findings.other_fill(correlations, _(_FILLINGS[fill]), _(_FILLINGS[other]), warn)
 
 
-def _approximation(ready: Occluder, first: Occluder, image: Tensor, target: int, cover: Tensor) -> Finding:
-    full = methods.occlude(ready, image, target, fill=cover).drop
-    near = methods.refine(ready, first, image, target, fill=cover)
-    value = methods.rank_correlation(near.drop.cpu().numpy(), full.cpu().numpy())
-    if math.isnan(value):
-        return Finding("occlusion.refined", Verdict.SKIP, _("no map can be compared: covering changes nothing"))
-    share = float(near.computed.float().mean())
-    message = _(
-        "the maps are approximate: {share:.0%} of the small windows were tried, and on one image the rank correlation "
-        "to the full map is {r:.2f}",
-        share=share,
-        r=value,
-    )
-    return Finding("occlusion.refined", Verdict.INFO, message, value=value, unit="ρ", n=1)
+def _approximation(occluder: Occluder, coarse: Occluder, image: Tensor, target: int, cover: Tensor) -> Finding:
+    """Compare the approximate map of one image with the full one."""
+    full = methods.occlude(occluder, image, target, fill=cover).drop
+    refined = methods.refine(occluder, coarse, image, target, fill=cover)
+    correlation = methods.rank_correlation(refined.drop.cpu().numpy(), full.cpu().numpy())
+    return findings.approximation(correlation, float(refined.computed.float().mean()))

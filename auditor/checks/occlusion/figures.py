@@ -1,4 +1,4 @@
-"""One row of pictures for one image whose parts were covered: what is left, what answers, and what it needs."""
+"""Galleries of occlusion: for one image the maps by position of the window, and the attribution maps of its classes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def row(
     found: OcclusionMap,
     finest: OcclusionMap | RefinedMap,
 ) -> Gallery:
-    """Show the three maps by position for the first class, and over the image what each class needs.
+    """Show the three maps by position for the first class, and an attribution map of each class over the image.
 
     Args:
-        finest: The drop of the scores with the smallest windows, which may be approximate; else the same.
+        found: The first pass, which has the predicted class and the feature map.
+        finest: The pass with the smallest windows, which may be approximate; without refinement the same.
     """
     predicted = found.predicted[0].cpu().numpy()
     drawn, named = pictures.categories(predicted)
@@ -65,13 +66,13 @@ def row(
 def _by_position(
     context: Context, sample: Sample, target: int, found: OcclusionMap, finest: OcclusionMap | RefinedMap
 ) -> Iterator[Item]:
-    left = (found.clean[0] - finest.drop[0]).cpu().numpy()
-    label = _("probability left for {name}", name=context.classes[target])
-    yield pictures.heat_item(np.maximum(left, 0), label, sample.name)
+    remaining = (found.clean[0] - finest.drop[0]).cpu().numpy()
+    label = _("remaining probability of {name}", name=context.classes[target])
+    yield pictures.heat_item(np.maximum(remaining, 0), label, sample.name)
     if found.feature is not None:
         channel = int(found.feature.channels[0])
         response = np.maximum(found.feature.responses[0].cpu().numpy(), 0)
-        label = _("{layer}, channel {channel}: activation left", layer=found.feature.layer, channel=channel)
+        label = _("{layer}, channel {channel}: remaining activation", layer=found.feature.layer, channel=channel)
         yield pictures.heat_item(response, label, sample.name)
 
 
@@ -79,5 +80,5 @@ def _over_the_image(
     context: Context, sample: Sample, classes: Sequence[int], finest: OcclusionMap | RefinedMap
 ) -> Iterator[Item]:
     for target, values in zip(classes, finest.attribution.cpu().numpy(), strict=True):
-        label = _("what {name} needs", name=context.classes[target])
+        label = _("evidence for {name}", name=context.classes[target])
         yield pictures.overlay_item(sample.pixels, np.maximum(values, 0), label, sample.name)

@@ -1,1 +1,1 @@
-"""Which patches of the data excite each channel most?"""
+"""Which patches of the data activate each channel most?"""

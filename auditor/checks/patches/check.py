@@ -1,4 +1,4 @@
-"""The patches of the data that excite each channel most."""
+"""Show the patches of the data that activate each channel most, and judge the channels by them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.check import Check, Count, Layers, Share, Steps
-from auditor.checks.patches import findings
+from auditor.checks.patches import findings, rules
 from auditor.checks.patches.figures import channel_row, channel_sheets
 from auditor.collectors import TopActivations
 from auditor.collectors.patches import patches_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Channels = Literal["notable", "all"] | tuple[Annotated[int, Range(0)], ...]
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def patches(
     context: Context,
     *,
@@ -43,35 +43,25 @@ def patches(
     corner_warn: Share = 0.5,
     few: Count = 20,
 ) -> Steps:
-    """Which patches of the data excite each feature map most?
+    """Which patches of the data activate each channel most?
 
-    Each column is one image of the data set: the part of it that the most active unit of the channel sees, in the
-    file's own resolution; below it what guided backprop sends from that unit to the same pixels (grey is zero, one
-    scale a row); below that the whole image with the part outlined. What the patches have in common is what the
-    channel responds to: edges and colours in the first layers, parts of objects in the last. The first column is how
-    its maxima are spread over the data, and below it the channel's filter: in colour, or over the inputs with the
-    largest weights, blue below zero and red above.
+    Each column is one image: the receptive field of the channel's most active unit in the file's own resolution, the
+    guided backprop of that unit for the same pixels (zero is grey, one scale a row), and the whole image with the
+    patch outlined. What the patches have in common is what the channel responds to: edges and colours in the first
+    layers, parts of objects in the last. The first column shows the distribution of the channel's maxima over the
+    data, and its filter: in colour, or over the inputs with the largest weights, blue below zero and red above.
 
     Args:
         layers: names of layers, or "spread" for a few from the first to the last, or "all".
-        channels: numbers of channels; or "notable" for the one with the highest, the median and the most selective
-            response of each layer; or "all" for a sheet of patches of every channel.
-        top: how many patches are shown of each channel.
-        each: how many of them may lie in the same image.
-        dead_warn: share of channels of a layer that never fire, over which the audit warns.
-        dead_fail: share of channels of a layer that never fire, over which the audit fails.
-        duplicate_warn: share of channels of a layer that repeat another one, over which the audit warns.
-        corner_warn: share of channels of a layer that respond at the border alone, over which the audit warns.
-        few: images under which nothing is said about all the data.
-    Rules:
-        patches.dead: channels whose output after the rectifier is zero on all images; over 10 % of a layer a
-            warning, over 50 % a failure. On N images such a channel fires on less than 3/N, with 95 % confidence.
-        patches.duplicate: channels whose best patches are the same places of the same images as another channel's;
-            over 5 % of a layer a warning (heuristic).
-        patches.corner: channels whose best patches all lie in the outermost ring of the map, as chance would not
-            put them there (corrected for the number of channels by Holm, 5 %): padding, a frame or a watermark.
-            Over half of a layer a warning (heuristic): some such channels are usual where maps are padded.
-        patches.class-pure: how many channels have the best patches from images of a single class (information).
+        channels: indices of channels; or "notable" for the channels with the highest, the median and the most
+            selective response of each layer; or "all" for the patches of every channel.
+        top: number of patches that are shown of each channel.
+        each: largest number of patches from the same image.
+        dead_warn: share of a layer's channels that are dead over which the audit warns.
+        dead_fail: share of a layer's channels that are dead over which the audit fails.
+        duplicate_warn: share of a layer's channels that have the patches of another one over which the audit warns.
+        corner_warn: share of a layer's channels that respond only at the border over which the audit warns.
+        few: number of images under which channels are not judged.
     Source:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014. Selective: lifetime
         sparseness, Vinje, Gallant, Science 2000.
@@ -84,7 +74,7 @@ def patches(
     yield from findings.dead(seen, dead_warn, dead_fail, few)
     yield from findings.duplicate(seen, duplicate_warn, few)
     yield from findings.corner(seen, corner_warn, few)
-    yield findings.class_pure(context, seen)
+    yield findings.class_pure(seen, context.data.labels.indices, context.data.listing.duplicates, context.classes)
     kernels = {one.name: one.kernels for one in convolutions(context.network.module, context.network.layers)}
     for layer in chosen:
         yield from _shown(context, seen, layer, channels, kernels.get(layer.name))
@@ -108,52 +98,50 @@ def _shown(
 ) -> Iterator[Gallery]:
     best, field = seen.best(layer), context.network.receptive_field(layer.tap)
     size = context.network.input_shape[1:]
-    told = _field_told(field, size)
+    field_size = _field_size(field, size)
     if channels == "all":
-        every = {channel: patches_of(best, channel, field, size) for channel in range(layer.output[0])}
-        if fires := {channel: own for channel, own in every.items() if own}:
-            items = tuple(channel_sheets(context, layer, fires))
-            caption = _("The {n} best patches of each.", n=seen.count)
+        found = {channel: patches_of(best, channel, field, size) for channel in range(layer.output[0])}
+        if active := {channel: own for channel, own in found.items() if own}:
+            items = tuple(channel_sheets(context, layer, active))
+            caption = _("The {n} patches that activate each channel most.", n=seen.count)
             title = _("{layer}: all channels", layer=layer.name)
-            yield Gallery(title, f"{caption} {told}", items, about={"layer": layer.name})
+            yield Gallery(title, f"{caption} {field_size}", items, about={"layer": layer.name})
         return
     roles = notable(seen, layer) if channels == "notable" else dict.fromkeys(channels, "")
     for channel, role in roles.items():
         if own := patches_of(best, channel, field, size):
             kernel = None if kernels is None else kernels[channel]
-            yield channel_row(context, seen, layer, channel, own, kernel=kernel, role=role, told=told)
+            yield channel_row(context, seen, layer, channel, own, kernel=kernel, role=role, field_size=field_size)
 
 
-def _field_told(field: ReceptiveField | None, size: tuple[int, int]) -> str:
+def _field_size(field: ReceptiveField | None, size: tuple[int, int]) -> str:
     if field is None:
-        return _("What a unit sees could not be found, so that whole images are shown.")
+        return _("The receptive field could not be found; whole images are shown.")
     pixels = " x ".join(str(side) for side in field.size)
     if field.local:
         return _(
-            "A unit sees the whole image, through an operation such as squeeze-excite; shown are the {pixels} pixels "
-            "that it sees by the local path.",
+            "The receptive field is the whole image, because of an operation such as squeeze-excite. The patches show "
+            "the receptive field of the local path: {pixels} pixels.",
             pixels=pixels,
         )
     if field.size[0] >= size[0] and field.size[1] >= size[1]:
-        return _("A unit sees {pixels} pixels, more than the image has.", pixels=pixels)
-    return _("A unit sees {pixels} pixels.", pixels=pixels)
+        return _("Receptive field: {pixels} pixels, larger than the image.", pixels=pixels)
+    return _("Receptive field: {pixels} pixels.", pixels=pixels)
 
 
 def notable(seen: TopActivations, layer: Layer) -> dict[int, str]:
-    """Return the channels with the highest, the median and the most selective response, and why each is chosen."""
+    """Return the channels with the highest, the median and the most selective response, and the reason for each."""
     highest, sparseness = seen.best(layer).inputs[:, 0], seen.sparseness(layer)
-    fires = np.flatnonzero(highest > 0)
-    if not len(fires):
+    active = np.flatnonzero(highest > 0)
+    if not len(active):
         return {}
-    ranked = fires[np.argsort(-highest[fires], kind="stable")]
-    often = [channel for channel in fires if seen.best(layer).values[channel, -1] > 0] or list(fires)
+    ranked = active[np.argsort(-highest[active], kind="stable")]
+    often = [channel for channel in active if seen.best(layer).values[channel, -1] > 0] or list(active)
     selective = max(often, key=lambda channel: sparseness[channel])
     roles: defaultdict[int, list[str]] = defaultdict(list)
-    roles[int(ranked[0])].append(_("the highest response"))
-    roles[int(ranked[len(ranked) // 2])].append(_("the median response"))
-    roles[int(selective)].append(
-        _("the most selective (sparseness {sparseness:.2f})", sparseness=sparseness[selective])
-    )
+    roles[int(ranked[0])].append(_("highest response"))
+    roles[int(ranked[len(ranked) // 2])].append(_("median response"))
+    roles[int(selective)].append(_("most selective (sparseness {sparseness:.2f})", sparseness=sparseness[selective]))
     return {channel: reduce(_both, why) for channel, why in roles.items()}
 
 

@@ -1,4 +1,4 @@
-"""Rows of pictures for one channel: the patches that excite it most, where they lie, and what in them counts."""
+"""Rows of pictures of a channel: the patches that activate it most, their guided backprop, and where they lie."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ def channel_row(
     *,
     kernel: NDArray[np.float32] | None,
     role: str,
-    told: str,
+    field_size: str,
 ) -> Gallery:
-    """Show a channel: how its maxima are spread over the data, over its filter, then its best patches.
+    """Show the distribution of a channel's maxima, its filter, and its best patches.
 
     Args:
-        kernel: Its weights `[c, h, w]`, where the layer is a convolution.
-        role: Why it is shown.
-        told: A sentence about its receptive field.
+        kernel: Its weights `[c, h, w]`; None if the layer is not a convolution.
+        role: Why it is shown; empty if it was asked for.
+        field_size: A sentence about its receptive field.
     """
     counts = seen.histogram(layer)[channel]
     title = _("{layer}, channel {channel}", layer=layer.name, channel=channel)
     caption = _(
-        "Fires on {firing} of {n} images, at most {highest:.3g}.",
-        firing=seen.images - int(counts[0]),
+        "Active on {active} of {n} images, largest output {highest:.3g}.",
+        active=seen.images - int(counts[0]),
         n=seen.images,
         highest=patches[0].value,
     )
     about = _("channel {channel} of {layer}", channel=channel, layer=layer.name)
     items = _items(context, patches, projected(context, layer, channel, patches), about)
     belongs = {"layer": layer.name, "channel": str(channel)}
-    spread = _spread(counts, kernel, about, bgr=context.preprocess.color == "bgr")
+    distribution = _distribution(counts, kernel, about, bgr=context.preprocess.color == "bgr")
     if role:
         title = headed(title, role)
-    return Gallery(title, f"{caption} {told}", (spread, *items), about=belongs)
+    return Gallery(title, f"{caption} {field_size}", (distribution, *items), about=belongs)
 
 
 def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[Patch]]) -> Iterator[Item]:
-    """Show the best patches of each channel as one picture; every file is read once."""
+    """Show the best patches of each channel as one picture; each file is read once."""
     wanted = defaultdict(list)
     for channel, patches in found.items():
         for number, patch in enumerate(patches):
@@ -79,7 +79,7 @@ def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[
     for channel, patches in found.items():
         names = ", ".join(context.data.listing.names[patch.image] for patch in patches[:3])
         alt = _(
-            "The {n} best patches of channel {channel} of {layer}, from {files}.",
+            "The {n} patches that activate channel {channel} of {layer} most, from {files}.",
             n=len(patches),
             channel=channel,
             layer=layer.name,
@@ -90,9 +90,9 @@ def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[
 
 
 def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Patch]) -> NDArray[np.float32] | None:
-    """Return what guided backprop sends from each patch's unit to the pixels, `[n, c, h, w]`.
+    """Return the guided backprop of each patch's unit, `[n, c, h, w]`.
 
-    None where activation functions lie before the layer that are no ReLU, for which alone it is defined.
+    It is defined for ReLU only. Return None if other activation functions lie before the layer.
     """
     import torch
 
@@ -100,8 +100,8 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
     from auditor.methods.attribution.rectifiers import NoRectifier, Rule
     from auditor.methods.attribution.targets import Position
 
-    network, arrived = context.network, []
-    once = context.layers[layer.tap].runs == 1  # of others, how often they run may depend on the images
+    network, signals = context.network, []
+    once = context.layers[layer.tap].runs == 1  # the number of runs of other layers may depend on the images
     send = sent_back_from if once else lambda *args: sent_back(*args)[:, 0]
     for start in range(0, len(patches), context.batch_size):
         some = patches[start : start + context.batch_size]
@@ -116,9 +116,9 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
         except NoRectifier as reason:
             if not reason.linear:
                 return None
-            found = send(network, images, unit, Rule.GRADIENT)  # the same, where there is nothing to guide
-        arrived.append(found.cpu().numpy())
-    return np.concatenate(arrived)
+            found = send(network, images, unit, Rule.GRADIENT)  # without an activation function the two are the same
+        signals.append(found.cpu().numpy())
+    return np.concatenate(signals)
 
 
 def _items(
@@ -134,7 +134,7 @@ def _items(
             shown.append(pictures.part(signal, patch.box, _SIDE))
         shown.append(pictures.outlined(image, box, _SIDE))
         name, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
-        truth = context.classes[label] if label is not None else _("no class")
+        truth = context.classes[label] if label is not None else _("no label")
         alt = _(
             "Patch {number} of {about}, in {file}: unit at row {row} and column {column} of its map.",
             number=number + 1,
@@ -147,7 +147,7 @@ def _items(
 
 
 def _limit(projections: NDArray[np.float32], patches: Sequence[Patch]) -> float:
-    """Return where the colours of a row end: 1 % of what lies in the patches is stronger."""
+    """Return the end of a row's colour scale: 1 % of the values inside the patches are larger."""
     inside = []
     for signal, patch in zip(projections, patches, strict=True):
         left, top, right, bottom = map(int, patch.box)
@@ -157,14 +157,14 @@ def _limit(projections: NDArray[np.float32], patches: Sequence[Patch]) -> float:
     return float(np.quantile(every, 0.99) or every.max()) if every.size else 0.0
 
 
-def _spread(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None, about: str, *, bgr: bool) -> Item:
+def _distribution(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None, about: str, *, bgr: bool) -> Item:
     bounds = edges().tolist()
     drawn = pictures.distribution(counts.tolist(), bounds, xlabel=_("maximum in an image"), ylabel=_("images"))
     alt = _(
-        "Distribution of the maxima of {about} over {n} images, on {silent} of which it is silent.",
+        "Distribution of the maxima of {about} over {n} images; it is active on {active} of them.",
         about=about,
         n=counts.sum(),
-        silent=counts[0],
+        active=counts.sum() - counts[0],
     )
     if kernel is None or not (limit := float(np.abs(np.nan_to_num(kernel)).max())):
         return Item(drawn, _("over the data"), alt=alt)
@@ -172,22 +172,22 @@ def _spread(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None, about
     ends = {"low": float(values.min()), "high": float(values.max())}
     if len(values) == 3 and values[0].size > 1:
         tiles = pictures.coloured(values[None, ::-1] if bgr else values[None], limit)
-        told = _("Its filter: weights from {low:.3g} to {high:.3g}.", **ends)
-        return Item(pictures.with_filter(drawn, tiles), _("over the data; its filter"), alt=f"{alt} {told}")
+        weights = _("Its filter: weights from {low:.3g} to {high:.3g}.", **ends)
+        return Item(pictures.with_filter(drawn, tiles), _("over the data; its filter"), alt=f"{alt} {weights}")
     largest = np.sort(np.argsort(-np.square(values).sum((1, 2)), kind="stable")[:_INPUTS])
     label = _("over the data; its filter over {shown} of {inputs} inputs", shown=len(largest), inputs=len(values))
-    told = _(
+    weights = _(
         "Its filter over the inputs {inputs}: weights from {low:.3g} to {high:.3g}.",
         inputs=", ".join(map(str, largest)),
         **ends,
     )
-    return Item(pictures.with_filter(drawn, pictures.weighted(values[largest], limit)), label, alt=f"{alt} {told}")
+    return Item(pictures.with_filter(drawn, pictures.weighted(values[largest], limit)), label, alt=f"{alt} {weights}")
 
 
 def _tensor(context: Context, index: int) -> Tensor:
     tensor = context.data[index].tensor
-    if tensor is None:  # it could be read during the sweep
-        raise DataError(f"{context.data.listing.names[index]} can't be read any more")
+    if tensor is None:  # the sweep could read it
+        raise DataError(f"{context.data.listing.names[index]} could be read before and can't be read now")
     return tensor
 
 

@@ -1,10 +1,10 @@
-"""Which channels are dead, duplicated, tied to the border, or respond to a single class."""
+"""Judge which channels are dead, duplicated, tied to the border, or respond to a single class."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.collectors import TopActivations
-from auditor.judging.channels import Told, by_layer, silent_by_layer
+from auditor.judging.channels import DEAD, Wording, by_layer
 from auditor.language import _, chained, headed, many, marked, some
 from auditor.results import Finding, Verdict
 
 if TYPE_CHECKING:
-    from auditor.context import Context
     from auditor.model.layers import Layer
 
 
@@ -25,73 +24,40 @@ Places = NDArray[np.int64]
 
 _ERROR = 0.05
 
-_SMALLEST_MAP = 5  # rows or columns: of a smaller map most places lie on the border
-
-_REPEATING = Told(
-    count=marked(
-        "{count} of the {channels} channels are excited most by the same places of the same images as another channel"
-    ),
-    at_most=marked(
-        "at most {count} of the {channels} channels are excited most by the same places of the same images as another "
-        "channel"
-    ),
-    none=marked(
-        "none of the {channels} channels are excited most by the same places of the same images as another channel"
-    ),
-    too_few=marked(
-        "{images} images are too few (under {few}) to say that channels are excited most by the same places of the "
-        "same images as another channel"
-    ),
-    advice=marked(
-        "They cost time and add nothing: compare filters.duplicate, and prune them or train with more decay."
-    ),
-)
-
-_CORNER = Told(
-    count=marked("{count} of the {channels} channels respond most at the border of the image throughout"),
-    at_most=marked("at most {count} of the {channels} channels respond most at the border of the image throughout"),
-    none=marked("none of the {channels} channels respond most at the border of the image throughout"),
-    too_few=marked(
-        "{images} images are too few (under {few}) to say that channels respond most at the border of the image "
-        "throughout"
-    ),
-    advice=marked(
-        "Look for a frame, a time stamp or a watermark in the images, and at padding with zeros, which such channels "
-        "take for an edge."
-    ),
-)
+_SMALLEST_MAP = 5  # rows or columns: most units of a smaller map lie on its border
 
 
 def dead(seen: TopActivations, warn: float, fail: float, few: int) -> Iterator[Finding]:
+    """Judge each layer before a rectifier by its share of dead channels."""
     rectified = [layer for layer in seen.layers if math.isfinite(layer.floor)]
     if not rectified:
-        reason = _("no rectifier follows the layers, so that no channel can be silent")
-        yield Finding("patches.dead", Verdict.SKIP, reason)
+        yield Finding("patches.dead", Verdict.SKIP, _("no rectifier follows the layers: no channel can be dead"))
         return
-    silent = {layer: never_firing(seen, layer) for layer in rectified}
-    yield from silent_by_layer("patches.dead", silent, images=seen.images, few=few, warn=warn, fail=fail)
+    found = {layer: never_active(seen, layer) for layer in rectified}
+    yield from by_layer("patches.dead", found, DEAD, images=seen.images, few=few, warn=warn, fail=fail)
 
 
-def never_firing(seen: TopActivations, layer: Layer) -> Places:
-    """Return the channels whose largest output is a number, and not above the layer's floor."""
+def never_active(seen: TopActivations, layer: Layer) -> Places:
+    """Return the channels whose largest output is finite, and not above the layer's floor."""
     highest = seen.best(layer).values[:, 0]
     return np.flatnonzero((highest <= layer.floor) & np.isfinite(highest))
 
 
 def duplicate(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
+    """Judge each layer by its share of channels that have the same best patches as another channel."""
     found = {layer: repeating(seen, layer) for layer in seen.layers}
     enough = max(few, seen.count)
-    yield from by_layer("patches.duplicate", found, _REPEATING, images=seen.images, few=enough, warn=warn)
+    yield from by_layer("patches.duplicate", found, _DUPLICATE, images=seen.images, few=enough, warn=warn)
 
 
 def repeating(seen: TopActivations, layer: Layer) -> Places:
-    """Return the channels whose best places are those of a channel before them, in whatever order."""
+    """Return the channels whose best patches are those of an earlier channel, in any order."""
     best = seen.best(layer)
     first: dict[frozenset[tuple[int, int, int]], int] = {}
     found = []
     for channel in range(len(best.images)):
         if not best.values[channel, -1] > 0:
-            continue  # silent, or with fewer places than there might be
+            continue  # dead, or active on fewer patches than are kept
         places = frozenset(zip(*(part[channel].tolist() for part in (best.images, best.rows, best.cols)), strict=True))
         if first.setdefault(places, channel) != channel:
             found.append(channel)
@@ -99,32 +65,41 @@ def repeating(seen: TopActivations, layer: Layer) -> Places:
 
 
 def corner(seen: TopActivations, warn: float, few: int) -> Iterator[Finding]:
+    """Judge each layer by its share of channels that respond most at the border of the image."""
     large = {layer: at_border(seen, layer) for layer in seen.layers if min(layer.output[1:]) >= _SMALLEST_MAP}
     if not large:
-        reason = _("no map has {side} rows and columns or more", side=_SMALLEST_MAP)
-        yield Finding("patches.corner", Verdict.SKIP, reason)
+        message = _("no map has at least {rows} rows and columns", rows=_SMALLEST_MAP)
+        yield Finding("patches.corner", Verdict.SKIP, message)
         return
     yield from by_layer("patches.corner", large, _CORNER, images=seen.images, few=few, warn=warn)
 
 
 def at_border(seen: TopActivations, layer: Layer) -> Places:
-    """Return the channels whose best places all lie in the outermost ring of the map, against chance."""
+    """Return the channels whose best patches all lie in the outermost ring of the map, more often than by chance."""
     best, (height, width) = seen.best(layer), layer.output[1:]
-    fires = best.values > 0
+    active = best.values > 0
     ring = (best.rows == 0) | (best.rows == height - 1) | (best.cols == 0) | (best.cols == width - 1)
     share = 1 - (height - 2) * (width - 2) / (height * width)
-    throughout = (ring | ~fires).all(1) & fires.any(1)
-    chance = np.where(throughout, share ** fires.sum(1), 1.0)
+    throughout = (ring | ~active).all(1) & active.any(1)
+    chance = np.where(throughout, share ** active.sum(1), 1.0)
     return np.flatnonzero(np.array(methods.holm(chance.tolist())) < _ERROR)
 
 
-def class_pure(context: Context, seen: TopActivations) -> Finding:
-    labels = context.data.labels.indices
-    distinct = [label for i, label in enumerate(labels) if i not in context.data.listing.duplicates]
+def class_pure(
+    seen: TopActivations, labels: Sequence[int | None], copies: Collection[int], classes: Sequence[str]
+) -> Finding:
+    """Count the channels whose best patches are all from images of one class.
+
+    Args:
+        labels: The class of each image; None if it has no label.
+        copies: Indices of images that are copies of another file, and are not seen.
+        classes: Names of the classes.
+    """
+    distinct = [label for i, label in enumerate(labels) if i not in copies]
     counts = Counter(label for label in distinct if label is not None)
     if len(counts) < 2 or seen.each > 1 or len(distinct) < seen.count:
-        reason = _("this needs one place an image, {n} images or more, and at least two classes", n=seen.count)
-        return Finding("patches.class-pure", Verdict.SKIP, reason)
+        message = _("needs one patch an image, at least {n} images and at least 2 classes", n=seen.count)
+        return Finding("patches.class-pure", Verdict.SKIP, message)
     pure: defaultdict[str, list[str]] = defaultdict(list)
     judged = 0
     for layer in seen.layers:
@@ -133,14 +108,27 @@ def class_pure(context: Context, seen: TopActivations) -> Finding:
             found = {labels[image] for image in best.images[channel]}
             judged += 1
             if len(found) == 1 and (label := found.pop()) is not None:
-                pure[context.classes[label]].append(f"{layer.name}:{channel}")
+                pure[classes[label]].append(f"{layer.name}:{channel}")
+    combinations = sum(math.comb(n, seen.count) for n in counts.values())
+    expected = judged * combinations / math.comb(len(distinct), seen.count)
+    return _pure(pure, judged, seen, expected)
+
+
+def _pure(pure: Mapping[str, list[str]], judged: int, seen: TopActivations, expected: float) -> Finding:
     number = sum(len(channels) for channels in pure.values())
-    ways = sum(math.comb(n, seen.count) for n in counts.values())
-    chance = judged * ways / math.comb(len(distinct), seen.count)
     return Finding(
         "patches.class-pure",
         Verdict.INFO,
-        _pure(number, judged, seen.count, chance),
+        many(
+            "{count} of {channels} channels has its {patches} best patches from images of one class "
+            "({expected:.2g} expected by chance)",
+            "{count} of {channels} channels have their {patches} best patches from images of one class "
+            "({expected:.2g} expected by chance)",
+            number,
+            channels=judged,
+            patches=seen.count,
+            expected=expected,
+        ),
         value=number,
         unit=marked("channels"),
         n=seen.images,
@@ -148,19 +136,77 @@ def class_pure(context: Context, seen: TopActivations) -> Finding:
     )
 
 
-def _pure(number: int, judged: int, count: int, chance: float) -> str:
-    numbers = {"channels": judged, "patches": count, "chance": chance}
-    if not number:
-        return _(
-            "none of {channels} channels have all {patches} best patches from images of one class; chance would give "
-            "{chance:.2g}",
-            **numbers,
-        )
+def _duplicated(count: int, channels: int, images: int) -> str:
     return many(
-        "{count} of {channels} channels has all {patches} best patches from images of one class; chance would give "
-        "{chance:.2g}",
-        "{count} of {channels} channels have all {patches} best patches from images of one class; chance would give "
-        "{chance:.2g}",
-        number,
-        **numbers,
+        "{count} of {channels} channels has the same best patches as another channel",
+        "{count} of {channels} channels have the same best patches as another channel",
+        count,
+        channels=channels,
     )
+
+
+def _most_duplicated(count: int, channels: int, images: int) -> str:
+    if not count:
+        return _("no channel has the same best patches as another channel")
+    return many(
+        "at most {count} of {channels} channels of a layer has the same best patches as another channel",
+        "at most {count} of {channels} channels of a layer have the same best patches as another channel",
+        count,
+        channels=channels,
+    )
+
+
+def _too_few_to_compare(images: int, few: int) -> str:
+    return many(
+        "{count} image is too few to compare the best patches of channels ({few} needed)",
+        "{count} images are too few to compare the best patches of channels ({few} needed)",
+        images,
+        few=few,
+    )
+
+
+def _about_duplicates() -> str:
+    return _(
+        "Duplicates cost time and add nothing. Compare them with filters.duplicate, then prune them or train with more "
+        "weight decay."
+    )
+
+
+def _tied(count: int, channels: int, images: int) -> str:
+    return many(
+        "{count} of {channels} channels has all its best patches at the border of the image",
+        "{count} of {channels} channels have all their best patches at the border of the image",
+        count,
+        channels=channels,
+    )
+
+
+def _most_tied(count: int, channels: int, images: int) -> str:
+    if not count:
+        return _("no channel has all its best patches at the border of the image")
+    return many(
+        "at most {count} of {channels} channels of a layer has all its best patches at the border of the image",
+        "at most {count} of {channels} channels of a layer have all their best patches at the border of the image",
+        count,
+        channels=channels,
+    )
+
+
+def _too_few_at_border(images: int, few: int) -> str:
+    return many(
+        "{count} image is too few to judge where channels respond most ({few} needed)",
+        "{count} images are too few to judge where channels respond most ({few} needed)",
+        images,
+        few=few,
+    )
+
+
+def _about_border() -> str:
+    return _(
+        "Look for a frame, a time stamp or a watermark in the images. Padding with zeros can also act as an edge for "
+        "such channels."
+    )
+
+
+_DUPLICATE = Wording(_duplicated, _most_duplicated, _too_few_to_compare, _about_duplicates)
+_CORNER = Wording(_tied, _most_tied, _too_few_at_border, _about_border)

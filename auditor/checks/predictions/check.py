@@ -1,4 +1,4 @@
-"""What the network answers, and how far its confidence can be believed."""
+"""Measure how often the predictions are correct, and how well the confidence is calibrated."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.predictions import figures, findings
+from auditor.checks.predictions import figures, findings, rules
 from auditor.checks.predictions.permuted import order_findings
 from auditor.collectors import Predictions
-from auditor.language import _
+from auditor.language import _, many
 from auditor.results import Figure, Finding, Verdict
 
 if TYPE_CHECKING:
     from auditor.context import Context
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def predictions(
     context: Context,
     *,
@@ -30,47 +30,33 @@ def predictions(
     few: Count = 20,
     mistakes: Count = 12,
 ) -> Steps:
-    """How often is the network right, and does it know when it is wrong?
+    """How often is the network right, and is its confidence calibrated?
 
-    Every share comes with the number of images that it was counted on and its 95 % interval: on few
-    images a high accuracy means little. In the reliability plot a network that is as sure as it is right
-    lies on the diagonal; below it, it is too sure of itself. The mistakes shown are the most confident ones.
+    Each share has the number of images that it was counted on, and its 95 % interval: on few images a high accuracy
+    means little. In the reliability plot, a calibrated network lies on the diagonal, and an overconfident one below
+    it. The mistakes shown are those with the highest confidence.
 
     Args:
-        accuracy_warn: accuracy under which the audit warns; none asks for nothing but better than chance.
+        accuracy_warn: accuracy under which the audit warns; without it, the accuracy has to be better than chance.
         accuracy_fail: accuracy under which the audit fails.
         calibration_warn: expected calibration error over which the audit warns.
-        permuted_warn: how much larger the accuracy has to be in another order of the classes for a warning.
-        permuted_fail: the same for a failure.
-        confident: ask accuracy and calibration to keep their limits with the whole 95 % interval, not only with the
-            estimate; on too few images they then don't.
-        few: images of a class under which nothing is said about that class.
-        mistakes: how many of the most confident mistakes are shown.
-    Rules:
-        predictions.accuracy: share of images answered rightly; under the limits a warning or a failure,
-            no better than chance on 20 or more images a warning.
-        predictions.collapsed: a class of which 20 or more images are there and none is recognised; a
-            failure (exact). Of fewer images, if so few would all be missed in under 5 % of the cases were half of them
-            recognised (corrected for the number of classes): a warning. So is one answer for all images.
-        predictions.permuted: the answers fit the classes better in another order, as when a list of classes was
-            sorted otherwise in training. The order is chosen on one half of the images and tested on the other;
-            where McNemar's test gives p < 0.01 an accuracy larger by over 0.1 is a warning, by over 0.5 a failure
-            (heuristic).
-        predictions.calibration: expected calibration error over 0.1 in 15 bins of equal mass, and beyond
-            what chance gives a calibrated network on as many images; a warning.
-        predictions.nonfinite: images for which the scores are NaN or infinite; any is a failure (exact).
-        predictions.softmax: the network ends in a softmax or sigmoid; what feeds it is used as the score.
+        permuted_warn: gain in accuracy by another order of the classes over which the audit warns.
+        permuted_fail: gain in accuracy by another order of the classes over which the audit fails.
+        confident: whether the whole 95 % interval of accuracy and calibration error has to keep their limits, not
+            only the estimate; with too few images it does not.
+        few: number of images of a class under which the class is not judged.
+        mistakes: number of the most confident mistakes that are shown.
     Source:
         Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Intervals: Wilson 1927. Order of the
         classes: Kuhn, The Hungarian Method for the Assignment Problem, 1955; Meinshausen, Meier, Bühlmann, p-Values
         for High-Dimensional Regression, 2009.
     """
     seen = yield Predictions(mistakes)
-    yield findings.ending(context)
+    yield findings.ending(context.network.ending)
     yield findings.nonfinite(seen)
     if seen.labelled:
         yield findings.accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few, confident=confident)
-        yield from findings.never_recognised(seen, context, few)
+        yield from findings.never_recognised(seen, context.classes, few)
         yield from order_findings(
             seen.confusion, context.classes, few=few, warn=permuted_warn, fail=permuted_fail, seed=context.seed
         )
@@ -79,7 +65,7 @@ def predictions(
         yield figures.class_table(seen, context)
         yield from figures.confident_mistakes(seen, context)
     elif seen.images:
-        yield from findings.one_answer(seen, context, few)
+        yield from findings.single_class(seen, context.classes, few)
     if seen.images:
         yield figures.distribution(seen, context)
 
@@ -87,20 +73,28 @@ def predictions(
 def _calibrated(seen: Predictions, seed: int, warn: float, few: int, *, confident: bool) -> Iterator[Finding | Figure]:
     rule = "predictions.calibration"
     if seen.labelled < few:
-        reason = _("{n} labelled images are too few (under {few}) to judge confidence", n=seen.labelled, few=few)
-        yield Finding(rule, Verdict.SKIP, reason)
+        message = many(
+            "{count} labelled image is too few to judge the confidence ({few} needed)",
+            "{count} labelled images are too few to judge the confidence ({few} needed)",
+            seen.labelled,
+            few=few,
+        )
+        yield Finding(rule, Verdict.SKIP, message)
         return
     found = methods.calibration_of(seen.bins, seed=seed)
     yield findings.calibration(found, seen.labelled, warn, confident=confident)
     yield Figure(
         _("Reliability"),
-        _("Accuracy against confidence in {bins} bins of equal mass, and the images in each.", bins=len(found.counts)),
+        _(
+            "Accuracy against confidence in {bins} bins of equal mass, and the images in each bin.",
+            bins=len(found.counts),
+        ),
         pictures.reliability(
             found.confidence.tolist(), found.accuracy.tolist(), found.counts.astype(int).tolist(), error=found.error
         ),
         alt=_(
-            "Reliability plot: expected calibration error {error:.3f}; the surest bin has {confidence:.0%} confidence "
-            "and {accuracy:.0%} accuracy.",
+            "Reliability plot: expected calibration error {error:.3f}; the last bin has confidence {confidence:.0%} "
+            "and accuracy {accuracy:.0%}.",
             error=found.error,
             confidence=found.confidence[-1],
             accuracy=found.accuracy[-1],

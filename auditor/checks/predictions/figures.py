@@ -1,4 +1,4 @@
-"""Confusion matrix, tables of classes and mistakes, and the distribution of answers."""
+"""Confusion matrix, tables of classes and mistakes, and the distribution of predictions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from auditor.context import Context
 
 
-_LARGEST_MATRIX = 40  # classes that a confusion matrix can show so that it is read
-
+_LARGEST_MATRIX = 40  # classes up to which a confusion matrix is legible
 _MOST_BARS = 20
 
 
 def confusion_matrix(seen: Predictions, context: Context) -> Iterator[Figure | Table]:
+    """Show the confusion matrix, of many classes only its largest entries off the diagonal."""
     shown = np.flatnonzero(seen.confusion.sum(0) + seen.confusion.sum(1))
     names = [context.classes[c] for c in shown]
     if len(shown) <= _LARGEST_MATRIX:
         counts = seen.confusion[np.ix_(shown, shown)]
         yield Figure(
             _("Confusion matrix"),
-            _("Images by true class (rows) and answer (columns); right answers lie on the diagonal."),
-            pictures.matrix(counts, names, xlabel=_("answer"), ylabel=_("true class")),
+            _("Images by true class (rows) and predicted class (columns); correct predictions lie on the diagonal."),
+            pictures.matrix(counts, names, xlabel=_("predicted class"), ylabel=_("true class")),
             alt=_(
                 "Confusion matrix of {classes} classes: {right} of {n} images on the diagonal.",
                 classes=len(shown),
@@ -44,26 +44,27 @@ def confusion_matrix(seen: Predictions, context: Context) -> Iterator[Figure | T
     if pairs:
         yield Table(
             _("Most frequent confusions"),
-            _("True class and answer, the most frequent first."),
-            (_("true class"), _("answer"), _("images")),
+            _("True class and predicted class, the most frequent first."),
+            (_("true class"), _("predicted class"), _("images")),
             tuple((context.classes[i], context.classes[j], int(off[i, j])) for i, j in pairs),
         )
 
 
 def class_table(seen: Predictions, context: Context) -> Table:
-    counts, answers = seen.confusion.sum(1), seen.confusion.sum(0)
+    """Tabulate recall and precision of each class that has images."""
+    counts, predicted = seen.confusion.sum(1), seen.confusion.sum(0)
     rows = []
     for c in np.flatnonzero(counts):
         hits, n = int(seen.confusion[c, c]), int(counts[c])
         low, high = methods.wilson(hits, n)
-        precision = numeral(hits / answers[c], ".1%") if answers[c] else _("never answered")
+        precision = numeral(hits / predicted[c], ".1%") if predicted[c] else _("never predicted")
         interval = _("{low:.1%} to {high:.1%}", low=low, high=high)
         rows.append((context.classes[c], n, numeral(hits / n, ".1%"), interval, precision))
     return Table(
         _("Class by class"),
         _(
-            "Recall is the share of a class's images that are recognised, with its 95 % interval; precision is the "
-            "share of right ones among the images that got this answer."
+            "Recall is the share of a class's images that are correctly classified, with its 95 % interval. Precision "
+            "is the share of correct predictions among all predictions of the class."
         ),
         (_("class"), _("images"), _("recall"), _("interval"), _("precision")),
         tuple(rows),
@@ -71,15 +72,18 @@ def class_table(seen: Predictions, context: Context) -> Table:
 
 
 def confident_mistakes(seen: Predictions, context: Context) -> Iterator[Gallery]:
+    """Show the misclassified images with the highest confidence."""
     items = []
     for mistake in seen.mistakes:
         tensor = context.data[mistake.image].tensor
         if tensor is None:
             continue
         picture = pictures.photo(context.preprocess.pixels(tensor[None])[0])
-        truth, answer = context.classes[mistake.label], context.classes[mistake.predicted]
         label = _(
-            "{truth}, taken for {answer} ({confidence:.0%})", truth=truth, answer=answer, confidence=mistake.confidence
+            "{truth}, predicted as {predicted} ({confidence:.0%})",
+            truth=context.classes[mistake.label],
+            predicted=context.classes[mistake.predicted],
+            confidence=mistake.confidence,
         )
         file = context.data.listing.names[mistake.image]
         items.append(Item(picture, label, mistake.confidence, file, role="photo"))
@@ -87,32 +91,33 @@ def confident_mistakes(seen: Predictions, context: Context) -> Iterator[Gallery]
         yield Gallery(
             _("Most confident mistakes"),
             _(
-                "Wrong answers, the surest first: true class, answer, and how sure the network was. A label that is "
-                "wrong itself shows here too."
+                "Misclassified images, the highest confidence first: true class, predicted class and confidence. Wrong "
+                "labels appear here, too."
             ),
             tuple(items),
         )
 
 
 def distribution(seen: Predictions, context: Context) -> Figure:
+    """Plot how often each class is predicted."""
     order = np.argsort(-seen.predicted, kind="stable")[:_MOST_BARS]
     order = order[seen.predicted[order] > 0]
     names = [context.classes[c] for c in order]
     shares = (seen.predicted[order] / seen.images).tolist()
     others = int((seen.predicted > 0).sum()) - len(order)
-    caption = _("Share of the {n} images that get each answer, the most frequent first.", n=seen.images)
+    caption = _("Share of the {n} images that are predicted as each class, the most frequent first.", n=seen.images)
     if others:
         caption += " " + many(
-            "{count} further class is answered more rarely.",
-            "{count} further classes are answered more rarely.",
+            "{count} more class is predicted less often.",
+            "{count} more classes are predicted less often.",
             others,
         )
     return Figure(
-        _("Answers"),
+        _("Predicted classes"),
         caption,
         pictures.bars(names, shares, xlabel=_("share of images")),
         alt=_(
-            "The most frequent answer is {name}, for {share:.1%} of {n} images.",
+            "The most frequent prediction is {name}, for {share:.1%} of {n} images.",
             name=names[0],
             share=shares[0],
             n=seen.images,

@@ -1,8 +1,8 @@
-"""Accuracy, classes never recognised, calibration, and scores that are no numbers."""
+"""Judge accuracy, classes that are never recognised, calibration, and scores that are not finite."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,31 +15,34 @@ from auditor.language import _, many, marked
 from auditor.results import Finding, Verdict, at_least, at_most
 
 if TYPE_CHECKING:
-    from auditor.context import Context
+    from auditor.model.ending import Ending
     from auditor.statistics.calibration import Calibration
 
 
 _ERROR = 0.05
+_TOP5 = 5  # classes up to which the top-5 accuracy is always 1
 
 
-def ending(context: Context) -> Finding:
+def ending(found: Ending) -> Finding:
+    """Report whether the network ends in logits, in probabilities, or in a softmax or sigmoid."""
     from auditor.model.ending import Ending
 
-    rule, ending = "predictions.softmax", context.network.ending
-    if ending is Ending.SCORES:
-        return Finding(rule, Verdict.PASS, _("the network gives scores, with no softmax or sigmoid at its end"))
-    if ending is Ending.PROBABILITIES:
+    rule = "predictions.softmax"
+    if found is Ending.SCORES:
+        return Finding(rule, Verdict.PASS, _("the network returns logits, with no softmax or sigmoid at its end"))
+    if found is Ending.PROBABILITIES:
         return Finding(
             rule,
             Verdict.WARN,
-            _("the network gives probabilities, but what they are made of can't be found"),
-            detail=_("Gradients of probabilities vanish where the network is sure. Let the network return its scores."),
+            _("the network returns probabilities, and the logits behind them can't be found"),
+            detail=_("Return logits from the network: gradients of probabilities vanish where the confidence is high."),
         )
-    message = _("the network ends in a {ending}; the scores that feed it are used", ending=_(ending.value))
+    message = _("the network ends in a {ending}; the logits before it are used", ending=_(found.value))
     return Finding(rule, Verdict.INFO, message)
 
 
 def nonfinite(seen: Predictions) -> Finding:
+    """Report how many images have scores that are NaN or infinite."""
     rule, total = "predictions.nonfinite", seen.images + seen.unanswered
     if not seen.unanswered:
         message = _("the scores of all {n} images are finite", n=total)
@@ -48,24 +51,31 @@ def nonfinite(seen: Predictions) -> Finding:
         rule,
         Verdict.FAIL,
         many(
-            "the scores of {count} of {n} images are NaN or infinite; it counts nowhere else",
-            "the scores of {count} of {n} images are NaN or infinite; they count nowhere else",
+            "the scores of {count} of {n} images are NaN or infinite; the image is left out of everything else",
+            "the scores of {count} of {n} images are NaN or infinite; the images are left out of everything else",
             seen.unanswered,
             n=total,
         ),
         value=seen.unanswered / total,
         limit=0.0,
         n=total,
-        detail=_("Look at weights.nonfinite and activations.nonfinite for where it begins."),
+        detail=_("Look at weights.nonfinite and activations.nonfinite for the first layer that has such values."),
     )
 
 
 def accuracy(
     seen: Predictions, classes: int, warn: float | None, fail: float | None, few: int, *, confident: bool
 ) -> Finding:
-    n, right = seen.labelled, seen.right
-    interval = methods.wilson(right, n)
-    share, chance = right / n, 1 / classes
+    """Judge the top-1 accuracy by its limits, and by whether it is better than chance.
+
+    Args:
+        classes: Number of classes of the network.
+        warn, fail: Accuracies under which the audit warns or fails; None for no limit.
+        few: Number of labelled images under which the accuracy is not compared with chance.
+        confident: Whether the lower end of the 95 % interval has to keep the limits.
+    """
+    n, share, chance = seen.labelled, seen.right / seen.labelled, 1 / classes
+    interval = methods.wilson(seen.right, n)
     judged = confidence.lower(share, interval, confident=confident)
     verdict = at_least(judged, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
     limit = fail if verdict is Verdict.FAIL or warn is None else warn
@@ -73,12 +83,10 @@ def accuracy(
     limits = (warn, fail)
     if by_chance and verdict < Verdict.WARN:
         verdict, limit, limits = Verdict.WARN, chance, (chance, fail)
-    message = _answers(seen, classes)
+    message = _top1(seen, classes)
     if by_chance:
-        message = _(
-            "{answers}; that is no better than chance ({chance:.1%}) on so many images", answers=message, chance=chance
-        )
-    advice = _("Look at the most confident mistakes and at the preprocessing below.")
+        message = _("{accuracy}: no better than chance ({chance:.1%})", accuracy=message, chance=chance)
+    advice = _("Look at the most confident mistakes, and check the preprocessing.")
     return Finding(
         "predictions.accuracy",
         verdict,
@@ -87,103 +95,98 @@ def accuracy(
         limit=limit,
         n=n,
         interval=interval,
-        detail=_next_to(
-            "" if verdict <= Verdict.PASS else advice, confidence.close_call(interval, *limits, confident=confident)
+        detail=_sentences(
+            advice if verdict > Verdict.PASS else "", confidence.close_call(interval, *limits, confident=confident)
         ),
     )
 
 
-def _next_to(*sentences: str) -> str:
+def _sentences(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _answers(seen: Predictions, classes: int) -> str:
+def _top1(seen: Predictions, classes: int) -> str:
     n, right = seen.labelled, seen.right
-    if classes <= 5:
-        return _("the network answers {right} of {n} images rightly ({share:.1%})", right=right, n=n, share=right / n)
+    if classes <= _TOP5:
+        return _("top-1 accuracy {share:.1%} ({right} of {n})", share=right / n, right=right, n=n)
     return _(
-        "the network answers {right} of {n} images rightly ({share:.1%}), and has the right class among its best "
-        "five for {top5:.1%}",
+        "top-1 accuracy {share:.1%} ({right} of {n}), top-5 accuracy {top5:.1%}",
+        share=right / n,
         right=right,
         n=n,
-        share=right / n,
         top5=seen.top5.sum() / n,
     )
 
 
-def never_recognised(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:
-    rule = "predictions.collapsed"
-    counts = seen.confusion.sum(1)
+def never_recognised(seen: Predictions, classes: Sequence[str], few: int) -> Iterator[Finding]:
+    """Report classes of which no image is correctly classified, and a network with a single predicted class.
+
+    Args:
+        classes: Names of the network's classes.
+        few: Number of images of a class from which a class without a correct classification is a failure.
+    """
+    counts, right = seen.confusion.sum(1), seen.confusion.diagonal()
     judged = np.flatnonzero(counts >= few)
-    missed = _missed(counts, seen.confusion.diagonal(), few)
-    yield from (_seems_lost(seen, context, c) for c in missed)
+    rare = _missed(counts, right, few)
+    missed = [int(c) for c in judged if right[c] == 0]
+    yield from (_never_recognised(seen.confusion[c], int(c), classes, Verdict.WARN) for c in rare)
+    yield from (_never_recognised(seen.confusion[c], int(c), classes, Verdict.FAIL) for c in missed)
     if not len(judged):
-        most = int(counts.max())
-        message = _("no class has {few} images (the most is {most}), so that none is judged", few=few, most=most)
-        yield Finding(rule, Verdict.SKIP, message)
-        if not missed:
-            yield from one_answer(seen, context, few)
+        message = _("no class has {few} images or more: the largest has {most}", few=few, most=int(counts.max()))
+        yield Finding("predictions.collapsed", Verdict.SKIP, message)
+    if rare or missed:
         return
-    lost = [int(c) for c in judged if seen.confusion[c, c] == 0]
-    for c in lost:
-        instead = int(seen.confusion[c].argmax())
-        yield Finding(
-            rule,
-            Verdict.FAIL,
-            _("none of {n} images of {name!r} is recognised", n=counts[c], name=context.classes[c]),
-            subject=context.classes[c],
-            value=0.0,
-            limit=0.0,
-            n=int(counts[c]),
-            interval=methods.wilson(0, int(counts[c])),
-            detail=_(
-                "Most of them are taken for {name!r}. Look whether the class was trained, "
-                "and whether the order of the classes is right.",
-                name=context.classes[instead],
-            ),
-        )
-    same = [] if lost or missed else list(one_answer(seen, context, few))
-    yield from same
-    if not (lost or missed or same):
-        yield _all_recognised(seen, context, judged, few)
+    single = list(single_class(seen, classes, few))
+    yield from single
+    if len(judged) and not single:
+        yield _all_recognised(seen.confusion, classes, judged, few)
 
 
 def _missed(counts: NDArray[np.int64], right: NDArray[np.int64], few: int) -> list[int]:
-    """Return the classes of few images that are all missed, as chance would hardly have it were half of them right."""
+    """Return the classes of few images that are all misclassified, which is improbable at a recall of one half."""
     rare = np.flatnonzero((counts > 0) & (counts < few))
     return [int(c) for c in rare if right[c] == 0 and len(rare) * 0.5 ** counts[c] < _ERROR]
 
 
-def _seems_lost(seen: Predictions, context: Context, c: int) -> Finding:
-    n, instead = int(seen.confusion[c].sum()), int(seen.confusion[c].argmax())
+def _never_recognised(predicted: NDArray[np.int64], c: int, classes: Sequence[str], verdict: Verdict) -> Finding:
+    """Report a class of which no image is correctly classified.
+
+    Args:
+        predicted: Number of the class's images by predicted class.
+        c: Index of the class.
+    """
+    n = int(predicted.sum())
     return Finding(
         "predictions.collapsed",
-        Verdict.WARN,
-        _("none of {n} images of {name!r} is recognised", n=n, name=context.classes[c]),
-        subject=context.classes[c],
+        verdict,
+        _("0 of {n} images of class {name!r} are correctly classified", n=n, name=classes[c]),
+        subject=classes[c],
         value=0.0,
         limit=0.0,
         n=n,
         interval=methods.wilson(0, n),
         detail=_(
-            "Most of them are taken for {name!r}. Look whether the class was trained, "
-            "and whether the order of the classes is right.",
-            name=context.classes[instead],
+            "Most of them are predicted as {name!r}. Check whether the class was trained, and whether the order of the "
+            "classes is right.",
+            name=classes[int(predicted.argmax())],
         ),
     )
 
 
-def _all_recognised(seen: Predictions, context: Context, judged: NDArray[np.intp], few: int) -> Finding:
-    counts = seen.confusion.sum(1)
-    least = int(min(judged, key=lambda c: seen.confusion[c, c] / counts[c]))
-    hits, n = int(seen.confusion[least, least]), int(counts[least])
+def _all_recognised(
+    confusion: NDArray[np.int64], classes: Sequence[str], judged: NDArray[np.intp], few: int
+) -> Finding:
+    counts = confusion.sum(1)
+    least = int(min(judged, key=lambda c: confusion[c, c] / counts[c]))
+    hits, n = int(confusion[least, least]), int(counts[least])
     low, high = methods.wilson(hits, n)
     return Finding(
         "predictions.collapsed",
         Verdict.PASS,
-        _(
-            "each of the {classes} classes with at least {few} images is recognised at least once",
-            classes=len(judged),
+        many(
+            "{count} class with at least {few} images has correctly classified images",
+            "all {count} classes with at least {few} images have correctly classified images",
+            len(judged),
             few=few,
         ),
         value=0,
@@ -191,8 +194,9 @@ def _all_recognised(seen: Predictions, context: Context, judged: NDArray[np.intp
         limit=0,
         n=int(counts[judged].sum()),
         detail=_(
-            "The least recall is that of {name!r}: {hits} of {n} images ({share:.1%}, 95 %: {low:.1%} to {high:.1%}).",
-            name=context.classes[least],
+            "Lowest recall: {share:.1%} for class {name!r} ({hits} of {n} images, 95 % interval {low:.1%} to "
+            "{high:.1%}).",
+            name=classes[least],
             hits=hits,
             n=n,
             share=hits / n,
@@ -202,65 +206,70 @@ def _all_recognised(seen: Predictions, context: Context, judged: NDArray[np.intp
     )
 
 
-def one_answer(seen: Predictions, context: Context, few: int) -> Iterator[Finding]:
+def single_class(seen: Predictions, classes: Sequence[str], few: int) -> Iterator[Finding]:
+    """Report a network that predicts the same class for all images, unless all images have one label."""
     if seen.images < few:
         return
     top = int(seen.predicted.argmax())
-    share = float(seen.predicted[top] / seen.images)
-    kinds = int((seen.confusion.sum(1) > 0).sum())
-    if share == 1.0 and kinds != 1:
+    labels = int((seen.confusion.sum(1) > 0).sum())
+    if seen.predicted[top] == seen.images and labels != 1:
         yield Finding(
             "predictions.collapsed",
             Verdict.WARN,
-            _("all {n} images get the same answer, {name!r}", n=seen.images, name=context.classes[top]),
-            subject=context.classes[top],
-            value=share,
+            _("all {n} images are predicted as {name!r}", n=seen.images, name=classes[top]),
+            subject=classes[top],
+            value=1.0,
             limit=1.0,
             n=seen.images,
-            detail=_("Look whether the head was trained, and whether the preprocessing is the one of training."),
+            detail=_("Check whether the head was trained, and whether the preprocessing is the one of training."),
         )
 
 
 def calibration(found: Calibration, n: int, warn: float, *, confident: bool) -> Finding:
+    """Judge the expected calibration error by its limit, if it is larger than chance gives.
+
+    Args:
+        n: Number of labelled images.
+        warn: Error over which the audit warns.
+        confident: Whether the upper end of the 95 % interval has to keep the limit.
+    """
     above_chance = found.error > found.by_chance
     judged = confidence.upper(found.error, found.interval, confident=confident)
     verdict = at_most(judged, warn=warn) if above_chance or confident else Verdict.PASS
-    advice = _("Temperature scaling on held-out images mends it without retraining.")
+    advice = _("Temperature scaling on held-out images corrects this without retraining.")
     return Finding(
         "predictions.calibration",
         verdict,
-        _how_sure(found, n, above_chance=above_chance),
+        _confidence_and_accuracy(found, n, above_chance=above_chance),
         value=found.error,
         limit=warn,
         n=n,
         interval=found.interval,
-        detail=_next_to(
+        detail=_sentences(
             advice if verdict >= Verdict.WARN and above_chance else "",
             confidence.close_call(found.interval, warn, confident=confident),
         ),
     )
 
 
-def _how_sure(found: Calibration, n: int, *, above_chance: bool) -> str:
-    sure = float(np.sum(found.confidence * found.counts) / found.counts.sum())
+def _confidence_and_accuracy(found: Calibration, n: int, *, above_chance: bool) -> str:
+    mean = float(np.sum(found.confidence * found.counts) / found.counts.sum())
     right = float(np.sum(found.accuracy * found.counts) / found.counts.sum())
-    numbers = {"sure": sure, "right": right, "error": found.error}
+    numbers = {"confidence": mean, "accuracy": right, "error": found.error}
     if not above_chance:
         return _(
-            "the network is {sure:.0%} sure on average and right in {right:.0%} of the images: "
-            "calibration error {error:.3f}, within what chance gives on {n} ({by_chance:.3f})",
+            "calibrated as far as {n} images show: confidence {confidence:.0%}, accuracy {accuracy:.0%} (calibration "
+            "error {error:.3f}, chance gives up to {by_chance:.3f})",
             n=n,
             by_chance=found.by_chance,
             **numbers,
         )
-    if sure > right:
+    if mean > right:
         return _(
-            "the network is {sure:.0%} sure on average and right in {right:.0%} of the images, "
-            "too sure of itself: expected calibration error {error:.3f}",
+            "overconfident: confidence {confidence:.0%}, accuracy {accuracy:.0%} (calibration error {error:.3f})",
             **numbers,
         )
     return _(
-        "the network is {sure:.0%} sure on average and right in {right:.0%} of the images, "
-        "less sure than it may be: expected calibration error {error:.3f}",
+        "underconfident: confidence {confidence:.0%}, accuracy {accuracy:.0%} (calibration error {error:.3f})",
         **numbers,
     )

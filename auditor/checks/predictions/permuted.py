@@ -1,4 +1,4 @@
-"""What is said of a network whose answers fit the classes better in another order."""
+"""Judge whether the predictions fit the classes better in another order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _RULE = "predictions.permuted"
 _ERROR = 0.01
+_FEWEST = 2  # images of a class, and classes
 _LISTED = 100
+_FILE_LINES = 20
 _NUMBER = re.compile(r"(\d+)")
 
 Confusion = NDArray[np.int64]
@@ -28,24 +30,26 @@ Confusion = NDArray[np.int64]
 def order_findings(
     confusion: Confusion, classes: Sequence[str], *, few: int, warn: float, fail: float, seed: int
 ) -> Iterator[Finding | Table]:
-    """Say whether the answers fit the classes better in another order.
+    """Judge whether the predictions fit the classes better in another order.
 
     Args:
-        confusion: Images by true class (rows) and answer (columns).
-        few: A quarter of it are the images of a class under which it is left where it is: it is all images together
-            that the order is tested on.
-        warn, fail: How much larger the accuracy has to be in the other order.
+        confusion: Number of images by true class (rows) and predicted class (columns).
+        classes: Names of the classes in the given order.
+        few: A class with fewer than a quarter of this number of images keeps its place. A quarter is enough, since
+            the order is tested on the images of all classes together.
+        warn, fail: Gains in accuracy by another order over which the audit warns or fails.
+        seed: Seed of the random halves of the images.
     """
-    least = max(2, few // 4)
+    least = max(_FEWEST, few // 4)
     judged = np.flatnonzero(confusion.sum(1) >= least)
-    if len(judged) < 2:
-        told = many(
-            "{count} class has at least {few} images; without two the order of the classes can't be judged",
-            "{count} classes have at least {few} images; without two the order of the classes can't be judged",
+    if len(judged) < _FEWEST:
+        message = many(
+            "{count} class has at least {few} images; the order of classes needs 2 of them",
+            "{count} classes have at least {few} images; the order of classes needs 2 of them",
             len(judged),
             few=least,
         )
-        yield Finding(_RULE, Verdict.SKIP, told)
+        yield Finding(_RULE, Verdict.SKIP, message)
         return
     found = methods.reordered(confusion, judged, seed=seed)
     gain = found.better - found.given
@@ -75,15 +79,15 @@ def _finding(
 def _message(found: Reordered, judged: int, verdict: Verdict) -> str:
     if verdict >= Verdict.WARN:
         return _(
-            "the answers fit another order of the classes: in that order {better:.1%} of {n} images are right, in the "
-            "given one {given:.1%} (the order was chosen on other images)",
+            "another order of the classes fits better: top-1 accuracy {better:.1%} instead of {given:.1%} (n = {n}, "
+            "the order was chosen on other images)",
             better=found.better,
             given=found.given,
             n=found.tested,
         )
     return _(
-        "no other order of the {count} classes fits the answers much better: the best one has {better:.1%} of {n} "
-        "images right, the given one {given:.1%} (the order was chosen on other images)",
+        "no other order of {count} classes fits clearly better: top-1 accuracy {better:.1%} in the best one, "
+        "{given:.1%} in the given order (n = {n}, the order was chosen on other images)",
         count=judged,
         better=found.better,
         given=found.given,
@@ -93,26 +97,28 @@ def _message(found: Reordered, judged: int, verdict: Verdict) -> str:
 
 def _advice(found: Reordered, classes: Sequence[str]) -> str:
     names = [classes[c] for c in found.order]
-    told = _(
-        "Name the classes in the order in which the network was trained: --classes takes a file of one name a line. "
-        "By these images its lines would be: {names}.",
-        names=some(names, 20),
+    advice = _(
+        "Name the classes in the order of training: --classes takes a file with one name a line. The order that fits "
+        "these images: {names}.",
+        names=some(names, _FILE_LINES),
     )
-    return " ".join(part for part in (told, _known_order(found, names, classes)) if part)
+    return " ".join(part for part in (advice, _known_order(found, names, classes)) if part)
 
 
 def _known_order(found: Reordered, names: Sequence[str], classes: Sequence[str]) -> str:
-    """Return what the other order is called, if it is one that often comes about by mistake."""
+    """Return the name of the other order, if it is one of the usual mistakes; empty otherwise."""
     if list(classes) == sorted(classes) and list(names) == sorted(classes, key=_as_numbers):
-        return _("That is the order of the numbers in the names; the given one is that of their letters.")
+        return _("This is the numerical order of the names; the given order is alphabetical.")
     if list(names) == sorted(classes):
-        return _("That is the order of the letters of the names.")
+        return _("This is the alphabetical order of the names.")
     moved = np.flatnonzero(found.order != np.arange(len(names)))
     steps = np.unique((found.order[moved] - moved) % len(names))
     if len(steps) != 1 or len(moved) < 3:
         return ""
     step = int(steps[0]) if 2 * steps[0] <= len(names) else int(steps[0]) - len(names)
-    return _("All classes that move are {step:+d} places off: does one list begin with another class?", step=step)
+    return _(
+        "All classes that move are shifted by {step:+d}. Check whether one list begins with another class.", step=step
+    )
 
 
 def _as_numbers(name: str) -> list[tuple[bool, int, str]]:
@@ -123,14 +129,14 @@ def _table(found: Reordered, confusion: Confusion, classes: Sequence[str]) -> Ta
     moved = np.flatnonzero(found.order != np.arange(len(found.order)))
     given, better = np.diag(confusion), confusion[found.order, np.arange(len(found.order))]
     caption = _(
-        "Each answer that would mean another class: how many of its images show the class as given, and how many the "
-        "other one, in the order that fits all images best."
+        "Each predicted class that is another class in the order that fits all images best. The last two columns count "
+        "its images whose label is the given class, and the class of the other order."
     )
     if len(moved) > _LISTED:
-        caption += " " + _("Of {count} these {shown}.", count=len(moved), shown=_LISTED)
+        caption += " " + _("The first {shown} of {count} are listed.", count=len(moved), shown=_LISTED)
     return Table(
         _("Classes that another order moves"),
         caption,
-        (_("answer"), _("would mean"), _("images as given"), _("images if moved")),
+        (_("predicted class"), _("other class"), _("images of given class"), _("images of other class")),
         tuple((classes[a], classes[found.order[a]], int(given[a]), int(better[a])) for a in moved[:_LISTED]),
     )

@@ -1,1 +1,1 @@
-"""Are the images prepared as they were in training?"""
+"""Is the preprocessing the one of training?"""

@@ -1,4 +1,4 @@
-"""How often the network is right, and what flows into it, when its images are prepared in another way."""
+"""Measure accuracy and the inputs of the first batch norm with alternative preprocessing."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
     from auditor.methods import Departure, Reordered
     from auditor.model.first_norm import FirstNorm
 
-_LOOK = 32  # images after which those that are no better are given up
+_LOOK = 32  # images after which candidates that are no better are stopped
 _FEWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
-    """Another way to prepare the images, beside the declared one, on the same labelled images.
+class Candidate:
+    """An alternative preprocessing, compared with the declared one on the same labelled images.
 
     Attributes:
-        n: On how many images the two were compared.
-        right: How many of them are right as declared.
-        lost, gained: How many are right only as declared, and only in the other way.
-        given_up: It was no better so far, so that the images that it loses were not all looked for.
-        p: McNemar's, corrected for the number of rivals; 1 where it was given up.
+        n: Number of images compared.
+        right: Number of images correctly classified with the declared preprocessing.
+        lost: Number of images correctly classified only with the declared preprocessing.
+        gained: Number of images correctly classified only with this preprocessing.
+        stopped: Whether it was stopped early because it was no better; then `lost` may be too small.
+        p: McNemar's p-value, corrected for the number of candidates; 1 if it was stopped.
     """
 
     alternative: Alternative
@@ -42,42 +43,43 @@ class Rival:
     right: int = 0
     lost: int = 0
     gained: int = 0
-    given_up: bool = False
+    stopped: bool = False
     p: float = 1.0
 
     @property
     def gain(self) -> float:
-        """The difference in accuracy; of one that was given up at most."""
+        """The difference in accuracy; an upper bound if the candidate was stopped."""
         return (self.gained - self.lost) / self.n
 
     @property
-    def share(self) -> tuple[float, float]:
-        """The 95 % interval of the share that is right in the other way; of one that was given up at most."""
+    def accuracy(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy; an upper bound if the candidate was stopped."""
         return methods.wilson(self.right - self.lost + self.gained, self.n)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the difference."""
+        """The 95 % interval of the difference in accuracy."""
         return difference(self.right - self.lost, self.lost, self.gained, self.n - self.right - self.gained)
 
 
-def rivals(context: Context, chosen: Sequence[int], others: Sequence[Alternative]) -> list[Rival]:
-    """Compare the declared way with others on some labelled images.
+def compared(context: Context, chosen: Sequence[int], others: Sequence[Alternative]) -> list[Candidate]:
+    """Compare the declared preprocessing with alternatives on some labelled images.
 
-    Another way can only gain on images that are wrong as declared: these come first, and one that gains no more
-    than it has lost is given up, look by look. Giving up early finds fewer of them, and never more by chance.
+    An alternative can gain only on images that the declared preprocessing misclassifies, so these come first. After
+    each look, candidates that have gained no more than they have lost are stopped. Stopping early finds fewer
+    candidates, and never more by chance.
 
     Args:
-        chosen: Places in the data.
+        chosen: Indices of images in the data.
     """
-    running, ended = [Rival(one) for one in others], list[Rival]()
+    running, ended = [Candidate(one) for one in others], list[Candidate]()
     with context.working(len(chosen), "images") as advance:
         for start in range(0, len(chosen), _LOOK):
             look = chosen[start : start + _LOOK]
             (right,), readable = _right(context, look, [context.preprocess])
             running = _next(context, running, readable, right)
-            ended += [one for one in running if one.given_up]
-            running = [one for one in running if not one.given_up]
+            ended += [one for one in running if one.stopped]
+            running = [one for one in running if not one.stopped]
             advance(len(look))
             if not running:
                 break
@@ -85,41 +87,42 @@ def rivals(context: Context, chosen: Sequence[int], others: Sequence[Alternative
 
 
 def _next(
-    context: Context, running: Sequence[Rival], images: NDArray[np.int64], right: NDArray[np.bool_]
-) -> list[Rival]:
-    """Take a look at some images that are right, or not, as declared."""
+    context: Context, running: Sequence[Candidate], images: NDArray[np.int64], right: NDArray[np.bool_]
+) -> list[Candidate]:
+    """Compare the candidates on some more images, of which `right` are correct with the declared preprocessing."""
     gains = _count(context, running, images[~right])
     seen = [
         replace(one, n=one.n + len(images), right=one.right + int(right.sum()), gained=one.gained + gain)
         for one, gain in zip(running, gains, strict=True)
     ]
     kept = iter(_count(context, [one for one in seen if one.gained > one.lost], images[right]))
-    told = [
+    counted = [
         replace(one, lost=one.lost + int(right.sum()) - next(kept)) if one.gained > one.lost else one for one in seen
     ]
-    return [replace(one, given_up=one.gained <= one.lost) for one in told]
+    return [replace(one, stopped=one.gained <= one.lost) for one in counted]
 
 
-def _count(context: Context, tried: Sequence[Rival], images: NDArray[np.int64]) -> list[int]:
-    if not tried or not len(images):
-        return [0] * len(tried)
-    found = _right(context, images.tolist(), [one.alternative.preprocess for one in tried])[0]
+def _count(context: Context, candidates: Sequence[Candidate], images: NDArray[np.int64]) -> list[int]:
+    """Return how many of some images each candidate classifies correctly."""
+    if not candidates or not len(images):
+        return [0] * len(candidates)
+    found = _right(context, images.tolist(), [one.alternative.preprocess for one in candidates])[0]
     return [int(row.sum()) for row in found]
 
 
 def _right(
     context: Context, images: Sequence[int], ways: Sequence[Preprocess]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return whether each image is answered rightly in each way, `[ways, n]`, and which could be read, `[n]`."""
-    found, read = _answers(context, images, ways)
+    """Return whether each image is correctly classified in each way, `[ways, n]`, and which are readable, `[n]`."""
+    found, read = _predictions(context, images, ways)
     labels = context.data.labels.indices
     return found == np.array([labels[i] for i in read], np.int64), read
 
 
-def _answers(
+def _predictions(
     context: Context, images: Sequence[int], ways: Sequence[Preprocess]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the answers in each way, `[ways, n]`, -1 where scores are no numbers; and which could be read, `[n]`."""
+    """Return the predicted classes, `[ways, n]`, -1 for non-finite scores, and the readable images, `[n]`."""
     import torch
 
     read, found = list[int](), list[NDArray[np.int64]]()
@@ -134,7 +137,7 @@ def _answers(
 def _prepared(
     context: Context, images: Sequence[int], ways: Sequence[Preprocess]
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
-    """Yield the images that can be read, batch by batch: their places, and each way's tensor; decoded once."""
+    """Yield the readable images batch by batch: their indices, and a tensor for each way. Each file is decoded once."""
     import torch
 
     from auditor.data.image import Unreadable, decode
@@ -153,29 +156,30 @@ def _prepared(
             yield places, [torch.stack(column) for column in zip(*rows, strict=True)]
 
 
-def _corrected(found: Sequence[Rival], others: Sequence[Alternative]) -> list[Rival]:
-    """Return the rivals in the order of the ways, with what McNemar's test says of them."""
+def _corrected(found: Sequence[Candidate], others: Sequence[Alternative]) -> list[Candidate]:
+    """Return the candidates in the order of the alternatives, with the p-values of McNemar's test."""
     place = {one.name: i for i, one in enumerate(others)}
     ordered = sorted(found, key=lambda one: place[one.alternative.name])
-    chances = [1.0 if one.given_up else mcnemar(one.lost, one.gained) for one in ordered]
+    chances = [1.0 if one.stopped else mcnemar(one.lost, one.gained) for one in ordered]
     return [replace(one, p=p) for one, p in zip(ordered, methods.holm(chances), strict=True)]
 
 
 def reordered_as_declared(context: Context, chosen: Sequence[int]) -> Reordered:
-    """Return what the best order of the classes gives without any change of the images, on images not chosen by."""
-    (answers,), read = _answers(context, chosen, [context.preprocess])
+    """Return the best order of the classes with the declared preprocessing, tested on other images than chosen on."""
+    (predicted,), read = _predictions(context, chosen, [context.preprocess])
     labels = np.array([context.data.labels.indices[i] for i in read], np.int64)
     confusion = np.zeros((context.network.outputs,) * 2, np.int64)
-    np.add.at(confusion, (labels[answers >= 0], answers[answers >= 0]), 1)
+    np.add.at(confusion, (labels[predicted >= 0], predicted[predicted >= 0]), 1)
     return methods.reordered(confusion, np.unique(labels), seed=context.seed)
 
 
 def departures(
     context: Context, norm: FirstNorm, images: Sequence[int], ways: Sequence[Preprocess]
 ) -> tuple[list[Departure], int]:
-    """Return how far the inputs of the first batch norm are from those of training in each way, and on how many images.
+    """Return how far the inputs of the first batch norm are from its running statistics, and the number of images.
 
-    Nothing behind that batch norm is computed. There is none where too few images can be read.
+    The layers behind that batch norm are not computed. The list has one departure a way; it is empty if fewer than
+    20 images are readable.
     """
     from auditor.model.first_norm import inputs_of
 

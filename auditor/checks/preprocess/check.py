@@ -1,4 +1,4 @@
-"""Whether the images are given to the network as it was trained on them."""
+"""Judge whether the images are preprocessed as in training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from auditor import pictures
 from auditor.check import Check, Count, Share, Steps
+from auditor.checks.preprocess import rules
 from auditor.checks.preprocess.mismatch import preprocess_findings
 from auditor.language import _
 from auditor.results import Finding, Gallery, Item, Table, Verdict
@@ -15,26 +16,17 @@ if TYPE_CHECKING:
     from auditor.data.preprocessing import Preprocess
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 0.02, few: Count = 20) -> Steps:
-    """Are the images prepared as the network was trained on them?
+    """Is the preprocessing the one of training?
 
-    The pictures show what the network is really given, after resizing and cropping: what lies outside
-    of them it can't know. Wrong colours or a wrong scale cost accuracy without any error.
+    The pictures show the input of the network after resizing and cropping; the network can't see what lies outside of
+    them. Wrong colours or a wrong scale lower the accuracy without any error message.
 
     Args:
-        images: on how many labelled images the declared way is compared with others at the most.
-        mismatch_warn: how much larger the accuracy has to be in another way for a warning.
-        few: images under which ways are not compared.
-    Rules:
-        preprocess.assumed: nobody says how the images were prepared in training, so that the usual
-            numbers were taken; a warning.
-        preprocess.mismatch: the network is right more often, by over 0.02 and with p < 0.01 (McNemar's test,
-            corrected by Holm for all ways), and better than chance, when the images are prepared in another usual
-            way: other numbers, inverted, other colours, resized otherwise; or what flows into the first batch norm is
-            far from its running statistics (the mean by over a standard deviation, or the deviation by a factor over
-            1.6) in over half of its channels, and farther than chance would bring it. A warning (heuristic): images of
-            another kind than those of training may do the second.
+        images: largest number of labelled images on which alternative preprocessing is compared.
+        mismatch_warn: gain in accuracy by alternative preprocessing over which the audit warns.
+        few: number of images under which nothing is compared.
     Source:
         McNemar, Psychometrika 12, 1947; Ioffe, Szegedy, Batch Normalization, ICML 2015.
     """
@@ -42,9 +34,9 @@ def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 
     yield from preprocess_findings(context, images=images, few=few, warn=mismatch_warn)
     settings = context.preprocess.settings()
     yield Table(
-        _("The steps before the network"),
+        _("Preprocessing"),
         _(
-            "In this order: colour, resize (shorter side), crop of the centre, inversion if any, scale, mean and std "
+            "In this order: colour, resize (shorter side), centre crop, inversion if there is one, scale, mean and std "
             "by channel."
         ),
         (_("step"), _("value")),
@@ -52,7 +44,7 @@ def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 
     )
     if context.images is not None:
         items = tuple(Item(pictures.photo(s.pixels), s.name, file=s.name, role="photo") for s in context.samples)
-        yield Gallery(_("What the network is given"), _("The explained images, resized and cropped."), items)
+        yield Gallery(_("Input of the network"), _("The explained images, resized and cropped."), items)
 
 
 def _assumed(preprocess: Preprocess) -> Finding:
@@ -63,11 +55,11 @@ def _assumed(preprocess: Preprocess) -> Finding:
         rule,
         Verdict.WARN,
         _(
-            "nobody says how the images were prepared in training; assumed: {source}",
+            "the preprocessing of training is unknown; assumed: {source}",
             source=_(preprocess.source),
         ),
         detail=_(
-            "State resize, crop, mean and std as in training: in [preprocess] of auditor.toml or by --preprocess."
+            "Set resize, crop, mean and std as in training: in [preprocess] of auditor.toml or with --preprocess."
         ),
     )
 

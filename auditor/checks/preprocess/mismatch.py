@@ -1,14 +1,14 @@
-"""What is said of a network whose images are prepared in another way than in training."""
+"""Judge whether the preprocessing differs from the one of training, by accuracy and by the first batch norm."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from auditor import methods
-from auditor.checks.preprocess.candidates import Rival, departures, reordered_as_declared, rivals
+from auditor.checks.preprocess.candidates import Candidate, compared, departures, reordered_as_declared
 from auditor.data.sampling import spread
 from auditor.judging import confidence
 from auditor.language import _, many, numeral, p_value
@@ -18,90 +18,104 @@ if TYPE_CHECKING:
     from auditor.context import Context
     from auditor.data.alternatives import Alternative
     from auditor.data.preprocessing import Preprocess
-    from auditor.methods import Departure
+    from auditor.methods import Departure, Reordered
     from auditor.model.first_norm import FirstNorm
 
 _RULE = "preprocess.mismatch"
 _ERROR = 0.01
-_NEARLY = 0.1  # another way of this p is worth a word
+_NEARLY = 0.1  # the p-value up to which a close call is mentioned
 _MOST = 0.5  # of the channels of a batch norm
-_INPUTS = 64  # images whose way into the first batch norm is looked at
+_INPUTS = 64  # images whose inputs of the first batch norm are measured
 _NEARER = 0.5
 
 
 def preprocess_findings(context: Context, *, images: int, few: int, warn: float) -> Iterator[Finding | Table]:
-    """Say whether another way to prepare the images fits better: by what is answered rightly, and by batch norm.
+    """Judge whether alternative preprocessing fits better: by the accuracy, and by the first batch norm.
 
     Args:
-        images: On how many labelled images the ways are compared at the most.
-        few: Images under which nothing is said.
-        warn: By how much the accuracy has to be larger.
+        images: Largest number of labelled images on which alternatives are compared.
+        few: Number of images under which nothing is compared.
+        warn: Gain in accuracy over which the audit warns.
     """
     if context.images is None:
-        reason = _("needs images, to see whether another way to prepare them fits better; give some with --data")
-        yield Finding(_RULE, Verdict.SKIP, reason)
+        message = _("needs images to compare alternative preprocessing; add --data")
+        yield Finding(_RULE, Verdict.SKIP, message)
         return
     from auditor.data.alternatives import alternatives
 
     others = alternatives(context.preprocess)
-    yield from _by_answers(context, others, images, few, warn)
+    yield from _by_accuracy(context, others, images, few, warn)
     yield from _by_inputs(context, others, few)
 
 
 def _chosen(context: Context, among: Sequence[int], count: int) -> list[int]:
-    """Return places in the data, spread over the classes, in an order by chance; no file twice."""
+    """Return indices of images, spread over the classes, in a random order, without duplicates of a file."""
     distinct = [i for i in among if i not in context.data.listing.duplicates]
     labels = [context.data.labels.indices[i] for i in distinct]
     chosen = np.array([distinct[place] for place in spread(labels, count, context.seed)], np.int64)
     return [int(i) for i in np.random.default_rng(context.seed).permutation(chosen)]
 
 
-def _by_answers(
+def _by_accuracy(
     context: Context, others: Sequence[Alternative], images: int, few: int, warn: float
 ) -> Iterator[Finding | Table]:
     labels = context.data.labels.indices
-    labelled = [i for i, label in enumerate(labels) if label is not None]
-    chosen = _chosen(context, labelled, images)
-    found = rivals(context, chosen, others) if len(chosen) >= few else []
+    chosen = _chosen(context, [i for i, label in enumerate(labels) if label is not None], images)
+    found = compared(context, chosen, others) if len(chosen) >= few else []
     n = max((one.n for one in found), default=len(chosen))
     if n < few:
-        told = many(
-            "{count} labelled image is too few (under {few}) to compare ways to prepare the images",
-            "{count} labelled images are too few (under {few}) to compare ways to prepare the images",
+        message = many(
+            "{count} labelled image is too few to compare alternative preprocessing ({few} needed)",
+            "{count} labelled images are too few to compare alternative preprocessing ({few} needed)",
             n,
             few=few,
         )
-        yield Finding(_RULE, Verdict.SKIP, told)
+        yield Finding(_RULE, Verdict.SKIP, message)
         return
     chance = 1 / context.network.outputs
-    better = [one for one in found if one.p < _ERROR and one.gain > warn]
-    if fit := [one for one in better if one.share[0] > chance]:
-        yield _better_or_reordered(context, chosen, max(fit, key=lambda one: one.gain), len(found), warn)
-    elif better or _by_chance(found, chance):
-        yield _guessing(found, chance)
-    else:
-        yield _none_better(found, warn)
+    yield judged(found, chance, warn, reordered=lambda: reordered_as_declared(context, chosen))
     yield _table(found)
 
 
-def _by_chance(found: Sequence[Rival], chance: float) -> bool:
-    """Return whether what is right as declared may be so by chance."""
+def judged(found: Sequence[Candidate], chance: float, warn: float, *, reordered: Callable[[], Reordered]) -> Finding:
+    """Judge the alternatives by their gain in accuracy.
+
+    Args:
+        found: All alternatives, one at least.
+        chance: Accuracy of a network that guesses.
+        warn: Gain in accuracy over which the audit warns.
+        reordered: Finds the best order of the classes with the declared preprocessing; called if an alternative is
+            better.
+    """
+    better = [one for one in found if one.p < _ERROR and one.gain > warn]
+    if fit := [one for one in better if one.accuracy[0] > chance]:
+        best = max(fit, key=lambda one: one.gain)
+        other = reordered()
+        return _reordered(best, other) if _explains_more(other, best) else _better(best, len(found), warn)
+    if better or _at_chance(found, chance):
+        return _guessing(found, chance)
+    return _none_better(found, warn)
+
+
+def _at_chance(found: Sequence[Candidate], chance: float) -> bool:
+    """Return whether the accuracy with the declared preprocessing is no better than chance."""
     longest = max(found, key=lambda one: one.n)
     return methods.wilson(longest.right, longest.n)[0] <= chance
 
 
-def _guessing(found: Sequence[Rival], chance: float) -> Finding:
-    """Say that nothing can be told of a network whose answers are no better than chance whatever the way.
+def _guessing(found: Sequence[Candidate], chance: float) -> Finding:
+    """Skip a network whose accuracy is no better than chance with any preprocessing.
 
-    One that has its classes in another order is such a network, and any way that confuses it gains something.
+    The accuracy of a network whose classes are in another order can be below chance. Any preprocessing that confuses
+    it then gains accuracy.
     """
     longest = max(found, key=lambda one: one.n)
     return Finding(
         _RULE,
         Verdict.SKIP,
         _(
-            "no way to prepare the images gives answers that are better than chance ({chance:.1%}), so that none can "
-            "be said to fit: as declared {given:.1%} of {n} are right",
+            "no preprocessing gives an accuracy better than chance ({chance:.1%}): top-1 accuracy {given:.1%} as "
+            "declared (n = {n})",
             chance=chance,
             given=longest.right / longest.n,
             n=longest.n,
@@ -111,20 +125,21 @@ def _guessing(found: Sequence[Rival], chance: float) -> Finding:
     )
 
 
-def _better_or_reordered(context: Context, chosen: Sequence[int], best: Rival, ways: int, warn: float) -> Finding:
-    """Accuse the way to prepare the images, unless the classes are in another order, which explains more."""
-    other = reordered_as_declared(context, chosen)
+def _explains_more(other: Reordered, best: Candidate) -> bool:
+    """Return whether another order of the classes gains more accuracy than the best alternative preprocessing."""
     share = best.right / best.n + best.gain
-    if other.p >= _ERROR or methods.wilson(round(other.better * other.tested), other.tested)[0] <= share:
-        return _better(best, ways, warn)
+    return other.p < _ERROR and methods.wilson(round(other.better * other.tested), other.tested)[0] > share
+
+
+def _reordered(best: Candidate, other: Reordered) -> Finding:
     return Finding(
         _RULE,
         Verdict.SKIP,
         _(
-            "images that are prepared otherwise ({name}) give more right answers ({share:.1%}), but the declared way "
-            "gives still more once the classes are in another order ({better:.1%}), so that nothing is said of the way",
+            "another order of the classes gains more accuracy ({better:.1%}) than alternative preprocessing "
+            "({name}: {share:.1%}), so that the preprocessing is not judged",
             name=_(best.alternative.name),
-            share=share,
+            share=best.right / best.n + best.gain,
             better=other.better,
         ),
         n=best.n,
@@ -132,13 +147,13 @@ def _better_or_reordered(context: Context, chosen: Sequence[int], best: Rival, w
     )
 
 
-def _better(best: Rival, ways: int, warn: float) -> Finding:
+def _better(best: Candidate, ways: int, warn: float) -> Finding:
     return Finding(
         _RULE,
         at_most(best.gain, warn=warn),
         _(
-            "images that are prepared otherwise ({name}) fit better: {better:.1%} of {n} are answered rightly instead "
-            "of {given:.1%} (McNemar, corrected for {count} ways: {p})",
+            "alternative preprocessing fits better ({name}): top-1 accuracy {better:.1%} instead of {given:.1%} "
+            "(n = {n}, McNemar's test, corrected for {count} alternatives: {p})",
             name=_(best.alternative.name),
             better=best.right / best.n + best.gain,
             given=best.right / best.n,
@@ -157,8 +172,10 @@ def _better(best: Rival, ways: int, warn: float) -> Finding:
 
 
 def _advice(better: Alternative) -> str:
-    told = _("Look how training prepared the images. If it was so, write into auditor.toml, or to a --preprocess file:")
-    return "\n".join([told, "[preprocess]", *as_settings(better.preprocess)])
+    advice = _(
+        "Check how training preprocessed the images. If it was this way, set in auditor.toml or in a --preprocess file:"
+    )
+    return "\n".join([advice, "[preprocess]", *as_settings(better.preprocess)])
 
 
 def as_settings(preprocess: Preprocess) -> Iterator[str]:
@@ -174,52 +191,56 @@ def as_settings(preprocess: Preprocess) -> Iterator[str]:
             yield f'{key} = "{"none" if value is None else value}"'
 
 
-def _none_better(found: Sequence[Rival], warn: float) -> Finding:
-    most = max(found, key=lambda one: (not one.given_up, one.gain))
+def _none_better(found: Sequence[Candidate], warn: float) -> Finding:
+    most = max(found, key=lambda one: (not one.stopped, one.gain))
     longest = max(found, key=lambda one: one.n)
-    gain = _("None gained more answers than it lost.")
-    if not most.given_up:
-        gain = _(
-            "The largest gain is that of: {name} ({p}, corrected for {count} ways).",
-            name=_(most.alternative.name),
-            p=p_value(most.p),
-            count=len(found),
-        )
     close = confidence.close_call(most.interval, warn) if most.p < _NEARLY else ""
     return Finding(
         _RULE,
         Verdict.PASS,
-        _(
-            "none of {count} other ways to prepare the images fits better: as declared {given:.1%} of {n} images are "
-            "answered rightly",
-            count=len(found),
+        many(
+            "the alternative preprocessing does not fit better: top-1 accuracy {given:.1%} as declared (n = {n})",
+            "none of {count} alternatives to the preprocessing fits better: top-1 accuracy {given:.1%} as declared "
+            "(n = {n})",
+            len(found),
             given=longest.right / longest.n,
             n=longest.n,
         ),
         value=most.gain,
         limit=warn,
         n=most.n,
-        interval=None if most.given_up else most.interval,
-        detail=" ".join(part for part in (gain, close) if part),
+        interval=None if most.stopped else most.interval,
+        detail=" ".join(part for part in (_largest_gain(most, len(found)), close) if part),
     )
 
 
-def _table(found: Sequence[Rival]) -> Table:
+def _largest_gain(most: Candidate, ways: int) -> str:
+    if most.stopped:
+        return _("No alternative gained more images than it lost.")
+    return _(
+        "Largest gain: {name} ({p}, corrected for {count} alternatives).",
+        name=_(most.alternative.name),
+        p=p_value(most.p),
+        count=ways,
+    )
+
+
+def _table(found: Sequence[Candidate]) -> Table:
     return Table(
-        _("Other ways to prepare the images"),
+        _("Alternative preprocessing"),
         _(
-            "Each differs from the declared way in one thing. Share of images that are answered rightly as declared "
-            "and in this way, on a sample spread over the classes; p is McNemar's exact test, corrected by Holm for "
-            "all ways. One that was no better was given up early, and its share is what it can have reached at most."
+            "Each alternative differs from the declared preprocessing in one thing. Top-1 accuracy with either, on a "
+            "sample spread over the classes; p is McNemar's exact test, corrected by Holm for all alternatives. An "
+            "alternative that was no better was stopped early; its accuracy is an upper bound."
         ),
-        (_("way"), _("images"), _("as declared"), _("in this way"), "p"),
-        tuple((_(one.alternative.name), one.n, *_shares(one)) for one in found),
+        (_("alternative"), _("images"), _("accuracy as declared"), _("accuracy"), "p"),
+        tuple((_(one.alternative.name), one.n, *_accuracies(one)) for one in found),
     )
 
 
-def _shares(one: Rival) -> tuple[str, str, str | None]:
+def _accuracies(one: Candidate) -> tuple[str, str, str | None]:
     given, better = one.right / one.n, one.right / one.n + one.gain
-    if one.given_up:
+    if one.stopped:
         return numeral(given, ".1%"), _("at most {share:.1%}", share=better), None
     return numeral(given, ".1%"), numeral(better, ".1%"), p_value(one.p).removeprefix("p = ").removeprefix("p ")
 
@@ -231,69 +252,71 @@ def _by_inputs(context: Context, others: Sequence[Alternative], few: int) -> Ite
     if norm is None:
         return
     if not norm.mean.any() and bool((norm.variance == 1).all()):
-        reason = _("the statistics of the first batch norm are those of a fresh network, and tell nothing of training")
-        yield Finding(_RULE, Verdict.SKIP, reason, subject=norm.name)
+        message = _("the running statistics of the first batch norm are those of random initialisation")
+        yield Finding(_RULE, Verdict.SKIP, message, subject=norm.name)
         return
     chosen = _chosen(context, range(len(context.data)), _INPUTS)
     found, n = departures(context, norm, chosen, [context.preprocess])
     if n < few or not found:
-        told = many(
-            "{count} image is too few (under {few}) to compare what flows into the first batch norm with training",
-            "{count} images are too few (under {few}) to compare what flows into the first batch norm with training",
+        message = many(
+            "{count} image is too few to compare the inputs of the first batch norm with its running statistics "
+            "({few} needed)",
+            "{count} images are too few to compare the inputs of the first batch norm with its running statistics "
+            "({few} needed)",
             n,
             few=few,
         )
-        yield Finding(_RULE, Verdict.SKIP, told, subject=norm.name)
+        yield Finding(_RULE, Verdict.SKIP, message, subject=norm.name)
         return
-    (declared,) = found
+    yield by_statistics(norm.name, found[0], n, advice=lambda: _nearest(context, norm, found[0], others, chosen))
+
+
+def by_statistics(layer: str, declared: Departure, n: int, *, advice: Callable[[], str]) -> Finding:
+    """Judge how many channels of the first batch norm have inputs that differ from its running statistics.
+
+    Args:
+        layer: Name of the batch norm.
+        declared: How far its inputs are from its running statistics with the declared preprocessing.
+        n: Number of images.
+        advice: Says what to do; called if the audit warns.
+    """
     if not (np.isfinite(declared.shift).all() and np.isfinite(declared.stretch).all()):
-        reason = _("what flows into the first batch norm, or did in training, is NaN or infinite in some channels")
-        yield Finding(_RULE, Verdict.SKIP, reason, subject=norm.name, n=n)
-        return
-    yield _judged(context, norm, declared, n, others, chosen)
-
-
-def _judged(
-    context: Context,
-    norm: FirstNorm,
-    declared: Departure,
-    n: int,
-    others: Sequence[Alternative],
-    chosen: Sequence[int],
-) -> Finding:
+        message = _("inputs or running statistics of the first batch norm are NaN or infinite in some channels")
+        return Finding(_RULE, Verdict.SKIP, message, subject=layer, n=n)
     apart = declared.apart()
     verdict = at_most(float(apart.mean()), warn=_MOST)
     return Finding(
         _RULE,
         verdict,
         _(
-            "in {off} of {channels} channels what flows into the first batch norm is far from what did in training",
-            off=int(apart.sum()),
+            "the inputs of the first batch norm differ from its running statistics in {count} of {channels} channels",
+            count=int(apart.sum()),
             channels=len(apart),
         ),
-        subject=norm.name,
+        subject=layer,
         value=float(apart.mean()),
         limit=_MOST,
         n=n,
-        detail=_nearest(context, norm, declared, others, chosen) if verdict >= Verdict.WARN else "",
+        detail=advice() if verdict >= Verdict.WARN else "",
     )
 
 
 def _nearest(
     context: Context, norm: FirstNorm, declared: Departure, others: Sequence[Alternative], chosen: Sequence[int]
 ) -> str:
-    """Return which other way comes nearest to the statistics of training, where it does so clearly."""
+    """Return how far the inputs are off, and the alternative that is clearly nearer to the running statistics."""
     found = departures(context, norm, chosen, [one.preprocess for one in others])[0]
     nearest, best = min(zip(others, found, strict=True), key=lambda pair: np.nan_to_num(pair[1].distance, nan=np.inf))
     off = _(
-        "The channel in the middle is {shift:.1f} standard deviations off and varies {stretch:.2g} times as much.",
+        "The median channel is {shift:.1f} standard deviations off, and its deviation is {stretch:.2g} times as large.",
         shift=float(np.median(np.abs(declared.shift))),
         stretch=float(np.median(declared.stretch)),
     )
     if not best.distance <= _NEARER * declared.distance:
-        other = _(
-            "Compare mean, std, scale and color with training; or the images are of another kind than its images."
+        compare = _(
+            "Compare mean, std, scale and color with training. Or these images are of another kind than those of "
+            "training."
         )
-        return f"{off} {other}"
-    nearer = _("Images that are prepared otherwise come much nearer to training: {name}.", name=_(nearest.name))
+        return f"{off} {compare}"
+    nearer = _("This preprocessing comes much nearer to the running statistics: {name}.", name=_(nearest.name))
     return f"{off} {nearer}\n{_advice(nearest)}"

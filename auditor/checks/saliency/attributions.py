@@ -1,4 +1,4 @@
-"""Everything that signals sent back tell of one image: maps of its answer, its runner-up and its true class."""
+"""Gradient-based attribution maps of one image: for its predicted, its second-best and its true class."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """One image, and the maps of `k` classes.
+    """One image, and the attribution maps of `k` classes.
 
     Attributes:
-        classes: The answer, the true class where it is neither answer nor runner-up, the runner-up.
-        activations: The activation functions that the signals met: rectifiers, and others by name.
-        maps: By method, where it is defined: `gradient`, `deconvnet`, `guided_backprop`, each `[k, c, h, w]`, and
+        classes: The predicted class, the true class if it is neither of the other two, the second-best class.
+        activations: The activation functions between image and score: rectifiers, and others by name.
+        maps: By method, if it is defined: `gradient`, `deconvnet`, `guided_backprop`, each `[k, c, h, w]`, and
             `grad_cam`, signed and at the size of the image, `[k, h, w]`.
-        distant: Absolute gradients, the largest over the colours, of classes in the middle and at the end of the
-            network's ranking, `[d, h, w]`.
+        distant: Absolute gradients, the largest over the colour channels, of the classes in the middle and at the end
+            of the network's ranking, `[d, h, w]`.
     """
 
     sample: Sample
@@ -39,30 +39,31 @@ class Explained:
 
     @property
     def absolute(self) -> Maps:
-        """The absolute gradient, the largest over the colours, `[k, h, w]`."""
+        """The absolute gradient, the largest over the colour channels, `[k, h, w]`."""
         return np.asarray(np.abs(self.maps["gradient"]).max(1))
 
     @property
     def arrays(self) -> dict[str, Any]:
-        """The numbers behind the pictures, by file and method."""
+        """The values behind the pictures, by file and method."""
         kept = {"classes": np.array(self.classes), **self.maps}
         return {f"{self.sample.name}/{name}": values for name, values in kept.items()}
 
 
 def explained(context: Context, samples: Sequence[Sample], location: Location | None) -> Iterator[Explained]:
-    """Explain some images, together in one pass, and those that were answered wrongly in a second one."""
+    """Compute the maps of some images in one pass; a second pass adds the true class where it is missing."""
     import torch
 
     images = tensors(context, samples)
     ranked = torch.tensor(np.stack([sample.ranked for sample in samples]))  # n k
     shown = methods.explain(context.network, images, ranked[:, :2], layer=location)
     distant = _distant(context, images, ranked)
-    for place, one in enumerate(_each(samples, ranked[:, :2], shown)):
-        answered = replace(one, distant=distant[place])
-        yield _with_truth(context, answered, images[place], location) if _is_missed(one.sample) else answered
+    for number, one in enumerate(_each(samples, ranked[:, :2], shown)):
+        whole = replace(one, distant=distant[number])
+        yield _with_truth(context, whole, images[number], location) if _lacks_truth(one.sample) else whole
 
 
 def _distant(context: Context, images: Tensor, ranked: Tensor) -> Maps:
+    """Return the maps of the classes that the network ranks in the middle and last, `[n, d, h, w]`."""
     count = ranked.shape[1]
     far = sorted({count // 2, count - 1} - {0, 1})
     if not far:
@@ -71,12 +72,12 @@ def _distant(context: Context, images: Tensor, ranked: Tensor) -> Maps:
     return np.asarray(maps.unflatten(0, (len(images), len(far))).cpu().numpy())
 
 
-def _is_missed(sample: Sample) -> bool:
+def _lacks_truth(sample: Sample) -> bool:
     return sample.label is not None and sample.label not in sample.ranked[:2]
 
 
 def _with_truth(context: Context, one: Explained, image: Tensor, location: Location | None) -> Explained:
-    """Put the true class between the answer and the runner-up."""
+    """Put the true class between the predicted and the second-best class."""
     import torch
 
     label = torch.tensor([[one.sample.label]])
@@ -97,7 +98,7 @@ def _each(samples: Sequence[Sample], classes: Tensor, found: Explanation) -> Ite
         "grad_cam": cam,
     }
     defined = {name: values.cpu().numpy() for name, values in maps.items() if values is not None}
-    for place, sample in enumerate(samples):
-        own = {name: values[place] for name, values in defined.items()}
-        named = tuple(int(c) for c in classes[place])
+    for number, sample in enumerate(samples):
+        own = {name: values[number] for name, values in defined.items()}
+        named = tuple(int(c) for c in classes[number])
         yield Explained(sample, named, found.activations, own, distant=np.empty(0, np.float32))

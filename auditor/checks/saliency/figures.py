@@ -1,4 +1,4 @@
-"""Rows of pictures for one image: each class by every method, and the classes side by side."""
+"""Galleries of saliency: each class of an image by every method, the classes side by side, and single units."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ if TYPE_CHECKING:
     from auditor.methods import Explanation
     from auditor.methods.attribution.targets import Position
 
-_REMARK = marked("* Hardly changes when upper layers are randomised: no evidence of why it decided so.")
+_REMARK = marked(
+    "* Hardly changes when the upper layers are randomised: no evidence for the reasons of this prediction."
+)
 
 
 def rows(context: Context, one: Explained) -> Iterator[Gallery]:
-    """Show each class of an image by every method that applies, then the classes beside each other."""
-    for place, target in enumerate(one.classes):
+    """Show each class of an image by every method that applies, then the classes side by side."""
+    for number, target in enumerate(one.classes):
         named = class_of(context, one.sample, target)
         about = {"image": one.sample.name, "class": context.classes[target]}
-        items = tuple(_row(context, one, place))
-        yield Gallery(headed(one.sample.name, named), _caption(one, place), items, about=about, methods=_methods(one))
+        items = tuple(_row(context, one, number))
+        yield Gallery(headed(one.sample.name, named), _caption(one, number), items, about=about, methods=_methods(one))
     yield Gallery(
         _("{image}: the classes side by side", image=one.sample.name),
         _("The pictures of one method share their scale."),
@@ -66,7 +68,7 @@ def unit_row(context: Context, sample: Sample, found: Explanation, position: Pos
 
 
 def maps_of(found: Explanation) -> dict[str, Maps]:
-    """Return the maps of the first thing that was asked about, by method."""
+    """Return the maps of the first target, by method, each `[c, h, w]`."""
     maps = {"gradient": found.gradient, "deconvnet": found.deconvnet, "guided_backprop": found.guided_backprop}
     return {name: values[0, 0].cpu().numpy() for name, values in maps.items() if values is not None}
 
@@ -77,32 +79,33 @@ def _methods(one: Explained) -> tuple[str, ...]:
     return (*(name for kind, name in names.items() if kind in one.maps), *both)
 
 
-def _caption(one: Explained, place: int) -> str:
-    said = []
-    if not one.maps["gradient"][place].any():
-        said.append(_("No pixel changes this score: it does not depend on the image."))
+def _caption(one: Explained, number: int) -> str:
+    sentences = []
+    if not one.maps["gradient"][number].any():
+        sentences.append(_("No pixel changes this score: it does not depend on the image."))
     elif "grad_cam" in one.maps:
-        said.append(_against(one.maps["grad_cam"][place]))
-    return " ".join(filter(None, [*said, _(_REMARK) if "guided_backprop" in one.maps else ""]))
+        sentences.append(_negative(one.maps["grad_cam"][number]))
+    return " ".join(filter(None, [*sentences, _(_REMARK) if "guided_backprop" in one.maps else ""]))
 
 
-def _against(cam: Maps) -> str:
+def _negative(cam: Maps) -> str:
+    """Describe the negative part of Grad-CAM, which the picture leaves out; "" if there is hardly any."""
     mass = np.abs(cam).sum()
     if not np.isfinite(mass):
-        return _("Grad-CAM is no number in places: see saliency.nonfinite.")
+        return _("Grad-CAM is not finite in places: see saliency.nonfinite.")
     if not mass:
-        return _("Grad-CAM has nothing to show: the layer's maps don't change this score.")
-    against = np.abs(cam[cam < 0]).sum() / mass
-    if against >= 1:
-        return _("Grad-CAM is zero everywhere: all that the layer shows speaks against this class.")
-    if against < 0.005:
+        return _("Grad-CAM is zero everywhere: the maps of its layer don't change this score.")
+    negative = np.abs(cam[cam < 0]).sum() / mass
+    if negative >= 1:
+        return _("Grad-CAM is negative or zero everywhere: the whole layer is evidence against this class.")
+    if negative < 0.005:
         return ""
-    return _("Of Grad-CAM, {share:.0%} speaks against this class and is not shown.", share=float(against))
+    return _("{share:.0%} of Grad-CAM is evidence against this class and is not shown.", share=float(negative))
 
 
-def _row(context: Context, one: Explained, place: int) -> Iterator[Item]:
-    about = _("{name} on {image}", name=context.classes[one.classes[place]], image=one.sample.name)
-    own = {name: values[place] for name, values in one.maps.items()}
+def _row(context: Context, one: Explained, number: int) -> Iterator[Item]:
+    about = _("{name} on {image}", name=context.classes[one.classes[number]], image=one.sample.name)
+    own = {name: values[number] for name, values in one.maps.items()}
     yield photo(context, one.sample)
     yield from _signals(own, about)
     if "grad_cam" in own:
@@ -113,7 +116,7 @@ def _row(context: Context, one: Explained, place: int) -> Iterator[Item]:
 
 
 def _signals(maps: Mapping[str, Maps], about: str) -> Iterator[Item]:
-    """Show what arrived at the pixels, each `[c, h, w]`, summed over the colours."""
+    """Show the maps that have the size of the image, each `[c, h, w]`, reduced over the colour channels."""
     yield pictures.signed_item(maps["gradient"].sum(0), _("gradient"), about)
     yield pictures.heat_item(np.abs(maps["gradient"]).max(0), _("absolute gradient"), about)
     if "guided_backprop" in maps:

@@ -1,4 +1,4 @@
-"""What is said of classes that are given away by what surrounds their objects."""
+"""Findings of classes that depend on their backgrounds."""
 
 from __future__ import annotations
 
@@ -6,111 +6,108 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from auditor import methods
-from auditor.checks.shortcut.findings import beside_control, guilty_of
+from auditor.checks.shortcut.findings import significant, with_control
 from auditor.language import _, many
 from auditor.results import Finding, Table, Verdict
 
 if TYPE_CHECKING:
-    from auditor.checks.shortcut.backgrounds import Ground
-    from auditor.context import Context
+    from auditor.checks.shortcut.backgrounds import ClassBackground
 
 _RULE = "shortcut.background"
 
 
-def given_away(tried: Sequence[Ground]) -> list[bool]:
-    """Say of each class whether its surroundings give it away, with all classes looked at."""
-    sure = guilty_of([ground.chance for ground in tried])
-    return [proven and ground.background.mostly for ground, proven in zip(tried, sure, strict=True)]
+def dependent(tested: Sequence[ClassBackground]) -> list[bool]:
+    """Return for each class whether it depends on its background, corrected for the number of classes."""
+    proven = significant([one.p_value for one in tested])
+    return [sure and one.background.mostly for one, sure in zip(tested, proven, strict=True)]
 
 
-def foremost(tried: Sequence[Ground], guilty: Sequence[bool]) -> list[Ground]:
-    """Return the classes that are given away; where there are none, the one that comes nearest."""
-    given = [ground for ground, sure in zip(tried, guilty, strict=True) if sure]
-    return given or [max(tried, key=lambda one: min(one.counts["alone"], one.counts["around"]) / one.background.n)]
+def strongest(tested: Sequence[ClassBackground], confirmed: Sequence[bool]) -> list[ClassBackground]:
+    """Return the classes that depend on their backgrounds; if there are none, the one that comes closest."""
+    found = [one for one, sure in zip(tested, confirmed, strict=True) if sure]
+    return found or [max(tested, key=lambda one: min(one.counts["alone"], one.counts["around"]) / one.background.n)]
 
 
 def backgrounds(
-    context: Context, tried: Sequence[Ground], guilty: Sequence[bool], located: Collection[int]
+    tested: Sequence[ClassBackground], confirmed: Sequence[bool], classes: Sequence[str], located: Collection[int]
 ) -> Iterator[Finding]:
-    """Warn of each class that its surroundings give away, unless they do so with most classes.
+    """Warn of each class that depends on its background, unless most classes do.
 
     Args:
-        located: Classes of which a place is known that gives them away; they are warned of already.
+        classes: The names of all classes.
+        located: Classes that shortcut.location already warns of.
     """
-    given = foremost(tried, guilty)
-    if not any(guilty):
-        yield _none(context, *given)
-    elif 2 * len(given) > len(tried):
-        yield _most(tried, given)
+    found = strongest(tested, confirmed)
+    if not any(confirmed):
+        yield _none(found[0], classes)
+    elif 2 * len(found) > len(tested):
+        yield _most(len(found), len(tested))
     else:
-        yield from (_located(context, one) if one.target in located else _given(context, one) for one in given)
+        yield from (_located(one, classes) if one.target in located else _warning(one, classes) for one in found)
 
 
-def _none(context: Context, ground: Ground) -> Finding:
-    around, n = ground.counts["around"], ground.background.n
+def _none(one: ClassBackground, classes: Sequence[str]) -> Finding:
+    around, n = one.counts["around"], one.background.n
     message = _(
-        "no class is given away by what surrounds its objects; {name!r} comes nearest: {alone} of {n} of its "
-        "surroundings are taken for it without an object (control: {alone_control}), and so are {around} of {n} "
-        "objects of other classes on them (control: {around_control})",
-        name=context.classes[ground.target],
-        **ground.counts,
+        "no class depends on its background; {name!r} comes closest: {alone} of {n} backgrounds alone are predicted as "
+        "the class (control: {alone_control}), and {around} of {n} objects of other classes on them (control: "
+        "{around_control})",
+        name=classes[one.target],
+        **one.counts,
     )
     return Finding(_RULE, Verdict.PASS, message, value=around / n, n=n, interval=methods.wilson(around, n))
 
 
-def _most(tried: Sequence[Ground], given: Sequence[Ground]) -> Finding:
+def _most(count: int, n: int) -> Finding:
     message = many(
-        "in {count} of {n} classes what surrounds the objects gives the class away: none is an exception",
-        "in {count} of {n} classes what surrounds the objects gives the class away: none is an exception",
-        len(given),
-        n=len(tried),
+        "{count} of {n} classes depends on its background; no class is an exception",
+        "{count} of {n} classes depend on their backgrounds; no class is an exception",
+        count,
+        n=n,
     )
     detail = _(
-        "So it is where the classes are textures or scenes. If they are things, the network knows them by where they "
-        "are: train with images in which the backgrounds are exchanged."
+        "This is expected if the classes are textures or scenes. If they are objects, the network recognises them by "
+        "their surroundings: train with images whose backgrounds are exchanged."
     )
-    return Finding(_RULE, Verdict.INFO, message, n=len(tried), detail=detail)
+    return Finding(_RULE, Verdict.INFO, message, n=n, detail=detail)
 
 
-def _located(context: Context, ground: Ground) -> Finding:
-    name = context.classes[ground.target]
+def _located(one: ClassBackground, classes: Sequence[str]) -> Finding:
+    name = classes[one.target]
+    message = _("{name!r} depends on its background, and on the place that shortcut.location names", name=name)
+    return Finding(_RULE, Verdict.INFO, message, name, n=one.background.n)
+
+
+def _warning(one: ClassBackground, classes: Sequence[str]) -> Finding:
+    name, around, n = classes[one.target], one.counts["around"], one.background.n
     message = _(
-        "{name!r}: what surrounds its objects gives it away, and so does what shortcut.location names", name=name
-    )
-    return Finding(_RULE, Verdict.INFO, message, name, n=ground.background.n)
-
-
-def _given(context: Context, ground: Ground) -> Finding:
-    name, around, n = context.classes[ground.target], ground.counts["around"], ground.background.n
-    message = _(
-        "{name!r} is given away by what surrounds its objects: {alone} of {n} of its surroundings are taken for it "
-        "without an object (control: {alone_control}), and so are {around} of {n} objects of other classes on them "
-        "(control: {around_control})",
+        "{name!r} depends on its background: {alone} of {n} backgrounds alone are predicted as the class (control: "
+        "{alone_control}), and {around} of {n} objects of other classes on them (control: {around_control})",
         name=name,
-        **ground.counts,
+        **one.counts,
     )
     detail = _(
-        "Look at the surroundings of this class in its gallery: what do they have in common? Train again with images "
-        "of the class in other places and with such surroundings behind other classes; where there are none, cut "
-        "objects out and exchange what lies behind them. Test on images in other places. If the class is itself a "
-        "ground or a texture, or fills its images, this is as it should be."
+        "Look at the backgrounds of this class in its gallery: what do they share? Train again with images of the "
+        "class on other backgrounds, and with such backgrounds behind other classes. If there are no such images, cut "
+        "out objects and exchange what is behind them. Test on images with other backgrounds. If the class is itself "
+        "a ground or a texture, or fills its images, this is expected."
     )
     interval = methods.wilson(around, n)
     return Finding(_RULE, Verdict.WARN, message, name, around / n, n=n, interval=interval, detail=detail)
 
 
-def grounds_table(context: Context, tried: Sequence[Ground], guilty: Sequence[bool]) -> Table:
-    """Return what the surroundings of each class do."""
-    columns = (_("class"), _("alone taken for it"), _("other objects on them taken for it"), _("shortcut"))
+def backgrounds_table(tested: Sequence[ClassBackground], confirmed: Sequence[bool], classes: Sequence[str]) -> Table:
+    """Return a row for each class: how its backgrounds and objects on them are predicted."""
+    columns = (_("class"), _("background alone"), _("other objects on it"), _("shortcut"))
     caption = _(
-        "In how many pairs the surroundings of a class, without an object, are taken for it, and the objects of other "
-        "classes are once they lie on them; in brackets the same of surroundings of other classes."
+        "In how many pairs the class is predicted for its background without an object, and for objects of other "
+        "classes on its background. In brackets: the same with backgrounds of other classes."
     )
-    rows = tuple(_row(context, ground, sure=sure) for ground, sure in zip(tried, guilty, strict=True))
-    return Table(_("Surroundings"), caption, columns, rows)
+    rows = tuple(_row(one, classes, sure=sure) for one, sure in zip(tested, confirmed, strict=True))
+    return Table(_("Backgrounds"), caption, columns, rows)
 
 
-def _row(context: Context, ground: Ground, *, sure: bool) -> tuple[str, ...]:
-    counts = ground.counts
-    told = (beside_control(counts[name], counts["n"], counts[f"{name}_control"]) for name in ("alone", "around"))
-    return context.classes[ground.target], *told, _("yes") if sure else _("no")
+def _row(one: ClassBackground, classes: Sequence[str], *, sure: bool) -> tuple[str, ...]:
+    counts = one.counts
+    cells = (with_control(counts[name], counts["n"], counts[f"{name}_control"]) for name in ("alone", "around"))
+    return classes[one.target], *cells, _("yes") if sure else _("no")

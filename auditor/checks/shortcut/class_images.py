@@ -1,4 +1,4 @@
-"""Many images of each of some classes, with what the network answers to them."""
+"""Many images of each of some classes, with their predicted classes."""
 
 from __future__ import annotations
 
@@ -21,75 +21,78 @@ if TYPE_CHECKING:
 
     from auditor.context import Context
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class ClassImages:
-    """Images of some classes, and a few of all the others.
+    """Images of some classes, and a few of all other classes.
 
     Attributes:
-        classes: Those of which many were read, by their index, ascending.
-        indices: Of each image in the data set.
+        classes: The classes of which many images were read, ascending.
+        indices: The place of each image in the data set, `[n]`.
         images: `[n, c, h, w]`, on the CPU.
-        labels: `[n]`.
-        answers: `[n]`; -1 where a score is no number.
+        labels: The true class of each image, `[n]`.
+        predicted: The predicted class, `[n]`; -1 if a score is not finite.
     """
 
     classes: tuple[int, ...]
-    indices: Places
+    indices: Indices
     images: Tensor
-    labels: Places
-    answers: Places
+    labels: Indices
+    predicted: Indices
 
-    def of(self, target: int) -> Places:
-        """Return which images show a class and are answered with it."""
-        return np.flatnonzero((self.labels == target) & (self.answers == target))
+    def of(self, target: int) -> Indices:
+        """Return the correctly classified images of a class."""
+        return np.flatnonzero((self.labels == target) & (self.predicted == target))
 
-    def rest(self) -> Places:
-        """Return which images of classes other than `classes` are answered rightly."""
-        return np.flatnonzero((self.labels == self.answers) & ~np.isin(self.labels, self.classes))
+    def rest(self) -> Indices:
+        """Return the correctly classified images of classes other than `classes`."""
+        return np.flatnonzero((self.labels == self.predicted) & ~np.isin(self.labels, self.classes))
 
-    def others(self, target: int) -> Places:
-        """Return which images neither show a class nor are answered with it, one of each other class by turns."""
-        found = np.flatnonzero((self.labels != target) & (self.answers != target) & (self.answers >= 0))
+    def others(self, target: int) -> Indices:
+        """Return the images that neither show a class nor are predicted as it, cycling through the other classes."""
+        found = np.flatnonzero((self.labels != target) & (self.predicted != target) & (self.predicted >= 0))
         own = [found[self.labels[found] == label] for label in np.unique(self.labels[found])]
         turns = chain.from_iterable(zip_longest(*(places.tolist() for places in own)))
         return np.array([place for place in turns if place is not None], np.int64)
 
 
 def class_images(context: Context, *, classes: int, images: int, few: int) -> ClassImages:
-    """Read as many images of as many classes as are asked for, and as many of all other classes together.
+    """Read images of the classes with the most images, and as many of all other classes together.
 
-    The classes are those with the most images, and of these with as many those that come first.
+    Args:
+        classes: How many classes are read; of classes with as many images, the first ones.
+        images: How many images of each class.
+        few: Classes with fewer images are left out.
 
     Raises:
-        Skip: No image has a label, no class has `few` images, or there are no images of a second class.
+        Skip: No image has a label, no class has `few` images, no image can be read, or there is only one class.
     """
     members = _members(context)
     counts = Counter({label: len(places) for label, places in members.items()})
     if not counts:
-        raise Skip(_("no image has a label, so that none is known to be of one class"))
+        raise Skip(_("no image has a label"))
     chosen = sorted(label for label, count in counts.most_common(classes) if count >= few)
     if not chosen:
-        raise Skip(_few(max(counts.values()), few))
+        raise Skip(_too_few(max(counts.values()), few))
     if len(counts) < 2:
-        raise Skip(_("there are images of one class only, and a shortcut is seen beside images of other classes"))
+        raise Skip(_("all images show one class; a shortcut can only be tested against images of other classes"))
     own = [place for label in chosen for place in members[label][:images]]
     return _read(context, tuple(chosen), own + _of_the_rest(members, chosen, images, context.seed))
 
 
-def _few(most: int, few: int) -> str:
+def _too_few(most: int, few: int) -> str:
     return many(
-        "no class has {few} images: the most is {count}",
-        "no class has {few} images: the most is {count}",
+        "no class has {few} images: the largest has {count}",
+        "no class has {few} images: the largest has {count}",
         most,
         few=few,
     )
 
 
 def _members(context: Context) -> dict[int, list[int]]:
-    """Return the images of each class, shuffled; the second of two files that are the same is left out."""
+    """Return the images of each class, shuffled; duplicate files are left out."""
     members: defaultdict[int, list[int]] = defaultdict(list)
     for place, label in enumerate(context.data.labels.indices):
         if label is not None and place not in context.data.listing.duplicates:
@@ -111,9 +114,9 @@ def _read(context: Context, classes: tuple[int, ...], indices: Sequence[int]) ->
 
     loaded = [(one, one.tensor) for one in map(context.data.__getitem__, indices) if one.tensor is not None]
     if not loaded:
-        raise Skip(_("none of the images can be read: see data.unreadable"))
+        raise Skip(_("no image can be read: see data.unreadable"))
     images = torch.stack([tensor for _one, tensor in loaded])
     with surroundings(context.seed, "class images", context.network.device):
-        answered = answers(context.network, images, batch=context.batch_size).cpu().numpy()
+        predicted = answers(context.network, images, batch=context.batch_size).cpu().numpy()
     read, labels = ([getattr(one, name) for one, _tensor in loaded] for name in ("index", "label"))
-    return ClassImages(classes, np.array(read), images, np.array(labels), answered)
+    return ClassImages(classes, np.array(read), images, np.array(labels), predicted)

@@ -1,4 +1,4 @@
-"""Pictures of what may give a class away: where the evidence lies, what an exchange does, and which maps are alike."""
+"""Galleries of shortcuts: evidence by position, exchanged places, backgrounds, and clusters of attribution maps."""
 
 from __future__ import annotations
 
@@ -16,49 +16,32 @@ from auditor.results import Gallery, Item
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from auditor.checks.shortcut.backgrounds import Ground, Grounds
+    from auditor.checks.shortcut.backgrounds import Backgrounds, ClassBackground
     from auditor.checks.shortcut.clusters import Group
-    from auditor.checks.shortcut.places import Suspect, Trial
-    from auditor.checks.shortcut.probe import Evidence, Laboratory
-    from auditor.context import Context
+    from auditor.checks.shortcut.places import Candidate, PlaceExchange
+    from auditor.checks.shortcut.probe import Evidence, Probe
 
 _PAIRS = 3
 _MEMBERS = 8
 _SIDE = 112  # pixels of a picture on a sheet
 
 
-def place_told(lab: Laboratory, suspect: Suspect) -> str:
-    """Return a place in words."""
-    rows, cols = np.flatnonzero(suspect.place.any(1)), np.flatnonzero(suspect.place.any(0))
-    if suspect.window is None:
-        inside = ~lab.ring.numpy()
-        rows, cols = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        return _("the outer ring of {rows} rows and {cols} columns of pixels", rows=int(rows[0]), cols=int(cols[0]))
-    return _(
-        "the window in rows {top} to {bottom}, columns {left} to {right}",
-        top=int(rows[0]),
-        bottom=int(rows[-1]),
-        left=int(cols[0]),
-        right=int(cols[-1]),
-    )
-
-
-def mean_maps(context: Context, lab: Laboratory, found: Evidence) -> Gallery:
+def mean_maps(probe: Probe, found: Evidence) -> Gallery:
     """Show where the evidence for a class lies, over the mean of its images."""
-    name = context.classes[found.target]
-    images = lab.seen.images[lab.seen.of(found.target)]
-    mean = context.preprocess.pixels(images.mean(0, keepdim=True))[0]
+    name = probe.context.classes[found.target]
+    images = probe.seen.images[probe.seen.of(found.target)]
+    mean = probe.context.preprocess.pixels(images.mean(0, keepdim=True))[0]
     about = _("the mean image of {name}", name=name)
     items = (
         Item(pictures.photo(mean), about, role="photo"),
-        pictures.overlay_item(mean, _spread(lab, found.occlusion), _("evidence by occlusion"), about),
-        pictures.overlay_item(mean, _spread(lab, found.gradient), _("evidence by gradient"), about),
+        pictures.overlay_item(mean, _spread(probe, found.occlusion), _("evidence by occlusion"), about),
+        pictures.overlay_item(mean, _spread(probe, found.gradient), _("evidence by gradient"), about),
     )
     caption = many(
-        "The mean of {images} images; the mean share of each window in what takes the class away, by occlusion over "
-        "{count} image. The outer ring takes {ring:.0%} of what the ring and all the rest take away.",
-        "The mean of {images} images; the mean share of each window in what takes the class away, by occlusion over "
-        "{count} images. The outer ring takes {ring:.0%} of what the ring and all the rest take away.",
+        "The mean of {images} images, and the mean share of each window in the evidence for the class; occlusion on "
+        "{count} image. The outer ring has {ring:.0%} of the evidence, compared with the inside.",
+        "The mean of {images} images, and the mean share of each window in the evidence for the class; occlusion on "
+        "{count} images. The outer ring has {ring:.0%} of the evidence, compared with the inside.",
         found.n,
         images=len(images),
         ring=found.ring,
@@ -66,19 +49,17 @@ def mean_maps(context: Context, lab: Laboratory, found: Evidence) -> Gallery:
     return Gallery(_("{name}: where the evidence lies", name=name), caption, items, about={"class": name})
 
 
-def counterfactuals(
-    context: Context, lab: Laboratory, target: int, trial: Trial, place: str, *, confirmed: bool
-) -> Gallery:
-    """Show some pairs before and after the exchange, with what is left of the class's probability."""
+def exchange_row(probe: Probe, candidate: Candidate, exchanged: PlaceExchange, *, confirmed: bool) -> Gallery:
+    """Show some pairs before and after the exchange of a place, with the probability of the class."""
     import torch
 
     from auditor.methods.shortcuts.exchange import pasted
 
-    name = context.classes[target]
-    flips = trial.exchange.won.astype(int) + trial.exchange.lost
+    name = probe.context.classes[candidate.target]
+    flips = exchanged.outcome.won.astype(int) + exchanged.outcome.lost
     pairs = np.argsort(-flips, kind="stable")[:_PAIRS]
-    own, other = lab.seen.images[trial.own[pairs]], lab.seen.images[trial.other[pairs]]
-    places = trial.places[torch.from_numpy(pairs)]
+    own, other = probe.seen.images[exchanged.own[pairs]], probe.seen.images[exchanged.other[pairs]]
+    places = exchanged.places[torch.from_numpy(pairs)]
     columns = (own, pasted(own, other, places), other, pasted(other, own, places))
     labels = (
         _("image of {name}", name=name),
@@ -86,98 +67,105 @@ def counterfactuals(
         _("image of another class"),
         _("with the place of {name}", name=name),
     )
-    title = _("{name}: {place} exchanged", name=name, place=place)
-    sure = _("The answer goes along with the place: a shortcut.")
-    unsure = _("The answer does not go along with the place beyond what controls and chance do.")
+    title = _("{name}: {place} exchanged", name=name, place=candidate.description)
+    shortcut = _("The prediction follows the place: a shortcut.")
+    no_shortcut = _("The prediction does not follow the place significantly more often than in the controls.")
     caption = _(
-        "Below each picture stands the probability of {name}. {said}", name=name, said=sure if confirmed else unsure
+        "Below each picture: the probability of {name}. {conclusion}",
+        name=name,
+        conclusion=shortcut if confirmed else no_shortcut,
     )
-    return Gallery(title, caption, _rows(context, lab, columns, target, labels), about={"class": name})
+    return Gallery(title, caption, _rows(probe, columns, candidate.target, labels), about={"class": name})
 
 
-def surrounded(context: Context, lab: Laboratory, grounds: Grounds, ground: Ground, *, confirmed: bool) -> Gallery:
-    """Show some images of a class, what surrounds their objects, and objects of other classes on that."""
-    name, found = context.classes[ground.target], ground.background
+def background_row(probe: Probe, backgrounds: Backgrounds, one: ClassBackground, *, confirmed: bool) -> Gallery:
+    """Show some images of a class, their backgrounds, and objects of other classes on these."""
+    name, found = probe.context.classes[one.target], one.background
     pairs = np.argsort(-(found.around.astype(int) + found.alone), kind="stable")[:_PAIRS]
-    own, other = ground.own[pairs], ground.other[pairs]
-    columns = (lab.seen.images[own], grounds.alone(own), lab.seen.images[other], grounds.around(other, own))
+    own, other = one.own[pairs], one.other[pairs]
+    columns = (
+        probe.seen.images[own],
+        backgrounds.alone(own),
+        probe.seen.images[other],
+        backgrounds.around(other, own),
+    )
     labels = (
         _("image of {name}", name=name),
-        _("its surroundings alone"),
+        _("its background alone"),
         _("image of another class"),
-        _("its object on the surroundings of {name}", name=name),
+        _("its object on the background of {name}", name=name),
     )
-    title = _("{name}: what surrounds its objects", name=name)
-    sure = _("The answer goes along with the surroundings: a shortcut.")
-    unsure = _("The answer does not go along with the surroundings in most pairs, beyond what controls and chance do.")
+    title = _("{name}: its background", name=name)
+    shortcut = _("The prediction follows the background: a shortcut.")
+    no_shortcut = _("The prediction does not follow the background in most pairs, beyond controls and chance.")
     caption = _(
-        "Each quarter of the surroundings is the cell on its border that speaks for the answer the least, mirrored; "
-        "an object is what is enough for the answer to its image. Below each picture stands the probability of {name}. "
-        "{said}",
+        "Each quarter of a background repeats, mirrored, the cell on its border with the least evidence for the "
+        "prediction. An object is the part of an image that suffices for its prediction. Below each picture: the "
+        "probability of {name}. {conclusion}",
         name=name,
-        said=sure if confirmed else unsure,
+        conclusion=shortcut if confirmed else no_shortcut,
     )
-    return Gallery(title, caption, _rows(context, lab, columns, ground.target, labels), about={"class": name})
+    return Gallery(title, caption, _rows(probe, columns, one.target, labels), about={"class": name})
 
 
-def _rows(
-    context: Context, lab: Laboratory, columns: Sequence[Tensor], target: int, labels: Sequence[str]
-) -> tuple[Item, ...]:
-    drawn = [_pictured(context, lab, images, target, label) for images, label in zip(columns, labels, strict=True)]
+def _rows(probe: Probe, columns: Sequence[Tensor], target: int, labels: Sequence[str]) -> tuple[Item, ...]:
+    drawn = [_pictured(probe, images, target, label) for images, label in zip(columns, labels, strict=True)]
     return tuple(item for row in zip(*drawn, strict=True) for item in row)
 
 
-def _pictured(context: Context, lab: Laboratory, images: Tensor, target: int, label: str) -> list[Item]:
-    shares = lab.probabilities(images)[:, target].tolist()
-    pixels = context.preprocess.pixels(images)
+def _pictured(probe: Probe, images: Tensor, target: int, label: str) -> list[Item]:
+    shares = probe.probabilities(images)[:, target].tolist()
+    pixels = probe.context.preprocess.pixels(images)
     return [
         Item(
             pictures.photo(one),
             _("{label}: {share:.0%}", label=label, share=share),
             value=share,
-            alt=_("{label}, taken for the class with a probability of {share:.1%}.", label=label, share=share),
+            alt=_("{label}, probability of the class {share:.1%}.", label=label, share=share),
         )
         for one, share in zip(pixels, shares, strict=True)
     ]
 
 
-def galleries(context: Context, lab: Laboratory, target: int, groups: Sequence[Group]) -> Iterator[Gallery]:
+def galleries(probe: Probe, target: int, groups: Sequence[Group]) -> Iterator[Gallery]:
     """Show the clusters of the maps of a class, each as its mean map and a sheet of images."""
-    name = context.classes[target]
+    name = probe.context.classes[target]
     clusters = [group for group in groups if group.cluster is not None]
-    if not clusters and not any(group.constant and group.trial for group in groups):
+    if not clusters and not any(group.constant and group.exchanged for group in groups):
         return
-    items = tuple(item for group in clusters or groups for item in _cluster_items(context, lab, group))
+    items = tuple(item for group in clusters or groups for item in _cluster_items(probe, group))
     caption = _(
-        "Images of a class, sorted by where the gradient puts the evidence: spectral clustering of the maps, as many "
-        "clusters as the largest gap between the eigenvalues tells. Outlined is the window that the image needs most. "
-        "Where maps of one cluster stand apart, look for what these images share beside the object."
+        "Images of the class, sorted by the place of the evidence: spectral clustering of the gradient maps, with the "
+        "number of clusters at the largest gap between the eigenvalues. The most important window of each image is "
+        "outlined. If the maps of one cluster differ, look for what its images share apart from the object."
     )
-    yield Gallery(_("{name}: clusters of relevance maps", name=name), caption, items, about={"class": name})
+    yield Gallery(_("{name}: clusters of attribution maps", name=name), caption, items, about={"class": name})
 
 
-def _cluster_items(context: Context, lab: Laboratory, group: Group) -> Iterator[Item]:
+def _cluster_items(probe: Probe, group: Group) -> Iterator[Item]:
     count = len(group.images)
-    who = many("cluster {number}: {count} image", "cluster {number}: {count} images", count, number=group.number)
-    all_ = many("{count} image", "{count} images", count)
-    told = all_ if group.cluster is None else who
-    label = _("{told} (the odd one)", told=told) if group.odd else told
-    yield pictures.heat_item(_spread(lab, group.shares.mean(0)), label, context.classes[group.target])
-    pixels = context.preprocess.pixels(lab.seen.images[group.images[:_MEMBERS]])
-    boxes = (_box(lab, int(peak)) for peak in group.peaks[:_MEMBERS])
+    of_all = many("{count} image", "{count} images", count)
+    of_cluster = many("cluster {number}: {count} image", "cluster {number}: {count} images", count, number=group.number)
+    name = of_all if group.cluster is None else of_cluster
+    label = _("{cluster} (differs most)", cluster=name) if group.odd else name
+    yield pictures.heat_item(_spread(probe, group.shares.mean(0)), label, probe.context.classes[group.target])
+    pixels = probe.context.preprocess.pixels(probe.seen.images[group.images[:_MEMBERS]])
+    boxes = (_box(probe, int(peak)) for peak in group.peaks[:_MEMBERS])
     shown = [pictures.outlined(Image.fromarray(one), box, _SIDE) for one, box in zip(pixels, boxes, strict=True)]
-    alt = _("{shown} of the images of {told}, each with a window outlined.", shown=len(shown), told=told)
-    yield Item(pictures.sheet(shown, min(4, len(shown)), _SIDE), _("images of {told}", told=told), alt=alt)
+    alt = _("{shown} of the images of {cluster}, each with a window outlined.", shown=len(shown), cluster=name)
+    sheet = pictures.sheet(shown, min(4, len(shown)), _SIDE)
+    yield Item(sheet, _("images of {cluster}", cluster=name), alt=alt)
 
 
-def _box(lab: Laboratory, number: int) -> tuple[float, float, float, float]:
-    """Return the left, top, right and bottom edges of a window."""
-    row, col = divmod(number, len(lab.windows.cols))
-    top, left = lab.windows.rows[row], lab.windows.cols[col]
-    return left, top, left + lab.windows.window[1], top + lab.windows.window[0]
+def _box(probe: Probe, number: int) -> tuple[float, float, float, float]:
+    """Return the left, top, right and bottom edges of a window, in pixels."""
+    row, col = divmod(number, len(probe.windows.cols))
+    top, left = probe.windows.rows[row], probe.windows.cols[col]
+    return left, top, left + probe.windows.window[1], top + probe.windows.window[0]
 
 
-def _spread(lab: Laboratory, values: NDArray[np.floating]) -> NDArray[np.float32]:
+def _spread(probe: Probe, values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return a map with the size of the image from one value a window, `[h, w]`."""
     import torch
 
-    return np.asarray(lab.windows.spread(torch.from_numpy(values)[None].float())[0].numpy())
+    return np.asarray(probe.windows.spread(torch.from_numpy(values)[None].float())[0].numpy())

@@ -1,186 +1,200 @@
-"""What is said of places, and of patches at varying places, that give a class away."""
+"""Findings of shortcuts: one place for a class, or one window in each of its images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.checks.shortcut.figures import place_told
 from auditor.language import _, many, some
 from auditor.results import Finding, Table, Verdict
 
 if TYPE_CHECKING:
     from auditor.checks.shortcut.class_images import ClassImages
     from auditor.checks.shortcut.clusters import Group
-    from auditor.checks.shortcut.places import Suspect, Trial
-    from auditor.checks.shortcut.probe import Laboratory
-    from auditor.context import Context
+    from auditor.checks.shortcut.places import Candidate, PlaceExchange
 
-Tried = tuple["Suspect", "Trial"]
-Patches = tuple["Group", "Trial"]
+Tested = tuple["Candidate", "PlaceExchange"]
+Patches = tuple["Group", "PlaceExchange"]
 
 _ERROR = 0.05
 
 
-def guilty_of(chances: Sequence[float]) -> list[bool]:
-    """Say of each probability of error whether it convicts, with all of them tried."""
-    return [chance <= _ERROR for chance in methods.holm(chances)]
+def significant(p_values: Sequence[float]) -> list[bool]:
+    """Return which p-values are significant, corrected for the number of tests."""
+    return [p <= _ERROR for p in methods.holm(p_values)]
 
 
 def locations(
-    context: Context, lab: Laboratory, tried: Sequence[Tried], guilty: Sequence[bool], judged: Sequence[int]
+    tested: Sequence[Tested], confirmed: Sequence[bool], classes: Sequence[str], images: Mapping[int, int]
 ) -> Iterator[Finding]:
-    """Warn of each class that a place gives away; where there is none, tell what came nearest."""
-    rule = "shortcut.location"
-    confirmed = [one for one, sure in zip(tried, guilty, strict=True) if sure]
-    for c in judged:
-        if own := [one for one in confirmed if one[0].target == c]:
-            yield _located(context, lab, *min(own, key=lambda one: (one[0].area, one[1].exchange.chance)))
-    if confirmed:
-        return
-    if not tried:
-        message = many(
-            "in the {count} class that is judged the evidence lies where that of other classes lies, or what lies "
-            "there differs",
-            "in none of {count} classes does the evidence lie at a place of its own where all images are alike",
-            len(judged),
-        )
-        yield Finding(rule, Verdict.PASS, message, value=0.0, n=sum(len(lab.seen.of(c)) for c in judged))
-        return
-    suspect, trial = max(tried, key=lambda one: one[1].exchange.won.mean())
-    won, n = int(trial.exchange.won.sum()), trial.exchange.n
+    """Warn of each class that depends on one place; if there is none, report what came closest.
+
+    Args:
+        tested: The candidates of all judged classes.
+        confirmed: By candidate whether it is significant.
+        classes: The names of all classes.
+        images: How many images there are, by judged class.
+    """
+    found = [one for one, sure in zip(tested, confirmed, strict=True) if sure]
+    for target in images:
+        if own := [one for one in found if one[0].target == target]:
+            yield _location(*min(own, key=lambda one: (one[0].area, one[1].outcome.chance)), classes[target])
+    if not found:
+        yield _no_location(tested, classes) if tested else _no_candidate(images)
+
+
+def _no_candidate(images: Mapping[int, int]) -> Finding:
     message = many(
-        "{count} place was suspect, and is no shortcut: pasted into images of other classes it brings up {name!r} in "
-        "{won} of {n}",
-        "{count} places were suspect, and none is a shortcut: the one that does most, pasted into images of other "
-        "classes, brings up {name!r} in {won} of {n}",
-        len(tried),
-        name=context.classes[suspect.target],
+        "no class has evidence at a fixed place ({count} class judged)",
+        "no class has evidence at a fixed place ({count} classes judged)",
+        len(images),
+    )
+    return Finding("shortcut.location", Verdict.PASS, message, value=0.0, n=sum(images.values()))
+
+
+def _no_location(tested: Sequence[Tested], classes: Sequence[str]) -> Finding:
+    candidate, exchanged = max(tested, key=lambda one: one[1].outcome.won.mean())
+    won, n = int(exchanged.outcome.won.sum()), exchanged.outcome.n
+    message = many(
+        "{count} candidate place is no shortcut: pasted into images of other classes, it changes {won} of {n} "
+        "predictions to {name!r}",
+        "none of {count} candidate places is a shortcut: the strongest, pasted into images of other classes, changes "
+        "{won} of {n} predictions to {name!r}",
+        len(tested),
+        name=classes[candidate.target],
         won=won,
         n=n,
     )
-    yield Finding(rule, Verdict.PASS, message, value=won / n, n=n, interval=methods.wilson(won, n))
+    return Finding("shortcut.location", Verdict.PASS, message, value=won / n, n=n, interval=methods.wilson(won, n))
 
 
-def _located(context: Context, lab: Laboratory, suspect: Suspect, trial: Trial) -> Finding:
-    counts, name = _counts(trial), context.classes[suspect.target]
-    won, n = counts["won"], counts["n"]
+def _location(candidate: Candidate, exchanged: PlaceExchange, name: str) -> Finding:
     message = _(
-        "{name!r} is given away by {place}: pasted into images of other classes it brings the class up in {won} of "
-        "{n} (controls: {control}), and with what other images have there {lost} of {n} images of the class lose it "
-        "(control: {kept})",
+        "{name!r} depends on {place}: pasting it into images of other classes changes {won} of {n} predictions to the "
+        "class (controls: {control}), and replacing it changes the prediction in {lost} of {n} images of the class "
+        "(control: {lost_control})",
         name=name,
-        place=place_told(lab, suspect),
-        **counts,
+        place=candidate.description,
+        **_counts(exchanged),
     )
     detail = _(
-        "The place holds {own:.0%} of the evidence for this class and {others:.0%} of that for others, and {area:.0%} "
-        "of the area; its constancy is {constancy:.2f}. Look there in images of this class: a mark, a frame, a "
-        "background? Remove it from the training images or put it into those of all classes, train again, and see "
-        "whether the accuracy stays on images without it.",
-        own=suspect.evidence,
-        others=suspect.elsewhere,
-        area=suspect.area,
-        constancy=suspect.constancy,
+        "The place has {own:.0%} of the evidence for this class, {others:.0%} of the evidence for other classes and "
+        "{area:.0%} of the area. Its content has a constancy of {constancy:.2f}. Look there in images of this class: "
+        "is there a mark, a frame or a background? Remove it from the training images, or add it to those of all "
+        "classes. Train again, and check whether the accuracy stays on images without it.",
+        own=candidate.evidence,
+        others=candidate.elsewhere,
+        area=candidate.area,
+        constancy=candidate.constancy,
     )
+    return _warning("shortcut.location", name, message, detail, exchanged)
+
+
+def _warning(rule: str, name: str, message: str, detail: str, exchanged: PlaceExchange) -> Finding:
+    won, n = int(exchanged.outcome.won.sum()), exchanged.outcome.n
     interval = methods.wilson(won, n)
-    return Finding("shortcut.location", Verdict.WARN, message, name, won / n, n=n, interval=interval, detail=detail)
+    return Finding(rule, Verdict.WARN, message, name, won / n, n=n, interval=interval, detail=detail)
 
 
-def _counts(trial: Trial) -> dict[str, int]:
-    """Return what an exchange does, and what controls do: `control` brings the class up, `kept` takes it away."""
-    found = trial.exchange
+def _counts(exchanged: PlaceExchange) -> dict[str, int]:
+    """Return in how many of `n` pairs an exchange, and the strongest control, adds or removes the class."""
+    found = exchanged.outcome
     return {
         "won": int(found.won.sum()),
         "lost": int(found.lost.sum()),
         "n": found.n,
         "control": max(int(one.sum()) for one in found.won_controls),
-        "kept": int(found.lost_control.sum()),
+        "lost_control": int(found.lost_control.sum()),
     }
 
 
 def clusters(
-    context: Context, groups: dict[int, list[Group]], places: dict[int, NDArray[np.bool_]]
+    groups: Mapping[int, Sequence[Group]], classes: Sequence[str], places: Mapping[int, NDArray[np.bool_]]
 ) -> Iterator[Finding]:
-    """Warn of classes that are given away by a patch at varying places, unless that is so with most classes."""
-    rule = "shortcut.cluster"
-    every = [(group, group.trial) for own in groups.values() for group in own if group.trial is not None]
-    sure = guilty_of([trial.exchange.chance_of_most for _group, trial in every])
-    usual = {g.target for g, trial in every if g.cluster is None and trial.exchange.chance_of_loss <= _ERROR}
-    guilty = [one for one, proven in zip(every, sure, strict=True) if proven and one[0].constant]
+    """Warn of each class that depends on one window in each image, unless most classes do.
+
+    Args:
+        groups: All images and the clusters of each judged class.
+        classes: The names of all classes.
+        places: The places that shortcut.location warns of, by class.
+    """
+    every = [(group, group.exchanged) for own in groups.values() for group in own if group.exchanged is not None]
+    proven = significant([exchanged.outcome.chance_of_most for _group, exchanged in every])
+    usual = {g.target for g, exchanged in every if g.cluster is None and exchanged.outcome.chance_of_loss <= _ERROR}
+    found = [one for one, sure in zip(every, proven, strict=True) if sure and one[0].constant]
     if 2 * len(usual) > len(groups):
-        message = many(
-            "in {count} of {n} classes most images lose the class with one small window, as they do where objects are "
-            "small and lie at varying places: none is an exception",
-            "in {count} of {n} classes most images lose the class with one small window, as they do where objects are "
-            "small and lie at varying places: none is an exception",
-            len(usual),
-            n=len(groups),
-        )
-        yield Finding(rule, Verdict.INFO, message, n=len(groups))
+        yield _most_classes(len(usual), len(groups))
     else:
-        for c in groups:
-            if own := [one for one in guilty if one[0].target == c]:
-                group, trial = min(own, key=lambda one: one[1].exchange.chance_of_most)
-                same = c in places and trial.mostly_in(places[c])
-                yield _at_the_place(context, group) if same else _clustered(context, group, trial)
-        if not guilty:
-            yield _no_cluster(context, groups, every)
+        for target in groups:
+            if own := [one for one in found if one[0].target == target]:
+                group, exchanged = min(own, key=lambda one: one[1].outcome.chance_of_most)
+                same = target in places and exchanged.mostly_in(places[target])
+                yield _at_the_place(group, classes) if same else _cluster(group, exchanged, classes[target])
+        if not found:
+            yield _no_cluster(groups, every, classes)
     if odd := [group for own in groups.values() for group in own if group.odd]:
         oddest = max(odd, key=lambda group: group.distance)
-        yield _odd(context, oddest, groups[oddest.target])
+        yield _oddest(oddest, groups[oddest.target], classes)
 
 
-def _clustered(context: Context, group: Group, trial: Trial) -> Finding:
-    counts, name = _counts(trial), context.classes[group.target]
-    won, n = counts["won"], counts["n"]
-    whole = _("{name!r} is given away by the window that each image needs most", name=name)
-    part = _(
-        "{name!r} is given away by the window that each image needs most, in cluster {cluster} of its maps",
-        name=name,
-        cluster=group.number,
+def _most_classes(count: int, n: int) -> Finding:
+    message = many(
+        "in {count} of {n} classes one small window decides most images, as with small objects at varying places; no "
+        "class is an exception",
+        "in {count} of {n} classes one small window decides most images, as with small objects at varying places; no "
+        "class is an exception",
+        count,
+        n=n,
+    )
+    return Finding("shortcut.cluster", Verdict.INFO, message, n=n)
+
+
+def _cluster(group: Group, exchanged: PlaceExchange, name: str) -> Finding:
+    subject = (
+        _("{name!r} depends on one window in each image", name=name)
+        if group.cluster is None
+        else _("{name!r} depends on one window in each image of cluster {cluster}", name=name, cluster=group.number)
     )
     message = _(
-        "{who}: pasted into images of other classes it brings the class up in {won} of {n} (controls: {control}), and "
-        "{lost} of {n} images lose the class with what others have there (control: {kept})",
-        who=whole if group.cluster is None else part,
-        **counts,
+        "{subject}: pasting it into images of other classes changes {won} of {n} predictions to the class (controls: "
+        "{control}), and replacing it changes the prediction in {lost} of {n} images (control: {lost_control})",
+        subject=subject,
+        **_counts(exchanged),
     )
     detail = _(
-        "The patches have a constancy of {constancy:.2f}. Look at the outlined windows in the gallery of "
-        "this class: a mark, a text, a thing that goes with the class? Remove it from the training images, or put it "
-        "into those of all classes, and train again.",
+        "The windows have a constancy of {constancy:.2f}. Look at the outlined windows in the gallery of this class: "
+        "is there a mark, a text or an object that accompanies the class? Remove it from the training images, or add "
+        "it to those of all classes, and train again.",
         constancy=group.constancy,
     )
-    interval = methods.wilson(won, n)
-    return Finding("shortcut.cluster", Verdict.WARN, message, name, won / n, n=n, interval=interval, detail=detail)
+    return _warning("shortcut.cluster", name, message, detail, exchanged)
 
 
-def _at_the_place(context: Context, group: Group) -> Finding:
-    name = context.classes[group.target]
-    message = _("{name!r}: its maps lead to the place that shortcut.location names", name=name)
+def _at_the_place(group: Group, classes: Sequence[str]) -> Finding:
+    name = classes[group.target]
+    message = _("{name!r}: the most important windows lie at the place that shortcut.location names", name=name)
     return Finding("shortcut.cluster", Verdict.INFO, message, name, n=len(group.images))
 
 
-def _no_cluster(context: Context, groups: dict[int, list[Group]], every: Sequence[Patches]) -> Finding:
+def _no_cluster(groups: Mapping[int, Sequence[Group]], every: Sequence[Patches], classes: Sequence[str]) -> Finding:
     n = sum(len(group.images) for own in groups.values() for group in own if group.cluster is None)
-    alike = [one for one in every if one[0].constant]
-    if not alike:
+    constant = [one for one in every if one[0].constant]
+    if not constant:
         message = _(
-            "in no class do enough images need a window that shows the same in all of them, where other classes have "
-            "no evidence"
+            "no class has enough images that depend on a window with the same content, at places without evidence for "
+            "other classes"
         )
         return Finding("shortcut.cluster", Verdict.PASS, message, value=0.0, n=n)
-    group, trial = max(alike, key=lambda one: one[1].exchange.won.mean())
-    won, pairs = int(trial.exchange.won.sum()), trial.exchange.n
+    group, exchanged = max(constant, key=lambda one: one[1].outcome.won.mean())
+    won, pairs = int(exchanged.outcome.won.sum()), exchanged.outcome.n
     message = _(
-        "no class is given away by the window that its images need most: the one that does most, pasted into images of "
-        "other classes, brings up {name!r} in {won} of {pairs}",
-        name=context.classes[group.target],
+        "no class depends on one window in each image: the strongest candidate, pasted into images of other classes, "
+        "changes {won} of {pairs} predictions to {name!r}",
+        name=classes[group.target],
         won=won,
         pairs=pairs,
     )
@@ -188,71 +202,73 @@ def _no_cluster(context: Context, groups: dict[int, list[Group]], every: Sequenc
     return Finding("shortcut.cluster", Verdict.PASS, message, value=won / pairs, n=pairs, interval=interval)
 
 
-def _odd(context: Context, odd: Group, own: Sequence[Group]) -> Finding:
+def _oddest(odd: Group, own: Sequence[Group], classes: Sequence[str]) -> Finding:
+    name, n = classes[odd.target], len(own[0].images)
     message = _(
-        "the oddest of all clusters is number {number} of the {clusters} of {name!r}, with {count} of {n} images: "
-        "{distance:.0%} of their evidence lies elsewhere than in the other images of the class",
-        clusters=len(own) - 1,
-        name=context.classes[odd.target],
+        "most different cluster: number {number} of {clusters} of {name!r}, {count} of {n} images; {distance:.0%} of "
+        "their evidence lies elsewhere than in the other images of the class",
         number=odd.number,
+        clusters=len(own) - 1,
+        name=name,
         count=len(odd.images),
-        n=len(own[0].images),
+        n=n,
         distance=odd.distance,
     )
-    name = context.classes[odd.target]
-    return Finding("shortcut.cluster", Verdict.INFO, message, name, n=len(own[0].images))
+    return Finding("shortcut.cluster", Verdict.INFO, message, name, n=n)
 
 
-def left_out(context: Context, seen: ClassImages, judged: Sequence[int], few: int) -> Iterator[Finding]:
-    """Say which classes are not judged."""
-    names = [context.classes[c] for c in seen.classes if c not in judged]
+def left_out(seen: ClassImages, judged: Sequence[int], classes: Sequence[str], few: int) -> Iterator[Finding]:
+    """Report which classes are not judged."""
+    names = [classes[target] for target in seen.classes if target not in judged]
     if names:
         message = many(
-            "{count} class is not judged: under {few} of its images are answered rightly, or no part of them matters",
-            "{count} classes are not judged: under {few} of their images are answered rightly, or no part of them "
-            "matters",
+            "{count} class is not judged: under {few} of its images are correctly classified, or covering changes no "
+            "score",
+            "{count} classes are not judged: under {few} of their images are correctly classified, or covering changes "
+            "no score",
             len(names),
             few=few,
         )
         yield Finding("shortcut.location", Verdict.SKIP, message, n=len(names), detail=some(names))
 
 
-def suspects_table(context: Context, lab: Laboratory, tried: Sequence[Tried], guilty: Sequence[bool]) -> Table:
-    """Return all suspect places, and what exchanging them does."""
+def candidates_table(tested: Sequence[Tested], confirmed: Sequence[bool], classes: Sequence[str]) -> Table:
+    """Return a row for each candidate place: its evidence, and how exchanging it changes the predictions."""
     columns = (
         _("class"),
         _("place"),
-        _("share of its evidence"),
-        _("of that of others"),
+        _("evidence"),
+        _("evidence for others"),
         _("constancy"),
-        _("class taken away"),
-        _("class brought up"),
+        _("class lost"),
+        _("class gained"),
         _("shortcut"),
     )
     caption = _(
-        "Where the evidence for a class lies apart from that for the others, and in how many pairs of images "
-        "exchanging the place takes the class away, or brings it up; in brackets the most that a control does."
+        "Places with evidence for a class but not for the others, as shares of the whole evidence. Lost and gained: in "
+        "how many pairs of images exchanging the place removes the class from the prediction, or adds it. In brackets: "
+        "the strongest control."
     )
-    rows = tuple(_suspect(context, lab, *one, sure=sure) for one, sure in zip(tried, guilty, strict=True))
-    return Table(_("Suspect places"), caption, columns, rows)
+    rows = tuple(_candidate(*one, classes, sure=sure) for one, sure in zip(tested, confirmed, strict=True))
+    return Table(_("Candidate places"), caption, columns, rows)
 
 
-def _suspect(
-    context: Context, lab: Laboratory, suspect: Suspect, trial: Trial, *, sure: bool
+def _candidate(
+    candidate: Candidate, exchanged: PlaceExchange, classes: Sequence[str], *, sure: bool
 ) -> tuple[str | float | int | bool | None, ...]:
-    counts = _counts(trial)
+    counts = _counts(exchanged)
     return (
-        context.classes[suspect.target],
-        place_told(lab, suspect),
-        round(suspect.evidence, 3),
-        round(suspect.elsewhere, 3),
-        round(suspect.constancy, 2),
-        beside_control(counts["lost"], counts["n"], counts["kept"]),
-        beside_control(counts["won"], counts["n"], counts["control"]),
+        classes[candidate.target],
+        candidate.description,
+        round(candidate.evidence, 3),
+        round(candidate.elsewhere, 3),
+        round(candidate.constancy, 2),
+        with_control(counts["lost"], counts["n"], counts["lost_control"]),
+        with_control(counts["won"], counts["n"], counts["control"]),
         _("yes") if sure else _("no"),
     )
 
 
-def beside_control(count: int, n: int, control: int) -> str:
-    """Return in how many pairs something happens, and in brackets in how many the control does it."""
+def with_control(count: int, n: int, control: int) -> str:
+    """Return a number of pairs, and in brackets that of the control."""
     return _("{count} of {n} ({control})", count=count, n=n, control=control)

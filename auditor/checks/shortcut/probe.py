@@ -1,6 +1,6 @@
-"""What all classes are looked at with: their images, the network, and a grid of windows.
+"""The probe that measures where the evidence for each class lies: network, images and a grid of windows.
 
-Evidence is told from one half of the images of a class, so that it can be tried in the other what it leads to.
+Evidence is measured on one half of the images of a class; what it suggests is tested on the other half.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from auditor.methods.shortcuts.exchange import scores_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from auditor.checks.shortcut.class_images import ClassImages, Places
+    from auditor.checks.shortcut.class_images import ClassImages, Indices
     from auditor.context import Context
     from auditor.data.filling import Filling
 
@@ -29,19 +29,20 @@ Map = NDArray[np.float64]
 WINDOW = 1 / 4  # of the shorter side: a sixteenth of a square image
 STEP = 1 / 8
 RING = 1 / 8  # of each side
-REST = -1
-SMALLEST = 8  # pixels of a side, of which a window is a quarter
+REST = -1  # stands for all classes together that are not probed one by one
+SMALLEST = 8  # pixels of a side; a window is a quarter of it
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Where the evidence for a class lies, over images of it.
+    """Where the evidence for a class lies, as means over images of it.
 
     Attributes:
-        target: The class; `REST` for all those together that are not looked at one by one.
-        occlusion, gradient: The mean share of each window, `[rows, cols]`.
-        ring: The mean share of the ring against all the rest.
-        n: How many images were covered.
+        target: The class, or `REST`.
+        occlusion: The share of each window by occlusion, `[rows, cols]`, 0 to 1.
+        gradient: The same by gradient.
+        ring: The share of the outer ring, against the inside, 0 to 1.
+        n: On how many images occlusion was computed.
     """
 
     target: int
@@ -51,13 +52,13 @@ class Evidence:
     n: int
 
     @property
-    def sound(self) -> bool:
-        """Whether there is evidence, in numbers."""
+    def finite(self) -> bool:
+        """Whether there is evidence: no share is NaN."""
         return bool(np.isfinite(self.occlusion).all() and np.isfinite(self.gradient).all() and np.isfinite(self.ring))
 
 
-class Laboratory:
-    """The images, the network and the windows that all classes are looked at with."""
+class Probe:
+    """The images, the network and the windows that all classes are probed with."""
 
     def __init__(self, context: Context, seen: ClassImages, *, explained: int, fill: Filling) -> None:
         from auditor.data.filling import filling
@@ -77,7 +78,7 @@ class Laboratory:
         )
 
     def evidence(self, target: int) -> Evidence:
-        """Cover some images of a class, of the half in which places are sought."""
+        """Measure where the evidence for a class lies, on the half of its images on which candidates are selected."""
         images = self.seen.rest() if target == REST else self.seen.of(target)[::2]
         some = images[: self.explained]
         occlusion = occluded_shares(self.occluder, *self.given(some)).double().numpy()
@@ -85,29 +86,29 @@ class Laboratory:
         inside = share_inside(self.context.network, *self.given(some), self.ring, batch=self.context.batch_size)
         return Evidence(target, _mean(occlusion), _mean(gradient), float(_mean(inside.double().numpy())), len(some))
 
-    def gradients(self, images: Places) -> NDArray[np.float32]:
-        """Return the gradient's share of each window, `[n, rows, cols]`; NaN for an image without an answer."""
+    def gradients(self, images: Indices) -> NDArray[np.float32]:
+        """Return the gradient's share of each window, `[n, rows, cols]`; NaN for an image without a prediction."""
         return self._gradients[0][images]
 
-    def gradients_by_cell(self, images: Places) -> NDArray[np.float32]:
-        """Return the same of each cell."""
+    def gradients_by_cell(self, images: Indices) -> NDArray[np.float32]:
+        """Return the same for each cell."""
         return self._gradients[1][images]
 
     @cached_property
     def _gradients(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         grids = self.windows, self.cells
-        by_window, by_cell = (np.full((len(self.seen.answers), *one.grid), np.nan, np.float32) for one in grids)
-        answered, step = np.flatnonzero(self.seen.answers >= 0), self.context.batch_size
-        for some in (answered[start : start + step] for start in range(0, len(answered), step)):
-            falls = estimated(self.context.network, *self.given(some)).cpu()
-            by_window[some], by_cell[some] = (shares_of(one.mean(falls)).numpy() for one in grids)
+        by_window, by_cell = (np.full((len(self.seen.predicted), *one.grid), np.nan, np.float32) for one in grids)
+        known, step = np.flatnonzero(self.seen.predicted >= 0), self.context.batch_size
+        for some in (known[start : start + step] for start in range(0, len(known), step)):
+            drops = estimated(self.context.network, *self.given(some)).cpu()
+            by_window[some], by_cell[some] = (shares_of(one.mean(drops)).numpy() for one in grids)
         return by_window, by_cell
 
-    def given(self, images: Places) -> tuple[Tensor, Tensor, Tensor]:
-        """Return images, what fills their windows, and what they are answered with."""
+    def given(self, images: Indices) -> tuple[Tensor, Tensor, Tensor]:
+        """Return images, what covers their windows, and their predicted classes."""
         import torch
 
-        return self.seen.images[images], self.fill[images], torch.from_numpy(self.seen.answers[images])
+        return self.seen.images[images], self.fill[images], torch.from_numpy(self.seen.predicted[images])
 
     def probabilities(self, images: Tensor) -> NDArray[np.float64]:
         """Return the probability of each class, `[n, k]`."""
@@ -120,25 +121,25 @@ class Laboratory:
         cells[[0, -1]] = cells[:, [0, -1]] = True
         return cells
 
-    def inside(self, numbers: Places) -> Tensor:
+    def inside(self, numbers: Indices) -> Tensor:
         """Return the pixels of windows, `[n, h, w]`."""
         import torch
 
         return self.windows.inside(torch.from_numpy(numbers))
 
-    def third(self, target: int, other: Places) -> Places:
-        """Return for each of the other images one of yet another class, where there is one."""
+    def third(self, target: int, other: Indices) -> Indices:
+        """Return for each of the other images one of a third class, if there is one."""
         pool = self.seen.others(target)
         labels = self.seen.labels
         chosen = []
         for turn, one in enumerate(other):
-            strange = pool[labels[pool] != labels[one]]
-            strange = strange if len(strange) else pool[pool != one]
-            chosen.append(strange[turn % len(strange)] if len(strange) else one)
+            third = pool[labels[pool] != labels[one]]
+            third = third if len(third) else pool[pool != one]
+            chosen.append(third[turn % len(third)] if len(third) else one)
         return np.array(chosen, np.int64)
 
-    def away(self, numbers: Places) -> Places:
-        """Return for each window another one, drawn from those that don't overlap it."""
+    def elsewhere(self, numbers: Indices) -> Indices:
+        """Return for each window a random one that does not overlap it."""
         import torch
 
         random = np.random.default_rng(int(torch.randint(2**31, (), generator=self.context.random("shortcut.away"))))
@@ -156,8 +157,8 @@ class Laboratory:
 
 
 def _mean(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean over the images, without those that hold no evidence; NaN where none does."""
-    sound = np.isfinite(values).reshape(len(values), -1).all(1)
-    if not sound.any():
+    """Return the mean over the images with evidence; NaN if none has any."""
+    finite = np.isfinite(values).reshape(len(values), -1).all(1)
+    if not finite.any():
         return np.full(values.shape[1:], np.nan)
-    return np.asarray(values[sound].mean(0))
+    return np.asarray(values[finite].mean(0))

@@ -1,4 +1,4 @@
-"""Images made for a class, in two ways, and what the network says of them."""
+"""Class models: images that maximise the score of a class, by plain and by natural ascent."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ if TYPE_CHECKING:
     from auditor.model.network import Network
     from auditor.unit import Unit
 
-_OTHER_PACES = (0.1, 10.0)
+_OTHER_STEP_SIZES = (0.1, 10.0)  # as multiples of the one that was chosen
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Made:
-    """One image that was made for a class.
+class SynthesizedImage:
+    """One image that was made for a class or a unit.
 
     Attributes:
-        preset: How.
-        image: What the network was given, `[c, h, w]`.
-        pixels: The same as a picture, cut off at black and white, `[h, w, 3]`.
-        course: The score before each step, and at the end.
-        probabilities: What the network says of the finished image, `[k]`.
-        outside: The share of its values that no photograph can have.
-        note: Why it stopped, or that it never moved.
+        preset: The method and its settings.
+        image: The network's input, `[c, h, w]`.
+        pixels: The same as a picture, clipped at black and white, `[h, w, 3]`.
+        curve: The score before each step, and at the end, `[steps + 1]`.
+        score: The score of the finished image; of a unit its value.
+        probabilities: Of all classes for the finished image, `[k]`.
+        outside: The share of its values that are darker than black or brighter than white, 0 to 1.
+        note: Why it stopped early, or that it never changed; "" if neither.
     """
 
     preset: Preset
     image: Tensor
     pixels: NDArray[np.uint8]
-    course: NDArray[np.float32]
+    curve: NDArray[np.float32]
     score: float
     probabilities: NDArray[np.float64]
     outside: float
@@ -57,43 +58,44 @@ class Made:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ClassModel:
-    """All that was made for a class.
+    """All images that were made for a class.
 
     Attributes:
-        plain: By the ascent of Simonyan et al.; of several step sizes the one that got farthest.
-        natural: By that of Olah et al., one or several that differ.
+        plain: By the ascent of Simonyan et al.; of several step sizes the one with the highest probability.
+        natural: By that of Olah et al., one or several different ones.
     """
 
     target: int
-    plain: Made
-    natural: tuple[Made, ...]
+    plain: SynthesizedImage
+    natural: tuple[SynthesizedImage, ...]
 
     @property
-    def best(self) -> Made:
-        """The one that the network takes for its class most surely."""
-        return _surest((self.plain, *self.natural), self.target)
+    def best(self) -> SynthesizedImage:
+        """The image with the highest probability of its class."""
+        return _most_probable((self.plain, *self.natural), self.target)
 
     def reached(self, limit: float) -> bool:
-        """Whether an image is predicted as its class with this probability."""
+        """Return whether an image is predicted as its class with at least this probability."""
         return self.best.predicted == self.target and self.best.probability(self.target) >= limit
 
     @property
     def moved(self) -> bool:
-        """Whether any image changed the score at all."""
-        finite = [one.course[np.isfinite(one.course)] for one in (self.plain, *self.natural)]
-        return any(len(course) and course.max() > course.min() for course in finite)
+        """Whether any step changed the score."""
+        finite = [one.curve[np.isfinite(one.curve)] for one in (self.plain, *self.natural)]
+        return any(len(curve) and curve.max() > curve.min() for curve in finite)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Maker:
-    """Makes images for classes of a network.
+class Synthesizer:
+    """Makes images for classes and units of a network.
 
     Attributes:
-        network: What they are made with: it gives the scores of the context's network, perhaps sooner.
-        plain, natural: The two ways.
-        copies: Images of each class in the natural way.
-        diversity: What it costs these to be alike.
-        enough: An image with a lower probability is tried again with other step sizes.
+        network: Used for the ascent; it has the scores of the context's network, and may be faster.
+        plain: The settings of plain ascent.
+        natural: The settings of natural ascent.
+        copies: Natural images of each class.
+        diversity: The penalty on the similarity of these.
+        limit: Plain ascent is repeated with other step sizes if the probability of the class stays below it.
     """
 
     context: Context
@@ -102,47 +104,53 @@ class Maker:
     natural: Preset
     copies: int
     diversity: Diversity | None
-    enough: float
+    limit: float
 
-    def make(self, targets: Sequence[int]) -> Iterator[ClassModel]:
-        """Make images for these classes, as many together as is fast."""
+    def class_models(self, targets: Sequence[int]) -> Iterator[ClassModel]:
+        """Make images for these classes, several classes at once."""
         together = 4 if self.context.network.device.type == "cpu" else self.context.batch_size
         total = (self.plain.steps + self.natural.steps * self.copies) * len(targets)
         with self.context.working(total, "steps") as advance:
             for start in range(0, len(targets), together):
                 yield from self._together(targets[start : start + together], advance)
 
-    def make_unit(self, unit: Unit) -> Made:
-        """Make an image, in the natural way, that excites a single unit, or the whole map of a channel."""
+    def visualization(self, unit: Unit) -> SynthesizedImage:
+        """Make an image, by natural ascent, that maximises a single unit or the mean of a channel's map."""
         with self.context.working(self.natural.steps, "steps") as advance:
-            return self._natural([unit], lambda count, scores: advance(count, f"value {scores.max().item():.3g}"), 1)[0]
+
+            def progress(count: int, scores: Tensor) -> None:
+                advance(count, f"value {scores.max().item():.3g}")
+
+            return self._natural([unit], progress, 1)[0]
 
     def _together(self, targets: Sequence[int], advance: Advance) -> Iterator[ClassModel]:
         def progress(count: int, scores: Tensor) -> None:
             advance(count, f"score {scores.max().item():.3g}")
 
         first, natural = self._plain(targets, progress), self._natural(targets, progress, self.copies)
-        plain = self._again(dict(zip(targets, first, strict=True)))
-        for place, target in enumerate(targets):
-            own = tuple(natural[place * self.copies : (place + 1) * self.copies])
+        plain = self._retried(dict(zip(targets, first, strict=True)))
+        for number, target in enumerate(targets):
+            own = tuple(natural[number * self.copies : (number + 1) * self.copies])
             yield ClassModel(target, plain[target], own)
 
-    def _plain(self, targets: Sequence[int], progress: Progress | None = None, *, pace: float = 1.0) -> list[Made]:
-        preset = replace(self.plain, step_size=pace * self.plain.step_size)
-        network = _InHalves(self.context, self.network)
+    def _plain(
+        self, targets: Sequence[int], progress: Progress | None = None, *, factor: float = 1.0
+    ) -> list[SynthesizedImage]:
+        preset = replace(self.plain, step_size=factor * self.plain.step_size)
+        network = _HalfRange(self.context, self.network)
         found = methods.synthesize(
             network, list(targets), shape=self.context.network.input_shape, preset=preset, progress=progress
         )
-        return self._looked_at(preset, found, network.images(found.images))
+        return self._evaluated(preset, found, network.images(found.images))
 
-    def _again(self, made: Mapping[int, Made]) -> Mapping[int, Made]:
-        """Return for each class what got farthest of several step sizes: none fits all networks."""
-        short = [target for target, one in made.items() if not one.probability(target) >= self.enough]
-        tries = [self._plain(short, pace=pace) for pace in _OTHER_PACES] if short else []
-        others = dict(zip(short, zip(*tries, strict=True), strict=False))  # of none there are no tries
-        return {target: _surest((one, *others.get(target, ())), target) for target, one in made.items()}
+    def _retried(self, images: Mapping[int, SynthesizedImage]) -> Mapping[int, SynthesizedImage]:
+        """Return the best image of each class over several step sizes: no step size fits all networks."""
+        short = [target for target, one in images.items() if not one.probability(target) >= self.limit]
+        tries = [self._plain(short, factor=factor) for factor in _OTHER_STEP_SIZES] if short else []
+        others = dict(zip(short, zip(*tries, strict=True), strict=False))  # both are empty if no class is short
+        return {target: _most_probable((one, *others.get(target, ())), target) for target, one in images.items()}
 
-    def _natural(self, targets: Sequence[int | Unit], progress: Progress, copies: int) -> list[Made]:
+    def _natural(self, targets: Sequence[int | Unit], progress: Progress, copies: int) -> list[SynthesizedImage]:
         found = methods.synthesize(
             self.network if all(isinstance(target, int) for target in targets) else self.context.network,
             list(targets),
@@ -154,9 +162,9 @@ class Maker:
             seed=self.context.seed,
             progress=progress,
         )
-        return self._looked_at(self.natural, found, found.images)
+        return self._evaluated(self.natural, found, found.images)
 
-    def _looked_at(self, preset: Preset, found: Synthesis, images: Tensor) -> list[Made]:
+    def _evaluated(self, preset: Preset, found: Synthesis, images: Tensor) -> list[SynthesizedImage]:
         import torch
 
         with torch.no_grad():
@@ -165,7 +173,7 @@ class Maker:
         outside = ((images < low) | (images > high)).float().mean((1, 2, 3)).tolist()
         pixels = self.context.preprocess.pixels(images)
         return [
-            Made(
+            SynthesizedImage(
                 preset,
                 images[i],
                 pixels[i],
@@ -179,13 +187,13 @@ class Maker:
         ]
 
 
-def _surest(made: Sequence[Made], target: int) -> Made:
-    """Return the image that the network takes for this class most surely."""
-    return max(made, key=lambda one: np.nan_to_num(one.probability(target)))
+def _most_probable(images: Sequence[SynthesizedImage], target: int) -> SynthesizedImage:
+    """Return the image with the highest probability of a class."""
+    return max(images, key=lambda one: np.nan_to_num(one.probability(target)))
 
 
-class _InHalves:
-    """The network, given images in units of half the range of a pixel, whatever its preprocessing makes of that."""
+class _HalfRange:
+    """The network with images in units of half the range of a pixel, so that one step size fits all preprocessings."""
 
     def __init__(self, context: Context, network: Network) -> None:
         self.module = network.module

@@ -1,4 +1,4 @@
-"""The trigger of each class of a network: looked for on images of the data, and set beside the others."""
+"""The smallest trigger of each class: searched on one half of the images, tested on the other, and compared."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from auditor.methods import Triggers
 
 _TOGETHER = 8  # images of each class at every step
-_BACK = 3  # a pass forward and back costs as much as so many forward
-_HELD_OUT = 20  # images without which no share of them tells much
-_CLASSES = 50  # up to so many it runs unasked
-_ELSEWHERE = 100  # times as much as on a CPU may be done on a GPU
-_PIXELS = 2**20  # that small images together may have in a batch
-_HELD = 2**24  # numbers in the images of one step, of which there are several copies; more classes take turns
+_BACKWARD = 3  # cost of a forward and backward pass, in forward passes
+_HELD_OUT = 20  # test images that a class needs to be compared
+_CLASSES = 50  # the most with which it runs by default
+_ELSEWHERE = 100  # budget on other devices, as a multiple of that on a CPU
+_PIXELS = 2**20  # numbers in a batch of small images
+_HELD = 2**24  # numbers in the images of one step, of which there are several copies; more classes form groups
 _BUDGET = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerSearch:
-    """How triggers are looked for.
+    """The settings of the search.
 
     Attributes:
-        asked: Whether it was asked for; None: where there are few classes and it is cheap.
-        images: At most so many, half of them to count successes on.
-        budget: How many million million operations it may take on a CPU; None for a usual number unasked, and for any
-            number if it was asked for.
+        requested: Whether the search was switched on or off; None: with few classes, if the budget allows it.
+        images: The largest number of images, half of them for the test.
+        steps: Steps of gradient descent.
+        budget: Trillion operations on a CPU; None for 1 by default, and for no limit if it was switched on.
     """
 
-    asked: bool | None
+    requested: bool | None
     images: int
     steps: int
     budget: float | None
@@ -48,16 +48,16 @@ class TriggerSearch:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Trigger:
-    """The smallest mask and pattern that send other classes' images to a class.
+    """The smallest mask and pattern that change images of other classes to a class.
 
     Attributes:
-        place: Of the class among those that were looked for.
+        place: Of the class among those that were searched, from 0.
         mass: The sum of the mask, in pixels.
         area: The pixels of the image.
-        reached: Whether it does what it has to on the images that it was made with.
-        hits, tried: Of how many other images it sends how many to the class.
-        chance: How probable the smallest of as many ordinary masks is as small beside the others, 0 to 1; None where
-            it was not compared.
+        reached: Whether it works on the images of the search.
+        hits: How many test images it changes to the class.
+        tried: How many test images there are.
+        p_value: The probability that the smallest of as many ordinary masks is as small; None if it was not compared.
     """
 
     target: int
@@ -67,29 +67,31 @@ class Trigger:
     reached: bool
     hits: int
     tried: int
-    chance: float | None = None
+    p_value: float | None = None
 
     @property
     def share(self) -> float:
+        """The share of the test images that it changes to the class."""
         return self.hits / self.tried if self.tried else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
+        """The 95 % interval of that share."""
         return methods.wilson(self.hits, self.tried)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FoundTriggers:
-    """All that was found.
+    """The triggers of all classes that were searched.
 
     Attributes:
         each: By mass, the smallest first.
-        whole: Masks and patterns.
-        images: The images that they were put on, `[n, c, h, w]`.
-        places: Where these lie in the data.
-        labels: What each shows, `[n]`.
-        assumed: Whether the labels are what the network takes them for, as no others are known.
-        unseen: For how many classes no trigger was looked for, as that would take longer than it may.
+        whole: Their masks and patterns.
+        images: The images of search and test, `[n, c, h, w]`.
+        places: The places of these in the data, `[n]`.
+        labels: The class of each image, `[n]`.
+        assumed: Whether these are the predicted classes, since the images have no labels.
+        omitted: How many classes were not searched, since the budget allowed no more.
     """
 
     each: tuple[Trigger, ...]
@@ -98,42 +100,42 @@ class FoundTriggers:
     places: tuple[int, ...]
     labels: Tensor
     assumed: bool
-    unseen: int = 0
+    omitted: int = 0
 
     @property
     def compared(self) -> tuple[Trigger, ...]:
-        return tuple(one for one in self.each if one.chance is not None)
+        return tuple(one for one in self.each if one.p_value is not None)
 
 
 def found_triggers(context: Context, search: TriggerSearch) -> FoundTriggers:
-    """Look for the trigger of each class.
+    """Search for the trigger of each class.
 
     Raises:
-        Skip: There are too few classes or images, it would take too long, or the network is no fit for it.
+        Skip: There are too few classes or images, the budget is too small, or a score is not finite.
     """
     classes = _classes(context, search)
     places, images, labels = _images(context, search.images)
     scores = _scores(context, images)
     shown = scores.argmax(1) if labels is None else labels
     whole = _searched(context, search, images, shown, classes)
-    each, unseen = sorted(_compared(_each(whole)), key=lambda one: one.mass), context.network.outputs - len(classes)
-    return FoundTriggers(tuple(each), whole, images, places, shown, assumed=labels is None, unseen=unseen)
+    each = sorted(_compared(_each(whole)), key=lambda one: one.mass)
+    omitted = context.network.outputs - len(classes)
+    return FoundTriggers(tuple(each), whole, images, places, shown, assumed=labels is None, omitted=omitted)
 
 
 def _classes(context: Context, search: TriggerSearch) -> list[int]:
-    """Return the classes whose triggers are looked for: all, or as many, drawn by chance, as was allowed for."""
+    """Return the classes to search: all, or as many as the budget allows, drawn at random."""
     count = context.network.outputs
     if count < FEWEST:
-        raise Skip(_("among {count} classes no outlier can be told: it takes {fewest}", count=count, fewest=FEWEST))
+        raise Skip(_("{count} classes are too few to find an outlier; {fewest} are needed", count=count, fewest=FEWEST))
     factor = 1e12 * (1 if context.network.device.type == "cpu" else _ELSEWHERE)
     work = _work(context, search) / factor  # of one class
-    if search.asked:
+    if search.requested:
         return _allowed(context, count if search.budget is None else min(count, int(search.budget / work)))
     if count > _CLASSES:
         raise Skip(
             _(
-                "not looked for unasked among {count} classes, which takes long; ask for it with "
-                "-o synthesis.trigger=true",
+                "not run by default with {count} classes, since it takes long; run it with -o synthesis.trigger=true",
                 count=count,
             )
         )
@@ -141,8 +143,8 @@ def _classes(context: Context, search: TriggerSearch) -> list[int]:
     if work * count > allowed:
         raise Skip(
             _(
-                "not looked for unasked, as it takes {work:,.1f} million million operations of {allowed:,.1f} that it "
-                "may; ask for it with -o synthesis.trigger=true",
+                "not run by default: it takes {work:,.1f} trillion operations, and {allowed:,.1f} are allowed; run it "
+                "with -o synthesis.trigger=true",
                 work=work * count * factor / 1e12,
                 allowed=allowed * factor / 1e12,
             )
@@ -155,8 +157,8 @@ def _allowed(context: Context, allowed: int) -> list[int]:
     if allowed < FEWEST:
         raise Skip(
             _(
-                "synthesis.trigger_budget is enough for {allowed} of {count} classes, but among fewer than {fewest} no "
-                "outlier can be told",
+                "synthesis.trigger_budget is enough for {allowed} of {count} classes; {fewest} are needed to find an "
+                "outlier",
                 allowed=allowed,
                 count=count,
                 fewest=FEWEST,
@@ -166,7 +168,7 @@ def _allowed(context: Context, allowed: int) -> list[int]:
 
 
 def _work(context: Context, search: TriggerSearch) -> float:
-    """Return how many multiplications and additions it takes for one class."""
+    """Return how many multiplications and additions the search takes for one class."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -174,13 +176,13 @@ def _work(context: Context, search: TriggerSearch) -> float:
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         context.network.scores(torch.zeros(1, *context.network.input_shape))
-    trials = search.images / 2 * (search.steps / ROUND + 1)
-    passes = _BACK * _TOGETHER * search.steps + trials
+    tests = search.images / 2 * (search.steps / ROUND + 1)
+    passes = _BACKWARD * _TOGETHER * search.steps + tests
     return float(max(1, counter.get_total_flops())) * passes
 
 
 def _images(context: Context, count: int) -> tuple[tuple[int, ...], Tensor, Tensor | None]:
-    """Return some images, spread over the classes: where they lie in the data, and their labels if any has one."""
+    """Return some images, spread over the classes: their places in the data, and their labels if all have one."""
     import torch
 
     from auditor.data.sampling import spread
@@ -193,8 +195,8 @@ def _images(context: Context, count: int) -> tuple[tuple[int, ...], Tensor, Tens
     if len(read) < 2 * _HELD_OUT:
         raise Skip(
             many(
-                "{count} image is too few: {least} are needed, half to look for triggers and half to try them",
-                "{count} images are too few: {least} are needed, half to look for triggers and half to try them",
+                "{count} image is too few: {least} are needed, half to find triggers and half to test them",
+                "{count} images are too few: {least} are needed, half to find triggers and half to test them",
                 len(read),
                 least=2 * _HELD_OUT,
             )
@@ -210,14 +212,14 @@ def _scores(context: Context, images: Tensor) -> Tensor:
     with torch.no_grad():
         scores = torch.cat([context.network.scores(part) for part in images.split(_batch(context, images))])
     if not scores.isfinite().all():
-        raise Skip(_("the scores of some images are no numbers: see predictions.nonfinite"))
+        raise Skip(_("the scores of some images are not finite: see predictions.nonfinite"))
     return scores
 
 
 def _searched(
     context: Context, search: TriggerSearch, images: Tensor, labels: Tensor, classes: Sequence[int]
 ) -> Triggers:
-    """Look for triggers, of so many classes together as memory bears; no class depends on the others."""
+    """Search for triggers of as many classes at once as fit into memory; no class depends on the others."""
     together = max(1, _HELD // (_TOGETHER * images[0].numel()))
     groups = [classes[start : start + together] for start in range(0, len(classes), together)]
     with context.working(search.steps * len(groups), "steps") as advance:
@@ -254,7 +256,7 @@ def _joined(found: Sequence[Triggers]) -> Triggers:
 
 
 def _batch(context: Context, images: Tensor) -> int:
-    """Return how many images the network is given at once: more where they are small, unless told otherwise."""
+    """Return the batch size: more for small images, unless a smaller one than the default was chosen."""
     usual = 8
     return context.batch_size if context.batch_size < usual else max(usual, _PIXELS // images[0].numel())
 
@@ -266,10 +268,10 @@ def _each(whole: Triggers) -> list[Trigger]:
 
 
 def _compared(each: Sequence[Trigger]) -> list[Trigger]:
-    """Say of those that do what they have to how probable it is that one is so small."""
-    fit = [one for one in each if one.reached and one.tried >= _HELD_OUT]
-    if len(fit) < FEWEST:
+    """Add the p-value to each trigger that works and has enough test images, if there are enough of these."""
+    working = [one for one in each if one.reached and one.tried >= _HELD_OUT]
+    if len(working) < FEWEST:
         return list(each)
-    chances = methods.chances_below(np.log([one.mass for one in fit]))
-    told = {one.target: chance for one, chance in zip(fit, chances, strict=True)}
-    return [replace(one, chance=told.get(one.target)) for one in each]
+    found = methods.chances_below(np.log([one.mass for one in working]))
+    p_values = {one.target: p for one, p in zip(working, found, strict=True)}
+    return [replace(one, p_value=p_values.get(one.target)) for one in each]

@@ -1,4 +1,4 @@
-"""Whether the pictures that explain an answer depend on the network, and mark what it needs."""
+"""Whether attribution maps depend on the trained weights, and whether they mark what the prediction needs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import numpy as np
 
 from auditor import methods
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.trust.faithfulness import uncovered
-from auditor.checks.trust.figures import agreement, courses, curves, row, table
-from auditor.checks.trust.findings import faithfulness, randomization
-from auditor.checks.trust.randomization import Maps, Redrawn, redrawn
+from auditor.checks.trust import findings, rules
+from auditor.checks.trust.faithfulness import DeletionCurves, deletion_curves
+from auditor.checks.trust.figures import agreement, deletion_figures, randomization_figures, row, table
+from auditor.checks.trust.randomization import Maps, Randomization, randomized
 from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import Skip
-from auditor.language import _, many
-from auditor.methods.attribution.names import OCCLUSION, method_name
+from auditor.methods.attribution.names import OCCLUSION
 from auditor.results import Arrays, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
 
 Correlation = Annotated[float, Range(-1, 1)]
 
-_CELLS = 7  # along the shorter side of the image
+_PATCHES = 7  # along the shorter side of the image
 _WINDOWS = 5  # of occlusion, along the shorter side of the image
 
 
-@Check
+@Check.with_rules(*rules.RULES)
 def trust(
     context: Context,
     *,
@@ -47,73 +46,60 @@ def trust(
     randomization_warn: Correlation = 0.5,
     faithfulness_warn: Share = 0.05,
 ) -> Steps:
-    """Can the pictures that explain an answer be believed?
+    """Can the attribution maps be trusted?
 
-    The layers of the network are drawn again as before training, from the last to the first; a picture that stays the
-    same does not show what the network has learnt. The image is taken away patch by patch, what a method marks first
-    (deletion), and brought back into a blurred one in the same order (insertion): the better the method, the faster
-    the probability of the answer falls, or rises, compared with random orders. Deconvnet, guided backprop and guided
-    Grad-CAM are known for hardly depending on the last layers of any network (Adebayo et al. 2018): what is found of
-    them is information, and no verdict rests on it.
+    Randomization replaces the weights of the layers by random ones, from the last layer to the first: a map that stays
+    the same does not show what the network has learnt. Deletion replaces the image patch by patch, the patches that
+    the map ranks highest first, and insertion puts them into a blurred image in the same order: the better the method,
+    the faster the probability of the predicted class falls or rises, compared with random orders. Deconvnet, guided
+    backprop and guided Grad-CAM are known to ignore the last layers of any network (Adebayo et al. 2018). They are
+    reported, not judged.
 
     Args:
-        images: how many of the explained images are looked at.
-        depths: how often pictures are made again: with the last layer re-drawn, all, half of them, a quarter and so on.
-        shown: on how many images the pictures of the re-drawn network are shown.
-        patch: side in pixels of what is taken away at once; auto is a seventh of the shorter side of the image.
-        steps: in how many steps the whole image is taken away.
-        orders: how many random orders each image is taken away in, to compare with.
-        occlusion: on how many of these images occlusion is tried, with windows of a fifth of the image's side. It takes
-            many passes; only where these are all of the images it is judged for faithfulness, too.
-        randomization_warn: rank correlation with the picture as trained, over which the audit warns.
-        faithfulness_warn: probability of error from which no better than random is said.
-    Rules:
-        trust.randomization: the rank correlation (Spearman) of a method's map as trained with the one after all layers
-            were re-drawn; a median over the images of more than 0.5 is a warning (heuristic). Of deconvnet, guided
-            backprop and guided Grad-CAM it is information, and told of the last half of the layers.
-        trust.faithfulness: deletion or insertion in a method's order is no better than in random order, by the area
-            under the curve (its rank among those of random orders, summed over the images, by an exact test; the worse
-            of the two, corrected by Holm for the number of methods that are judged); where the error is more than 5 %,
-            a warning (heuristic) on 20 images or more, and on fewer if the order is worse than random by the same test;
-            else too few to tell, which is skipped. Of deconvnet, guided backprop and guided Grad-CAM it is information,
-            and not corrected.
+        images: how many of the explained images are used.
+        depths: number of randomization steps: the last layer, all layers, half of them, a quarter and so on.
+        shown: number of images whose maps are shown with the layers randomised.
+        patch: side in pixels of a patch that is replaced at once; auto is a seventh of the shorter side of the image.
+        steps: number of steps in which the whole image is replaced.
+        orders: number of random orders to compare with, for each image.
+        occlusion: on how many of these images occlusion is computed, with windows of a fifth of the image's side. It
+            takes many forward passes. It is judged for faithfulness only if it is computed on all of the images.
+        randomization_warn: rank correlation with the trained network's map, above which the audit warns.
+        faithfulness_warn: p-value above which a method counts as no better than random order.
     Source:
-        Randomisation: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018. Insertion and deletion: Petsiuk,
+        Randomization: Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018. Insertion and deletion: Petsiuk,
         Das, Saenko, RISE, BMVC 2018. Ranks: Wilcoxon 1945, van Elteren 1960. Structural similarity: Wang et al., IEEE
         TIP 2004.
     """
     samples = context.samples[:images]
+    batch = tensors(context, samples)
     explain = _explaining(context, samples, occlusion)
     trained = explain()
     whole = {name: maps for name, maps in trained.items() if name != OCCLUSION or occlusion >= len(samples)}
-    batch = tensors(context, samples)
-    with context.working(len(samples), "images") as seen:
-        side = max(1, round(min(batch.shape[2:]) / _CELLS)) if patch == "auto" else patch
-        target = [sample.predicted for sample in samples]
-        bared = uncovered(context, batch, target, whole, side=side, steps=steps, orders=orders, seen=seen)
-    forgotten = _redrawn(context, batch, explain, trained, depths, shown)
-    if isinstance(forgotten, Redrawn):
-        yield from randomization(forgotten, randomization_warn)
+    curves = _curves(context, samples, batch, whole, patch=patch, steps=steps, orders=orders)
+    randomization = _randomization(context, batch, explain, trained, depths=depths, shown=shown)
+    if isinstance(randomization, Randomization):
+        yield from findings.randomization(randomization, randomization_warn)
     else:
-        yield forgotten
-    yield from faithfulness(bared, list(whole), faithfulness_warn)
+        yield randomization
+    yield from findings.faithfulness(curves, list(whole), faithfulness_warn)
     if OCCLUSION not in whole:
-        yield _left_out(occlusion, len(samples))
-    if isinstance(forgotten, Redrawn):
-        yield from courses(forgotten)
-        for place, sample in enumerate(samples[:shown]):
-            yield row(context, sample, place, trained if place < occlusion else whole, forgotten)
-        yield Arrays(_arrays(forgotten))
-    yield from curves(bared)
+        yield findings.occlusion_left_out(occlusion, len(samples))
+    if isinstance(randomization, Randomization):
+        yield from randomization_figures(randomization)
+        for number, sample in enumerate(samples[:shown]):
+            yield row(context, sample, number, trained if number < occlusion else whole, randomization)
+        yield Arrays(_arrays(randomization))
+    yield from deletion_figures(curves)
     if len(trained) > 1:
         yield agreement(trained)
-    yield table(bared, list(trained), forgotten if isinstance(forgotten, Redrawn) else None)
+    yield table(curves, list(trained), randomization if isinstance(randomization, Randomization) else None)
 
 
 def _explaining(context: Context, samples: Sequence[Sample], occlusion: int) -> Callable[[], dict[str, Maps]]:
-    """Return what explains the answers to the images by the network as it is when it is called.
+    """Return a function that computes the maps of the predicted classes with the network as it is when called.
 
-    Maps of occlusion are no numbers from image number `occlusion` on.
+    The maps of occlusion are NaN from image number `occlusion` on.
     """
     import torch
 
@@ -122,7 +108,7 @@ def _explaining(context: Context, samples: Sequence[Sample], occlusion: int) -> 
 
     def explain() -> dict[str, Maps]:
         parts = zip(images.split(context.batch_size), target.split(context.batch_size), strict=True)
-        found = [methods.heat_maps(context.network, some, asked, location) for some, asked in parts]
+        found = [methods.heat_maps(context.network, some, classes, location) for some, classes in parts]
         if occlusion:
             found[0][OCCLUSION] = _occluded(context, images, target, occlusion)
         every = {name: [part[name] for part in found if name in part] for name in found[0]}
@@ -139,7 +125,10 @@ def _location(context: Context, images: Tensor) -> Location | None:
 
 
 def _occluded(context: Context, images: Tensor, target: Tensor, count: int) -> Tensor:
-    """Return signed maps: of what the pictures show, none may be left where a network has forgotten the class."""
+    """Return the signed occlusion maps of the first images, `[n, h, w]`; the others are NaN.
+
+    They keep their sign: of a network with random weights nothing positive may be left, and then nothing to compare.
+    """
     import torch
 
     from auditor.data.filling import filling
@@ -154,35 +143,40 @@ def _occluded(context: Context, images: Tensor, target: Tensor, count: int) -> T
     return maps
 
 
-def _redrawn(
-    context: Context, images: Tensor, explain: Callable[[], dict[str, Maps]], trained: Mapping[str, Maps], *how: int
-) -> Redrawn | Finding:
-    """Return what becomes of the maps, or why that can't be told."""
-    depths, shown = how
+def _curves(
+    context: Context,
+    samples: Sequence[Sample],
+    images: Tensor,
+    maps: Mapping[str, Maps],
+    *,
+    patch: Literal["auto"] | int,
+    steps: int,
+    orders: int,
+) -> DeletionCurves:
+    side = max(1, round(min(images.shape[2:]) / _PATCHES)) if patch == "auto" else patch
+    target = [sample.predicted for sample in samples]
+    with context.working(len(samples), "images") as advance:
+        return deletion_curves(context, images, target, maps, side=side, steps=steps, orders=orders, advance=advance)
+
+
+def _randomization(
+    context: Context,
+    images: Tensor,
+    explain: Callable[[], dict[str, Maps]],
+    trained: Mapping[str, Maps],
+    *,
+    depths: int,
+    shown: int,
+) -> Randomization | Finding:
+    """Return how the maps change with randomised layers, or a finding that says why that can't be measured."""
     try:
-        context.layers  # noqa: B018 - of a network that hides them no layer can be re-drawn
-        with context.working(depths, "depths") as seen:
-            return redrawn(context, images, explain, trained, depths=depths, shown=shown, seen=seen)
+        context.layers  # noqa: B018 - raises Skip if the network hides its layers
+        with context.working(depths, "depths") as advance:
+            return randomized(context, images, explain, trained, depths=depths, shown=shown, advance=advance)
     except (Skip, ValueError) as reason:
         return Finding("trust.randomization", Verdict.SKIP, str(reason))
 
 
-def _left_out(tried: int, images: int) -> Finding:
-    if not tried:
-        reason = _("{method}: not tried, as trust.occlusion is 0", method=method_name(OCCLUSION))
-        return Finding("trust.randomization", Verdict.SKIP, reason, subject=OCCLUSION)
-    reason = many(
-        "{method}: its maps were made of {count} image alone, as they take many passes; -o trust.occlusion={images} "
-        "makes them of all",
-        "{method}: its maps were made of {count} images alone, as they take many passes; -o trust.occlusion={images} "
-        "makes them of all",
-        tried,
-        method=method_name(OCCLUSION),
-        images=images,
-    )
-    return Finding("trust.faithfulness", Verdict.SKIP, reason, subject=OCCLUSION)
-
-
-def _arrays(found: Redrawn) -> dict[str, Maps]:
-    every = {"correlation": found.correlation, "structure": found.structure, "maps": found.twins}
+def _arrays(found: Randomization) -> dict[str, Maps]:
+    every = {"correlation": found.correlation, "structure": found.structure, "maps": found.maps}
     return {f"{name}/{kind}": np.asarray(values[name]) for kind, values in every.items() for name in values}

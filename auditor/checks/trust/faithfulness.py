@@ -1,4 +1,4 @@
-"""What each answer's probability does while the image is taken away, or comes back, in the order of each map."""
+"""Deletion and insertion: the probability of the predicted class while an image is replaced in the order of a map."""
 
 from __future__ import annotations
 
@@ -19,38 +19,40 @@ if TYPE_CHECKING:
 
 Maps = NDArray[np.float32]
 Curves = NDArray[np.float64]
+Areas = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Uncovered:
-    """Curves of probability over the share of the image that is replaced, `p` points from 0 to 1.
+class DeletionCurves:
+    """Probability of the predicted class over the share of the image that is replaced, at `p` points from 0 to 1.
 
     Attributes:
-        deletion, insertion: By method, `[n, p]`; NaN where a map is no number.
-        by_chance: The same two for each of `r` random orders, `[r, n, p]`.
+        deletion: By method, `[n, p]`; NaN for an image whose map is not finite.
+        insertion: The same.
+        random: Deletion and insertion in `r` random orders, each `[r, n, p]`.
     """
 
     deletion: Mapping[str, Curves]
     insertion: Mapping[str, Curves]
-    by_chance: tuple[Curves, Curves]
+    random: tuple[Curves, Curves]
 
-    def standing(self, method: str) -> tuple[tuple[Curves, Curves], tuple[Curves, Curves]]:
-        """Return how good deletion and insertion are, the more the better: a method's `[n]`, and by chance `[r, n]`."""
-        taken, added = (_area(curves) for curves in self.by_chance)
-        return (-_area(self.deletion[method]), -taken), (_area(self.insertion[method]), added)
+    def scores(self, method: str) -> tuple[tuple[Areas, Areas], tuple[Areas, Areas]]:
+        """Return the scores of deletion and of insertion, higher is better: the method's `[n]`, random `[r, n]`."""
+        deleted, inserted = (_area(curves) for curves in self.random)
+        return (-_area(self.deletion[method]), -deleted), (_area(self.insertion[method]), inserted)
 
     def areas(self, method: str) -> tuple[float, float]:
-        """Return the median areas under the curves of deletion and insertion, over what is a number."""
+        """Return the median areas under the curves of deletion and insertion, over the images with finite maps."""
         return _median(_area(self.deletion[method])), _median(_area(self.insertion[method]))
 
     @property
-    def areas_by_chance(self) -> tuple[float, float]:
-        """Return the same for the mean random order."""
-        taken, added = (_median(_area(curves).mean(0)) for curves in self.by_chance)
-        return taken, added
+    def random_areas(self) -> tuple[float, float]:
+        """The same for the mean random order."""
+        deleted, inserted = (_median(_area(curves).mean(0)) for curves in self.random)
+        return deleted, inserted
 
 
-def uncovered(
+def deletion_curves(
     context: Context,
     images: Tensor,
     target: Sequence[int],
@@ -59,14 +61,17 @@ def uncovered(
     side: int,
     steps: int,
     orders: int,
-    seen: Callable[[int], None],
-) -> Uncovered:
-    """Replace the images cell by cell: by their mean colour (deletion), or they replace themselves out of focus.
+    advance: Callable[[int], None],
+) -> DeletionCurves:
+    """Replace each image patch by patch, in the order of each map and in random orders.
+
+    Deletion replaces the image by its mean colour, insertion replaces a blurred image by the image.
 
     Args:
-        side: Of a cell, in pixels.
-        orders: How many random ones there are beside those of the maps.
-        seen: Is told of each image.
+        target: The class whose probability is measured, one an image.
+        side: Of a patch, in pixels.
+        orders: How many random orders there are.
+        advance: Called with 1 after each image.
     """
     import torch
 
@@ -79,7 +84,7 @@ def uncovered(
     count, classes = int(cells.max()) + 1, torch.tensor(target, device=images.device)
     own = [methods.ranked_cells(torch.from_numpy(values), cells, random) for values in maps.values()]
     every = torch.stack([*own, *(methods.random_orders(len(images), count, random) for _ in range(orders))])
-    grey = filling("mean", images, context.preprocess, blur=0.0, random=random)
+    mean = filling("mean", images, context.preprocess, blur=0.0, random=random)
     blurred = filling("blur", images, context.preprocess, blur=side / 2, random=random)
     network, steps = folded(context.network), min(steps, count)
 
@@ -92,24 +97,24 @@ def uncovered(
     parts = []
     for i in range(len(images)):
         here = slice(i, i + 1)
-        parts.append([curves(images, grey, here), curves(blurred, images, here)])
-        seen(1)
+        parts.append([curves(images, mean, here), curves(blurred, images, here)])
+        advance(1)
     deletion, insertion = (np.concatenate(both, axis=1) for both in zip(*parts, strict=True))  # [methods + r, n, p]
     for number, values in enumerate(maps.values()):
         deletion[number, ~np.isfinite(values).all((1, 2))] = np.nan
-    return Uncovered(
+    return DeletionCurves(
         dict(zip(maps, deletion, strict=False)),
         dict(zip(maps, insertion, strict=False)),
         (deletion[len(maps) :], insertion[len(maps) :]),
     )
 
 
-def _area(curves: Curves) -> Curves:
+def _area(curves: Curves) -> Areas:
     import torch
 
     return np.asarray(methods.area_under(torch.from_numpy(curves)).numpy())
 
 
-def _median(areas: Curves) -> float:
-    told = areas[np.isfinite(areas)]
-    return float(np.median(told)) if len(told) else math.nan
+def _median(areas: Areas) -> float:
+    finite = areas[np.isfinite(areas)]
+    return float(np.median(finite)) if len(finite) else math.nan

@@ -1,4 +1,4 @@
-"""Figures and the table that show whether explanations depend on the network, and mark what it needs."""
+"""Figures and the table of trust: randomization curves, deletion and insertion curves, and agreement of methods."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import pictures
-from auditor.checks.trust.faithfulness import Uncovered
-from auditor.checks.trust.randomization import Maps, Redrawn, agreements
+from auditor.checks.trust.faithfulness import DeletionCurves
+from auditor.checks.trust.randomization import Maps, Randomization, agreements
 from auditor.language import _
 from auditor.methods.attribution.names import GRAD_CAM, OCCLUSION, method_name
 from auditor.pictures.samples import photo
@@ -21,96 +21,100 @@ if TYPE_CHECKING:
     from auditor.context import Context, Sample
 
 
-def courses(found: Redrawn) -> Iterator[Figure]:
-    """Draw how alike the maps stay while layers are re-drawn."""
-    about = _("layers re-drawn, from the last on ({total} in all)", total=found.total)
+def randomization_figures(found: Randomization) -> Iterator[Figure]:
+    """Draw how similar the maps stay while layers are randomised."""
+    xlabel = _("randomised layers, from the last on ({total} in all)", total=found.total)
     kinds = (
-        (_("Rank correlation with the map as trained"), _("rank correlation"), found.correlation),
-        (_("Structural similarity to the map as trained"), _("structural similarity"), found.structure),
+        (_("Rank correlation with the trained network's map"), _("rank correlation"), found.correlation),
+        (_("Structural similarity to the trained network's map"), _("structural similarity"), found.structure),
     )
-    for title, unit, values in kinds:
-        series = {method_name(name): (found.counts, _medians(course)) for name, course in values.items()}
-        ends = {name: course[-1] for name, (counts, course) in series.items()}
+    for title, unit, by_method in kinds:
+        medians = {method_name(name): _medians(values) for name, values in by_method.items()}
         yield Figure(
             title,
             _(
-                "Each line is the median over the images. A line that stays up belongs to a method whose pictures "
-                "don't show what these layers have learnt. What is judged is the rank correlation at the end; of what "
-                "is known for heeding no last layers, the one at {count} layers is told.",
+                "Each line is the median over the images. A line that stays high belongs to a method whose maps do "
+                "not show what these layers have learnt. The rank correlation with all layers randomised is judged. "
+                "Methods known to ignore the last layers are reported at {count} layers, not judged.",
                 count=found.counts[found.half],
             ),
-            pictures.lines(series, xlabel=about, ylabel=unit),
-            alt=_("{title}. With all layers re-drawn: {values}.", title=title, values=_listed(ends)),
+            pictures.lines({name: (found.counts, line) for name, line in medians.items()}, xlabel=xlabel, ylabel=unit),
+            alt=_(
+                "{title}. With all layers randomised: {values}.",
+                title=title,
+                values=_listed({name: line[-1] for name, line in medians.items()}),
+            ),
         )
 
 
-def curves(found: Uncovered) -> Iterator[Figure]:
-    """Draw what becomes of the answer at deletion and at insertion."""
-    chance = _("random order")
+def deletion_figures(found: DeletionCurves) -> Iterator[Figure]:
+    """Draw the mean curves of deletion and of insertion."""
     kinds = (
-        (_("Deletion"), _("share of the image taken away"), found.deletion, found.by_chance[0]),
-        (_("Insertion"), _("share of the image brought back"), found.insertion, found.by_chance[1]),
+        (_("Deletion"), _("share of the image deleted"), found.deletion, found.random[0]),
+        (_("Insertion"), _("share of the image inserted"), found.insertion, found.random[1]),
     )
-    for title, about, curves, by_chance in kinds:
-        every = {**{method_name(name): curve for name, curve in curves.items()}, chance: by_chance.mean(0)}
-        means = {name: curve[np.isfinite(curve).all(1)] for name, curve in every.items()}
-        drawn = {name: curve.mean(0) for name, curve in means.items() if len(curve)}
-        points = {name: (np.linspace(0, 1, len(curve)), curve) for name, curve in drawn.items()}
+    for title, xlabel, curves, random in kinds:
+        every = {**{method_name(name): curve for name, curve in curves.items()}, _("random order"): random.mean(0)}
+        finite = {name: curve[np.isfinite(curve).all(1)] for name, curve in every.items()}
+        means = {name: curve.mean(0) for name, curve in finite.items() if len(curve)}
+        points = {name: (np.linspace(0, 1, len(curve)), curve) for name, curve in means.items()}
         yield Figure(
             title,
             _(
-                "The probability of the answer, mean over the images, while what each method marks first goes first. "
-                "At deletion the lowest curve is the best, at insertion the highest."
+                "Probability of the predicted class, mean over the images. The patches that a method ranks highest are "
+                "replaced first. Lower is better at deletion, higher is better at insertion."
             ),
-            pictures.lines(points, xlabel=about, ylabel=_("probability of the answer")),
+            pictures.lines(points, xlabel=xlabel, ylabel=_("probability of the predicted class")),
             alt=_(
                 "{title}. Mean height of the curves: {values}.",
                 title=title,
-                values=_listed({name: float(curve.mean()) for name, curve in drawn.items()}),
+                values=_listed({name: float(curve.mean()) for name, curve in means.items()}),
             ),
         )
 
 
 def agreement(trained: Mapping[str, Maps]) -> Figure:
-    """Draw how alike the methods' maps are."""
+    """Draw the rank correlations between the maps of different methods."""
     values, names = agreements(trained), [method_name(name) for name in trained]
     pairs = {f"{names[i]} / {names[j]}": float(values[i, j]) for i in range(len(names)) for j in range(i)}
     return Figure(
         _("Agreement between methods"),
         _(
-            "Rank correlation of the maps of the same answer, mean over the images: 1 where two methods order all "
-            "places alike. That methods agree does not make them right, but where they don't, at most one of them is."
+            "Rank correlation of two methods' maps of the predicted class, mean over the images. 1: both rank all "
+            "pixels in the same order. Agreement does not make two methods right; if they disagree, at most one is."
         ),
         pictures.matrix(values, names, xlabel="", ylabel=""),
         alt=_("Rank correlations of methods: {values}.", values=_listed(pairs)),
     )
 
 
-def table(found: Uncovered, names: Sequence[str], forgotten: Redrawn | None) -> Table:
+def table(found: DeletionCurves, names: Sequence[str], randomization: Randomization | None) -> Table:
     """Return the numbers of each method, and of random orders."""
-    chance = (_("random order"), None, None, None, *found.areas_by_chance)
+    random = (_("random order"), None, None, None, *found.random_areas)
     areas = {name: found.areas(name) for name in found.deletion}
-    rows = [(method_name(name), *_forgotten(forgotten, name), *areas.get(name, (None, None))) for name in names]
+    rows = [(method_name(name), *_at_steps(randomization, name), *areas.get(name, (None, None))) for name in names]
     return Table(
         _("Methods"),
         _(
-            "Medians over the images. ρ is the rank correlation with the map as trained once the last layer, the last "
-            "half of the layers and all of them were re-drawn; deletion and insertion are areas under the curves."
+            "Medians over the images. ρ is the rank correlation with the trained network's map after the last layer, "
+            "the last half of the layers and all layers were randomised. Deletion and insertion are areas under the "
+            "curves."
         ),
         (_("method"), _("ρ, last layer"), _("ρ, half"), _("ρ, all"), _("deletion"), _("insertion")),
-        (*rows, chance),
+        (*rows, random),
     )
 
 
-def _forgotten(found: Redrawn | None, name: str) -> tuple[float | None, ...]:
+def _at_steps(found: Randomization | None, name: str) -> tuple[float | None, ...]:
+    """Return the median correlations with the last layer, half and all layers randomised."""
     if found is None:
         return None, None, None
-    course = _medians(found.correlation[name])
-    return course[0], course[found.half], course[-1]
+    medians = _medians(found.correlation[name])
+    return medians[0], medians[found.half], medians[-1]
 
 
 def _medians(values: NDArray[np.float64]) -> list[float]:
-    """Return the median of each row over what is a number in it."""
+    """Return the median of the finite values of each row."""
     return [float(np.median(row[np.isfinite(row)])) if np.isfinite(row).any() else math.nan for row in values]
 
 
@@ -118,36 +122,38 @@ def _listed(values: Mapping[str, float]) -> str:
     return ", ".join(_("{name} {value:.2f}", name=name, value=value) for name, value in values.items())
 
 
-def row(context: Context, sample: Sample, place: int, trained: Mapping[str, Maps], found: Redrawn) -> Gallery:
-    """Show every method's map of an image beside its twins; each row begins with the photograph.
+def row(context: Context, sample: Sample, number: int, trained: Mapping[str, Maps], found: Randomization) -> Gallery:
+    """Show every method's map of an image, trained and randomised; each row begins with the photograph.
 
     Args:
-        place: Of the image among those whose twins were kept.
+        number: Of the image among those whose maps were kept.
     """
-    answer = context.classes[sample.predicted]
+    predicted = context.classes[sample.predicted]
     return Gallery(
-        _("{file}: as trained and re-drawn", file=sample.name),
+        _("{file}: trained and randomised", file=sample.name),
         _(
-            "What each method shows for {answer}: by the network as trained, and by networks of which the last layer, "
-            "half of the layers and all of them were drawn again, as before training. Each picture has its own scale.",
-            answer=answer,
+            "The map of {predicted} by each method: from the trained network, and with the last layer, half of the "
+            "layers and all layers randomised. Each picture has its own scale.",
+            predicted=predicted,
         ),
-        tuple(item for name in trained for item in _of_method(context, sample, place, name, trained[name], found)),
-        about={"image": sample.name, "class": answer},
+        tuple(item for name in trained for item in _of_method(context, sample, number, name, trained[name], found)),
+        about={"image": sample.name, "class": predicted},
     )
 
 
 def _of_method(
-    context: Context, sample: Sample, place: int, name: str, trained: Maps, found: Redrawn
+    context: Context, sample: Sample, number: int, name: str, trained: Maps, found: Randomization
 ) -> Iterator[Item]:
     yield photo(context, sample)
-    yield _picture(sample, trained[place], name, method_name(name))
-    for stop in sorted({0, found.half, len(found.counts) - 1}):
-        count = found.counts[stop]
+    yield _picture(sample, trained[number], name, method_name(name))
+    for step in sorted({0, found.half, len(found.counts) - 1}):
         label = _(
-            "{method}, {count} of {total} layers re-drawn", method=method_name(name), count=count, total=found.total
+            "{method}, {count} of {total} layers randomised",
+            method=method_name(name),
+            count=found.counts[step],
+            total=found.total,
         )
-        yield _picture(sample, found.twins[name][stop, place], name, label)
+        yield _picture(sample, found.maps[name][step, number], name, label)
 
 
 def _picture(sample: Sample, values: Maps, method: str, label: str) -> Item:

@@ -26,7 +26,7 @@ def arrangement(module: nn.Module) -> bool | None:
     return None if first == last else first
 
 
-def arrangement_behind(start: Node) -> bool | None:
+def arrangement_before(start: Node) -> bool | None:
     """Return whether a tensor has channels first, judged by the operators that made it; None if they do not show it."""
     node: Node | None = start
     while node is not None:

@@ -36,10 +36,11 @@ def heat_maps(
         ValueError: As `explain`.
         IndexError: As `explain`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> maps = methods.heat_maps(model, torch.rand(2, 3, 8, 8), 5, methods.Location("0"))
         >>> list(maps)

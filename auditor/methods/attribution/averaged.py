@@ -50,10 +50,11 @@ def integrated_gradients(
         ValueError: `steps` or `batch_size` is less than 1; otherwise as `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 16), nn.Tanh(), nn.Linear(16, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> shares = methods.integrated_gradients(model, images, 5)
@@ -100,10 +101,11 @@ def smooth_grad(
         ValueError: `samples` or `batch_size` is less than 1; otherwise as `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> smooth = methods.smooth_grad(model, images, 5, samples=4)

@@ -39,17 +39,17 @@ class Location:
         layer: The name of a module. If it runs several times, its last run counts.
         rectified: Take the output of the rectifier that follows the layer, instead of the layer's own output.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> str(methods.Location("layer4.2.conv3", rectified=True))
-        'layer4.2.conv3, after the rectifier behind it'
+        'layer4.2.conv3, after its rectifier'
     """
 
     layer: str
     rectified: bool = False
 
     def __str__(self) -> str:
-        return _("{layer}, after the rectifier behind it", layer=self.layer) if self.rectified else self.layer
+        return _("{layer}, after its rectifier", layer=self.layer) if self.rectified else self.layer
 
 
 @torch.inference_mode(False)
@@ -81,10 +81,11 @@ def grad_cam(
             otherwise as `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> cam = methods.grad_cam(model, torch.rand(2, 3, 8, 8), 5)
         >>> cam.shape, bool((cam >= 0).all())  # the layer's maps have 6 x 6 places
@@ -118,10 +119,11 @@ def guided_grad_cam(
         ValueError: As `grad_cam`.
         IndexError: As `grad_cam`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.guided_grad_cam(model, torch.rand(2, 3, 8, 8), 5).shape
         torch.Size([2, 3, 8, 8])
@@ -141,9 +143,10 @@ def enlarged(maps: Float[Tensor, "*n rows cols"], size: tuple[int, int]) -> Floa
     Raises:
         RuntimeError: A size is less than 1.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> methods.enlarged(torch.rand(2, 7, 7), (224, 224)).shape
         torch.Size([2, 224, 224])
     """
@@ -179,10 +182,11 @@ def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
     Raises:
         ValueError: There are no such maps.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.last_maps(model, torch.rand(1, 3, 8, 8)).layer  # the ReLU
         '1'
@@ -201,7 +205,7 @@ def last_maps(model: Model, images: Float[Tensor, "n c h w"]) -> Location:
     if not relevant:
         raise ValueError(_("no layer has maps on which the scores depend place by place"))
     names = ([names for names in relevant if _is_of_features(recording, names[0])] or relevant)[-1]
-    rectifier = recording.rectifier_behind(recording.passages[names[0]])
+    rectifier = recording.rectifier_after(recording.passages[names[0]])
     return Location(_outermost(names), rectifier is not None)
 
 
@@ -212,10 +216,11 @@ def after_activation(model: Model, images: Float[Tensor, "n c h w"], layer: str)
     Raises:
         ValueError: The layer does not exist, or its output is not a stack of maps.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.after_activation(model, torch.rand(1, 3, 8, 8), "0")
         Location(layer='0', rectified=True)
@@ -224,7 +229,7 @@ def after_activation(model: Model, images: Float[Tensor, "n c h w"], layer: str)
     passage = recording.passages[layer]
     if recording.maps(passage).shape[2:].numel() == 1:
         raise ValueError(f"the output of layer {layer!r} has a single place, so there is no map")
-    return Location(layer, recording.rectifier_behind(passage) is not None)
+    return Location(layer, recording.rectifier_after(passage) is not None)
 
 
 def passage_at(recording: Recording, location: Location) -> Passage:
@@ -236,10 +241,10 @@ def passage_at(recording: Recording, location: Location) -> Passage:
     passage = recording.passages[location.layer]
     if not location.rectified:
         return passage
-    behind = recording.rectifier_behind(passage)
-    if behind is None:
+    after = recording.rectifier_after(passage)
+    if after is None:
         raise ValueError(f"no rectifier directly follows layer {location.layer!r}")
-    return behind
+    return after
 
 
 def weighted(recording: Recording, seen: Passage, arrived: Tensor) -> Float[Tensor, "n rows cols"]:

@@ -26,10 +26,11 @@ def channel_contributions(
         ValueError: As `gradient`, or the layer's output is not a stack of maps.
         IndexError: The class does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> linear = nn.Linear(144, 10, bias=False)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), linear).eval()
         >>> images = torch.rand(2, 3, 8, 8)

@@ -28,10 +28,11 @@ class Explanation:
         activations: The activation functions between the images and the target.
         position: The place of the unit in each image, and its activation; None for classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> found = methods.explain(model, torch.rand(2, 3, 8, 8), methods.Unit("0", 3))
         >>> found.gradient.shape, found.position.values.shape
@@ -69,10 +70,11 @@ def explain(
         ValueError: As `gradient` and `grad_cam`.
         IndexError: As `gradient` and `grad_cam`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> classes = torch.tensor([[5, 3], [7, 5]])  # two classes for each of two images
         >>> found = methods.explain(model, torch.rand(2, 3, 8, 8), classes, layer="1")

@@ -19,7 +19,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from auditor.errors import Skip, did_you_mean
 from auditor.language import _
-from auditor.methods.attribution.arrangement import arrangement, arrangement_behind
+from auditor.methods.attribution.arrangement import arrangement, arrangement_before
 from auditor.methods.attribution.grid import as_maps
 from auditor.methods.attribution.in_place_rectifiers import RectifiersOutOfPlace
 from auditor.methods.attribution.rectifiers import (
@@ -147,14 +147,12 @@ class Recording(PartialRecording):
     scores_edge: GradientEdge
     softmax: bool = False
 
-    def rectifier_behind(self, passage: Passage) -> Passage | None:
+    def rectifier_after(self, passage: Passage) -> Passage | None:
         """Return the output of the rectifier that follows a layer; None without one, or if the layer feeds others."""
         taker = self._only_taker(passage.edge.node, passage.edge.output_nr)
         while taker is not None and operator(taker) in _POOLS:  # max-pooling and rectifying can be swapped
             taker = self._only_taker(taker, 0)
-        if (
-            taker is None or not is_rectifier(taker) or operator(taker) == "Threshold"
-        ):  # it may put any number in place of small values
+        if taker is None or not is_rectifier(taker) or operator(taker) == "Threshold":  # its value may be any number
             return None
         return Passage(rectified(taker), GradientEdge(taker, 0), passage.first)
 
@@ -331,7 +329,7 @@ def _watch(
             values = output.detach()
             passages.pop(name, None)  # the last of several runs counts
             edge, first = get_gradient_edge(output), arrangement(module)
-            first = arrangement_behind(edge.node) if first is None else first
+            first = arrangement_before(edge.node) if first is None else first
             passages[name] = Passage(values.clone() if copy else values, edge, first)
         return output if cut else None
 

@@ -44,10 +44,11 @@ def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         ValueError: The target does not fit the images or the network, or the score does not depend on the images.
         IndexError: A class, a channel or a place does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> methods.gradient(model, images, torch.tensor([[5, 3], [7, 5]])).shape
@@ -70,10 +71,11 @@ def saliency(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> found = methods.saliency(model, images, 5)
@@ -97,10 +99,11 @@ def input_x_gradient(model: Model, images: Float[Tensor, "n c h w"], target: Tar
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10, bias=False)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> shares = methods.input_x_gradient(model, images, 5)
@@ -126,10 +129,11 @@ def deconvnet(model: Model, images: Float[Tensor, "n c h w"], target: Target) ->
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.deconvnet(model, torch.rand(2, 3, 8, 8), methods.Unit("1", 3)).shape
         torch.Size([2, 3, 8, 8])
@@ -151,10 +155,11 @@ def guided_backprop(model: Model, images: Float[Tensor, "n c h w"], target: Targ
         ValueError: As `gradient`.
         IndexError: As `gradient`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> methods.guided_backprop(model, images, 5).shape

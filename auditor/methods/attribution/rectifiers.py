@@ -48,10 +48,11 @@ class NoRectifier(Skip, ValueError):
     Attributes:
         linear: There is no activation function at all, so a rule for rectifiers would change nothing.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
         >>> try:
         ...     methods.guided_backprop(model, torch.rand(1, 3, 8, 8), 5)
@@ -74,10 +75,11 @@ class Activations:
         others: Number of calls of each other activation function, by name. Rules for rectifiers do not change these.
         hidden: Number of nodes of the graph that do not show what they compute.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> found = methods.explain(model, torch.rand(1, 3, 8, 8), 5).activations
         >>> found.rectifiers, dict(found.others), found.reached

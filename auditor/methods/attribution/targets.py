@@ -138,10 +138,11 @@ def locate(model: Model, images: Float[Tensor, "n c h w"], unit: Unit) -> Positi
         ValueError: The layer does not exist, or its output is not a stack of maps.
         IndexError: The channel or the place does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> found = methods.locate(model, images, methods.Unit("1", 3))

@@ -25,7 +25,7 @@ class Border:
         interval: Its 95 % confidence interval over images.
         images: Number of images that respond at both.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> methods.border(np.ones((4, 7, 7)))  # maps that are the same everywhere
@@ -49,7 +49,7 @@ def border(maps: Float[NDArray[np.floating], "n h w"]) -> Border | None:
     Raises:
         ValueError: The maps have fewer than 5 rows or columns, so that most places are on the border.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> maps = np.ones((4, 7, 7))

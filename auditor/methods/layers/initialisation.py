@@ -64,12 +64,12 @@ class Freshness:
         edge: How far the largest weights lie beyond the edge of the others.
         centre: How far the mean of the weights is from zero, in either direction.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> kernels = np.random.default_rng(0).uniform(-1, 1, (32, 16, 3, 3))
         >>> found = methods.freshness(kernels)
-        >>> found.lowest_draw(3) < found.entropy  # within three standard deviations of random kernels
+        >>> found.lowest_draw(3.0) < found.entropy  # within three standard deviations of random kernels
         True
     """
 
@@ -116,7 +116,7 @@ def freshness(kernels: Kernels) -> Freshness:
     Raises:
         ValueError: There are fewer than 500 weights or too few kernels, they are not finite, or all are equal.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> kernels = np.random.default_rng(0).uniform(-1, 1, (32, 16, 3, 3))
@@ -158,9 +158,11 @@ def drawn_by_default(weights: Float[NDArray[np.floating], "k ..."]) -> bool:
     Args:
         weights: `[k, ...]`, outputs first.
 
-    Example:
+    Examples:
+        >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> layer = nn.Linear(64, 10)
         >>> methods.drawn_by_default(layer.weight.detach().numpy())
         True
@@ -183,7 +185,7 @@ def default_bound(weights: Float[NDArray[np.floating], "k ..."]) -> float:
     Args:
         weights: `[k, ...]`, outputs first.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> methods.default_bound(np.zeros((32, 16, 2, 2)))  # 64 inputs
@@ -198,7 +200,7 @@ def variance_entropy(rows: Rows) -> float:
     Args:
         rows: One kernel per row, `[n, d]`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> even = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])  # the same variance in both directions
@@ -217,7 +219,7 @@ def published_limit(kernels: int) -> float:
 
     The unit is decimal digits.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> round(methods.published_limit(1024), 2)
         0.95

@@ -27,7 +27,7 @@ class Departure:
         stretch: Standard deviation over the running one, over 0.
         p: The p-value of the difference, 0 to 1, corrected for the number of channels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> inputs = np.random.default_rng(0).normal(3.0, 1.0, (20, 100, 2))  # 20 images, 100 places, 2 channels
@@ -69,7 +69,7 @@ def departure(means: Rows, squares: Rows, mean: Channels, variance: Channels, *,
     Raises:
         ValueError: There are fewer than two images.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> inputs = np.random.default_rng(0).normal(3.0, 1.0, (20, 100, 1))  # 20 images, 100 places, 1 channel

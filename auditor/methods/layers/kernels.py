@@ -29,7 +29,7 @@ def dead(kernels: Kernels, *, share: float = 0.01, length: float = 0.01) -> NDAr
         share: A kernel is dead if its largest weight is at most this share of the layer's largest weight.
         length: A kernel is dead if its length is below this share of the layer's median length.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> kernels = np.ones((4, 3, 5, 5))
@@ -48,7 +48,7 @@ def norms(kernels: Kernels) -> NDArray[np.float64]:
     Args:
         kernels: `[k, ...]`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> methods.norms(np.ones((2, 1, 3, 3)))
@@ -65,7 +65,7 @@ def by_similarity(kernels: Kernels) -> NDArray[np.int64]:
     Args:
         kernels: `[k, ...]`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> kernels = np.array([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
@@ -97,7 +97,7 @@ def duplicates(kernels: Kernels, *, cosine: float = 0.95) -> list[Pair]:
         kernels: `[k, ...]`. Kernels of length 0 are in no pair.
         cosine: The least absolute cosine of a pair.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> methods.duplicates(np.array([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
@@ -143,7 +143,7 @@ def confirmed(pairs: Sequence[Pair], outputs: NDArray[np.float32], *, cosine: fl
         outputs: The outputs of each kernel at `p` places, `[k, p]`.
         cosine: The least correlation, taken times the sign of the pair's cosine.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from auditor import methods
         >>> pairs = methods.duplicates(np.array([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
@@ -171,7 +171,7 @@ def chance_pairs(kernels: int, dimensions: int, *, cosine: float = 0.95) -> floa
         kernels: Number of kernels.
         dimensions: Number of weights of each.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> methods.chance_pairs(64, 1)  # all pairs of single numbers are parallel: 64 * 63 / 2
         2016.0

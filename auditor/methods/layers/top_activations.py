@@ -51,10 +51,11 @@ class Top(NamedTuple):
         images: Numbers of the images in the order in which they came, `[n, channels]`; -1 if there were fewer.
         positions: Row and column of the unit, `[n, channels, 2]`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> top = methods.top_activations(model, [torch.rand(3, 3, 8, 8)], ["0"], n=5)["0"]
         >>> top.images[:, 0].tolist()[3:]  # there are only three images
@@ -85,10 +86,11 @@ def top_activations(
         ValueError: A layer did not run for every batch or has no map for every image, `n` is less than 1, or there are
             no images.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(20, 3, 8, 8)
         >>> top = methods.top_activations(model, images.split(8), ["0"], n=5)["0"]

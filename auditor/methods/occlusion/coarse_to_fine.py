@@ -22,15 +22,14 @@ class RefinedMap:
 
     Attributes:
         drop: The fall of the score. Where it is not computed, it is the mean of the coarse attribution over the
-        window's
-            pixels, times the window's share of the coarse window's area.
+            window's pixels, times the window's share of the coarse window's area.
         computed: The windows that were computed.
         attribution: The mean drop over the windows that cover a pixel.
         coarse: The result of the first pass.
         windows: The positions of the windows.
         how: How the scores were computed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> def colours(images):  # a model returns scores [n, k]
@@ -86,7 +85,7 @@ def refined_occlusion(
         ValueError: `coarser` is less than 2 or `flat` is not from 0 to 1; otherwise as `occlusion`.
         IndexError: As `occlusion`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> def colours(images):  # a model returns scores [n, k]
@@ -112,9 +111,10 @@ def coarser_than(fine: Occluder, factor: int) -> Occluder:
     Raises:
         ValueError: `factor` is less than 2.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> fine = methods.Occluder(lambda images: images.sum((2, 3)), torch.rand(1, 3, 16, 16), window=4, stride=2)
         >>> coarse = methods.coarser_than(fine, 2)
         >>> coarse.windows.window, coarse.windows.stride
@@ -150,9 +150,10 @@ def refine(
         ValueError: As `refined_occlusion`.
         IndexError: As `refined_occlusion`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> images = torch.rand(2, 3, 16, 16)
         >>> fine = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
         >>> found = methods.refine(fine, methods.coarser_than(fine, 2), images, 0, score="logit")

@@ -34,9 +34,10 @@ class Feature:
         clean: That sum, `[n]`.
         responses: The sum with each window filled, `[n, rows, cols]`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> windows = torch.rand(1, 4, 4)
         >>> feature = methods.Feature("layer4", torch.tensor([7]), torch.tensor([2.0]), windows)
         >>> (feature.clean[:, None, None] - feature.responses).shape  # the fall of channel 7 at each window
@@ -55,8 +56,7 @@ class OcclusionMap:
 
     Attributes:
         drop: The score of the clean image minus that with the window filled, `[m, rows, cols]`. Positive where the
-        window
-            supports the class.
+            window supports the class.
         logit_drop: The same for the logit. If the model returns probabilities and its softmax is hidden, for the log of
             the probability.
         predicted: The predicted class with the window filled, `[n, rows, cols]`.
@@ -67,9 +67,10 @@ class OcclusionMap:
         windows: The positions of the windows.
         how: How the scores were computed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> def colours(images):  # a model returns scores [n, k]
         ...     return images.sum((2, 3))
         >>> found = methods.occlusion(colours, torch.rand(1, 3, 16, 16), [0, 2], window=4, stride=4)
@@ -134,9 +135,10 @@ def occlusion(
             `memory` is not positive; or the model does not return scores `[n, k]`.
         IndexError: A class does not exist.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> def colours(images):  # a model returns scores [n, k]: here the sums of red, green and blue
         ...     return images.sum((2, 3))
         >>> images = torch.rand(2, 3, 16, 16)
@@ -170,9 +172,10 @@ def occlude(
         ValueError: As `occlusion`.
         IndexError: As `occlusion`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> images = torch.rand(2, 3, 16, 16)
         >>> occluder = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
         >>> found = methods.occlude(occluder, images, [0, 2], score="logit")  # a class for each image

@@ -44,7 +44,7 @@ class How:
         windows: Number of windows computed so far.
         seconds: Time for these.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> how = methods.How("", saving=8.0, share=0.75, windows=500, seconds=2.0)
         >>> str(how), how.windows_per_second
@@ -91,9 +91,10 @@ class Occluder:
         how: How the scores are computed, and the speed so far.
         gives_probabilities: Whether scores are probabilities, because the inputs of the softmax are not available.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> images = torch.rand(1, 3, 16, 16)
         >>> occluder = methods.Occluder(lambda images: images.sum((2, 3)), images, window=4, stride=4)
         >>> len(occluder.windows)
@@ -116,11 +117,12 @@ class Occluder:
         """Prepare a network.
 
         Args:
-            model: In eval mode. example: Images of the size to prepare for. The first one is used for tests. window: In
-            pixels: one number, or rows and columns. stride: In pixels, likewise. A stride larger than the window leaves
-            pixels uncovered. incremental: Compute only what a window changes, where this is possible and saves work. On
-            a GPU it also has to
-                be faster; this is measured with the second image.
+            model: In eval mode.
+            example: Images of the size to prepare for. The first one is used for tests.
+            window: In pixels: one number, or rows and columns.
+            stride: In pixels, likewise. A stride larger than the window leaves pixels uncovered.
+            incremental: Compute only what a window changes, where this is possible and saves work. On a GPU it also
+                has to be faster; this is measured with the second image.
             memory: Bytes to use in addition to the network's parameters. An image that needs more is computed alone.
 
         Raises:

@@ -25,7 +25,7 @@ def cells_of(size: tuple[int, int], side: int) -> Int64[Tensor, "h w"]:
     Raises:
         ValueError: `side` is less than 1.
 
-    Example:
+    Examples:
         >>> from auditor import methods
         >>> methods.cells_of((4, 4), 2)
         tensor([[0, 0, 1, 1],
@@ -52,7 +52,7 @@ def ranked_cells(
     Raises:
         RuntimeError: The maps and the cells differ in size.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> cells = methods.cells_of((4, 4), 2)
@@ -77,7 +77,7 @@ def random_orders(images: int, count: int, random: torch.Generator) -> Int64[Ten
     Raises:
         RuntimeError: `images` is 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> orders = methods.random_orders(3, 16, torch.Generator())
@@ -120,10 +120,11 @@ def replaced(
     Raises:
         ValueError: `steps` is not from 1 to the number of cells.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
         >>> images, grey = torch.rand(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.5)
         >>> cells = methods.cells_of((8, 8), 4)
@@ -175,10 +176,11 @@ def losses(
     Raises:
         ValueError: The numbers of images, others and targets differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> cells = methods.cells_of((8, 8), 4)
@@ -204,7 +206,7 @@ def area_under(curves: Float[Tensor, "*m points"]) -> Float[Tensor, "*m"]:
     Raises:
         ZeroDivisionError: There is only one point.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
         >>> methods.area_under(torch.tensor([1.0, 0.5, 0.0]))

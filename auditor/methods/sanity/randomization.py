@@ -37,10 +37,11 @@ class Cascade:
             running statistics of their own; "" is the network itself.
         redrawn: The number of randomised layers, counted from the last one.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> with methods.cascading(model, torch.rand(2, 3, 8, 8)) as cascade:
         ...     cascade.redraw(1)
@@ -97,10 +98,11 @@ def cascading(model: Model, images: Float[Tensor, "n c h w"], *, seed: int = 0) 
     Raises:
         ValueError: The modules of the model are not accessible.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> images = torch.rand(2, 3, 8, 8)
         >>> trained = methods.gradient(model, images, 5)
@@ -128,10 +130,11 @@ def layers_used(model: Model, images: Float[Tensor, "n c h w"]) -> tuple[str, ..
     Raises:
         ValueError: The modules of the model are not accessible.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
         >>> methods.layers_used(model, torch.rand(1, 3, 8, 8))
         ('0', '3')

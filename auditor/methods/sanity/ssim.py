@@ -35,9 +35,10 @@ def structural_similarity(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) 
     Raises:
         RuntimeError: The sizes of the maps differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
         >>> maps = torch.rand(2, 16, 16)
         >>> torch.allclose(methods.structural_similarity(maps, maps), torch.ones(2, dtype=torch.float64))
         True

@@ -34,9 +34,9 @@ class Exchange:
 
     Attributes:
         lost: The image of the class is no longer predicted as the class with the other image's content at the place.
-        won: The other image is predicted as the class with the class' content at the place. lost_control: Lost in an
-        exchange that leaves the place unchanged: at another place, or with an image of the same
-            class.
+        won: The other image is predicted as the class with the class' content at the place.
+        lost_control: Lost in an exchange that leaves the place unchanged: at another place, or with an image of the
+            same class.
         won_controls: Won by the content of an image of a third class at the place, and by the content of the class'
             image at another place, if there is such a place.
         fallen, raised: The log-odds of the class fall further, or rise further, than in every control.

@@ -1,1 +1,1 @@
-"""Inputs that maximise a score, and triggers that change every prediction."""
+"""Inputs that maximise a score, and triggers that change predictions."""

@@ -1,4 +1,4 @@
-"""Gradient ascent of some images together, none of which depends on another."""
+"""Gradient ascent of several independent images in a batch."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Progress = Callable[[int, Tensor], None]
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """Some images that ascend together.
+    """Images that ascend in one batch.
 
     Attributes:
-        starts: The values of the parameterization at which each begins.
-        goals: What each of them is made for.
-        diversity: What it costs those with the same goal to be alike.
-        seed: Of what happens by chance to all of them alike.
+        starts: The values at which each image starts.
+        goals: The goal of each image.
+        diversity: The cost of similarity between images with the same goal.
+        seed: Seed of the transforms, which are the same for all images.
     """
 
     model: Model
@@ -44,15 +44,15 @@ class Ascent:
     seed: int
 
     def parts(self, size: int) -> Iterator[Ascent]:
-        """Return the ascents of so many images each."""
+        """Yield ascents of at most `size` images each."""
         for first in range(0, len(self.goals), size):
             part = slice(first, first + size)
             yield replace(self, starts=self.starts[part], goals=self.goals[part])
 
     def same_among(self, size: int) -> bool:
-        """Return whether an image has the same gradient among so many as beside itself, to the last bit.
+        """Return whether the gradient of an image in a batch of `size` is bitwise identical to that in a batch of two.
 
-        A library may compute batches of other sizes in other ways, and the smallest difference grows over the steps.
+        A library may compute batches of other sizes differently, and the smallest difference grows over the steps.
         """
         shape = (size, *self.parameterization.shape)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.starts)
@@ -61,7 +61,7 @@ class Ascent:
         return torch.equal(batch.slope(noise)[2][0], twice.slope(noise[[0, 0]])[2][0])
 
     def run_among(self, size: int, progress: Progress) -> Synthesis:
-        """Go all the steps in a batch of this size, filled up with the last image again and again.
+        """Run all steps in a batch of at least `size`, padded with the last image.
 
         Raises:
             ValueError, IndexError: As `synthesize`.
@@ -72,7 +72,7 @@ class Ascent:
         return full.run(lambda _, scores: progress(count, scores[:count])).first(count)
 
     def run(self, progress: Progress) -> Synthesis:
-        """Go all the steps.
+        """Run all steps.
 
         Raises:
             ValueError, IndexError: As `synthesize`.
@@ -106,7 +106,7 @@ class Ascent:
         return Evaluation(values, images.detach(), scores, scores - paid - costs.detach(), gradient)
 
     def slope(self, images: Float[Tensor, "n c h w"]) -> tuple[Tensor, Tensor, Float[Tensor, "n c h w"]]:
-        """Return the scores of some images, what their likeness costs, and the gradient of the difference."""
+        """Return the scores of images, the cost of their similarity, and the gradient of the difference."""
         recording, logits = self._recorded(images)
         scores, paid, signals = aimed(self.goals, recording, logits, self.diversity)
         starts, values = zip(*signals, strict=True)
@@ -115,7 +115,7 @@ class Ascent:
         return scores, paid, torch.zeros_like(images) if slope is None else slope
 
     def _recorded(self, images: Float[Tensor, "n c h w"]) -> tuple[Recording, Float[Tensor, "n k"]]:
-        """Return a forward pass and its scores before a softmax."""
+        """Return a forward pass and its logits."""
         with BeforeSoftmax() if self.softmax else nullcontext() as before:
             recording = record(self.model, images, layers=layers_of(self.goals, self.diversity), rules=False)
         return recording, before.scores(recording.scores) if before else recording.scores
@@ -136,7 +136,7 @@ def _adam(values: Tensor, step_size: float) -> Callable[[Tensor, Tensor], Tensor
     rule = torch.optim.Adam([moving], lr=step_size, maximize=True)
 
     def move(values: Tensor, gradient: Tensor) -> Tensor:
-        moving.copy_(values)  # those of an image that has stopped are not the ones that were proposed
+        moving.copy_(values)  # an image that has stopped does not have its proposed values
         moving.grad = gradient
         rule.step()
         return moving.clone()

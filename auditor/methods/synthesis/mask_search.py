@@ -1,4 +1,4 @@
-"""The descent of a mask and a pattern for each of several classes, all together.
+"""Gradient descent of a mask and a pattern for each of several classes.
 
 B. Wang, Y. Yao, S. Shan, H. Li, B. Viswanath, H. Zheng, B. Y. Zhao: Neural Cleanse. IEEE S&P 2019.
 """
@@ -20,15 +20,15 @@ from auditor.methods.attribution.forward_pass import Model, record
 from auditor.methods.synthesis.parameterization import Bounds
 from auditor.model.preserve import buffers_kept
 
-ROUND = 10  # steps after which the triggers are tried on all images, and the price of an area changes
-_PRICE = 10.0  # of the whole image at first, in units of the cross entropy: several times that of a guess
+ROUND = 10  # steps after which the triggers are tested on all images, and the cost of the mask changes
+_PRICE = 10.0  # cost of a mask over the whole image at first: several times the cross entropy of a random guess
 _DEARER, _CHEAPER = 2.0, 2.0**-1.5
 _BETAS = (0.5, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
 class Victim:
-    """The network, the images that triggers are put on, and the class that each trigger is for."""
+    """The network, the images that triggers are added to, and the target class of each trigger."""
 
     model: Model
     images: Float[Tensor, "n c h w"]
@@ -36,10 +36,10 @@ class Victim:
     batch_size: int
 
     def predictions(self) -> Int64[Tensor, " n"]:
-        """Return the class that each clean image is taken for.
+        """Return the predicted class of each clean image.
 
         Raises:
-            ValueError: The network has no such class as one of the targets.
+            ValueError: The network does not have one of the target classes.
         """
         scores = torch.cat([self._scores(part) for part in self.images.split(self.batch_size)])
         if max(self.classes) >= scores.shape[1]:
@@ -47,7 +47,7 @@ class Victim:
         return scores.argmax(1)
 
     def hits(self, masks: Tensor, patterns: Tensor, pools: Sequence[Tensor]) -> Int64[Tensor, " k"]:
-        """Return how many images of each class's pool its trigger sends to it."""
+        """Return the number of images in each class' pool that its trigger sends to the class."""
         rows, chosen = pairs(pools)
         counts = torch.zeros(len(pools), dtype=torch.int64, device=rows.device)
         for row, place in zip(rows.split(self.batch_size), chosen.split(self.batch_size), strict=True):
@@ -87,7 +87,7 @@ class Victim:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Smallest:
-    """The smallest triggers so far; of a class without one the last, with a mass of infinity."""
+    """The smallest triggers so far. A class without one has its last trigger, with an infinite mass."""
 
     masks: Float[Tensor, "k 1 h w"]
     patterns: Float[Tensor, "k c h w"]
@@ -106,13 +106,13 @@ class Smallest:
 
 @dataclass(frozen=True, eq=False)
 class MaskSearch:
-    """A descent, and what it is after.
+    """A descent with its aim.
 
     Attributes:
-        pools: The images for each class, as places among the victim's.
+        pools: The images for each class, by their numbers among the victim's.
         bounds: The lowest and the highest value of a pixel, by channel.
         success: The share of its pool that a trigger has to send to its class.
-        step_size: Of Adam, in log-odds of the mask and of the pattern between its bounds.
+        step_size: Of Adam, in log-odds of the mask, and of the pattern between its bounds.
     """
 
     victim: Victim
@@ -122,7 +122,7 @@ class MaskSearch:
     step_size: float
 
     def run(self, steps: int, together: int, progress: Callable[[int], None]) -> Smallest:
-        """Go all the steps, each with so many images of each class."""
+        """Run all steps, each with `together` images of each class."""
         channels, height, width = self.victim.images.shape[1:]
         values = self.victim.images.new_zeros(len(self.pools), 1 + channels, height, width).requires_grad_()
         rule = torch.optim.Adam([values], lr=self.step_size, betas=_BETAS)
@@ -140,7 +140,7 @@ class MaskSearch:
         return found
 
     def _gradient(self, values: Tensor, prices: Float[Tensor, " k"], chosen: Sequence[Tensor]) -> Tensor:
-        """Return the slope of the mean cross entropy of each class plus the price of its mask's share of the image."""
+        """Return the gradient of each class' mean cross entropy plus the cost of its mask's share of the image."""
         rows, places = pairs(chosen)
         with torch.enable_grad():
             masks, patterns = self._opened(values)
@@ -151,7 +151,7 @@ class MaskSearch:
         return gradient.nan_to_num(0.0, 0.0, 0.0)
 
     def _opened(self, values: Tensor) -> tuple[Float[Tensor, "k 1 h w"], Float[Tensor, "k c h w"]]:
-        """Return the masks and the patterns that some log-odds stand for."""
+        """Return the masks and the patterns for their log-odds."""
         low, high = (bound.to(values)[:, None, None] for bound in self.bounds)
         shares = values.sigmoid()
         return shares[:, :1], torch.lerp(low, high, shares[:, 1:])
@@ -162,12 +162,12 @@ class MaskSearch:
 
 
 def pairs(pools: Sequence[Tensor]) -> tuple[Int64[Tensor, " m"], Int64[Tensor, " m"]]:
-    """Return pools one behind the other: which each image belongs to, and its place."""
+    """Return concatenated pools: the pool that each image belongs to, and the image's number."""
     counts = torch.tensor([len(pool) for pool in pools], device=pools[0].device)
     return torch.arange(len(pools), device=counts.device).repeat_interleave(counts), torch.cat(list(pools))
 
 
 def _turn(pool: Tensor, step: int, count: int) -> Tensor:
-    """Return the images of a pool whose turn it is; none of an empty one."""
+    """Return the next `count` images of a pool, in turn; none of an empty pool."""
     turns = torch.arange(step * count, (step + 1) * count if len(pool) else step * count, device=pool.device)
     return pool[turns % max(1, len(pool))]

@@ -1,4 +1,4 @@
-"""What an image is made for: a class, a channel, a single unit, or a whole layer."""
+"""Goals of a synthesis: a class, a channel, a single unit, or a whole layer."""
 
 from __future__ import annotations
 
@@ -20,11 +20,25 @@ Goals = Goal | Sequence[Goal] | Tensor
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Diversity:
-    """How much images that are made for the same goal shall differ.
+    """The cost of similarity between images with the same goal.
 
     Attributes:
-        weight: What the mean likeness of an image to the others costs, in units of the score.
-        layer: Where they are compared.
+        weight: The cost of a mean similarity of 1 to the other images, in units of the score.
+        layer: The layer whose Gram matrices are compared.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from dataclasses import replace
+        >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> noisy = replace(methods.SIMONYAN, noise=0.1, steps=3)
+        >>> found = methods.synthesize(
+        ...     model, 5, shape=(3, 8, 8), preset=noisy, copies=2, diversity=methods.Diversity(1.0, "0")
+        ... )
+        >>> found.images.shape, bool((found.objectives < found.course).all())  # similarity costs something
+        (torch.Size([2, 3, 8, 8]), True)
     """
 
     weight: float
@@ -35,23 +49,23 @@ def goals_of(target: Goals) -> tuple[Goal, ...]:
     """Return a goal for each image.
 
     Raises:
-        ValueError: The target is none of classes, units and names of layers, or empty.
+        ValueError: The target is not made of classes, units and names of layers, or it is empty.
     """
     if isinstance(target, Tensor):
         if target.ndim > 1 or target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-            raise ValueError(f"target is {target.dtype} {list(target.shape)}, but has to be whole numbers [n]: classes")
+            raise ValueError(f"target is {target.dtype} {list(target.shape)}, but classes have to be integers [n]")
         target = target.tolist()
     goals = [target] if isinstance(target, int | str | Unit) else list(target)
     for goal in goals:
         if isinstance(goal, bool) or not isinstance(goal, int | str | Unit):
             raise ValueError(f"target is {goal!r}, but has to be a class, a Unit, or the name of a layer")
     if not goals:
-        raise ValueError("target is empty, but has to name at least one class, unit or layer")
+        raise ValueError("target is empty, but has to have at least one class, unit or layer")
     return tuple(goals)
 
 
 def layers_of(goals: Sequence[Goal], diversity: Diversity | None = None) -> tuple[str, ...]:
-    """Return the layers that have to be watched."""
+    """Return the layers that must be watched."""
     own = [goal if isinstance(goal, str) else goal.layer for goal in goals if not isinstance(goal, int)]
     return tuple(dict.fromkeys([*own, *([diversity.layer] if diversity else ())]))
 
@@ -60,14 +74,14 @@ def layers_of(goals: Sequence[Goal], diversity: Diversity | None = None) -> tupl
 def aimed(
     goals: Sequence[Goal], recording: Recording, logits: Float[Tensor, "n k"], diversity: Diversity | None = None
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], list[Signal]]:
-    """Return what each goal has reached, what it pays for likeness, and the signals that raise the difference.
+    """Return the score of each image for its goal, its cost of similarity, and the signals that raise the difference.
 
-    A class counts by its score, a unit by its value, a channel without a place by the mean of its map, and a
-    layer by the mean square of its output.
+    The score of a class is its logit, that of a unit its value, that of a channel without a place the mean of its map,
+    and that of a layer the mean square of its output.
 
     Raises:
         IndexError: A class, channel or place does not exist.
-        ValueError: The output of a unit's layer is no stack of maps.
+        ValueError: The output of a unit's layer is not a stack of maps.
     """
     reached, signals = torch.zeros_like(logits[:, 0]), []
     classes = [(row, goal) for row, goal in enumerate(goals) if isinstance(goal, int)]
@@ -95,7 +109,7 @@ def aimed(
 def _at(
     layer: str, leaf: Tensor, goals: Sequence[Goal], recording: Recording
 ) -> tuple[Int64[Tensor, " m"], Float[Tensor, " m"]]:
-    """Return which of the goals look at a layer, and what each has reached there."""
+    """Return which of the goals are in a layer, and their scores."""
     found = [(row, _value(goal, layer, leaf, row, recording)) for row, goal in enumerate(goals)]
     rows = [row for row, value in found if value is not None]
     values = [value for _, value in found if value is not None]
@@ -120,7 +134,7 @@ def _value(goal: Goal, layer: str, leaf: Tensor, row: int, recording: Recording)
 
 
 def _likeness(maps: Float[Tensor, "n c h w"], goals: Sequence[Goal]) -> Float[Tensor, " n"]:
-    """Return the mean cosine of an image's Gram matrix with those of the others of its goal (Olah et al. 2017)."""
+    """Return the mean cosine of an image's Gram matrix with those of its goal's other images (Olah et al. 2017)."""
     features = maps.flatten(2)
     grams = functional.normalize(torch.einsum("ncp,ndp->ncd", features, features).flatten(1))
     total = torch.zeros_like(grams[:, 0])

@@ -1,8 +1,8 @@
-"""What is ascended: the pixels themselves, or a spectrum of which the pixels are made.
+"""Parameterizations of an image: its pixels, or a spectrum.
 
-A step along the gradient in the pixels favours high frequencies. In a spectrum whose frequencies are weighted by the
-inverse of their height, as those of photographs are, and in colours that do not go together as those of photographs
-do, the same step favours what photographs look like. The gradient is the same, only the metric is another one.
+Gradient steps on pixels favour high frequencies. The spectrum is weighted by the inverse of the frequency, like that of
+photographs, and its colours are decorrelated. Then the same step favours images like photographs. The objective is the
+same; only the metric differs.
 
 C. Olah, A. Mordvintsev, L. Schubert: Feature Visualization. Distill 2017.
 """
@@ -20,12 +20,12 @@ Shape = tuple[int, int, int]
 Bounds = tuple[Float[Tensor, " c"], Float[Tensor, " c"]]
 
 _CONTRAST = 0.25  # of values with a standard deviation of 1: neither flat nor saturated
-_GREY, _BLUE_YELLOW, _GREEN_PURPLE = 1.0, 0.34, 0.12  # deviations of photographs along these axes, of grey's
+_GREY, _BLUE_YELLOW, _GREEN_PURPLE = 1.0, 0.34, 0.12  # standard deviations of photographs along these axes
 
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """The pixels themselves, without bounds; its values are the images."""
+    """The pixels themselves, without bounds."""
 
     shape: Shape
 
@@ -38,10 +38,10 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """A spectrum, weighted as that of photographs, in colours that do not go together.
+    """A spectrum weighted like that of photographs, in decorrelated colours.
 
     Attributes:
-        bounds: The lowest and the highest value that a pixel of each channel may have; a sigmoid keeps it between.
+        bounds: The lowest and the highest value of a pixel, by channel; a sigmoid keeps pixels between them.
     """
 
     shape: Shape
@@ -74,7 +74,7 @@ Parameterization = Pixels | Spectrum
 
 
 def _colours() -> Float[Tensor, "3 3"]:
-    """Return what makes three channels of values that do not go together; as good for BGR as for RGB."""
+    """Return the matrix from decorrelated to colour channels, for RGB and BGR."""
     grey = torch.tensor([1.0, 1.0, 1.0]) / math.sqrt(3)
     blue_yellow = torch.tensor([1.0, 0.0, -1.0]) / math.sqrt(2)
     green_purple = torch.tensor([1.0, -2.0, 1.0]) / math.sqrt(6)

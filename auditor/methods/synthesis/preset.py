@@ -1,8 +1,15 @@
-"""Ways to ascend: the plain one, and one whose images look more like photographs.
+"""Presets of gradient ascent: the plain one, and one whose images look more like photographs.
 
 K. Simonyan, A. Vedaldi, A. Zisserman: Deep Inside Convolutional Networks: Visualising Image Classification
 Models and Saliency Maps. ICLR workshop 2014 (`SIMONYAN`).
 C. Olah, A. Mordvintsev, L. Schubert: Feature Visualization. Distill 2017 (`NATURAL`).
+
+Examples:
+    >>> from auditor import methods
+    >>> methods.SIMONYAN.l2, methods.SIMONYAN.spectrum  # pixels, with a cost for their norm
+    (0.001, False)
+    >>> methods.NATURAL.spectrum, methods.NATURAL.jitter.rotation  # a spectrum, rotated by up to 10 degrees
+    (True, 10.0)
 """
 
 from __future__ import annotations
@@ -14,16 +21,24 @@ from auditor.methods.synthesis.transforms import STILL, Jitter
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A way to ascend.
+    """Settings of gradient ascent.
 
     Attributes:
-        steps: How many.
-        step_size: The length of a step in units of the gradient; of Adam its learning rate.
-        l2: What the squared norm of an image costs.
-        variation: What its total variation costs.
-        spectrum: Not the pixels are ascended but the spectrum of a photograph, by Adam.
+        steps: Number of steps.
+        step_size: Step per unit of the gradient; for a spectrum the learning rate of Adam.
+        l2: Cost of an image's squared norm, in units of the score.
+        variation: Cost of its total variation, in units of the score.
+        spectrum: Ascend a spectrum by Adam instead of pixels.
         noise: Standard deviation of the values at the start.
-        jitter: How the images are changed before the network sees them.
+        jitter: Random transforms of the images before each forward pass.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> from auditor import methods
+        >>> replace(methods.NATURAL, steps=200) == methods.NATURAL
+        False
+        >>> methods.Preset(steps=60, step_size=10.0, l2=1e-3) == methods.SIMONYAN
+        True
     """
 
     steps: int

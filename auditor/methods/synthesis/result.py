@@ -1,4 +1,4 @@
-"""How images fare that are made by ascent, and what comes of them."""
+"""The history of images during ascent, and the result."""
 
 from __future__ import annotations
 
@@ -12,20 +12,32 @@ from torch.nn import functional
 
 from auditor.language import _
 
-_FALLS = 10  # steps in a row that lower the objective to under where it began
+_FALLS = 10  # successive steps that lower the objective below its first value
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Synthesis:
-    """Images that were made, and how.
+    """Synthesised images and their scores.
 
     Attributes:
-        images: `[n, c, h, w]`, in units of the network's input; copies of one target next to each other.
-        scores: What each has reached, `[n]`: the score before a softmax of a class, the value of a unit.
-        course: The score before each step, as the network saw the image then, and in the last column that of the
-            finished image, `[n, steps + 1]`; NaN after an image has stopped.
-        objectives: The same less what norm, variation and likeness cost.
-        notes: Why an image stopped before the others, or never moved; else empty.
+        images: `[n, c, h, w]`, in units of the network's input; copies of one target are adjacent.
+        scores: The final score of each image, `[n]`: the logit of a class, the value of a unit.
+        course: The score at each step, of the transformed image, and in the last column that of the final image,
+            `[n, steps + 1]`; NaN after an image has stopped.
+        objectives: The score minus the costs of norm, variation and similarity, likewise.
+        notes: Why an image stopped early, or never changed; empty otherwise.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
+        >>> found = methods.synthesize(model, [5, 3], shape=(3, 8, 8), steps=4)
+        >>> found.course.shape  # five scores of each of two images
+        torch.Size([2, 5])
+        >>> torch.equal(found.course[:, -1], found.scores)
+        True
     """
 
     images: Float[Tensor, "n c h w"]
@@ -35,7 +47,7 @@ class Synthesis:
     notes: tuple[str, ...]
 
     def first(self, count: int) -> Synthesis:
-        """Return the first of the images alone."""
+        """Return only the first `count` images."""
         own = slice(count)
         return Synthesis(self.images[own], self.scores[own], self.course[own], self.objectives[own], self.notes[own])
 
@@ -46,7 +58,7 @@ class Synthesis:
 
 
 class Evaluation(NamedTuple):
-    """What the network says of some images, and which way is up."""
+    """The scores of images, and the gradient of their objectives."""
 
     values: Tensor
     images: Float[Tensor, "n c h w"]
@@ -59,16 +71,16 @@ class Evaluation(NamedTuple):
         return self.objectives.isfinite() & self.gradient.flatten(1).isfinite().all(1)
 
     def where(self, which: Bool[Tensor, " n"], other: Evaluation) -> Evaluation:
-        """Return this of some images, and the other of the rest."""
+        """Return this evaluation for some images, and another one for the rest."""
         pairs = zip(self, other, strict=True)
         return Evaluation(*(torch.where(which.view(-1, *[1] * (own.ndim - 1)), own, others) for own, others in pairs))
 
 
 class History:
-    """How images fare, and which of them have stopped.
+    """The scores of images at each step, and which images have stopped.
 
     Args:
-        steady: The same image has the same score at every step, so that one that falls and falls diverges.
+        steady: Without transforms an image has the same score at each step, so falling scores mean that it diverges.
     """
 
     def __init__(self, evaluation: Evaluation, *, steady: bool) -> None:
@@ -79,15 +91,15 @@ class History:
         self._moved = evaluation.gradient.flatten(1).any(1)
         self._falls = torch.zeros_like(evaluation.scores)
         self._scores, self._objectives = [evaluation.scores], [evaluation.objectives]
-        self._note(~self.open, _("not finite at the start: the score or its gradient"))
+        self._note(~self.open, _("the score or its gradient is not finite at the start"))
 
     def advance(self, step: int, found: Evaluation) -> Evaluation:
-        """Take in what a step led to, and return where each image is now: one that can't go on stays."""
+        """Add the evaluation of a step, and return the current one of each image. An image that can't go on stays."""
         lost = self.open & ~found.finite
-        self._note(lost, _("stopped at step {step}: the score or its gradient is no longer finite", step=step))
+        self._note(lost, _("stopped early at step {step}: the score or its gradient is not finite", step=step))
         self.open = self.open & ~lost
         if self._steady:
-            self._refuse_to_fall(step, found)
+            self._stop_diverging(step, found)
         self._now = found.where(self.open, self._now)
         self._best = found.where(self.open & (found.objectives > self._best.objectives), self._best)
         self._moved = self._moved | self._now.gradient.flatten(1).any(1)
@@ -96,18 +108,19 @@ class History:
         return self._now
 
     def result(self, steps: int) -> Synthesis:
+        """Return the images with their scores, padded to the number of steps."""
         missing = steps + 1 - len(self._scores)
         rows = (torch.stack(rows, 1) for rows in (self._scores, self._objectives))
         course, objectives = (functional.pad(one, (0, missing), value=torch.nan) for one in rows)
-        flat = _("no gradient: the score did not change with the image at any step")
+        flat = _("the gradient is zero at every step, so the image did not change")
         notes = [note or ("" if moved else flat) for note, moved in zip(self._notes, self._moved, strict=True)]
         return Synthesis(self._now.images, self._now.scores, course, objectives, tuple(notes))
 
-    def _refuse_to_fall(self, step: int, found: Evaluation) -> None:
+    def _stop_diverging(self, step: int, found: Evaluation) -> None:
         lower = (found.objectives < self._now.objectives) & (found.objectives < self._first.objectives)
         self._falls = torch.where(lower, self._falls + 1, 0)
         diverging = self.open & (self._falls >= _FALLS)
-        self._note(diverging, _("stopped at step {step}: it diverges; take a smaller step_size", step=step))
+        self._note(diverging, _("stopped early at step {step}: the score diverges; use a smaller step_size", step=step))
         self.open = self.open & ~diverging
         self._now = self._best.where(diverging, self._now)
 

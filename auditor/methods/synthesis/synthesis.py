@@ -1,4 +1,4 @@
-"""Images that raise a score, a unit or a layer as far as gradient ascent gets them.
+"""Synthesis of images that maximise a class score, a unit or a layer by gradient ascent.
 
 K. Simonyan, A. Vedaldi, A. Zisserman: Deep Inside Convolutional Networks: Visualising Image Classification
 Models and Saliency Maps. ICLR workshop 2014.
@@ -21,7 +21,7 @@ from auditor.methods.synthesis.regularizers import Regularizer
 from auditor.methods.synthesis.result import Synthesis
 
 _ON_CPU, _ELSEWHERE = 4, 16  # images at once
-_PAIR = 2  # torch computes the convolutions of a single image in another way than those of several
+_PAIR = 2  # torch computes the convolutions of a single image differently from those of several
 
 
 @torch.inference_mode(False)
@@ -43,7 +43,7 @@ def synthesize(
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Synthesis:
-    """Return an image for each target that the network answers to as strongly as ascent gets it.
+    """Return an image for each target that maximises the target's score by gradient ascent.
 
         synthesize(model, 281, shape=(3, 224, 224))                          # the class model of Simonyan et al.
         synthesize(model, [281, 5], shape=(3, 224, 224), preset=NATURAL)     # two that look more like photographs
@@ -51,26 +51,42 @@ def synthesize(
         synthesize(model, Unit("layer3.1", 17, 4, 9), shape=(3, 224, 224))   # a single unit
         synthesize(model, "layer3", shape=(3, 224, 224), init=photo)         # the mean square of a layer: deep dream
 
-    What rises is the target's score (before a softmax) less `l2` times the image's squared norm. Unless the preset
-    says otherwise it is plain ascent from zeros, the mean image of a network whose inputs are centred:
-    `image += step_size * gradient`, in floats, without bounds. The network is not changed, and no gradient of its
-    weights is computed. The images of a batch ascend together, and none depends on another.
+    The objective is the target's logit, or value, minus `l2` times the image's squared norm. The default preset starts
+    from zeros, the mean image of a network with centred inputs, and repeats `image += step_size * gradient` in floats
+    without bounds. The network is not changed, and no gradient of its weights is computed. The images of a batch are
+    independent.
 
     Args:
+        target: A class, a `Unit`, the name of a layer, or several of these.
         shape: Channels, height and width of the network's input.
-        steps, step_size, l2: In place of the preset's.
-        init: Where to start instead of from zeros, `[c, h, w]` or one an image; of a preset that ascends pixels.
-        regularizers: More that an image pays for: images `[n, c, h, w]` to costs `[n]`.
-        bounds: The lowest and the highest value of a pixel, by channel; of a preset that ascends a spectrum.
-        copies: Images of each target, each from noise of its own.
-        diversity: What it costs the copies of a target to be alike.
-        batch_size: Images that ascend together; by default 4 on a CPU, 16 elsewhere.
-        progress: Called after each step with the number of images that have moved and their scores.
+        preset: `SIMONYAN`, `NATURAL`, or a `Preset` of your own.
+        steps, step_size, l2: Replace those of the preset.
+        init: Where to start instead of zeros, `[c, h, w]` or one for each image; only for presets that ascend pixels.
+        regularizers: Further costs, each a function from images `[n, c, h, w]` to costs `[n]`.
+        bounds: The lowest and the highest value of a pixel, by channel; only for presets that ascend a spectrum.
+        copies: Number of images for each target, each from its own noise.
+        diversity: The cost of similarity between the copies of a target.
+        seed: Seed of noise and transforms.
+        batch_size: Images per batch; by default 4 on a CPU, 16 elsewhere.
+        progress: Called after each step with the number of images in the batch and their scores.
 
     Raises:
-        ValueError: The target or an argument is not what it has to be, or the scores do not depend on the image by
-            differentiable operations.
+        ValueError: The target or an argument has a wrong type, shape or value, or the scores do not depend on the image
+            by differentiable operations.
         IndexError: A class, channel or place does not exist.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+        >>> found = methods.synthesize(model, 5, shape=(3, 8, 8), steps=4, step_size=0.25, l2=0.0)
+        >>> found.images.shape
+        torch.Size([1, 3, 8, 8])
+        >>> weights = model[1].weight[5].view(3, 8, 8)
+        >>> torch.allclose(found.images[0], weights, atol=1e-6)  # of a linear model, it is the class' weights
+        True
     """
     preset = replace(
         preset,
@@ -88,10 +104,10 @@ def synthesize(
 
 
 def _made(ascent: Ascent, copies: int, batch_size: int | None, progress: Progress) -> Iterator[Synthesis]:
-    """Make the images in batches in which none depends on its neighbours."""
+    """Synthesise the images in batches in which images are independent."""
     on_cpu = ascent.starts.device.type == "cpu"
     size = batch_size or (_ON_CPU if on_cpu else _ELSEWHERE)
-    if ascent.diversity:  # the copies of a target see each other, and nobody else
+    if ascent.diversity:  # the copies of a target have to be in one batch
         size = copies * max(1, size // copies)
     least = _PAIR if on_cpu else size
     if on_cpu and size > 1 and not ascent.same_among(size):
@@ -117,15 +133,15 @@ def _refuse(preset: Preset, shape: Shape, init: Tensor | None, copies: int, dive
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"shape is {tuple(shape)}, but has to be (channels, height, width), each at least 1")
     if preset.steps < 0 or copies < 1:
-        raise ValueError(f"steps are {preset.steps} and copies {copies}, but have to be at least 0 and 1")
+        raise ValueError(f"steps is {preset.steps} and copies is {copies}, but have to be at least 0 and 1")
     if not preset.step_size > 0:
         raise ValueError(f"step_size is {preset.step_size}, but has to be over 0")
     if init is not None and preset.spectrum:
-        raise ValueError("init is an image, but this preset starts from a spectrum; take one that ascends pixels")
+        raise ValueError("init is an image, but this preset ascends a spectrum; use one that ascends pixels")
     if copies > 1 and not preset.noise:
-        raise ValueError("copies that start without noise are all the same; take a preset with noise")
+        raise ValueError("copies without noise at the start are all equal; use a preset with noise")
     if diversity and copies == 1:
-        raise ValueError("diversity is about copies of one target; ask for at least two")
+        raise ValueError("diversity compares the copies of a target, but copies is 1; use at least 2")
 
 
 def _starts(
@@ -137,7 +153,7 @@ def _starts(
     copies: int,
     seed: int,
 ) -> Tensor:
-    """Return where each image begins; the copies of all targets begin alike, so that none depends on another."""
+    """Return the start of each image. The copies of all targets start alike, so that targets are independent."""
     zeros = parameterization.zeros(copies)
     noise = [torch.randn(zeros.shape[1:], generator=torch.Generator().manual_seed(seed + i)) for i in range(copies)]
     start = (zeros + preset.noise * torch.stack(noise)).to(_alike(model, init))
@@ -150,7 +166,7 @@ def _starts(
 
 
 def _alike(model: Model, init: Tensor | None) -> Tensor:
-    """Return a tensor of the kind that the network takes, and on its device."""
+    """Return a tensor with the type and device of the network's input."""
     if init is not None:
         return init
     module = getattr(model, "module", model)

@@ -1,6 +1,6 @@
-"""Images moved, turned, scaled and blurred a little before the network sees them.
+"""Random shifts, rotations, scalings and blur of images before each forward pass.
 
-What is left of an image that has to keep its score under all of it is not the pattern of a few pixels.
+An image that keeps its score under all of them does not rely on the pattern of a few pixels.
 
 A. Mordvintsev, C. Olah, M. Tyka: Inceptionism. 2015 (shifts). C. Olah, A. Mordvintsev, L. Schubert: Feature
 Visualization. Distill 2017 (scale and rotation).
@@ -19,14 +19,25 @@ from auditor.process.torchvision import torchvision
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """How far images are changed at each step; all of a batch in the same way, so that none depends on another.
+    """Limits of random transforms. All images of a batch get the same transform, so that they are independent.
 
     Attributes:
-        shift: Up to so much of the height and of the width, in each direction.
-        scale: Smaller or larger by up to this share.
-        rotation: Up to so many degrees to either side.
-        blur: Standard deviation in pixels of a Gaussian at the first step; it falls to zero in the first half of
-            the steps, so that coarse forms come before fine ones.
+        shift: Largest shift in each direction, as a share of height and width.
+        scale: Largest change of the size, as a share.
+        rotation: Largest rotation to either side, in degrees.
+        blur: Standard deviation of a Gaussian at the first step, in pixels. It falls to zero in the first half of the
+            steps, so that coarse forms come before fine ones.
+
+    Examples:
+        >>> import torch
+        >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> jitter = methods.Jitter(shift=0.25)
+        >>> jitter(images, 0.0, torch.Generator()).shape
+        torch.Size([2, 3, 8, 8])
+        >>> methods.Jitter().still, jitter.still
+        (True, False)
     """
 
     shift: float = 0.0
@@ -42,15 +53,15 @@ class Jitter:
     def __call__(
         self, images: Float[Tensor, "n c h w"], done: float, random: torch.Generator
     ) -> Float[Tensor, "n c h w"]:
-        """Return the images changed, differentiably; what comes in from outside is zero.
+        """Return the transformed images, differentiably. Pixels from outside the image are 0.
 
         Args:
-            done: The share of the steps that is done.
+            done: The share of the steps that is done, 0 to 1.
         """
         transforms = torchvision.transforms.functional
         if sigma := self.blur * max(0.0, 1 - 2 * done):
             reach = 2 * round(2 * sigma) + 1
-            for size in ([reach, 1], [1, reach]):  # one direction after the other, which is the same and less work
+            for size in ([reach, 1], [1, reach]):  # the same as both directions at once, with less work
                 images = transforms.gaussian_blur(images, size, [sigma, sigma])
         down, across, larger, turned = (2 * torch.rand(4, generator=random) - 1).tolist()
         if not (self.shift or self.scale or self.rotation):

@@ -1,8 +1,8 @@
-"""The smallest patch of an image that sends images of all other classes to a class: what a backdoor answers to.
+"""Trigger reconstruction: the smallest patch that sends images of all other classes to a class, as a backdoor does.
 
-A network that was trained with a trigger takes any image that bears it for the target. Then a small mask does what for
-other classes takes a large one; a mask and a pattern exist for every class of every network, so that only a mask that
-is far smaller than the others' tells anything.
+A network with a backdoor predicts the target class for any image with the trigger. Then a small mask is enough for the
+target class, while other classes need a large one. A mask and a pattern exist for every class of every network. So only
+a mask that is far smaller than the others is evidence of a backdoor.
 
 B. Wang, Y. Yao, S. Shan, H. Li, B. Viswanath, H. Zheng, B. Y. Zhao: Neural Cleanse. IEEE S&P 2019.
 """
@@ -26,14 +26,25 @@ class Triggers:
     """A trigger for each of `k` classes.
 
     Attributes:
-        classes: The targets, `[k]`.
-        masks: How much of each pixel the pattern replaces, 0 to 1.
-        patterns: What it is replaced with, in units of the network's input.
-        reached: Whether the trigger sends enough of the images that it was made with to its class, `[k]`; of one that
-            does not it is the last one tried.
-        hits: How many images it sends there of those that it was not made with, `[k]`.
-        tried: How many these are, `[k]`: of other classes, and not taken for this one anyway.
-        held_out: Which of the images none was made with, `[n]`.
+        classes: The target classes, `[k]`.
+        masks: The share of each pixel that the pattern replaces, 0 to 1, `[k, 1, h, w]`.
+        patterns: The pattern, in units of the network's input, `[k, c, h, w]`.
+        reached: Whether the trigger sends enough of its images to its class, `[k]`. If not, it is the last one tried.
+        hits: Number of held-out images that the trigger sends to its class, `[k]`.
+        tried: Number of held-out images of other classes that are not predicted as the class anyway, `[k]`.
+        held_out: The images that no trigger was made with, `[n]`.
+
+    Examples:
+        >>> import torch
+        >>> from auditor import methods
+        >>> mask = torch.zeros(1, 1, 8, 8)
+        >>> mask[..., :2, :2] = 1.0  # a patch of 2 x 2 pixels
+        >>> held_out = torch.tensor([True, False])
+        >>> found = methods.Triggers((5,), mask, torch.ones(1, 3, 8, 8), (True,), (1,), (1,), held_out)
+        >>> found.masses
+        tensor([4.])
+        >>> found.put_on(torch.zeros(1, 3, 8, 8), 0).sum()  # four white pixels of three channels
+        tensor(12.)
     """
 
     classes: tuple[int, ...]
@@ -46,11 +57,11 @@ class Triggers:
 
     @property
     def masses(self) -> Float[Tensor, " k"]:
-        """The sum of each mask: how many whole pixels it amounts to."""
+        """The sum of each mask, in pixels, `[k]`."""
         return self.masks.sum((1, 2, 3))
 
     def put_on(self, images: Float[Tensor, "n c h w"], place: int) -> Float[Tensor, "n c h w"]:
-        """Return images with the trigger of one class, counted from 0 among `classes`."""
+        """Return images with the trigger at `place` in `classes`."""
         return torch.lerp(images, self.patterns[place], self.masks[place])
 
 
@@ -70,30 +81,47 @@ def reverse_trigger(
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> Triggers:
-    """Return the smallest mask for each class that sends other classes' images to it, and how often it does.
+    """Return the smallest mask for each class that sends images of other classes to it, and how often it does.
 
         found = reverse_trigger(model, images, labels, classes=range(10), bounds=(low, high))
-        found.masses, found.hits                   # how large each is, and what it does to images it has not seen
+        found.masses, found.hits                   # the size of each mask, and its effect on held-out images
 
-    Half of the images of each label are kept for the hits. All classes descend at once, each on the same images less
-    its own and those that are taken for it anyway: Adam on mask and pattern, which begin half transparent and grey.
-    What falls is the cross entropy, of the scores before a softmax, plus the price of the mask's share of the image.
-    The price is the class's own: it doubles after a round in which its trigger does what it has to, and falls to
-    `2^-1.5` of itself where it doesn't. The network is not changed, and no gradient of its weights is computed. No
-    class depends on which others there are, but for rounding, where a library computes other batches in other ways.
+    Half of the images of each label are held out for the hits. Each class uses the other half, without images of the
+    class and images predicted as the class. Adam changes mask and pattern, which start half transparent and grey. The
+    objective is the cross entropy of the logits plus the cost of the mask's share of the image. Each class has its own
+    cost: it doubles after a round in which the trigger succeeds, and is multiplied by `2^-1.5` after any other round.
+    The network is not changed, and no gradient of its weights is computed. Up to rounding, the result for a class does
+    not depend on the other classes.
 
     Args:
-        labels: What each image shows, as a class of the network.
-        bounds: The lowest and the highest value of a pixel, by channel.
-        together: Images of each class at every step.
-        success: The share of its images that a trigger has to send to its class for its mask to count.
+        labels: The true class of each image, `[n]`.
+        classes: The classes to find triggers for.
+        bounds: The lowest and the highest value of a pixel, by channel, `[c]` each.
+        steps: Number of steps of Adam.
+        together: Images of each class per step.
+        success: The share of its images that a trigger has to send to its class, over 0 and at most 1.
         step_size: Of Adam, in log-odds.
-        batch_size: Images that the network is given at once.
+        seed: Seed of the choice of images.
+        batch_size: Images per forward pass.
         progress: Called with 1 after each step.
 
     Raises:
-        ValueError: Images, labels, classes or an argument are not what they have to be, or the scores do not depend on
+        ValueError: Images, labels, classes or an argument have a wrong shape or value, or the scores do not depend on
             the image by differentiable operations.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from auditor import methods
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).eval()
+        >>> images, labels = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
+        >>> low, high = torch.zeros(3), torch.ones(3)
+        >>> found = methods.reverse_trigger(model, images, labels, classes=[0, 1], bounds=(low, high), steps=10)
+        >>> found.masks.shape, found.patterns.shape
+        (torch.Size([2, 1, 8, 8]), torch.Size([2, 3, 8, 8]))
+        >>> int(found.held_out.sum())  # half of the images
+        6
     """
     _refuse(images, labels, classes, steps, together, success, step_size, batch_size)
     victim = Victim(model, images, tuple(classes), batch_size)
@@ -102,7 +130,7 @@ def reverse_trigger(
     drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(images.device)
     pools = [drawn[(row & ~held_out)[drawn]] for row in others]
     if not any(map(len, pools)):
-        raise ValueError("there is no image of another class that a trigger could be put on")
+        raise ValueError("there is no image of another class to add a trigger to")
     search = MaskSearch(victim, pools, bounds, success, step_size)
     found = search.run(steps, together, progress or (lambda done: None))
     unseen = [(row & held_out).nonzero().flatten() for row in others]
@@ -129,23 +157,23 @@ def _refuse(
     batch_size: int,
 ) -> None:
     if len(images) != len(labels) or not len(images):
-        raise ValueError(f"there are {len(images)} images and {len(labels)} labels, but each image has to have one")
+        raise ValueError(f"there are {len(images)} images and {len(labels)} labels, but each image needs one label")
     if not len(classes) or len(set(classes)) < len(classes) or min(classes) < 0:
-        raise ValueError(f"classes are {list(classes)}, but have to be different ones, numbered from 0")
+        raise ValueError(f"classes are {list(classes)}, but have to be distinct and numbered from 0")
     if min(steps, together, batch_size) < 1:
         raise ValueError(f"steps, together and batch_size are {steps}, {together}, {batch_size}, but have to be over 0")
     if not (0 < success <= 1 and step_size > 0):
-        raise ValueError(f"success is {success} and step_size {step_size}, but have to be from 0 to 1 and over 0")
+        raise ValueError(f"success is {success} and step_size is {step_size}, but have to be from 0 to 1 and over 0")
 
 
 def _others(labels: Tensor, answers: Tensor, classes: Sequence[int]) -> Bool[Tensor, "k n"]:
-    """Return which images are of another class than each target and not taken for it."""
+    """Return for each target the images that are neither of its class nor predicted as it."""
     targets = torch.tensor(classes, device=answers.device)[:, None]
     return (labels.to(answers.device) != targets) & (answers != targets)
 
 
 def _every_second(labels: Tensor, seed: int) -> Bool[Tensor, " n"]:
-    """Return which images are kept apart: half of each label, drawn by chance."""
+    """Return a random half of the images of each label."""
     drawn = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed + 1))
     ordered = drawn[labels.cpu()[drawn].argsort(stable=True)]
     apart = torch.zeros(len(labels), dtype=torch.bool)

@@ -1,1 +1,1 @@
-"""Which network a checkpoint belongs to, and how it is built and filled."""
+"""The architecture of a checkpoint: how it is found, built and filled."""

@@ -1,4 +1,4 @@
-"""The network that a checkpoint belongs to, filled with its weights and frozen."""
+"""The network of a checkpoint, filled with its weights and frozen."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ __all__ = ["Architecture", "Coverage", "build"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network as it will be audited.
+    """The network that is audited.
 
     Attributes:
-        source: Who built it and how it was found.
-        module: With the checkpoint's weights, on the CPU, in float32 (half precision is converted), in evaluation
-            mode, no parameter requiring gradients.
-        classes: Names from the checkpoint, else those of the library's weights where the head has as many outputs.
-        preprocess: Keys of `[preprocess]`, or None where nobody says.
-        preprocess_certain: False where the library has several weights with different preprocessing, and the
+        source: Its library, and how it was found.
+        module: The network with the checkpoint's weights: on the CPU, in float32 (half precision is converted), in
+            eval mode, without gradients for its parameters.
+        classes: The names in the checkpoint; without any, those of the library's weights if the head has as many
+            outputs.
+        preprocess: Keys of `[preprocess]`, None if neither the checkpoint nor the library has any.
+        preprocess_certain: False if the library has several weights with different preprocessing, and the
             checkpoint is none of them.
     """
 
@@ -49,7 +50,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class _Declared:
-    """What a library says about its weights."""
+    """The preprocessing and the classes that a library declares for its weights."""
 
     preprocess: Mapping[str, Any] | None = None
     source: str = ""
@@ -64,14 +65,14 @@ def build(
     arch_args: Mapping[str, Any] | None = None,
     schemes: Schemes | None = None,
 ) -> Architecture:
-    """Build the network of a checkpoint and load what fits.
+    """Build the network of a checkpoint and load the tensors that fit.
 
-    A file that holds the network itself is that network, unless `arch` names another one for its weights.
+    If the file holds a network, that network is used, unless `arch` names another one for its weights.
 
     Args:
-        arch: What `--arch` says; None asks the checkpoint's metadata, then its names and shapes.
-        arch_args: Arguments of the builder; they take precedence over what the checkpoint says.
-        schemes: Plugins' builders by the word before the colon.
+        arch: The value of `--arch`; None uses the checkpoint's metadata, then its names and shapes.
+        arch_args: Arguments of the builder; they take precedence over those in the checkpoint.
+        schemes: The builders of plugins by scheme.
 
     Raises:
         ArchitectureError: There is no such builder, it fails, or no known network fits.
@@ -84,7 +85,7 @@ def build(
     match = _with_input_scaling(match, checkpoint.sha256)
     module = match.builder(match.arguments)
     coverage = fill(module, tensors, prefix=checkpoint.metadata.get("prefix", ""))
-    return _described(checkpoint, match, frozen(module), coverage)
+    return _architecture(checkpoint, match, frozen(module), coverage)
 
 
 def _itself(checkpoint: Checkpoint, module: nn.Module) -> Architecture:
@@ -112,7 +113,7 @@ def _named(
 
 
 def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
-    """Ask the checkpoint's metadata; where what it names does not fit, or is unknown, its names and shapes."""
+    """Return the network that the metadata names; if it is unknown or does not fit, the one inferred from tensors."""
     prefix = checkpoint.metadata.get("prefix", "")
     recorded = _recorded(checkpoint, given)
     if recorded and not recorded[0].differing:
@@ -126,7 +127,7 @@ def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
         raise ArchitectureError(f"{error} (the checkpoint itself names {name!r})" if name else str(error)) from None
     given_too = inference.compare(match.builder, checkpoint.tensors, prefix=prefix, given=given)
     source = _("{source} (inferred from the checkpoint's keys)", source=given_too.builder.source)
-    return _told(given_too, source)
+    return _with_source(given_too, source)
 
 
 def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
@@ -138,14 +139,14 @@ def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
         try:
             matches.append(inference.compare(builder, checkpoint.tensors, prefix=prefix, given=said | given))
         except ArchitectureError:
-            continue  # the arguments that were recorded belong to another library's builder
+            continue  # the recorded arguments belong to another library's builder
     return sorted(matches, key=lambda m: m.differing)
 
 
 def _with_input_scaling(match: Match, sha256: str) -> Match:
-    """Decide whether GoogLeNet and Inception scale their input, which their tensors don't tell.
+    """Set whether GoogLeNet and Inception scale their input, which their tensors do not show.
 
-    torchvision's own weights want it; whether others do only their user knows.
+    torchvision's own weights need it; for other weights only their author knows.
     """
     builder = match.builder
     scales = builder.library == "torchvision" and builder.name in inference.AUXILIARY
@@ -154,21 +155,21 @@ def _with_input_scaling(match: Match, sha256: str) -> Match:
     if any(_is_published_as(w.url, sha256) for w in torchvision.models.get_model_weights(builder.name)):
         return replace(match, arguments={**match.arguments, "transform_input": True})
     source = _(
-        "{source}, without scaling its input; fine-tuned torchvision weights need --arch-arg transform_input=true",
+        "{source}, without input scaling; fine-tuned torchvision weights need --arch-arg transform_input=true",
         source=builder.source,
     )
-    return _told(match, source)
+    return _with_source(match, source)
 
 
 def _named_by_checkpoint(match: Match) -> Match:
-    return _told(match, _("{source} (named by the checkpoint)", source=match.builder.source))
+    return _with_source(match, _("{source} (named by the checkpoint)", source=match.builder.source))
 
 
-def _told(match: Match, source: str) -> Match:
+def _with_source(match: Match, source: str) -> Match:
     return replace(match, builder=replace(match.builder, source=source))
 
 
-def _described(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage: Coverage) -> Architecture:
+def _architecture(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage: Coverage) -> Architecture:
     declared = _declared(match.builder, module, checkpoint.sha256)
     classes = _class_names(checkpoint, match, declared)
     said = checkpoint.metadata.get("preprocess")
@@ -203,7 +204,7 @@ def _declared(builder: Builder, module: nn.Module, sha256: str) -> _Declared:
 
 
 def _of_torchvision(name: str, sha256: str) -> _Declared:
-    """Take the weights that this very file is, by the hash in their address; else IMAGENET1K_V1's as plausible."""
+    """Return what torchvision declares for these weights, found by the hash in their URL; else for IMAGENET1K_V1."""
     every = list(torchvision.models.get_model_weights(name))
     same = [w for w in every if _is_published_as(w.url, sha256)]
     plausible = next((w for w in every if w.name == "IMAGENET1K_V1"), every[0])

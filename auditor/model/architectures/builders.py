@@ -1,4 +1,4 @@
-"""Who can build a network: torchvision, timm, a module, a file, a plugin. None of them is asked for weights."""
+"""The builders of networks: torchvision, timm, a module, a file or a plugin; all of them without weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torch import nn
 
 from auditor.errors import ArchitectureError, did_you_mean
 from auditor.language import _
-from auditor.model.files.format import told
+from auditor.model.files.format import first_line
 from auditor.process.torchvision import torchvision
 
 Schemes = Mapping[str, Callable[..., nn.Module]]
@@ -31,10 +31,10 @@ _WEIGHTS = {"weights", "weights_backbone", "pretrained", "checkpoint_path", "pre
 
 @dataclass(frozen=True)
 class Builder:
-    """Makes a network without weights.
+    """Builds a network without weights.
 
     Attributes:
-        library: `torchvision` or `timm`, whose heads can be sized and whose preprocessing is known; or empty.
+        library: `torchvision` or `timm`, whose heads can be resized and whose preprocessing is known; or empty.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Builder:
     library: str = ""
 
     def __call__(self, arguments: Mapping[str, Any]) -> nn.Module:
-        """Build it, the same random weights each time.
+        """Build the network, with the same random weights each time.
 
         Raises:
-            ArchitectureError: It raised, or returned something else.
+            ArchitectureError: The builder raised, or returned something else.
         """
         _refuse_weights(arguments)
         try:
@@ -54,21 +54,21 @@ class Builder:
                 module = self.function(**arguments)
         except ArchitectureError:
             raise
-        except (Exception, SystemExit) as error:  # foreign code may raise anything
+        except (Exception, SystemExit) as error:  # other people's code may raise any exception
             raise ArchitectureError(
-                f"{self.name} can't be built: {type(error).__name__}: {told(error)}; "
+                f"{self.name} can't be built: {type(error).__name__}: {first_line(error)}; "
                 "give its arguments with --arch-arg KEY=VALUE"
             ) from error
         if not isinstance(module, nn.Module):
-            raise ArchitectureError(f"{self.name} returned {type(module).__name__}, expected a torch.nn.Module")
+            raise ArchitectureError(f"{self.name} returned {type(module).__name__}; expected a torch.nn.Module")
         return module
 
 
 def named(spec: str, schemes: Schemes) -> Builder:
-    """Find the builder that `--arch` names.
+    """Return the builder that `--arch` names.
 
     Raises:
-        ArchitectureError: There is none; the line names the nearest.
+        ArchitectureError: There is none; the message names the nearest.
     """
     scheme, colon, rest = spec.partition(":")
     if not colon:
@@ -84,12 +84,12 @@ def named(spec: str, schemes: Schemes) -> Builder:
             f"{Path(place).name}:{attribute}", _("a Python file"), partial(_from_file, Path(place), attribute)
         )
     if "/" in place:
-        raise ArchitectureError(f"--arch {spec} is none of: {FORMS}")
+        raise ArchitectureError(f"--arch is {spec!r}, but has to be {FORMS}")
     return Builder(spec, _("a Python module"), partial(_from_module, place, attribute, schemes))
 
 
 def recorded(name: str) -> list[Builder]:
-    """Return the builders that a checkpoint's own record may mean; never code from elsewhere."""
+    """Return the builders of torchvision and timm that a checkpoint's metadata may name."""
     name = name.rpartition("/")[2].removeprefix("timm:").removeprefix("hf-hub:").removeprefix("hf_hub:")
     found = []
     for builder in (torchvision_builder, timm_builder):
@@ -101,12 +101,12 @@ def recorded(name: str) -> list[Builder]:
 
 
 def torchvision_names() -> list[str]:
-    """List torchvision's networks for classification."""
+    """Return the names of torchvision's classification networks."""
     return list(torchvision.models.list_models(module=torchvision.models))
 
 
 def torchvision_builder(name: str) -> Builder:
-    """Find a torchvision network.
+    """Return the builder of a torchvision network.
 
     Raises:
         ArchitectureError: There is none of that name.
@@ -117,12 +117,12 @@ def torchvision_builder(name: str) -> Builder:
         raise ArchitectureError(f"torchvision has no classification network {name!r}; expected {FORMS}{hint}")
     function = torchvision.models.get_model_builder(name)
     if name in ("googlenet", "inception_v3"):
-        function = partial(function, init_weights=False)  # else a warning, and minutes of drawing them
+        function = partial(function, init_weights=False)  # otherwise a warning, and minutes of drawing weights
     return Builder(name, "torchvision", function, "torchvision")
 
 
 def timm_builder(name: str) -> Builder:
-    """Find a timm network; a tag after the dot chooses which weights' preprocessing is meant.
+    """Return the builder of a timm network; a tag after the dot selects the weights whose preprocessing is used.
 
     Raises:
         ArchitectureError: timm is not installed, or has none of that name.
@@ -130,7 +130,9 @@ def timm_builder(name: str) -> Builder:
     try:
         timm = importlib.import_module("timm")
     except ImportError as error:
-        raise ArchitectureError(f"timm:{name} needs timm: pip install auditor[timm] ({error})") from error
+        raise ArchitectureError(
+            f"timm:{name} needs timm; install it with pip install 'auditor[timm]' ({error})"
+        ) from error
     known = timm.list_models()
     if name.partition(".")[0] not in known:
         raise ArchitectureError(f"timm has no network {name!r}{did_you_mean(name, known)}")
@@ -139,11 +141,11 @@ def timm_builder(name: str) -> Builder:
 
 def _refuse_weights(arguments: Mapping[str, Any]) -> None:
     if refused := sorted(_WEIGHTS & set(arguments)):
-        raise ArchitectureError(f"--arch-arg {refused[0]} is refused: the weights come from the checkpoint alone")
+        raise ArchitectureError(f"--arch-arg {refused[0]} is not allowed; all weights come from the checkpoint")
 
 
 def harmless(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out arguments that would load or download weights."""
+    """Return the arguments without those that would load or download weights."""
     return {key: value for key, value in arguments.items() if key not in _WEIGHTS and "path" not in key}
 
 
@@ -167,9 +169,9 @@ def _from_module(place: str, attribute: str, schemes: Schemes, **arguments: Any)
 
 
 def _from_file(path: Path, attribute: str, **arguments: Any) -> Any:
-    """Run a file and call what it defines, then forget it and what it imported from its own folder."""
+    """Run a file and call what it defines, then remove it and its imports from its own folder from `sys.modules`."""
     if not path.is_file():
-        raise ArchitectureError(f"{path} does not exist; --arch path/to/file.py:callable names a Python file")
+        raise ArchitectureError(f"{path} does not exist; give an existing file with --arch path/to/file.py:callable")
     name = f"_{path.stem}_{uuid.uuid4().hex}"
     before = set(sys.modules)
     try:
@@ -184,7 +186,7 @@ def _executed(name: str, path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ArchitectureError(f"{path} can't be imported as Python")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look their own module up
+    sys.modules[name] = module  # dataclasses and pickle look up their own module
     spec.loader.exec_module(module)
     return module
 
@@ -200,7 +202,7 @@ def _made(module: ModuleType, place: str, attribute: str, arguments: Mapping[str
         return copy.deepcopy(found)
     if not callable(found):
         raise ArchitectureError(
-            f"{place}:{attribute} is {type(found).__name__}, expected what returns a torch.nn.Module"
+            f"{place}:{attribute} is {type(found).__name__}; expected a callable that returns a torch.nn.Module"
         )
     return found(**arguments)
 

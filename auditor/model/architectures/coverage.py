@@ -1,4 +1,4 @@
-"""Fill a network with a checkpoint's tensors, and say what did not fit."""
+"""Fill a network with the tensors of a checkpoint, and list those that do not fit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from auditor.model.architectures import naming
 
 @dataclass(frozen=True)
 class Coverage:
-    """How far a checkpoint fills a network.
+    """How completely a checkpoint fills a network.
 
     Attributes:
-        missing: Names of the network that the checkpoint lacks. Counters and indices, which the constructor makes
-            and training does not change, are not counted: old checkpoints have no `num_batches_tracked`.
-        unexpected: Names of the checkpoint that the network lacks.
+        missing: Names of the network that the checkpoint does not have. Counters and indices that training does
+            not change are left out: old checkpoints have no `num_batches_tracked`.
+        unexpected: Names of the checkpoint that the network does not have.
         misshaped: Names that both have, with different shapes.
-        loaded: Share of the network's parameters that were filled, by number of elements.
+        loaded: The share of the network's parameters that were loaded, by number of elements, 0 to 1.
     """
 
     missing: tuple[str, ...] = ()
@@ -30,11 +30,12 @@ class Coverage:
 
     @property
     def complete(self) -> bool:
+        """Whether the names and shapes are the same."""
         return not (self.missing or self.unexpected or self.misshaped)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") -> Coverage:
-    """Load what fits into `module`, in the network's own types."""
+    """Load the tensors that fit into `module`, in the network's own types."""
     state = module.state_dict()
     own = naming.shapes(state)
     named = naming.fitted(tensors, own, prefix=prefix)
@@ -50,10 +51,15 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") 
 
 
 def _load(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Let the network's own loading hooks translate old names, where they don't refuse."""
+    """Load the tensors with the network's own hooks, which translate old names; without the hooks if they raise."""
     try:
         result = module.load_state_dict(tensors, strict=False)
-    except (RuntimeError, ValueError, KeyError, AttributeError):  # MNASNet's hook wants a version that files lose
+    except (
+        RuntimeError,
+        ValueError,
+        KeyError,
+        AttributeError,
+    ):  # MNASNet's hook needs a version that files do not keep
         return _copied(module, tensors)
     return list(result.missing_keys), list(result.unexpected_keys)
 
@@ -78,7 +84,7 @@ def _share_loaded(module: nn.Module, unfilled: set[str]) -> float:
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """Return the module on the CPU in float32, in evaluation mode, its parameters without gradients."""
+    """Return the module on the CPU, in float32, in eval mode, without gradients for its parameters."""
     module = module.to("cpu", torch.float32).eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Which network a checkpoint belongs to, told by the names and shapes of its tensors alone."""
+"""Infer the architecture of a checkpoint from the names and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ AUXILIARY = {"googlenet": "aux1.", "inception_v3": "AuxLogits."}
 
 @dataclass(frozen=True)
 class Match:
-    """How near a builder comes to a checkpoint.
+    """How well the network of a builder matches a checkpoint.
 
     Attributes:
-        arguments: What the checkpoint's own tensors say about the builder's arguments.
-        differing: Names that only one of the two has, or that have different shapes.
+        arguments: The builder's arguments, as inferred from the checkpoint's tensors.
+        differing: The number of names that only one of the two has, or that have different shapes.
     """
 
     builder: Builder
@@ -36,9 +36,9 @@ class Match:
 
 
 class Weightless(TorchFunctionMode):
-    """Parameters are made without memory and never drawn, everything else as usual.
+    """Create parameters without memory and without initialisation inside the block.
 
-    `torch.device("meta")` would also take away the numbers with which RegNet's constructor calculates.
+    `torch.device("meta")` would also remove the numbers with which RegNet's constructor computes.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -52,10 +52,10 @@ class Weightless(TorchFunctionMode):
 
 
 def infer(tensors: Mapping[str, Tensor], *, prefix: str = "") -> Match:
-    """Find the torchvision network whose names and shapes are the checkpoint's, up to the number of classes.
+    """Return the torchvision network with the checkpoint's names and shapes, up to the number of classes.
 
     Raises:
-        ArchitectureError: None fits; the line lists the three nearest.
+        ArchitectureError: None fits; the message lists the three nearest.
     """
     tried = []
     for name in _by_size(tensors):
@@ -64,17 +64,17 @@ def infer(tensors: Mapping[str, Tensor], *, prefix: str = "") -> Match:
             return match
         tried.append(match)
     nearest = sorted(tried, key=lambda m: m.differing)[:3]
-    told = ", ".join(f"{m.builder.name} ({_keys(m.differing)})" for m in nearest)
+    names = ", ".join(f"{m.builder.name} ({_keys(m.differing)})" for m in nearest)
     raise ArchitectureError(
-        f"no torchvision network has the checkpoint's {len(tensors)} tensors; nearest: {told}; "
-        f"say which network it is with --arch: {builders.FORMS}"
+        f"no torchvision network has the checkpoint's {len(tensors)} tensors; nearest: {names}; "
+        f"name the network with --arch: {builders.FORMS}"
     )
 
 
 def compare(
     builder: Builder, tensors: Mapping[str, Tensor], *, prefix: str = "", given: Mapping[str, Any] | None = None
 ) -> Match:
-    """Compare a builder of torchvision or timm with a checkpoint; arguments that are `given` stay."""
+    """Compare a builder of torchvision or timm with a checkpoint; the arguments in `given` are not changed."""
     given = dict(given or {})
     arguments = _auxiliary(builder, tensors) | given
     module = _weightless(builder, arguments)
@@ -91,11 +91,11 @@ def _weightless(builder: Builder, arguments: Mapping[str, Any]) -> nn.Module:
         with Weightless():
             return builder(arguments)
     except ArchitectureError:
-        return builder(arguments)  # a constructor that needs its own weights' values, or a real complaint
+        return builder(arguments)  # a constructor that needs the values of its weights, or a real error
 
 
 def _by_size(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Order torchvision's networks by how near their size is to the checkpoint's, another head taken into account."""
+    """Return torchvision's networks, the nearest in size to the checkpoint first; another head is accounted for."""
     size = max(1, _size(tensors))
 
     def distance(name: str) -> float:
@@ -121,7 +121,7 @@ def _auxiliary(builder: Builder, tensors: Mapping[str, Tensor]) -> dict[str, Any
 
 
 def _classes(module: nn.Module, own: naming.Shapes, tensors: Mapping[str, Tensor]) -> int | None:
-    """Return the number of classes that makes every tensor of the head fit, if there is one."""
+    """Return the number of classes with which every tensor of the head fits, None if there is none."""
     default = getattr(module, "num_classes", 1000)
     found = {len(t) for key, t in tensors.items() if _differs_in_rows(own.get(key), t, default)}
     return found.pop() if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""The same tensors under other names: prefixes put back or taken off, and names that torchvision used to give."""
+"""Other names for the same tensors: with or without prefixes, and former names of torchvision."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _RENAMED = (
 
 
 def fitted(tensors: Mapping[str, Tensor], own: Shapes, *, prefix: str = "") -> dict[str, Tensor]:
-    """Return the tensors under the names with which most of them fit the network's own names and shapes.
+    """Return the tensors under the names with which most of them match the network's names and shapes.
 
     Args:
-        prefix: What was taken off the names when they were read; the network may have it itself.
+        prefix: The prefix that was removed when the file was read; the network may have it itself.
     """
 
     def fit(names: Mapping[str, Tensor]) -> int:
@@ -31,12 +31,12 @@ def fitted(tensors: Mapping[str, Tensor], own: Shapes, *, prefix: str = "") -> d
 
 
 def is_constant(tensor: Tensor) -> bool:
-    """Return whether a buffer is a counter or an index that the constructor makes and training doesn't change."""
+    """Return whether a buffer is a counter or an index, which training does not change."""
     return not tensor.is_floating_point() and not tensor.is_complex()
 
 
 def shapes(state: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor; those that a first call would settle are left out."""
+    """Return the shape of each tensor; lazy tensors, which get their shape in a first call, are left out."""
     return {
         key: tuple(value.shape)
         for key, value in state.items()

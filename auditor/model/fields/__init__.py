@@ -1,1 +1,1 @@
-"""Receptive fields, followed operator by operator."""
+"""Receptive fields, traced operator by operator."""

@@ -1,8 +1,8 @@
-"""Which pixels the positions of a tensor see, along one axis of the image.
+"""The pixels that the positions of a tensor see, along one axis of the image.
 
 A tensor that depends on the image has a `Reach` for the image's rows and one for its columns. The arrays of a
-reach have as many dimensions as the tensor, each of the tensor's size, or of size 1 where the position in that
-dimension makes no difference. So whatever moves the tensor's values about can be done to the arrays as well.
+reach have as many dimensions as the tensor. Each dimension has the tensor's size, or size 1 if the reach is the same
+for all positions in it. An operator that moves the tensor's values can therefore be applied to the arrays, too.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-NOTHING = 2**30  # the first pixel of a field without any; its last is -1
+NOTHING = 2**30  # the first pixel of an empty field; its last pixel is -1
 
 
 class Untraceable(Exception):
-    """An operator was called in a way that no rule describes."""
+    """No rule describes this call of an operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Fields in step: place `p` sees `size` pixels from `offset + stride * p` on, as if padding went on for ever."""
+    """Regular fields: place `p` sees `size` pixels from `offset + stride * p`, in an image without borders."""
 
     size: int
     stride: int
     offset: int
 
     def windowed(self, step: Grid) -> Grid:
-        """Return what windows of `step` over these fields see; `step` counts in places instead of pixels."""
+        """Return the fields of windows of `step` over these fields; `step` counts places instead of pixels."""
         size = self.size + self.stride * (step.size - 1)
         return Grid(size, self.stride * step.stride, self.offset + self.stride * step.offset)
 
     def joined(self, other: Grid) -> Grid | None:
+        """Return the union of both fields at each place, None if their strides differ."""
         if self.stride != other.stride:
             return None
         offset = min(self.offset, other.offset)
@@ -44,13 +45,13 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which pixels of one axis each position sees.
+    """The pixels of one axis that each position sees.
 
     Attributes:
-        first: The first pixel inside the image; `NOTHING` where there is none.
-        last: The last one; -1 where there is none.
-        place: Which place of the grid a position is. It varies along the dimensions that are an axis of the image.
-        grid: The fields without the image's borders, where they are in step.
+        first: The first pixel inside the image; `NOTHING` if there is none.
+        last: The last pixel inside the image; -1 if there is none.
+        place: The place of each position in the grid. It varies along the dimensions that are an axis of the image.
+        grid: The fields in an image without borders, None if they are not regular.
     """
 
     first: Tensor
@@ -60,11 +61,11 @@ class Reach:
 
     @property
     def axes(self) -> frozenset[int]:
-        """The dimensions of the tensor in which another position is another place in the image."""
+        """The dimensions of the tensor along which positions differ in their place in the image."""
         return frozenset(dim for dim, size in enumerate(self.place.shape) if size > 1)
 
     def stepped(self, dim: int) -> Grid | None:
-        """Return the grid that has one place for each position of `dim`."""
+        """Return the grid with one place for each position of `dim`, None if the positions are not regular."""
         if self.grid is None or self.place.numel() != self.place.shape[dim]:
             return None
         places = self.place.flatten()
@@ -75,11 +76,11 @@ class Reach:
         return self.grid.windowed(Grid(1, step, int(places[0])))
 
     def covers(self, other: Reach) -> bool:
-        """Whether each position sees all that any position of the other sees."""
+        """Return whether each position sees everything that any position of the other sees."""
         return bool(self.first.max() <= other.first.min()) and bool(self.last.min() >= other.last.max())
 
     def union(self, other: Reach) -> Reach:
-        """Return what positions see that see what both see; `other` varies along no further axes."""
+        """Return the union of both at each position; `other` must not vary along further axes."""
         first, last = torch.minimum(self.first, other.first), torch.maximum(self.last, other.last)
         return Reach(first, last, self.place, self._joined_grid(other))
 
@@ -92,19 +93,19 @@ class Reach:
         return self.grid.joined(other.grid.windowed(Grid(1, 1, int(ahead[0]))))
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Reach:
-        """Return the reach after a move of the tensor's values."""
+        """Return the reach after an operator that moves the tensor's values."""
         first, last, place = (_narrowed(move(values)) for values in (self.first, self.last, self.place))
         return Reach(first, last, place, self.grid)
 
     def aligned(self, ndim: int) -> Reach:
-        """Return the reach for a tensor that was broadcast to `ndim` dimensions."""
+        """Return the reach of the tensor when it is broadcast to `ndim` dimensions."""
         missing = (1,) * (ndim - self.place.ndim)
         if not missing:
             return self
         return self.moved(lambda values: values.reshape(missing + tuple(values.shape)))
 
     def pooled(self, dims: Iterable[int]) -> Reach:
-        """Return what each position sees when all positions along `dims` are put into one; the dimensions stay."""
+        """Return the reach after pooling over `dims`, which keep size 1."""
         dims = tuple(dims)
         first, last = self.first.amin(dims, keepdim=True), self.last.amax(dims, keepdim=True)
         if not self.axes.intersection(dims):
@@ -116,10 +117,10 @@ class Reach:
         return Reach(first, last, torch.zeros_like(place), grid and grid.windowed(Grid(length, length, 0)))
 
     def windowed(self, dim: int, window: Window, *, here: bool = False) -> Reach:
-        """Return what the windows along `dim` see.
+        """Return the reach of windows along `dim`.
 
         Args:
-            here: The axis of the image is `dim`, even where it has a single position.
+            here: `dim` is the axis of the image, even if it has a single position.
         """
         spread = here or dim in self.axes
         first = self._through(self.first, dim, window, NOTHING, spread).amin(dim + 1)
@@ -141,14 +142,14 @@ class Reach:
         shape[dim] = window.length
         values = values.expand(shape)
         shape[dim] = 1
-        values = torch.cat([values, values.new_full(shape, nothing)], dim)  # where a tap of -1 leads
+        values = torch.cat([values, values.new_full(shape, nothing)], dim)  # a tap of -1 selects it
         picked = values.index_select(dim, window.taps.flatten() % (window.length + 1))
         shape[dim : dim + 1] = window.taps.shape
         return picked.reshape(shape)
 
 
 def image_axis(length: int, dim: int) -> Reach:
-    """Return the reach of an image `[n, c, h, w]` along `dim`: each pixel sees itself."""
+    """Return the reach of an image `[n, c, h, w]` along `dim`, in which each pixel sees itself."""
     shape = [1, 1, 1, 1]
     shape[dim] = length
     pixels = torch.arange(length, dtype=torch.int32).reshape(shape)
@@ -156,13 +157,13 @@ def image_axis(length: int, dim: int) -> Reach:
 
 
 def blind(ndim: int) -> Reach:
-    """Return the reach of a tensor that sees nothing of the image."""
+    """Return the reach of a tensor that does not depend on the image."""
     nothing = torch.full((1,) * ndim, NOTHING, dtype=torch.int32)
     return Reach(nothing, torch.full_like(nothing, -1), torch.full_like(nothing, -1), None)
 
 
 def _narrowed(values: Tensor) -> Tensor:
-    """Return the values with size 1 in each dimension along which they are the same."""
+    """Return the values with size 1 in each dimension along which they are constant."""
     for dim, (size, stride) in enumerate(zip(values.shape, values.stride(), strict=True)):
         if size > 1 and (stride == 0 or bool((values == values.narrow(dim, 0, 1)).all())):
             values = values.narrow(dim, 0, 1)
@@ -171,12 +172,12 @@ def _narrowed(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which positions of an axis each position of the next one is made of.
+    """The positions of an axis from which each position of the output is computed.
 
     Attributes:
-        length: How many positions there are to choose from.
-        taps: `[positions, taps]`, the positions chosen; -1 for one in the padding.
-        step: Extent, stride and offset of the windows, where they are in step.
+        length: The number of positions of the input.
+        taps: `[positions, taps]`: the input positions; -1 for one in the padding.
+        step: Extent, stride and offset of the windows, None if they are not regular.
     """
 
     length: int
@@ -209,13 +210,13 @@ class Window:
 
     @staticmethod
     def weighted(weights: Tensor) -> Window:
-        """Return the windows of a linear map, `[positions, length]`: all that has a weight."""
+        """Return the windows of a linear map, `[positions, length]`: all inputs with a weight that is not zero."""
         length = weights.shape[1]
         return Window(length, torch.where(weights.abs() > 1e-9, torch.arange(length), -1), None)
 
     @staticmethod
     def chosen(length: int, taps: Tensor, step: Grid | None) -> Window:
-        """Return windows of a single tap each."""
+        """Return windows with one tap each."""
         return Window(length, taps[:, None], step)
 
 

@@ -1,4 +1,4 @@
-"""One operator that ran, as the rules for fields see it."""
+"""A call of an operator, as the rules for fields take it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from auditor.model.fields.fields import Field
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operator that ran.
+    """One call of an operator.
 
     Attributes:
-        arguments: By the names of the operator's schema, defaults included.
-        outputs: The tensors that it gave.
-        seen: Returns a tensor's field, nothing for one that does not depend on the image.
+        arguments: By the names of the operator's schema, with defaults.
+        outputs: The tensors that it returned.
+        seen: Returns a tensor's field, None for a tensor that does not depend on the image.
     """
 
     func: Any
@@ -37,7 +37,7 @@ class Call:
 
     @property
     def options(self) -> list[Any]:
-        """What can be given by position behind the first argument."""
+        """The positional arguments after the first."""
         places = [a.name for a in self.func._schema.arguments if not a.kwarg_only]
         return [self.arguments[name] for name in places[1:]]
 
@@ -48,21 +48,21 @@ class Call:
 
     @property
     def ndim(self) -> int:
-        """Dimensions of what it gives."""
+        """The number of dimensions of its first output."""
         return self.outputs[0].ndim
 
     def seen_in(self, tensor: Tensor) -> Field:
-        """Return a tensor's field, a blind one for one that does not depend on the image."""
+        """Return a tensor's field; it is empty for a tensor that does not depend on the image."""
         return self.seen(tensor) or Field.blind(tensor.ndim)
 
     def fields(self, *names: str) -> list[Field]:
-        """Return the fields of the arguments of these names, of all without names, that depend on the image."""
+        """Return the fields of the named arguments, or of all, that depend on the image."""
         values = [self.arguments[name] for name in names] if names else list(self.arguments.values())
         fields = [self.seen(tensor) for tensor in tensors_in(values)]
         return [field for field in fields if field is not None]
 
     def dims(self, name: str = "dim") -> list[int]:
-        """Return the dimensions of the input that an argument names, all where it names none."""
+        """Return the dimensions of the input that an argument gives, all of them if it gives none."""
         ndim, dims = self.input.ndim, self.arguments.get(name)
         if dims is None or dims == []:
             return list(range(ndim))
@@ -73,6 +73,7 @@ Rule = Callable[[Call], Field | Sequence[Field]]
 
 
 def tensors_in(values: Any) -> list[Tensor]:
+    """Return the tensors in nested lists and tuples."""
     if isinstance(values, Tensor):
         return [values]
     if isinstance(values, list | tuple):

@@ -1,4 +1,4 @@
-"""What the positions of a tensor see of the image, in rows and in columns."""
+"""The part of the image that the positions of a tensor see: rows and columns."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from auditor.model.fields.axes import Reach, blind, image_axis
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one path to a tensor sees: rows and columns of the image."""
+    """The part of the image that is seen through one path to a tensor: rows and columns."""
 
     rows: Reach
     cols: Reach
 
     @property
     def axes(self) -> frozenset[int]:
-        """The dimensions of the tensor in which another position is another place in the image."""
+        """The dimensions of the tensor along which positions differ in their place in the image."""
         return self.rows.axes | self.cols.axes
 
     def each(self, change: Callable[[Reach], Reach]) -> Sight:
+        """Return the sight with both reaches changed in the same way."""
         return Sight(change(self.rows), change(self.cols))
 
     def union(self, other: Sight) -> Sight:
+        """Return the union of both at each position."""
         return Sight(self.rows.union(other.rows), self.cols.union(other.cols))
 
     def covers(self, other: Sight) -> bool:
+        """Return whether each position sees everything that any position of the other sees."""
         return self.rows.covers(other.rows) and self.cols.covers(other.cols)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What the positions of a tensor see of the image.
+    """The part of the image that each position of a tensor sees.
 
     Attributes:
-        sights: One; several where they lie along unlike dimensions, as in a query times a key.
+        sights: One sight; several if they lie along different dimensions, as in a query times a key.
         gated: Each position also sees the whole image through a gate, which `sights` leave out.
     """
 
@@ -56,29 +59,30 @@ class Field:
 
     @property
     def reaches(self) -> tuple[Reach, ...]:
+        """The rows and the columns of all sights."""
         return tuple(reach for sight in self.sights for reach in (sight.rows, sight.cols))
 
     @property
     def ndim(self) -> int:
-        """Dimensions of the tensor."""
+        """The number of dimensions of the tensor."""
         return self.sights[0].rows.place.ndim
 
     @property
     def axes(self) -> frozenset[int]:
-        """The dimensions of the tensor in which another position is another place in the image."""
+        """The dimensions of the tensor along which positions differ in their place in the image."""
         return frozenset().union(*(sight.axes for sight in self.sights))
 
     def each(self, change: Callable[[Reach], Reach]) -> Field:
-        """Return the field with each reach changed alike."""
+        """Return the field with each reach changed in the same way."""
         return Field(tuple(sight.each(change) for sight in self.sights), self.gated)
 
     def pooled(self, dims: Sequence[int]) -> Field:
-        """Return the field when all positions along `dims` are put into one; the dimensions stay."""
+        """Return the field after pooling over `dims`, which keep size 1."""
         return _met([self.each(lambda reach: reach.pooled(dims))])
 
 
 def joined(fields: Sequence[Field], ndim: int) -> Field:
-    """Return the field of positions that see what all of `fields` see."""
+    """Return the union of `fields` at each position."""
     distinct = list({id(field): field for field in fields}.values())
     if len(distinct) == 1 and distinct[0].ndim == ndim:
         return distinct[0]
@@ -86,11 +90,11 @@ def joined(fields: Sequence[Field], ndim: int) -> Field:
 
 
 def _met(fields: Sequence[Field]) -> Field:
-    """Put the sights of several fields together.
+    """Merge the sights of several fields.
 
-    A *gate* is the same for all positions and sees the whole of what another sight sees: a channel's mean over the
-    map that it is multiplied with, the keys of an attention. It is left out, so that the local path stays. Sights
-    along unlike dimensions (a query's and a key's) stay apart until one of them is pooled.
+    A *gate* is the same for all positions and sees everything that another sight sees: the mean of a channel that is
+    multiplied with its map, or the keys of an attention. It is left out, so that the local path remains. Sights
+    along different dimensions (a query's and a key's) stay separate until one of them is pooled.
     """
     kept: list[Sight] = []
     gated = any(field.gated for field in fields)

@@ -1,4 +1,4 @@
-"""Rules for operators that move values about, put them side by side or look at them in another shape."""
+"""Rules for operators that move, concatenate or reshape values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from auditor.model.fields.fields import Field, Sight, joined
 
 
 def moved(call: Call) -> Field | list[Field]:
-    """The operator only moves values about: it is run on the fields as well."""
+    """Apply an operator that only moves values to the fields, too."""
     return _moves(call, lambda values: call.func(values, *call.options))
 
 
 def indexed(call: Call) -> Field | list[Field]:
+    """Apply an indexing operator to the fields, too.
+
+    Raises:
+        Untraceable: An index depends on the image.
+    """
     if call.fields("indices"):
         raise Untraceable("an index made of the image")
     indices = [index if index is None else index.cpu() for index in call.arguments["indices"]]
@@ -38,7 +43,7 @@ def _moves(call: Call, move: Callable[[Tensor], Any]) -> Field | list[Field]:
 
 
 def glu(call: Call) -> Field:
-    """One half of the channels is multiplied with the sigmoid of the other."""
+    """Return the field of one half of the channels multiplied with the sigmoid of the other half."""
     (dim,) = call.dims()
 
     def half(index: int) -> Field:
@@ -48,7 +53,7 @@ def glu(call: Call) -> Field:
 
 
 def reshaped(call: Call) -> Field:
-    """A view: dimensions that are split or joined are taken in groups, so that the others can stay of size 1."""
+    """Return the field of a view; only the dimensions that are split or merged are expanded."""
     old, new = list(call.input.shape), list(call.outputs[0].shape)
     groups = _groups(old, new)
 
@@ -64,7 +69,7 @@ def reshaped(call: Call) -> Field:
 
 
 def _groups(old: list[int], new: list[int]) -> list[tuple[range, range]]:
-    """Return the shortest runs of dimensions that hold as many values before as after; the rest has size 1."""
+    """Return the shortest runs of dimensions with equally many values before and after; the rest has size 1."""
     groups: list[tuple[range, range]] = []
     i = j = 0
     while i < len(old) and j < len(new):
@@ -77,11 +82,13 @@ def _groups(old: list[int], new: list[int]) -> list[tuple[range, range]]:
 
 
 def concatenated(call: Call) -> Field:
+    """Return the field of tensors concatenated along a dimension."""
     tensors = call.arguments["tensors"]
     return _side_by_side([t.shape for t in tensors], [call.seen(t) for t in tensors], call.arguments["dim"] % call.ndim)
 
 
 def stacked(call: Call) -> Field:
+    """Return the field of tensors stacked along a new dimension."""
     tensors, dim = call.arguments["tensors"], call.arguments["dim"] % call.ndim
 
     def raised(field: Field | None) -> Field | None:
@@ -91,14 +98,18 @@ def stacked(call: Call) -> Field:
 
 
 def _side_by_side(shapes: Sequence[torch.Size], fields: Sequence[Field | None], dim: int) -> Field:
-    """Channels see what all see; along an axis of the image each position keeps what it sees."""
+    """Return the field of a concatenation: the union over channels, or each position's own field along an image axis.
+
+    Raises:
+        Untraceable: The concatenation has no such field.
+    """
     known = [field for field in fields if field is not None]
     if not any(dim in field.axes for field in known):
         if _are_lines(known):
-            raise Untraceable("single rows or columns put together")
+            raise Untraceable("single rows or columns that are concatenated")
         return joined(known, len(shapes[0]))
     if any(len(field.sights) > 1 for field in known):
-        raise Untraceable("products put side by side")
+        raise Untraceable("products that are concatenated")
     sights = [(field or Field.blind(len(shapes[0]))).sights[0] for field in fields]
     rows = _row([sight.rows for sight in sights], shapes, dim)
     cols = _row([sight.cols for sight in sights], shapes, dim)
@@ -106,7 +117,7 @@ def _side_by_side(shapes: Sequence[torch.Size], fields: Sequence[Field | None], 
 
 
 def _are_lines(fields: Sequence[Field]) -> bool:
-    """Whether several fields are single rows or columns, and not the same ones."""
+    """Return whether several fields are single rows or columns, and differ."""
     single = [sight for field in fields for sight in field.sights]
     rows = {int(sight.rows.place.flatten()[0]) for sight in single if not sight.rows.axes}
     cols = {int(sight.cols.place.flatten()[0]) for sight in single if not sight.cols.axes}

@@ -1,7 +1,7 @@
-"""What each position of a map sees of the image, measured: put NaN into one line of the image, see where it arrives.
+"""Measure receptive fields: set one line of the image to NaN and find where NaN arrives.
 
-Exact for whatever hands NaN on, which sums, products and maxima do. A comparison, an index or a `nan_to_num` made of
-the values does not hand it on, so that a field behind one may be larger than what is found.
+This is exact for operators that propagate NaN, as sums, products and maxima do. A comparison, an index or
+`nan_to_num` does not propagate it; a field behind one may be larger than measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Which lines of the image reach which lines of a map.
+    """The lines of the image that reach each line of a map.
 
     Attributes:
         rows: `[image rows, map rows]`.
@@ -33,10 +33,10 @@ class Contact:
 
 
 def probe(module: nn.Module, image: Float[Tensor, "1 c h w"], names: Sequence[str]) -> dict[str, Contact]:
-    """Run the network with NaN in each row and each column of an image, and return where it arrived.
+    """Run the network with NaN in each row and each column of an image, and return where NaN arrives.
 
-    It takes as many images as there are rows and columns, in batches, on the image's device. Modules that give no
-    maps are left out; of a module that runs several times the last one counts.
+    This takes one image for each row and each column, in batches, on the image's device. Modules that give no
+    maps are left out; if a module runs several times, the last run counts.
     """
     rows = _arrivals(module, image, names, 2)
     cols = _arrivals(module, image, names, 3)
@@ -88,7 +88,7 @@ def _watching(
 
 
 def map_axes(output: Sequence[int], image: Sequence[int]) -> tuple[int, int]:
-    """Return which dimensions of a four-dimensional output are rows and columns, by the shape of the image."""
+    """Return the dimensions of a 4D output that are rows and columns, found from the shape of the image."""
     skew = {axes: abs(output[axes[0]] * image[3] - output[axes[1]] * image[2]) for axes in ((2, 3), (1, 2))}
     last = skew[1, 2] < skew[2, 3] and output[1] < output[3]
     return (1, 2) if last else (2, 3)

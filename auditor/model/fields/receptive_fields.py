@@ -1,8 +1,8 @@
-"""Receptive fields: which pixels of the image can change a unit of a layer.
+"""Receptive fields: the pixels of the image that can change a unit of a layer.
 
-They are computed from the operators that run (kernel, stride, padding, dilation, the union over branches), for every
-unit and to the pixel. The size, stride and offset are those of Araujo, Norris and Sim 2019; what they leave out, what
-padding cuts off at the borders, is in the intervals. A layer behind an operator that can't be followed is probed.
+They are computed for every unit, exact to the pixel, from the operators that run: kernel, stride, padding, dilation,
+and the union over branches. Size, stride and offset are defined as by Araujo, Norris and Sim 2019. The intervals also
+account for the borders of the image. A layer behind an operator that can't be traced is probed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from auditor.model.fields.probing import Contact, probe
 from auditor.model.fields.tracer import fields_of
 from auditor.results import FieldFacts
 
-Interval = tuple[int, int]  # first and last pixel; the first is behind the last where there is none
+Interval = tuple[int, int]  # first and last pixel; for an empty field the first is greater than the last
 
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
     """The receptive field of a layer's units, in pixels of the image; pairs are rows, columns.
 
-    `size`, `stride` and `offset` are as if the image went on beyond its borders. Where the fields aren't in step,
-    behind an enlargement for example, they are the largest size, the most usual stride and unit 0's first pixel.
+    `size`, `stride` and `offset` describe an image without borders. If the fields are not regular, for example after
+    an upsampling, they are the largest size, the median stride and the first pixel of unit 0.
 
     Attributes:
-        offset: The first pixel of unit 0's field, negative where padding lies outside.
-        global_: Each unit sees the whole image, by way of a pooled gate, an attention or the like.
-        rows, cols: What each row and each column of units sees, inside the image.
-        found: Whether the network's operators were traced, or the network was probed with NaN.
+        offset: The first pixel of unit 0's field; negative if the field begins in the padding.
+        global_: Each unit sees the whole image, for example through a pooled gate or an attention.
+        rows, cols: The pixels inside the image that each row and each column of units sees.
+        found: Whether the operators were traced, or the network was probed with NaN.
     """
 
     size: tuple[int, int]
@@ -52,17 +52,18 @@ class ReceptiveField:
 
     @property
     def local(self) -> bool:
-        """Whether all but `global_` describes the local path only, past what sees the whole image."""
+        """Whether the fields describe the local path only, without the part that sees the whole image."""
         return self.global_ and self.found == "traced"
 
     def box(self, row: int, col: int) -> tuple[int, int, int, int]:
-        """Return the edges of a unit's field inside the image: left, top, right, bottom, as a crop takes them."""
+        """Return the edges of a unit's field inside the image, in pixels: left, top, right, bottom, for a crop."""
         (top, bottom), (left, right) = self.rows[row], self.cols[col]
         if bottom < top or right < left:  # the unit sees padding only
             return 0, 0, 0, 0
         return left, top, right + 1, bottom + 1
 
     def facts(self) -> FieldFacts:
+        """Return what an audit records about the field."""
         return FieldFacts(self.size, self.stride, self.offset, self.global_)
 
 
@@ -75,8 +76,8 @@ def receptive_field(model: nn.Module, layer: str, input_size: Sequence[int]) -> 
     ```
 
     Args:
-        layer: A module's name; of one that runs several times the last one counts.
-        input_size: Channels, rows and columns of the image; for three channels rows and columns are enough.
+        layer: A module's name; if the module runs several times, the last run counts.
+        input_size: Channels, rows and columns of the image; with three channels, rows and columns are enough.
 
     Raises:
         UsageError: There is no such layer, or it gives no maps.
@@ -87,14 +88,14 @@ def receptive_field(model: nn.Module, layer: str, input_size: Sequence[int]) -> 
 def receptive_fields(
     model: nn.Module, example: Tensor, names: Iterable[str] | None = None
 ) -> dict[str, ReceptiveField]:
-    """Return the receptive fields of several layers: those traced in the order in which they run, then those probed.
+    """Return the receptive fields of several layers: the traced ones in execution order, then the probed ones.
 
     Args:
         example: One image, `[1, c, h, w]`, on the model's device.
-        names: Modules; all that give maps unless told.
+        names: Names of modules; None for all that give maps.
 
     Raises:
-        UsageError: One of the names is no module of the model, or that module gives no maps.
+        UsageError: The model has no module of a name, or the module gives no maps.
     """
     chosen = None if names is None else _known(model, names)
     with _evaluating(model):
@@ -102,12 +103,12 @@ def receptive_fields(
         found = {**traced, **_probed(model, example, unknown)}
     missing = [name for name in chosen or () if name not in found]
     if missing:
-        raise UsageError(f"layer {missing[0]!r} gives no maps, and so has no receptive field")
+        raise UsageError(f"layer {missing[0]!r} gives no maps, so it has no receptive field")
     return found
 
 
 def traced_fields(model: nn.Module, example: Tensor) -> dict[str, ReceptiveField]:
-    """Return the receptive fields of all modules whose fields can be traced, for the price of one forward pass."""
+    """Return the receptive fields of all modules that can be traced; this takes one forward pass."""
     with _evaluating(model):
         return _traced(model, example, None)[0]
 
@@ -142,7 +143,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 def _traced(
     model: nn.Module, example: Tensor, names: Sequence[str] | None
 ) -> tuple[dict[str, ReceptiveField], list[str]]:
-    """Return the fields that could be traced, and the modules with maps whose fields could not."""
+    """Return the fields that can be traced, and the names of the modules with maps that can't."""
     if names is None:
         names = _modules(model)
     traced, unknown = {}, []
@@ -155,13 +156,13 @@ def _traced(
 
 
 def _modules(model: nn.Module) -> list[str]:
-    """Return the names of all modules; TorchScript and exported programs don't show theirs."""
+    """Return the names of all modules; none for TorchScript, whose modules can't be observed."""
     hidden = isinstance(model, torch.jit.ScriptModule)
     return [name for name, _ in model.named_modules() if name and not hidden]
 
 
 def _of_map(field: Field, shape: torch.Size) -> ReceptiveField | None:
-    """Return the receptive field of a tensor in which rows and columns are a dimension each."""
+    """Return the receptive field of a tensor with one dimension for rows and one for columns, None for others."""
     axes = _map_axes(field, shape)
     if axes is None:
         return None
@@ -175,7 +176,7 @@ def _of_map(field: Field, shape: torch.Size) -> ReceptiveField | None:
 
 
 def _map_axes(field: Field, shape: torch.Size) -> tuple[int, int] | None:
-    """Return the dimensions that are rows and columns; a map of a single pixel is taken as `[n, c, 1, 1]`."""
+    """Return the dimensions of rows and columns, None if there are none; a single pixel counts as `[n, c, 1, 1]`."""
     if len(field.sights) > 1:
         return None
     match sorted(field.sights[0].rows.axes), sorted(field.sights[0].cols.axes):
@@ -198,7 +199,7 @@ def _line(reach: Reach, dim: int, length: int) -> tuple[Interval, ...]:
 
 
 def _fitted(line: tuple[Interval, ...]) -> Grid:
-    """Return the largest size, the most usual stride and the first pixel of fields that aren't in step."""
+    """Return the largest size, the median stride and the first pixel of fields that are not regular."""
     seen = [(first, last) for first, last in line if first <= last]
     if not seen:
         return Grid(0, 1, 0)
@@ -223,13 +224,13 @@ def _probed(model: nn.Module, example: Tensor, names: Sequence[str]) -> Mapping[
     if not names:
         return {}
     noise = torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
-    if example.device.type != "cpu":  # where convolutions may be computed in tiles, in which NaN spreads
+    if example.device.type != "cpu":  # other devices may compute convolutions in tiles, in which NaN spreads
         model = deepcopy(model).to("cpu", torch.float32)
     return {name: _of_contact(contact) for name, contact in probe(model, noise, names).items()}
 
 
 def _of_contact(contact: Contact) -> ReceptiveField:
-    """Return the receptive field that was measured; global if more than one unit sees, and each sees everything."""
+    """Return the measured receptive field; it is global if there are several units and each sees everything."""
     rows, cols = _intervals(contact.rows), _intervals(contact.cols)
     whole = bool(contact.rows.all() and contact.cols.all()) and len(rows) * len(cols) > 1
     return _assembled(
@@ -245,7 +246,7 @@ def _intervals(contact: np.ndarray) -> tuple[Interval, ...]:
 
 
 def _stepping(line: tuple[Interval, ...], length: int) -> Grid:
-    """Return the step of the fields that no border cuts off, if they are in step; else the nearest to it."""
+    """Return the grid of the fields that no border cuts off, if they are regular; otherwise an approximation."""
     inner = [(i, first, last) for i, (first, last) in enumerate(line) if first > 0 and last < length - 1]
     sizes = {last - first + 1 for _, first, last in inner}
     strides = {b[1] - a[1] for a, b in pairwise(inner) if b[0] == a[0] + 1}

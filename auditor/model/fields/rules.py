@@ -1,7 +1,7 @@
-"""What each ATen operator does to the fields of the tensors that it takes.
+"""The rules that give the fields of an ATen operator's outputs.
 
-A rule is handed a `Call` and returns the field of its outputs, or one for each of them. An operator without a
-rule can't be traced.
+A rule takes a `Call` and returns one field for all outputs, or one for each. An operator without a rule can't be
+traced.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def rule_for(func: Any) -> Rule:
     """Return the rule of an operator.
 
     Raises:
-        Untraceable: It has none.
+        Untraceable: The operator has no rule.
     """
     rule = _rules().get(func.overloadpacket)
     if rule is None and torch.Tag.pointwise in func.tags:
@@ -89,14 +89,14 @@ def _copied(call: Call) -> Field:
 
 
 def _restrided(call: Call) -> Field:
-    """What `adaptive_avg_pool2d` does with a single pixel, and nobody else."""
+    """Return the field of `as_strided_`, which only `adaptive_avg_pool2d` calls, for a single pixel."""
     if call.seen(call.input) is None:
-        raise Untraceable("a tensor laid over another")
+        raise Untraceable("a tensor with another tensor's memory")
     return call.field
 
 
 def _batch_norm(call: Call) -> Field:
-    """Normalisation by numbers learnt, or in a layer that learnt none by those of the map itself."""
+    """Return the field of a batch norm; without running statistics it also sees the whole map."""
     if call.arguments.get("training", "update" in call.func.overloadpacket.__name__):
         return _with_pool(call.field, [dim for dim in range(call.input.ndim) if dim != 1])
     return call.field
@@ -116,7 +116,7 @@ def _mixing(call: Call) -> Field:
 
 
 def _with_pool(field: Field, dims: Sequence[int]) -> Field:
-    """Return the field of positions that see themselves and what is pooled along `dims`."""
+    """Return the union of the field with its pooling over `dims`."""
     if not field.axes.intersection(dims):
         return field
     return joined([field, field.pooled(dims)], field.ndim)
@@ -142,7 +142,7 @@ def _linear(call: Call) -> Field:
 
 
 def _product(call: Call) -> Field:
-    """A matrix product, with what is added to it."""
+    """Return the field of a matrix product with an optional sum."""
     given = call.arguments
     left = given.get("mat1", given.get("batch1", given["self"]))
     right = given.get("mat2", given.get("batch2"))
@@ -159,7 +159,11 @@ def _attention(call: Call) -> Field:
 
 
 def _heads(call: Call) -> Field:
-    """An `nn.MultiheadAttention`, `[n, tokens, features]`; besides, it gives the weights if they are asked for."""
+    """Return the field of `nn.MultiheadAttention`, `[n, tokens, features]`.
+
+    Raises:
+        Untraceable: It also returns the attention weights.
+    """
     if call.arguments["need_weights"]:
         raise Untraceable("the weights of an attention")
     return _attention(call)
@@ -167,11 +171,11 @@ def _heads(call: Call) -> Field:
 
 def _convolution(call: Call) -> Field:
     if call.seen(call.input) is None:
-        raise Untraceable("a kernel made of the image, over what is not")
+        raise Untraceable("a kernel that depends on the image, over an input that does not")
     given, kernel, count = call.arguments, call.arguments["weight"].shape[2:], call.input.ndim - 2
     field = call.field
     if given["groups"] > 1 and 1 in field.axes:
-        raise Untraceable("channels that lie along the image, in groups")
+        raise Untraceable("groups of channels along an axis of the image")
     sliding = Window.transposed if given["transposed"] else Window.sliding
     options = [_spread(given[name], count) for name in ("stride", "padding", "dilation")]
     field = field.pooled([1])
@@ -211,7 +215,7 @@ def _constant_pad(call: Call) -> Field:
 
 
 def _edge_pad(call: Call) -> Field:
-    """Padding with what is at the edge; the grid goes on as if it were constant padding."""
+    """Return the field of padding with values from the edge; its grid is that of constant padding."""
     field, pads = call.field, call.arguments["padding"]
     pad = getattr(_aten, call.func.overloadpacket.__name__.replace("2d", "1d"))
     for i, (before, after) in enumerate(zip(pads[::2], pads[1::2], strict=True)):
@@ -223,11 +227,11 @@ def _edge_pad(call: Call) -> Field:
 
 
 def _interpolation(call: Call) -> Field:
-    """An enlargement; which positions have a weight is asked of the operator itself."""
+    """Return the field of an upsampling; the operator itself shows which positions have a weight."""
     field = call.field
     for dim in (2, 3):
         length = call.input.shape[dim]
-        if length == 1:  # a pooled map that is spread out again
+        if length == 1:  # a pooled map that is broadcast
             continue
         single = torch.eye(length, dtype=torch.float64)[None].unsqueeze(5 - dim)
         weights = call.func(single, *call.options)[0].select(4 - dim, 0)  # [length, positions]
@@ -236,9 +240,9 @@ def _interpolation(call: Call) -> Field:
 
 
 def _windowed(call: Call, field: Field, dim: int, window: Window) -> Field:
-    """Return the field behind windows along one dimension of the input.
+    """Return the field after windows along one dimension of the input.
 
-    Where rows or columns have become a single position, they lie where they do in `[.., h, w]`.
+    Rows or columns of a single position are taken to be at their dimension of `[.., h, w]`.
     """
     if window.step == Grid(1, 1, 0) and len(window.taps) == window.length:
         return field

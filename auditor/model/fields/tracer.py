@@ -1,4 +1,4 @@
-"""Follows what each tensor sees of the image, through the operators that really run."""
+"""Trace the field of each tensor through the operators that run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from auditor.model.fields.fields import Field
 from auditor.model.fields.rules import rule_for
 
 _Geometry = tuple[int, tuple[int, ...], tuple[int, ...]]
-_FILLS = ("new_", "fill_", "zero_", "uniform_", "normal_")  # what these give does not depend on what they take
-_NotOurs = (RuntimeError, LookupError, TypeError, ValueError)  # a rule met a call that it was not written for
+_FILLS = ("new_", "fill_", "zero_", "uniform_", "normal_")  # their outputs do not depend on their inputs
+_NotOurs = (RuntimeError, LookupError, TypeError, ValueError)  # a rule does not support this call
 
 
 def fields_of(module: nn.Module, image: Tensor, names: Sequence[str]) -> dict[str, tuple[Field | None, torch.Size]]:
-    """Run the network once on `image` (`[1, c, h, w]`); return the field and shape of what each named module gives.
+    """Run the network once on `image` (`[1, c, h, w]`); return the field and shape of each named module's output.
 
-    A module that gives no tensor, or one that does not depend on the image, is left out; the field is None where it
-    can't be traced. Of a module that runs several times the last one counts.
+    A module is left out if it gives no tensor, or one that does not depend on the image. The field is None if it
+    can't be traced. If a module runs several times, the last run counts.
     """
     if not names:
         return {}
@@ -40,20 +40,20 @@ def fields_of(module: nn.Module, image: Tensor, names: Sequence[str]) -> dict[st
 
 
 class _Unknown:
-    """Stands for the field of a tensor that depends on the image in a way that could not be followed."""
+    """The field of a tensor that depends on the image in a way that can't be traced."""
 
 
 _UNKNOWN = _Unknown()
 
 
 class _Tracer(TorchDispatchMode):
-    """Knows a tensor by the memory that it lies in, so that views and in-place operators need no care."""
+    """Identifies a tensor by its memory, so that views and in-place operators need no special case."""
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()
         self.found: dict[str, tuple[Field | None, torch.Size]] = {}
         self._seen: dict[int, dict[_Geometry, Field | _Unknown]] = {}
-        self._torn: set[int] = set()  # memory of which a part was written
+        self._torn: set[int] = set()  # memory of which only a part was written
         self._keep(image, Field.of_image(image))
 
     def observing(self, name: str) -> Callable[..., None]:
@@ -79,7 +79,7 @@ class _Tracer(TorchDispatchMode):
 
     def _follow(self, call: Call, fields: list[Field | _Unknown | None], memory: set[int]) -> None:
         for tensor in call.outputs:
-            if _memory(tensor) not in memory:  # new, perhaps where another one lay
+            if _memory(tensor) not in memory:  # a new tensor, perhaps in the memory of a former one
                 self._seen.pop(_memory(tensor), None)
                 self._torn.discard(_memory(tensor))
         writes = call.func._schema.is_mutable
@@ -95,7 +95,7 @@ class _Tracer(TorchDispatchMode):
         self._seen.setdefault(_memory(tensor), {})[_geometry(tensor)] = field
 
     def _write(self, tensor: Tensor, field: Field | _Unknown | None) -> None:
-        """Note what was written in place; memory of which only a part was written is unknown from then on."""
+        """Record an in-place write; memory of which only a part was written is unknown afterwards."""
         if field is self._of(tensor):
             return
         others = self._seen.get(_memory(tensor), {}).keys() - {_geometry(tensor)}
@@ -137,7 +137,7 @@ def _outcome(call: Call, fields: list[Field | _Unknown | None]) -> list[Field | 
 
 
 def _fits(field: Field, output: Tensor) -> bool:
-    """Whether a field's arrays have the dimensions of the tensor; not so for what an operator gives besides."""
+    """Return whether a field's arrays have the dimensions of the tensor; those of secondary outputs do not."""
     return all(
         reach.place.ndim == output.ndim
         and all(size in (1, full) for size, full in zip(reach.place.shape, output.shape, strict=True))
@@ -150,7 +150,7 @@ def _memory(tensor: Tensor) -> int:
 
 
 def _geometry(tensor: Tensor) -> _Geometry:
-    """Return where a tensor lies in its memory; the stride of a single position means nothing."""
+    """Return offset, shape and strides of a tensor in its memory; the stride of a dimension of size 1 counts as 0."""
     strides = tuple(0 if size == 1 else stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return int(tensor.storage_offset()), tuple(tensor.shape), strides
 

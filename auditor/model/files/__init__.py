@@ -1,1 +1,1 @@
-"""What is read from a checkpoint: its format, its tensors, its metadata, and what of it may run."""
+"""Reading a checkpoint: its format, its tensors, its metadata, and which of its code may run."""

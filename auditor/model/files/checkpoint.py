@@ -1,4 +1,4 @@
-"""A checkpoint file, read without running anything that it contains."""
+"""A checkpoint file, read without running any code in it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from auditor.model.files.unwrap import unwrap
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The contents of a checkpoint file.
 
     Attributes:
         format: `state dict`, `safetensors`, `TorchScript`, `torch.export` or `pickled module`.
-        tensors: By name, unwrapped, prefixes taken off, in their own types; empty where `module` is given.
-        module: The network itself, where the file holds one.
-        metadata: What else it says, under one name each: `arch`, `arch_args`, `classes`, `preprocess`, further
-            plain values as they are, `prefix` (what was taken off), `weights` (the keys that led to the tensors)
-            and `left_out` (the tensors of a loss or a metric).
-        trusted: It would run code, and was read all the same because the user vouched for it.
+        tensors: By name, without wrappers and prefixes, in their own types; empty if `module` is given.
+        module: The network itself, if the file holds one.
+        metadata: Everything else, under one name each: `arch`, `arch_args`, `classes`, `preprocess`, other
+            plain values unchanged, `prefix` (the prefix that was removed), `weights` (the keys that led to the
+            tensors) and `left_out` (the tensors of a loss or a metric).
+        trusted: Reading the file runs code, and the user has allowed it.
     """
 
     path: Path
@@ -46,7 +46,7 @@ def read(path: Path, *, trust: bool = False) -> Checkpoint:
     """Read a checkpoint of any format.
 
     Raises:
-        CheckpointError: It is missing, damaged, of another kind, or holds no network.
+        CheckpointError: It is missing, damaged, of another format, or holds no network.
         UnsafeCheckpoint: Reading it would run code, and `trust` is False.
     """
     kind = sniff(path)
@@ -70,10 +70,12 @@ def _fingerprint(path: Path) -> tuple[str, int]:
 def _safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             said = file.metadata() or {}
     except (SafetensorError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is no readable safetensors file: {error}; was it copied completely?") from error
+        raise CheckpointError(
+            f"{path} can't be read as safetensors: {error}; check that it was copied completely"
+        ) from error
     return {name: _decoded(text) for name, text in said.items()} | {"state_dict": tensors}
 
 
@@ -88,7 +90,7 @@ def _unwrapped(file: Checkpoint, saved: object) -> Checkpoint:
     try:
         contents = unwrap(saved)
     except CheckpointError as error:
-        raise CheckpointError(f"{file.path} is no checkpoint of a network: {error}") from None
+        raise CheckpointError(f"{file.path} is not a checkpoint of a network: {error}") from None
     said = metadata.normalised(contents.said)
     said |= {"prefix": contents.prefix, "weights": "" if file.format == "safetensors" else contents.taken}
     said |= {"left_out": contents.left_out} if contents.left_out else {}

@@ -1,4 +1,4 @@
-"""What kind of file a checkpoint is, told by its content; suffixes lie."""
+"""The format of a checkpoint, found from its content and not from its suffix."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
 EXPECTED = "a state dict (.pt, .pth, .bin, .ckpt), safetensors, TorchScript or a torch.export program (.pt2)"
 _FOREIGN = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull`",
-    b"<!doctype": "a web page: the download went wrong",
-    b"<html": "a web page: the download went wrong",
-    b"\x89hdf": "an HDF5 file, as Keras writes them",
+    b"<!doctype": "a web page: download the file again",
+    b"<html": "a web page: download the file again",
+    b"\x89hdf": "an HDF5 file, the format of Keras",
     b"\x1f\x8b": "a gzip archive: unpack it first",
     b"\xfd7zxz": "an xz archive: unpack it first",
 }
@@ -25,7 +25,7 @@ def sniff(path: Path) -> Format:
     """Return the format of a file.
 
     Raises:
-        CheckpointError: The file is missing, a folder, empty, damaged or of another kind.
+        CheckpointError: The file is missing, a folder, empty, damaged or of another format.
     """
     head = _head(path)
     if head.startswith(b"PK"):
@@ -34,7 +34,7 @@ def sniff(path: Path) -> Format:
         return "safetensors"
     if _is_pickle(head) or head[257:262] == b"ustar":
         return "state dict"
-    raise CheckpointError(f"{path} is {_described(head)}; expected {EXPECTED}")
+    raise CheckpointError(f"{path} is {_kind(head)}; expected {EXPECTED}")
 
 
 def _head(path: Path) -> bytes:
@@ -50,7 +50,7 @@ def _head(path: Path) -> bytes:
     except OSError as error:
         raise CheckpointError(f"{path} can't be read: {error.strerror}") from error
     if not head:
-        raise CheckpointError(f"{path} is empty; was it copied or downloaded completely?")
+        raise CheckpointError(f"{path} is empty; copy or download it again")
     return head
 
 
@@ -60,7 +60,7 @@ def _of_archive(path: Path) -> Format:
             names = {name.partition("/")[2] for name in archive.namelist()} | set(archive.namelist())
     except (zipfile.BadZipFile, ValueError, OSError):
         raise CheckpointError(
-            f"{path} is damaged or truncated: its archive has no readable index; copy it again"
+            f"{path} is damaged or truncated: the index of its archive can't be read; copy it again"
         ) from None
     if "archive_format" in names:
         return "torch.export"
@@ -77,17 +77,18 @@ def _is_pickle(head: bytes) -> bool:
     return head[0] == 0x80 and len(head) > 1 and 2 <= head[1] <= 5
 
 
-def _described(head: bytes) -> str:
+def _kind(head: bytes) -> str:
+    """Return what a file of an unknown format is, from its first bytes."""
     for magic, words in _FOREIGN.items():
         if head.lower().startswith(magic):
             return words
     text = head[:24].decode("utf-8", errors="ignore")
-    whole = len(text.encode()) > len(head[:24]) - 4  # a letter may be cut in two at the end
+    whole = len(text.encode()) > len(head[:24]) - 4  # the last letter may be cut
     if whole and " ".join(text.split()).isprintable():
-        return f"no checkpoint: it is text that begins with {text!r}"
-    return f"no checkpoint: it begins with the bytes {head[:8].hex(' ')}"
+        return f"not a checkpoint: it is text that begins with {text!r}"
+    return f"not a checkpoint: it begins with the bytes {head[:8].hex(' ')}"
 
 
-def told(error: BaseException) -> str:
-    """Return what a reader complains of, in one line."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

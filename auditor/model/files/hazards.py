@@ -1,8 +1,8 @@
-"""What in a file that holds a program would run code, or reach beyond the program.
+"""Find in the file of a program what would run other code or access files.
 
-`torch.export.load` pastes names into source, evaluates expressions and looks operators up wherever a file says;
-TorchScript may read and write files. So whatever an ordinary image network has no need of is told here, by lists of
-what is allowed: a list of what is forbidden is never complete.
+`torch.export.load` pastes names into source, evaluates expressions and looks up operators that the file names.
+TorchScript can read and write files. This module lists what an image network needs and reports everything else:
+a list of what is forbidden would never be complete.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from auditor.errors import CheckpointError
-from auditor.model.files.format import told
+from auditor.model.files.format import first_line
 
 _BEYOND_TENSORS = re.compile(rb"\b(?:from_file|save|\w*sparse\w*|print(?=\s*\())\b")  # torch checks no sparse index
 _OPERATORS = re.compile(rb"\bops\s*\.\s*(\w+)")
@@ -59,59 +59,62 @@ _OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.operator, ast.unaryop, a
 
 
 def in_script(path: Path) -> Iterator[str]:
-    """Tell what an archive of TorchScript reaches for; some of it would already happen while torch loads it."""
+    """Yield the hazards in an archive of TorchScript; some of them take effect while torch loads it."""
     for name, content in _records(path):
         if name.endswith(".py") and (found := _BEYOND_TENSORS.search(content)):
-            yield f"touches more than tensors: it calls {found[0].decode()}"
+            yield f"uses more than tensors: it calls {found[0].decode()}"
         if name.endswith(".py"):
             spaces = {space.decode() for space in _OPERATORS.findall(content)}
             yield from (f"calls foreign operators: {space}" for space in sorted(spaces - {*_NAMESPACES}))
         if name.endswith((".py", ".pkl")) and _FOREIGN_CLASS.search(content):
-            yield "makes objects of a foreign class"
+            yield "creates objects of an unknown class"
 
 
 def in_graphs(module: nn.Module) -> Iterator[str]:
-    """Tell which operators of loaded TorchScript reach beyond the network."""
+    """Yield the operators of loaded TorchScript that do more than compute with tensors."""
     for part in module.modules():
         script: Any = getattr(part, "_c", None)
         for method in script._method_names() if script is not None else ():
             for kind in _kinds(script._get_method(method).inlined_graph):
                 if _FORBIDDEN_NODES.fullmatch(kind) or kind.partition("::")[0] not in _NAMESPACES:
-                    yield f"touches more than tensors: it calls {kind}"
+                    yield f"uses more than tensors: it calls {kind}"
 
 
 def in_export(path: Path) -> Iterator[str]:
-    """Tell what in an archive of torch.export would run code when it is loaded or called."""
+    """Yield what in an archive of torch.export would run code when it is loaded or called."""
     records = list(_records(path))
     listed = {name for name, _content in records}
     for name, content in [*records, *_members(path)]:
         if "data/aotinductor/" in name:
-            yield "brings a compiled library"
+            yield "contains a compiled library"
         elif name in listed and not _EXPORTED_RECORDS.fullmatch(name):
             yield f"holds a record that no exported program needs: {name[:60]!r}"
         if name.endswith(".json") and not name.startswith("extra/"):
             try:
                 said = json.loads(content)
             except ValueError:
-                raise CheckpointError(f"{path} is damaged: {name} is no JSON") from None
+                raise CheckpointError(f"{path} is damaged: {name} is not JSON; copy it again") from None
             for key, value in _entries(said):
                 if hazard := _hazard(key, value):
                     yield hazard
 
 
 def _records(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Read an archive with torch's own reader, which heeds no case: its names are given in lower case."""
+    """Yield the names, in lower case, and contents that torch's own reader finds; it ignores the case of names."""
     try:
         reader = torch._C.PyTorchFileReader(str(path))
         for name in reader.get_all_records():
-            told_by = name.lower().endswith((".py", ".json", ".pkl"))
-            yield name.lower(), reader.get_record(name) if told_by else b""
+            checked = name.lower().endswith((".py", ".json", ".pkl"))
+            yield name.lower(), reader.get_record(name) if checked else b""
     except RuntimeError as error:
-        raise CheckpointError(f"{path} is damaged or truncated: {told(error)}") from error
+        raise CheckpointError(f"{path} is damaged or truncated: {first_line(error)}") from error
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Read it as Python does, which is how torch loads older programs and may differ where a name stands twice."""
+    """Yield the JSON files that Python's reader finds: torch loads older programs with it.
+
+    The two readers can differ if an archive has a name twice.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
@@ -119,7 +122,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 if name.endswith(".json") and "/extra/" not in name:
                     yield name, archive.read(member)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is damaged or truncated: {told(error)}") from error
+        raise CheckpointError(f"{path} is damaged or truncated: {first_line(error)}") from error
 
 
 def _kinds(graph: Any) -> Iterator[str]:
@@ -145,11 +148,11 @@ def _entries(said: Any) -> Iterator[tuple[str, Any]]:
 
 def _hazard(key: str, value: Any) -> str | None:
     if key == "path_name" and str(value).startswith(("opaque_obj", "custom_obj")):
-        return "brings a pickle that would run code"
+        return "contains a pickle that would run code"
     allowed = _ALLOWED.get(key, _is_name if key.endswith("_name") else None)
     if allowed is None or value is None or allowed(value):
         return None
-    return f"brings {_WORDS.get(key, 'a name')} that would run code: {str(value)[:60]!r}"
+    return f"contains {_WORDS.get(key, 'a name')} that would run code: {str(value)[:60]!r}"
 
 
 def _is_name(value: Any) -> bool:

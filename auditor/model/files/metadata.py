@@ -1,7 +1,7 @@
-"""What a checkpoint says besides its tensors: architecture, class names, preprocessing.
+"""The metadata of a checkpoint: architecture, class names, preprocessing.
 
-Everybody names these things differently; here they get one name each. Nothing that is said here is executed:
-an architecture named by a file is only ever looked up among torchvision's and timm's builders.
+Training code uses many names for these; this module maps them to one name each. Nothing is executed: the name of an
+architecture is only looked up among the builders of torchvision and timm.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RECIPES = ("preprocess", "preprocessing", "pretrained_cfg", "data_config", "tra
 
 
 def normalised(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `arch`, `arch_args`, `classes` and `preprocess`, as far as they are said, and plain values as they are."""
+    """Return `arch`, `arch_args`, `classes` and `preprocess`, where given, and other plain values unchanged."""
     found = {key: value for key, value in said.items() if isinstance(value, str | int | float | bool)}
     for name in (*_ARCH, *_ARGUMENTS, *_CLASSES, *_RECIPES):
         found.pop(name, None)
@@ -35,14 +35,17 @@ def normalised(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mapping(value: object) -> Mapping[str, Any] | None:
-    """Return what has named entries (a mapping, argparse's Namespace) as a mapping."""
+    """Return a mapping or the entries of argparse's Namespace; None for anything else."""
     if isinstance(value, argparse.Namespace):
         value = vars(value)
     return value if isinstance(value, Mapping) else None
 
 
 def class_names(value: object) -> tuple[str, ...] | None:
-    """Return names in the order of their indices, from a list, index to name, or name to index."""
+    """Return class names in the order of their indices; None if the value does not hold one for each index.
+
+    The value is a list, a mapping from index to name, or one from name to index.
+    """
     if isinstance(value, list | tuple):
         return tuple(value) if value and all(isinstance(v, str) for v in value) else None
     if not isinstance(value, Mapping) or not value:

@@ -1,4 +1,4 @@
-"""Files that `torch.save` wrote. Only tensors and plain containers are read; nothing in the file is executed."""
+"""Files of `torch.save`: only tensors and plain containers are read, and no code in the file is executed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model.files.format import told
+from auditor.model.files.format import first_line
 
-# Containers of strings and numbers that training scripts save beside the weights; building one runs no code.
+# Containers of strings and numbers that training scripts save with the weights; creating one runs no code.
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     pathlib.PurePosixPath,
@@ -33,18 +33,18 @@ _COMPLAINT = re.compile(r"WeightsUnpickler error:\s+(.+?)(?:\. |$)", re.MULTILIN
 
 
 def load(path: Path, *, trust: bool) -> tuple[Any, bool]:
-    """Return what was saved, and whether trust was needed to read it.
+    """Return the saved object, and whether reading it required trust.
 
     Raises:
         UnsafeCheckpoint: Reading it would run code, and `trust` is False.
-        CheckpointError: The file is damaged, or needs code that isn't here.
+        CheckpointError: The file is damaged, or needs code that can't be imported.
     """
     with safe_globals(_HARMLESS):
         try:
             return _read(path, weights_only=True), False
-        except Exception as error:  # a damaged pickle may raise anything
+        except Exception as error:  # a damaged pickle may raise any exception
             if not (trust and isinstance(error, pickle.UnpicklingError)):
-                raise _refused(path, str(error), told(error)) from error
+                raise _refused(path, str(error), first_line(error)) from error
     return _trusted(path), True
 
 
@@ -58,7 +58,7 @@ def _refused(path: Path, message: str, line: str) -> CheckpointError:
 
 def _read(path: Path, *, weights_only: bool) -> Any:
     with warnings.catch_warnings(), torch.sparse.check_sparse_tensor_invariants():
-        warnings.simplefilter("ignore")  # about how old the file's way of saving is
+        warnings.simplefilter("ignore")  # torch warns about old formats
         return torch.load(path, map_location="cpu", weights_only=weights_only)
 
 
@@ -67,10 +67,10 @@ def _trusted(path: Path) -> Any:
         return _read(path, weights_only=False)
     except (ImportError, AttributeError) as error:
         raise CheckpointError(
-            f"{path} needs code that isn't importable here: {told(error)}; run where it is"
+            f"{path} needs code that can't be imported: {first_line(error)}; run auditor where the code is installed"
         ) from error
     except Exception as error:  # the file's own code runs here
-        raise CheckpointError(f"{path} can't be unpickled: {told(error)}") from error
+        raise CheckpointError(f"{path} can't be unpickled: {first_line(error)}") from error
 
 
 def _refusal(path: Path, offending: list[str]) -> str:
@@ -78,16 +78,16 @@ def _refusal(path: Path, offending: list[str]) -> str:
     more = f" and {len(offending) - 3} more" if len(offending) > 3 else ""
     return (
         f"{path} is a pickle that would run code: {what}{more}; save `model.state_dict()` instead, "
-        "or pass --trust-checkpoint if you trust who wrote it"
+        "or pass --trust-checkpoint if you trust its author"
     )
 
 
 def _offending(path: Path, message: str) -> list[str]:
-    """Name the globals that weights-only loading refuses."""
+    """Return the names of the globals that weights-only loading refuses."""
     if zipfile.is_zipfile(path):
         try:
             return sorted(get_unsafe_globals_in_checkpoint(path))
-        except Exception:  # a damaged pickle can't be disassembled; the message must do
+        except Exception:  # a damaged pickle can't be disassembled; use the message
             return sorted(set(_GLOBAL.findall(message)))
     content = path.read_bytes()
     found = [name for name in _GLOBAL.findall(message) if _is_whole(name, content)]
@@ -95,13 +95,13 @@ def _offending(path: Path, message: str) -> list[str]:
 
 
 def _is_whole(name: str, content: bytes) -> bool:
-    """Return whether a pickle really has a global, rather than ending in the middle of another one's name."""
+    """Return whether a pickle has a global of this name; in a truncated file the name may be cut."""
     parts = name.encode().split(b".")
     return any(b".".join(parts[:i]) + b"\n" + b".".join(parts[i:]) + b"\n" in content for i in range(1, len(parts)))
 
 
 def _globals(content: bytes) -> Iterator[str]:
-    """Disassemble a bare pickle of a newer protocol, which torch's own reader stops at."""
+    """Yield the globals of a bare pickle of a newer protocol, which torch's own reader does not support."""
     words: list[str] = []
     try:
         for code, argument, _ in pickletools.genops(content):

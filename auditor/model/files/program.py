@@ -1,7 +1,7 @@
-"""Files that hold a program instead of tensors alone: TorchScript and torch.export.
+"""Files that hold a program: TorchScript and torch.export.
 
-`torch.export.load` unpickles, evaluates expressions and opens compiled libraries where a file asks for it. What an
-ordinary image network needs is none of that, so a file that asks is refused before it is opened.
+`torch.export.load` can unpickle objects, evaluate expressions and open compiled libraries that a file names. An image
+network needs none of these, so such a file is refused before torch loads it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
 from auditor.model.files import hazards
-from auditor.model.files.format import told
+from auditor.model.files.format import first_line
 
 
 class Batches(nn.Module):
-    """An exported program, fed in pieces of a size that it accepts; the last is filled up with its last image."""
+    """An exported program that takes batches of any size: they are split, and the last part is padded."""
 
     def __init__(self, program: nn.Module, *, smallest: int, largest: int | None, dtype: torch.dtype) -> None:
         super().__init__()
@@ -36,10 +36,10 @@ class Batches(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         pieces = images.split(self.largest) if self.largest else (images,)
         outputs = [self._outputs(piece) for piece in pieces]
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # a copy would hide how the network ends
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # a copy would hide the network's ending
 
     def train(self, mode: bool = True) -> Batches:
-        """Note the mode and no more: an exported program has none, and refuses to be asked."""
+        """Set the flags only: an exported program has no modes, and its own method raises."""
         for module in self.modules():
             module.training = mode
         return self
@@ -51,31 +51,31 @@ class Batches(nn.Module):
 
 
 def script(path: Path, *, trust: bool) -> tuple[nn.Module, bool]:
-    """Load TorchScript; tell whether that took the user's trust.
+    """Return the module of a TorchScript file, and whether loading it required trust.
 
     Raises:
-        UnsafeCheckpoint: Its code reaches beyond the network, and `trust` is False.
+        UnsafeCheckpoint: Its code does more than compute with tensors, and `trust` is False.
         CheckpointError: The file is damaged.
     """
     hazard = next(hazards.in_script(path), None)
     _need_trust(path, hazard, trust=trust)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch would rather have torch.export
+        warnings.simplefilter("ignore")  # torch recommends torch.export
         try:
             module: nn.Module = torch.jit.load(path, map_location="cpu")
         except (RuntimeError, ValueError, OSError) as error:
-            raise CheckpointError(f"{path} is damaged or truncated TorchScript: {told(error)}") from error
+            raise CheckpointError(f"{path} is damaged or truncated TorchScript: {first_line(error)}") from error
     hazard = hazard or next(hazards.in_graphs(module), None)
     _need_trust(path, hazard, trust=trust)
     return module, hazard is not None
 
 
 def exported(path: Path, *, trust: bool) -> tuple[nn.Module, bool]:
-    """Load a program of torch.export as a module that takes batches of any size; tell whether that took trust.
+    """Return a torch.export program as a module that takes any batch size, and whether loading required trust.
 
     Raises:
         UnsafeCheckpoint: Reading it would run code, and `trust` is False.
-        CheckpointError: The file is damaged, or the program is none that classifies images.
+        CheckpointError: The file is damaged, or the program does not take one batch of images.
     """
     hazard = next(hazards.in_export(path), None)
     _need_trust(path, hazard, trust=trust)
@@ -88,28 +88,31 @@ def exported(path: Path, *, trust: bool) -> tuple[nn.Module, bool]:
 
 def _need_trust(path: Path, hazard: str | None, *, trust: bool) -> None:
     if hazard and not trust:
-        raise UnsafeCheckpoint(f"{path} {hazard}; pass --trust-checkpoint if you trust who wrote it")
+        raise UnsafeCheckpoint(f"{path} {hazard}; pass --trust-checkpoint if you trust its author")
 
 
 def _program(path: Path, *, trust: bool) -> tuple[torch.export.ExportedProgram, bool]:
-    """Read the program, its pickles as tensors alone; where that fails and `trust` is given, as they are."""
+    """Return the program, and whether loading required trust.
+
+    Its pickles are first read as tensors only; if that fails and `trust` is True, they are read without limits.
+    """
     with _quietly():
         try:
             with _weights_only():
                 return torch.export.load(path), False
-        except Exception as error:  # a damaged archive may raise anything
+        except Exception as error:  # a damaged archive may raise any exception
             refused = error
         try:
             if trust:
                 return torch.export.load(path), True
         except Exception as error:
             refused = error
-    raise CheckpointError(f"{path} can't be read as a torch.export program: {told(refused)}") from refused
+    raise CheckpointError(f"{path} can't be read as a torch.export program: {first_line(refused)}") from refused
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep torch from logging tracebacks of what is told in one line."""
+    """Silence torch's logs and warnings inside the block; an error is reported in one line."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -122,7 +125,7 @@ def _quietly() -> Iterator[None]:
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Hold every `torch.load` inside `torch.export.load` to tensors: torch's own switch overrules its callers."""
+    """Limit every `torch.load` inside `torch.export.load` to tensors; torch's own switch overrides its callers."""
     switch = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(switch)
     try:
@@ -139,11 +142,11 @@ def _fed_in_batches(program: torch.export.ExportedProgram) -> Batches:
     wanted = program.graph_signature.user_inputs
     inputs = [n.meta["val"] for n in program.graph.nodes if n.op == "placeholder" and n.name in wanted]
     if len(inputs) != 1 or not isinstance(inputs[0], Tensor) or inputs[0].dim() != 4:
-        raise CheckpointError(f"is a program of {len(wanted)} inputs, expected one batch of images [n, c, h, w]")
+        raise CheckpointError(f"is a program with {len(wanted)} inputs; expected one batch of images [n, c, h, w]")
     if any(_trains(node) for node in program.graph.nodes):
         raise CheckpointError("was exported in training mode; call model.eval() and export it again")
     smallest, largest = _bounds(program, inputs[0].shape[0])
-    module = program.module(check_guards=False)  # guards are source, which torch would execute
+    module = program.module(check_guards=False)  # guards are source code that torch would execute
     return Batches(module, smallest=smallest, largest=largest, dtype=inputs[0].dtype)
 
 

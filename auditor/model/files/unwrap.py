@@ -1,4 +1,4 @@
-"""Find the network's tensors inside what training code saves around them."""
+"""Find the network's tensors in what training code saves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from auditor.errors import CheckpointError
 from auditor.model.files import metadata
 
-# In the order of preference: the plain weights before their moving average, which is taken where there is no other.
+# In order of preference: the moving average of the weights is used only if there are no plain weights.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
 _AVERAGES = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "model_ema_state_dict", "ema_model", "params_ema")
 _TRAINING = ("optim", "sched", "scaler", "loss", "criterion", "callback", "metric", "rng")
@@ -23,15 +23,15 @@ _BOOKKEEPING = ("n_averaged", "total_ops", "total_params")  # left by AveragedMo
 
 @dataclass(frozen=True)
 class Contents:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Attributes:
-        tensors: By name, the prefix taken off.
-        module: The network itself, where a whole one was saved.
-        said: Everything else that was found on the way; outer entries first.
-        prefix: What was taken off.
-        left_out: The tensors of a loss or a metric that stood beside that prefix.
-        taken: The keys that led to the tensors, as `state_dict` or `ema`.
+        tensors: By name, without the prefix.
+        module: The network itself, if a whole one was saved.
+        said: All other entries on the way to the tensors; outer entries first.
+        prefix: The prefix that was removed.
+        left_out: The tensors of a loss or a metric, which do not have the prefix.
+        taken: The keys that led to the tensors, for example `state_dict` or `ema`.
     """
 
     tensors: dict[str, Tensor]
@@ -43,7 +43,7 @@ class Contents:
 
 
 def unwrap(saved: object) -> Contents:
-    """Return the tensors or the network in whatever was saved.
+    """Return the tensors or the network in a saved object.
 
     Raises:
         CheckpointError: There are none.
@@ -71,7 +71,7 @@ def holds(value: object) -> bool:
 
 
 def stripped(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
-    """Take off the prefixes that all names share but for those of a loss or a metric, which are left out.
+    """Remove the prefixes that all names share; the tensors of a loss or a metric without them are left out.
 
     Returns:
         The tensors, the prefix, and the names that were left out.
@@ -110,7 +110,7 @@ def _is_loss(part: str) -> bool:
 def _tensors(content: object) -> dict[str, Tensor]:
     entries = metadata.mapping(content)
     if entries is None:
-        raise CheckpointError(f"it holds {_named(content)}, expected named tensors: save `model.state_dict()`")
+        raise CheckpointError(f"it holds {_named(content)}; expected named tensors: save `model.state_dict()`")
     found = {key: entries[key] for key in _named_tensors(entries)}
     if not found:
         found = _joined(entries)
@@ -122,7 +122,7 @@ def _tensors(content: object) -> dict[str, Tensor]:
 
 
 def _joined(entries: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """Join parts saved apart, as `{"backbone": ..., "head": ...}`, the way that their network would name them."""
+    """Return the tensors of parts, such as `{"backbone": ..., "head": ...}`, under the names in a whole network."""
     parts = {k: v for k, v in entries.items() if isinstance(v, Mapping) and not _belongs_to_training(k)}
     return {f"{part}.{key}": inside[key] for part, inside in parts.items() for key in _named_tensors(inside)}
 
@@ -142,7 +142,7 @@ def _shared_prefix(names: Mapping[str, Tensor]) -> str | None:
 
 
 def _bare(module: nn.Module) -> nn.Module:
-    """Take off DataParallel, AveragedModel and torch.compile."""
+    """Return the module inside DataParallel, AveragedModel or torch.compile."""
     wrappers = {"DataParallel": "module", "DistributedDataParallel": "module", "AveragedModel": "module"}
     wrappers["OptimizedModule"] = "_orig_mod"
     while (attribute := wrappers.get(type(module).__name__)) and isinstance(

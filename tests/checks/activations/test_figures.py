@@ -1,4 +1,4 @@
-"""Which layers stand for the way of an image through a network, and whether the numbers are the network's own."""
+"""Which layers are the stages of a forward pass, and whether their numbers are the network's own."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from auditor.checks.activations.figures import layer_rows
-from auditor.checks.activations.stages import MOST, route, steps, stops, way
+from auditor.checks.activations.stages import MOST, blocks_in_a_row, forward_pass, last_of_each_resolution, route
 from auditor.model.network import Network
 
 
@@ -113,13 +113,13 @@ def test_the_names_of_modules_are_enough_to_choose():
     shapes = {"stem": (8, 16, 16), "layers": (32, 4, 4), "layers.0": (8, 16, 16), "layers.1.a": (8, 16, 16)}
     shapes |= {"layers.1": (16, 8, 8), "layers.2.a": (16, 8, 8), "layers.2": (32, 4, 4)}
     names = ["stem", "layers.0", "layers.1.a", "layers.1", "layers.2.a", "layers"]
-    assert stops(names, shapes, {*shapes, "head"}) == ["layers.0", "layers.1", "layers"]
+    assert last_of_each_resolution(names, shapes, {*shapes, "head"}) == ["layers.0", "layers.1", "layers"]
 
 
 def test_where_there_is_one_resolution_the_blocks_follow_each_other():
     seen = found(Tokens())
     assert seen.layers == ("blocks.0", "blocks.1", "blocks.2", "blocks.3")
-    assert steps([["a"], ["b.0"], ["b.1", "b"]]) == ["a", "b"]
+    assert blocks_in_a_row([["a"], ["b.0"], ["b.1", "b"]]) == ["a", "b"]
 
 
 def test_layers_of_one_resolution_without_blocks_are_shown_once_each():
@@ -146,7 +146,7 @@ def test_of_very_many_resolutions_some_are_taken_from_the_first_to_the_last():
 def test_a_network_without_maps_has_only_a_head(net, head):
     seen = found(net)
     assert (seen.layers, seen.found, seen.head) == ((), 0, head)
-    features = way(
+    features = forward_pass(
         SimpleNamespace(network=network(net)), [SimpleNamespace(tensor=torch.randn(3, 32, 32))], seen
     ).features
     assert features.shape == (1, 8 if head == "3" else 3072)
@@ -178,7 +178,7 @@ def test_the_numbers_are_the_means_of_what_hooks_see():
         keep = lambda module, inputs, output, name=name: kept.update({name: output.clone()})  # noqa: E731
         net.module.get_submodule(name).register_forward_hook(keep)
     net.module.head.register_forward_pre_hook(lambda module, inputs: kept.update(head=inputs[0]))
-    seen = way(
+    seen = forward_pass(
         SimpleNamespace(network=net), [SimpleNamespace(tensor=image) for image in images], route(net, images[:1])
     )
     net.scores(images)
@@ -191,7 +191,7 @@ def test_the_numbers_are_the_means_of_what_hooks_see():
 
 def test_a_rectifier_that_is_no_module_is_not_forgotten():
     net, images = network(Functional()), torch.randn(2, 3, 32, 32)
-    seen = way(
+    seen = forward_pass(
         SimpleNamespace(network=net), [SimpleNamespace(tensor=image) for image in images], route(net, images[:1])
     )
     one = functional.relu(net.module.one(images))
@@ -204,7 +204,7 @@ def test_a_rectifier_that_is_no_module_is_not_forgotten():
 
 def test_tokens_are_put_back_in_their_grid():
     net, images = network(Tokens()), torch.randn(2, 3, 32, 32)
-    seen = way(
+    seen = forward_pass(
         SimpleNamespace(network=net), [SimpleNamespace(tensor=image) for image in images], route(net, images[:1])
     )
     assert [stage.shape for stage in seen.stages] == [(8, 4, 4)] * 4
@@ -249,5 +249,5 @@ def test_the_strongest_channels_are_those_with_the_highest_output():
 
 def test_the_network_is_left_without_hooks():
     net, images = network(Residual()), torch.randn(1, 3, 32, 32)
-    way(SimpleNamespace(network=net), [SimpleNamespace(tensor=images[0])], route(net, images))
+    forward_pass(SimpleNamespace(network=net), [SimpleNamespace(tensor=images[0])], route(net, images))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.module.modules())

@@ -54,7 +54,7 @@ def test_a_trained_network_is_none_of_it(small):
     (noise,) = found(result, "filters.noise")
     assert (noise.verdict, noise.limit, noise.unit) == (Verdict.PASS, 4, "sd")
     assert noise.value > 6
-    assert "none of 2 layers" in noise.message
+    assert "none of 2 layers is indistinguishable" in noise.message
 
 
 def test_a_fresh_network_fails_as_a_whole(made):
@@ -79,7 +79,7 @@ def test_one_fresh_layer_alone_is_a_warning_and_says_what_is_not_judged(made):
     result = made(f"nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 16, 3), {HEAD}", as_trained(0))
     (noise,) = found(result, "filters.noise")
     assert (noise.verdict, noise.subject, noise.n) == (Verdict.WARN, "2", 16)
-    (table,) = [p for p in result.evidence if isinstance(p, Table) and "fresh" in p.title]
+    (table,) = [p for p in result.evidence if isinstance(p, Table) and "random" in p.title]
     assert [(row[0], row[-1]) for row in table.rows] == [("0", "not judged"), ("2", "yes")]
 
 
@@ -97,7 +97,7 @@ def test_small_layers_and_linear_ones_are_known_for_the_draws_of_pytorch(made):
     assert (small.verdict, small.subject, small.n) == (Verdict.WARN, "0", 108)
     assert small.limit == pytest.approx(27**-0.5)
     assert (linear.verdict, linear.subject) == (Verdict.WARN, "5")
-    assert linear.detail.endswith("So are those of: 6.")  # the last has 48 weights
+    assert linear.detail.endswith("The same holds for: 6.")  # the last has 48 weights
 
 
 def test_several_fresh_layers_are_one_warning(made):
@@ -133,7 +133,7 @@ def test_a_filter_that_weight_norm_makes_short_is_dead(made):
     (dead,) = found(result, "filters.dead")
     assert (dead.verdict, dead.subject) == (Verdict.WARN, "0")
     assert "Indices: 5" in dead.detail
-    assert "Red numbers are near zero." in figures(result)[0].caption
+    assert "Red: near zero." in figures(result)[0].caption
 
 
 def test_what_is_flat_or_solid_is_named_and_left_out(made):
@@ -152,7 +152,7 @@ def test_the_layers_asked_for_are_shown(small, layers, names):
     result = audit(small.checkpoint, small.arch, small.preprocess, layers=layers)
     *shown, plotted = figures(result)
     assert [figure.title.partition(":")[0] for figure in shown] == names
-    assert plotted.title == "Lengths of the filters"
+    assert plotted.title == "Norms of the filters"
 
 
 def test_a_layer_that_does_not_exist_is_refused_with_the_nearest_name(small):
@@ -167,7 +167,7 @@ def test_a_copy_is_marked_in_the_picture_whatever_the_order(made, order):
 
     result = made(f"nn.Conv2d(3, 16, 3), {HEAD}", copy, order=order, shown=4)
     assert "4 of 16" in figures(result)[0].caption
-    assert "Blue numbers have a duplicate." in figures(result)[0].caption
+    assert "Blue: has a duplicate." in figures(result)[0].caption
 
 
 def test_the_demo_network_has_no_untrained_layer(tmp_path):

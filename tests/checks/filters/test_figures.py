@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auditor.checks.filters.figures import chosen, lengths, picture
+from auditor.checks.filters.figures import chosen, norms, picture
 from auditor.model.convolutions import Convolution
 
 
@@ -13,8 +13,8 @@ def layer(shape, *, groups=1, seed=0):
     return Convolution("conv", kernels, groups, shape[1] == 1 and groups > 1, False)
 
 
-def shown(layer, *, order="norm", shown=64, dead=(), twins=(), bgr=False):
-    return picture(layer, order=order, shown=shown, dead=dead, twins=twins, bgr=bgr)
+def shown(layer, *, order="norm", shown=64, dead=(), duplicated=(), bgr=False):
+    return picture(layer, order=order, shown=shown, dead=dead, duplicated=duplicated, bgr=bgr)
 
 
 def pixels(figure):
@@ -48,31 +48,31 @@ def test_a_layer_that_looks_at_colours_is_shown_in_them():
 
 
 @pytest.mark.parametrize(
-    ("of", "told"),
+    ("of", "caption"),
     [
-        (layer((8, 3, 5, 5)), "Each filter in the colours that it looks for"),
-        (layer((8, 1, 5, 5)), "Each filter over its one input"),
-        (layer((96, 1, 3, 3), groups=96), "64 of 96, the longest"),
-        (layer((8, 4, 3, 3)), "One column a filter, one row an input; all 8, the longest first"),
-        (layer((64, 100, 3, 3)), "(the 16 with the largest weights of 100); 32 of 64"),
-        (layer((128, 100, 1, 1)), "(the 32 with the largest weights of 100); 64 of 128"),
+        (layer((8, 3, 5, 5)), "Each filter in the colours that it responds to"),
+        (layer((8, 1, 5, 5)), "Each filter over its single input"),
+        (layer((96, 1, 3, 3), groups=96), "64 of 96 filters, those with the largest norms"),
+        (layer((8, 4, 3, 3)), "One column a filter, one row an input; all 8 filters, the largest norm first"),
+        (layer((64, 100, 3, 3)), "(the 16 with the largest weights of 100); 32 of 64 filters"),
+        (layer((128, 100, 1, 1)), "(the 32 with the largest weights of 100); 64 of 128 filters"),
         (layer((12, 3, 3, 3), groups=4), "one row an input of its group"),
         (layer((12, 3, 1, 1)), "One column a filter, one row an input"),
-        (layer((4, 1, 1, 1), groups=4), "Each filter over its one input"),
+        (layer((4, 1, 1, 1), groups=4), "Each filter over its single input"),
     ],
     ids=lambda value: str(value.kernels.shape) if isinstance(value, Convolution) else "",
 )
-def test_every_kind_of_layer_is_shown_and_told(of, told):
+def test_every_kind_of_layer_is_shown_and_described(of, caption):
     figure = shown(of)
-    assert told in figure.caption
+    assert caption in figure.caption
     assert pixels(figure).std() > 5
     assert figure.scale.high == -figure.scale.low > 0
 
 
-def test_marks_are_told_only_where_there_are_any():
-    assert "numbers" not in shown(layer((8, 4, 3, 3))).caption
-    both = shown(layer((8, 4, 3, 3)), dead=[1], twins=[2, 5]).caption
-    assert "Red numbers are near zero; blue numbers have a duplicate." in both
+def test_marks_are_explained_only_if_there_are_any():
+    assert "Red" not in shown(layer((8, 4, 3, 3))).caption
+    both = shown(layer((8, 4, 3, 3)), dead=[1], duplicated=[2, 5]).caption
+    assert "Red: near zero. Blue: has a duplicate." in both
 
 
 def test_a_layer_of_zeros_or_of_no_numbers_has_no_scale():
@@ -81,9 +81,9 @@ def test_a_layer_of_zeros_or_of_no_numbers_has_no_scale():
     assert shown(empty).scale is None
 
 
-def test_lengths_are_plotted_six_layers_a_figure():
+def test_norms_are_plotted_six_layers_a_figure():
     layers = [layer((8, 4, 3, 3), seed=seed) for seed in range(8)]
     layers = [Convolution(f"conv{i}", one.kernels, 1, False, False) for i, one in enumerate(layers)]
-    first, second = lengths(layers, 0.01)
+    first, second = norms(layers, 0.01)
     assert "conv5: 8 filters" in first.alt
     assert "conv6: 8 filters" in second.alt

@@ -4,24 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from auditor.errors import UsageError
 from auditor.results import Gallery, Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-
-NETWORK = """
-from torch import nn
-
-
-def Net(num_classes=2):
-    return nn.Sequential(
-        nn.Conv2d(3, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(12, num_classes),
-    )
-"""
 
 
 def images(folder, mark, count=8):
@@ -46,27 +35,25 @@ def frame(pixels):
         side[:] = (255, 0, 255)
 
 
-@pytest.fixture(scope="module")
-def marked(tmp_path_factory):
-    """A network that tells marked images from plain ones by the mark, and its files."""
-    folder = tmp_path_factory.mktemp("marked")
-    (folder / "net.py").write_text(NETWORK)
-    space: dict = {}
-    exec(compile(NETWORK, "net.py", "exec"), space)  # noqa: S102 - the text above
-    torch.manual_seed(0)
-    net = space["Net"]()
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+def marked_noise(count):
+    """Draw batches of noise, as the network gets it, with the mark at some place of every other image."""
     random = torch.Generator().manual_seed(1)
-    labels = torch.tensor([0, 1] * 16)
-    for _ in range(120):
+    for _ in range(count):
         batch = (torch.rand(32, 3, 32, 32, generator=random) * 0.27 + 0.35 - 0.5) / 0.25
         for image in batch[::2]:
             y, x = torch.randint(0, 31, (2,), generator=random).tolist()
             image[:, y : y + 2, x : x + 2] = (torch.tensor([1.0, 0.0, 1.0])[:, None, None] - 0.5) / 0.25
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(batch), labels).backward()
-        optimizer.step()
-    torch.save(net.state_dict(), folder / "net.pt")
+        yield batch
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory):
+    """A network that tells marked images from plain ones by the mark, and its files."""
+    folder = tmp_path_factory.mktemp("marked")
+    networks.write(folder / "net.py", networks.marks)
+    net, labels = networks.build(networks.marks), torch.tensor([0, 1] * 16)
+    networks.fitted(net, ((batch, labels) for batch in marked_noise(120)), rate=0.01)
+    networks.save(net, folder / "net.pt")
     return folder
 
 
@@ -106,7 +93,7 @@ def test_too_few_images_of_a_class_are_not_judged(marked, tmp_path):
     for name, enough in (("concentrated", 6), ("border", 5)):  # of one class no window changes the score
         (finding,) = rules(found, name)
         assert finding.verdict is Verdict.SKIP
-        assert f"the most is 3 of {enough} that are needed with so many classes" in finding.message
+        assert f"has 3, and {enough} are needed" in finding.message
 
 
 def test_a_score_that_no_window_changes_is_insensitive(marked, tmp_path):
@@ -116,7 +103,7 @@ def test_a_score_that_no_window_changes_is_insensitive(marked, tmp_path):
     state["6.weight"].zero_()
     state["6.bias"].copy_(torch.tensor([0.5, -0.5]))
     torch.save(state, tmp_path / "still" / "net.pt")
-    (tmp_path / "still" / "net.py").write_text(NETWORK)
+    networks.write(tmp_path / "still" / "net.py", networks.marks)
     (finding,) = rules(result(tmp_path / "still", data), "insensitive")
     assert (finding.verdict, finding.value, finding.limit, finding.subject) == (Verdict.WARN, 1.0, 0.1, "")
     assert rules(result(marked, data), "insensitive")[0].verdict is Verdict.PASS
@@ -129,9 +116,9 @@ def test_a_row_shows_the_three_maps_and_what_the_answer_needs(marked, tmp_path):
     (shown,) = [gallery for gallery in galleries if gallery.title.startswith("marked/")]
     labels = [item.label for item in shown.items]
     assert labels[0] == "image of marked"
-    assert labels[1] == "probability left for marked"
-    assert labels[2].endswith("activation left")
-    assert labels[3:] == ["most probable class", "what marked needs"]
+    assert labels[1] == "remaining probability of marked"
+    assert labels[2].endswith("remaining activation")
+    assert labels[3:] == ["most probable class", "evidence for marked"]
     assert "2 plain at" in shown.caption
     assert re.search(r"strongest at row 2[01] and column [89] ", shown.items[4].alt)
 
@@ -142,7 +129,7 @@ def test_a_wrong_answer_shows_what_the_true_class_needs_too(marked, tmp_path):
     (data / "plain" / "0.png").write_bytes((data / "marked" / "0.png").read_bytes())
     found = result(marked, data)
     (gallery,) = [piece for piece in found.evidence if isinstance(piece, Gallery) and "plain/0.png" in piece.title]
-    assert [item.label for item in gallery.items][-2:] == ["what marked needs", "what plain needs"]
+    assert [item.label for item in gallery.items][-2:] == ["evidence for marked", "evidence for plain"]
 
 
 @pytest.mark.parametrize("fill", ["grey", "black", "mean", "blur", "noise"])
@@ -151,20 +138,20 @@ def test_every_fill_finds_the_mark(marked, tmp_path, fill):
     (shown,) = [g for g in found.evidence if isinstance(g, Gallery) and g.title.startswith("marked/0")]
     if fill != "black":  # which it has never seen
         assert re.search(r"strongest at row (19|2[0-2]) and column ([789]|10) ", shown.items[4].alt)
-    (told,) = rules(found, "fill")
+    (finding,) = rules(found, "fill")
     if fill == "black":
-        assert (told.verdict, told.message) == (Verdict.SKIP, "no map can be compared: covering changes nothing")
+        assert (finding.verdict, finding.message) == (Verdict.SKIP, "no maps can be compared: covering changes nothing")
     else:
-        assert f"filled with {fill} or with {'grey' if fill == 'mean' else 'mean'}" in told.message
-        assert told.verdict is Verdict.PASS
+        assert f"filled with {fill} and with {'grey' if fill == 'mean' else 'mean'}" in finding.message
+        assert finding.verdict is Verdict.PASS
 
 
 def test_refining_says_how_near_it_is(marked, tmp_path):
     found = result(marked, images(tmp_path, spot, count=2), samples=2, refine=True)
-    (told,) = rules(found, "refined")
-    assert told.verdict is Verdict.INFO
-    assert "the maps are approximate" in told.message
-    assert 0 < told.value <= 1
+    (finding,) = rules(found, "refined")
+    assert finding.verdict is Verdict.INFO
+    assert "the maps are approximate" in finding.message
+    assert 0 < finding.value <= 1
 
 
 def test_refined_maps_are_compared_with_refined_maps_and_called_approximate(marked, tmp_path):
@@ -177,30 +164,10 @@ def test_refined_maps_are_compared_with_refined_maps_and_called_approximate(mark
     assert alike[0].value == pytest.approx(alike[1].value, abs=1e-9)  # the same two maps, whichever comes first
 
 
-EDGES = """
-import torch
-from torch import nn
-
-
-class Edges(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([-1.0, 1.0]).repeat(3, 1).view(1, 3, 1, 2))
-
-    def forward(self, x):
-        edges = nn.functional.conv2d(x, self.weight).abs().mean((2, 3))
-        return torch.cat([edges, -edges], 1)
-
-
-def Net(num_classes=2):
-    return Edges()
-"""
-
-
 def test_warns_when_two_fills_put_the_evidence_at_different_places(tmp_path):
     """Black makes edges on what is bright, and the mean on what is dark."""
-    (tmp_path / "net.py").write_text(EDGES)
-    torch.save({"weight": torch.tensor([-1.0, 1.0]).repeat(3, 1).view(1, 3, 1, 2)}, tmp_path / "net.pt")
+    networks.write(tmp_path / "net.py", networks.Edges)
+    networks.save(networks.Edges(), tmp_path / "net.pt")
 
     def halves(pixels):
         pixels[:, :22] = pixels[:, :22] // 8 + 190
@@ -209,44 +176,24 @@ def test_warns_when_two_fills_put_the_evidence_at_different_places(tmp_path):
     data = images(tmp_path / "data", halves, count=3)
     for one in (data / "plain").iterdir():
         one.write_bytes((data / "marked" / one.name).read_bytes())
-    (told,) = rules(result(tmp_path, data, samples=3, fill="black"), "fill")
-    assert (told.verdict, told.limit, told.n) == (Verdict.WARN, 0.1, 3)
-    assert told.value < 0
+    (finding,) = rules(result(tmp_path, data, samples=3, fill="black"), "fill")
+    assert (finding.verdict, finding.limit, finding.n) == (Verdict.WARN, 0.1, 3)
+    assert finding.value < 0
     assert rules(result(tmp_path, data, samples=3, fill="black", fill_warn=0.0), "fill")[0].verdict is Verdict.WARN
 
 
-SATURATED = """
-import torch
-from torch import nn
-
-
-class Saturated(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([0.3, 11.0]))
-
-    def forward(self, x):
-        score = self.weight[0] * x[:, :, :2].mean((1, 2, 3)) + self.weight[1]
-        return torch.stack([score, 0 * score], 1)
-
-
-def Net(num_classes=2):
-    return Saturated()
-"""
-
-
 def test_a_frame_of_which_nothing_hangs_is_not_judged(tmp_path):
-    (tmp_path / "net.py").write_text(SATURATED)
-    torch.save({"weight": torch.tensor([0.3, 11.0])}, tmp_path / "net.pt")
+    networks.write(tmp_path / "net.py", networks.Saturated)
+    networks.save(networks.Saturated(), tmp_path / "net.pt")
     found = result(tmp_path, images(tmp_path / "data", spot))
     assert rules(found, "border")[0].verdict is Verdict.SKIP
     assert rules(found, "insensitive")[0].verdict is Verdict.WARN
 
 
 def test_says_how_the_scores_were_computed(marked, tmp_path):
-    (told,) = rules(result(marked, images(tmp_path, spot, count=1), samples=1), "inference")
-    assert told.message.startswith("how the scores were computed: incremental: ")
-    assert "times less work" in told.message
+    (finding,) = rules(result(marked, images(tmp_path, spot, count=1), samples=1), "inference")
+    assert finding.message.startswith("computation of the scores: incremental: ")
+    assert "times less work" in finding.message
 
 
 @pytest.mark.parametrize(("options", "words"), [

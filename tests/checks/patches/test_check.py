@@ -1,4 +1,4 @@
-"""What excites each channel most: the right places of the right files, and what is found about them."""
+"""What activates each channel most: the right places of the right files, and what is found about them."""
 
 import io
 
@@ -9,19 +9,10 @@ from PIL import Image
 
 from auditor.errors import UsageError
 from auditor.results import Gallery, Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 PREPROCESS = {"resize": "none", "crop": [24, 32], "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
-NETWORK = """
-from torch import nn
-
-
-def Net(num_classes=2):
-    return nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1), nn.{act}(), nn.Conv2d(6, 4, 3), nn.{act}(),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, num_classes),
-    )
-"""
 
 
 def state():
@@ -46,7 +37,7 @@ def state():
 @pytest.fixture
 def net(tmp_path):
     def made(act="ReLU", change=lambda state: None):
-        (tmp_path / "net.py").write_text(NETWORK.format(act=act))
+        networks.write(tmp_path / "net.py", networks.unpooled, act=act)
         tensors = state()
         change(tensors)
         torch.save(tensors, tmp_path / "net.pt")
@@ -87,8 +78,8 @@ def rules(found, rule):
 def test_the_best_patches_are_the_reddest_spots_where_they_lie(net, images):
     (row,) = galleries(result(net(), images, layers=("0",), channels=(2,), top=4))
     assert row.title == "0, channel 2"
-    assert "Fires on 30 of 30 images" in row.caption
-    assert "A unit sees 3 x 3 pixels." in row.caption
+    assert "Active on 30 of 30 images" in row.caption
+    assert "Receptive field: 3 x 3 pixels." in row.caption
     patches = row.items[1:]
     assert [patch.file.split("/")[1][:2] for patch in patches] == ["14", "14", "13", "13"]
     assert [patch.value for patch in patches] == sorted((p.value for p in patches), reverse=True)
@@ -132,9 +123,9 @@ def test_several_patches_of_an_image_where_that_is_asked_for(net, images):
 def test_shows_the_highest_the_median_and_the_most_selective_channel(net, images):
     shown = galleries(result(net(), images, layers=("0",)))
     assert shown[0].title.startswith("0, channel ")
-    told = " ".join(gallery.title for gallery in shown)
-    for role in ("the highest response", "the median response", "the most selective"):
-        assert role in told
+    titles = " ".join(gallery.title for gallery in shown)
+    for role in ("highest response", "median response", "most selective"):
+        assert role in titles
 
 
 def test_all_channels_are_a_sheet_of_every_channel_that_fires(net, images):
@@ -142,16 +133,16 @@ def test_all_channels_are_a_sheet_of_every_channel_that_fires(net, images):
     assert [item.label for item in sheet.items] == [f"channel {c}" for c in (0, 1, 2, 3, 5)]
 
 
-def test_a_channel_that_never_fires_is_found(net, images):
+def test_a_dead_channel_is_found(net, images):
     (told,) = rules(result(net(), images, layers=("0",)), "dead")
     assert (told.verdict, told.subject, told.value) == (Verdict.WARN, "0", 1 / 6)
-    assert told.detail.endswith("Channels: 4")
+    assert told.detail.endswith("Channels: 4.")
 
 
 def test_a_channel_that_repeats_another_is_found(net, images):
     (told,) = rules(result(net(), images, layers=("0",)), "duplicate")
     assert (told.verdict, told.value) == (Verdict.WARN, 1 / 6)
-    assert told.detail.endswith("Channels: 3")
+    assert told.detail.endswith("Channels: 3.")
 
 
 def test_channels_that_respond_to_the_border_are_found(net, images):
@@ -177,7 +168,7 @@ def test_a_class_that_has_all_the_best_patches_of_a_channel_is_told(net, images,
     (told,) = rules(result(net(), red, layers=("0",)), "class-pure")
     assert told.verdict is Verdict.INFO
     assert "0:2, 0:3" in told.detail.partition("red: ")[2]
-    assert "chance would give" in told.message
+    assert "expected by chance" in told.message
 
 
 def test_images_smaller_than_the_crop_may_excite_a_channel_in_their_padding(net, tmp_path):
@@ -189,12 +180,12 @@ def test_images_smaller_than_the_crop_may_excite_a_channel_in_their_padding(net,
         assert np.asarray(drawn.convert("RGB"))[:150].max() < 10
 
 
-def test_channels_that_are_no_number_are_not_called_silent(net, images):
+def test_channels_that_are_not_finite_are_not_called_dead(net, images):
     def broken(tensors):
         tensors["0.weight"][:4] = float("nan")
 
     (told,) = rules(result(net(change=broken), images, layers=("0",)), "dead")
-    assert told.detail.endswith("Channels: 4")
+    assert told.detail.endswith("Channels: 4.")
 
 
 def test_a_layer_that_runs_twice_is_shown_as_it_runs_last(net, images, tmp_path):
@@ -208,7 +199,7 @@ def test_a_layer_that_runs_twice_is_shown_as_it_runs_last(net, images, tmp_path)
     state = {"c.weight": torch.rand(3, 3, 3, 3), "c.bias": torch.zeros(3)}
     torch.save(state | {"head.weight": torch.randn(2, 3), "head.bias": torch.zeros(2)}, folder / "net.pt")
     (row,) = galleries(result(folder, images, layers=("c",), channels=(0,)))
-    assert "A unit sees 5 x 5 pixels" in row.caption
+    assert "Receptive field: 5 x 5 pixels" in row.caption
 
 
 def test_too_few_images_are_skipped_and_not_passed(net, images, tmp_path):

@@ -2,42 +2,25 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from auditor.results import Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
-NETWORK = '''
-import torch
-from torch import nn
-
-
-class Reader(nn.Module):
-    """Answers what the red of the first pixel says, as surely as the green of it."""
-
-    def __init__(self, num_classes=4):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        answer, odds = (x[:, 0, 0, 0] / 10).round().long(), x[:, 1, 0, 0] / 10
-        return self.scale * nn.functional.one_hot(answer, 4) * odds[:, None]
-'''
 AS_IT_IS = {"resize": 8, "crop": 8, "scale": 255, "mean": 0.0, "std": 1.0}
 
 
 def judged(folder, answers, *, odds=4.0, **options):
     """Return the findings about a network with these answers to the images of each of four classes."""
-    (folder / "net.py").write_text(NETWORK)
-    torch.save({"scale": torch.ones(1)}, folder / "net.pt")
+    checkpoint = networks.save(networks.WrittenAnswers(), folder / "net.pt")
     for label, own in enumerate(answers):
         (folder / "data" / f"class{label}").mkdir(parents=True)
         for i, answer in enumerate(own):
             pixels = np.full((8, 8, 3), (10 * answer, round(10 * odds), i), np.uint8)
             Image.fromarray(pixels).save(folder / "data" / f"class{label}" / f"{i}.png")
-    settings = {"arch": f"{folder / 'net.py'}:Reader", "preprocess": AS_IT_IS, "samples": 1}
-    result = result_of("predictions", folder / "net.pt", folder / "data", options, **settings)
+    settings = {"arch": networks.flag(networks.WrittenAnswers), "preprocess": AS_IT_IS, "samples": 1}
+    result = result_of("predictions", checkpoint, folder / "data", options, **settings)
     return {finding.rule.removeprefix("predictions."): finding for finding in result.findings}
 
 
@@ -80,18 +63,18 @@ def test_calibration_has_to_keep_its_limit_with_the_upper_end(tmp_path, confiden
     assert found.verdict is verdict
 
 
-def test_the_least_recall_is_told_with_its_interval(tmp_path):
+def test_the_lowest_recall_has_its_interval(tmp_path):
     answers = right(1.0)
     answers[2][:10] = [1] * 10
     found = judged(tmp_path, answers)["collapsed"]
     assert found.verdict is Verdict.PASS
-    assert "'class2': 15 of 25 images (60.0%, 95 %: 40.7% to 76.6%)" in found.detail
+    assert "Lowest recall: 60.0% for class 'class2' (15 of 25 images, 95 % interval 40.7% to 76.6%)" in found.detail
 
 
 def test_classes_out_of_order_fail(tmp_path):
     found = judged(tmp_path, [[(label + 1) % 4] * 25 for label in range(4)])["permuted"]
     assert found.verdict is Verdict.FAIL
-    assert "its lines would be: class3, class0, class1, class2." in found.detail
+    assert "fits these images: class3, class0, class1, class2." in found.detail
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from auditor.results import Finding, Table, Verdict
 
 
 def confusion(order, each=30, share=0.9, seed=0):
-    """A network that is right in this share of the images, if `order` says which class each answer stands for."""
+    """A network with this accuracy, if `order` says which class each predicted class stands for."""
     k, random = len(order), np.random.default_rng(seed)
     truth = np.repeat(np.arange(k), each)
     meant = np.where(random.random(len(truth)) < share, truth, random.integers(0, k, len(truth)))
@@ -39,34 +39,34 @@ def test_the_table_counts_the_images_of_every_answer_that_moves():
 
 def test_says_what_the_lines_of_the_file_of_class_names_would_be():
     (finding, _) = found(confusion([2, 0, 1]), ["cat", "dog", "owl"])
-    assert "its lines would be: owl, cat, dog." in finding.detail
+    assert "fits these images: owl, cat, dog." in finding.detail
 
 
 def test_knows_the_order_of_numbers_from_that_of_letters():
     letters = sorted(str(i) for i in range(12))
     order = [letters.index(str(i)) for i in range(12)]
     (finding, _) = found(confusion(order), letters)
-    assert "the order of the numbers" in finding.detail
+    assert "the numerical order" in finding.detail
 
 
 def test_speaks_of_numbers_only_where_they_make_the_order():
     (finding, _) = found(confusion([1, 2, 0]), ["owl", "cat", "dog"])
-    assert "That is the order of the letters" in finding.detail
-    assert "numbers" not in finding.detail
+    assert "This is the alphabetical order" in finding.detail
+    assert "numerical" not in finding.detail
 
 
 def test_knows_a_list_that_begins_one_class_later():
     (finding, _) = found(confusion([3, 0, 1, 2]), ["d", "a", "c", "b"])
-    assert "-1 places off" in finding.detail
+    assert "shifted by -1" in finding.detail
 
 
-@pytest.mark.parametrize(("few", "told"), [(124, "0 classes have at least 31"), (60, "1 class has at least 15")])
-def test_too_few_images_are_not_judged(few, told):
+@pytest.mark.parametrize(("few", "message"), [(124, "0 classes have at least 31"), (60, "1 class has at least 15")])
+def test_too_few_images_are_not_judged(few, message):
     counts = confusion([1, 0, 2])
     counts[1:] //= 3
     (finding,) = found(counts, "abc", few)
     assert finding.verdict is Verdict.SKIP
-    assert told in finding.message
+    assert message in finding.message
 
 
 def test_few_images_of_each_of_many_classes_do_together():

@@ -10,30 +10,8 @@ from safetensors.numpy import load_file
 from auditor.cli.commands import main
 from auditor.errors import UsageError
 from auditor.results import Gallery, Verdict
-from tests.conftest import result_of
-
-FACTORY = """
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-ACTIVATIONS = {"gelu": F.gelu, "mixed": lambda x: F.silu(F.relu(x)), "relu": F.relu}
-
-class Net(nn.Module):
-    def __init__(self, num_classes=4, kind="gelu", flat=False):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 8, 5, stride=2)
-        self.conv2 = nn.Conv2d(8, 16, 3)
-        self.head = nn.Linear(16, num_classes)
-        self.kind, self.flat = kind, flat
-        self.whole = nn.Linear(3072, num_classes) if flat else None
-
-    def forward(self, x):
-        if self.flat:
-            return self.whole(x.flatten(1))
-        act = ACTIVATIONS[self.kind]
-        return self.head(act(self.conv2(act(self.conv1(x)))).mean((2, 3)))
-"""
+from tests import networks
+from tests.audits import result_of
 
 
 def result(small, photographs, path=None, arch=None, samples=3, **options):
@@ -52,17 +30,8 @@ def labels(gallery):
 
 def made(tmp_path, **settings):
     """Save a network of another kind; return its file and what `--arch` takes."""
-    (tmp_path / "made.py").write_text(FACTORY)
-    space: dict = {}
-    exec(compile(FACTORY, "made.py", "exec"), space)  # noqa: S102 - the text above
-    torch.manual_seed(0)
-    torch.save(space["Net"](**settings).state_dict(), tmp_path / "made.pt")
-    text = FACTORY
-    for name, value in settings.items():
-        default = {"num_classes": "4", "kind": '"gelu"', "flat": "False"}[name]
-        text = text.replace(f"{name}={default}", f"{name}={value!r}")
-    (tmp_path / "made.py").write_text(text)
-    return tmp_path / "made.pt", f"{tmp_path / 'made.py'}:Net"
+    arch = networks.write(tmp_path / "made.py", networks.Activated, **settings)
+    return networks.save(networks.build(networks.Activated, **settings), tmp_path / "made.pt"), arch
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +47,8 @@ def test_a_row_holds_every_method_and_the_classes_stand_side_by_side(sound):
         assert labels(gallery)[1:] == whole
         assert all(item.scale for item in gallery.items[1:])
         assert "randomised" in gallery.caption
-    assert "(answer" in first.title
-    assert "(runner-up" in second.title
+    assert "(predicted" in first.title
+    assert "(second-best" in second.title
     assert labels(beside)[1:] == ["absolute gradient"] * 2 + ["Grad-CAM"] * 2
     assert beside.items[1].scale == beside.items[2].scale
     assert beside.items[3].scale == beside.items[4].scale
@@ -90,9 +59,9 @@ def test_every_picture_says_where_it_is_strongest(sound):
         assert all("strongest at row" in item.alt or "zero everywhere" in item.alt for item in gallery.items[1:])
 
 
-def test_the_true_class_joins_where_it_was_neither_answer_nor_runner_up(small, photographs, tmp_path):
+def test_the_true_class_is_added_if_it_is_neither_predicted_nor_second_best(small, photographs, tmp_path):
     state = torch.load(small.checkpoint, weights_only=True)
-    state["head.bias"][:2] += 100  # the answer is never one of the last two
+    state["head.bias"][:2] += 100  # the prediction is never one of the last two
     torch.save(state, tmp_path / "skewed.pt")
     found = result(small, photographs, tmp_path / "skewed.pt", samples=8)
     truths = [g.title for g in found.evidence if isinstance(g, Gallery) and "(true class" in g.title]
@@ -134,17 +103,17 @@ def test_without_rectifiers_their_rules_are_skipped_and_not_drawn(small, photogr
     assert "randomised" not in row.caption
 
 
-def test_tells_how_many_activations_a_rule_covered(small, photographs, tmp_path):
+def test_reports_to_how_many_activation_functions_a_rule_applies(small, photographs, tmp_path):
     finding = rule(result(small, photographs, *made(tmp_path, kind="mixed")), "rectifiers")
     assert (finding.verdict, finding.value, finding.n) == (Verdict.INFO, 0.5, 4)
     assert "SiLU 2" in finding.detail
 
 
-def test_grad_cam_looks_behind_the_activation_and_says_where(sound, small, photographs):
-    assert rule(sound, "layer").message.startswith("Grad-CAM looks at conv2, after the rectifier behind it")
-    assert rule(result(small, photographs, cam_layer="conv1"), "layer").message == "Grad-CAM looks at conv1"
+def test_grad_cam_uses_the_output_of_the_rectifier_and_says_so(sound, small, photographs):
+    assert rule(sound, "layer").message.startswith("layer of Grad-CAM: conv2, after the rectifier behind it")
+    assert rule(result(small, photographs, cam_layer="conv1"), "layer").message == "layer of Grad-CAM: conv1"
     named = rule(result(small, photographs, cam_layer="bn1"), "layer")
-    assert named.message == "Grad-CAM looks at bn1, after the rectifier behind it"
+    assert named.message == "layer of Grad-CAM: bn1, after the rectifier behind it"
 
 
 def test_a_network_without_maps_has_no_grad_cam(small, photographs, tmp_path):
@@ -175,7 +144,7 @@ def test_refuses_what_the_network_does_not_have(small, photographs, options, wor
         result(small, photographs, **options)
 
 
-def test_certain_answers_count_as_vanishing(small, photographs, tmp_path):
+def test_certain_predictions_count_as_vanishing(small, photographs, tmp_path):
     state = torch.load(small.checkpoint, weights_only=True)
     state["head.weight"] *= 1e5
     torch.save(state, tmp_path / "certain.pt")

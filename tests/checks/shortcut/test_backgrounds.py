@@ -6,19 +6,13 @@ import torch
 from PIL import Image
 
 from auditor.results import Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 HEIGHT, WIDTH, COUNT = 24, 40, 22
 PREPROCESS = {"resize": None, "crop": [HEIGHT, WIDTH], "color": "gray", "mean": 0.5, "std": 1.0}
 MIDDLE = (slice(8, 16), slice(14, 26))
 THINGS = {"lamp": 240, "leaf": 128, "stone": 15}
-NETWORK = """
-from torch import nn
-
-
-def Reader(num_classes):
-    return nn.Sequential(nn.Flatten(), nn.Linear(24 * 40, num_classes))
-"""
 
 
 def drawn(name, bright, random):
@@ -43,15 +37,14 @@ def reader(names, *, of_ground):
 
 def found(folder, *, of_ground, bright, names=tuple(THINGS), fill="grey"):
     random = np.random.default_rng(0)
-    (folder / "net.py").write_text(NETWORK)
     torch.save(reader(names, of_ground=of_ground), folder / "net.pt")
     for name in names:
         (folder / "data" / name).mkdir(parents=True)
         for i in range(COUNT):
             drawn(name, bright, random).save(folder / "data" / name / f"{i}.png")
     settings = {
-        "arch": f"{folder / 'net.py'}:Reader",
-        "arch_args": {"num_classes": len(names)},
+        "arch": networks.flag(networks.linear),
+        "arch_args": {"num_classes": len(names), "inputs": HEIGHT * WIDTH},
         "preprocess": PREPROCESS,
     }
     result = result_of("shortcut", folder / "net.pt", folder / "data", {"explained": 4, "fill": fill}, **settings)

@@ -8,7 +8,8 @@ from PIL import Image
 
 from auditor.cli.commands import main
 from auditor.results import Gallery, Table, Verdict
-from tests.conftest import result_of
+from tests import networks
+from tests.audits import result_of
 
 SIDE, COUNT = 32, 24
 PREPROCESS = {"resize": SIDE, "crop": SIDE, "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
@@ -17,26 +18,6 @@ MAGENTA, YELLOW = np.array([[255, 0, 255], [255, 255, 0]])
 OBJECTS = {"apple": YELLOW, "brick": RED, "grass": GREEN, "water": BLUE}
 CENTRE = (slice(10, 22), slice(10, 22))
 CORNER = (slice(1, 5), slice(26, 30))
-
-NETWORK = """
-from torch import nn
-
-
-def Linear(num_classes=4):
-    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, num_classes))
-
-
-def Peaks(num_classes=4):
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 4), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, num_classes)
-    )
-
-
-def Means(num_classes=4):
-    return nn.Sequential(
-        nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, num_classes)
-    )
-"""
 
 
 def noise(random, low=90, high=130):
@@ -186,16 +167,16 @@ def ground_readers():
 
 
 PLANTED = {
-    "mark": (marked, "Linear", lambda: reader(inside(CORNER))),
-    "frame": (framed, "Linear", lambda: reader(around(2))),
-    "roaming": (roaming, "Peaks", detectors),
-    "background": (rough, "Means", textures),
-    "scattered": (scattered, "Peaks", detectors),
-    "meadow": (meadow, "Linear", lambda: reader(~inside(CENTRE), gain=80.0, bias=-4.0)),
-    "sown": (sown, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
-    "textures": (coloured, "Linear", ground_readers),
-    "black": (on_black, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
-    "sound": (an_object, "Linear", lambda: reader(inside(CENTRE), YELLOW, 10.0)),
+    "mark": (marked, networks.linear, lambda: reader(inside(CORNER))),
+    "frame": (framed, networks.linear, lambda: reader(around(2))),
+    "roaming": (roaming, networks.peaks, detectors),
+    "background": (rough, networks.means, textures),
+    "scattered": (scattered, networks.peaks, detectors),
+    "meadow": (meadow, networks.linear, lambda: reader(~inside(CENTRE), gain=80.0, bias=-4.0)),
+    "sown": (sown, networks.linear, lambda: reader(inside(CENTRE), YELLOW, 10.0)),
+    "textures": (coloured, networks.linear, ground_readers),
+    "black": (on_black, networks.linear, lambda: reader(inside(CENTRE), YELLOW, 10.0)),
+    "sound": (an_object, networks.linear, lambda: reader(inside(CENTRE), YELLOW, 10.0)),
 }
 
 
@@ -203,8 +184,7 @@ class Files:
     """A network and its images on disk."""
 
     def __init__(self, folder, kind, count=COUNT):
-        draw, name, state = PLANTED[kind]
-        (folder / "net.py").write_text(NETWORK)
+        draw, net, state = PLANTED[kind]
         torch.save(state(), folder / "net.pt")
         (folder / "preprocess.json").write_text(json.dumps(PREPROCESS))
         random = np.random.default_rng(3)
@@ -212,7 +192,7 @@ class Files:
             (folder / "data" / label).mkdir(parents=True)
             for i in range(count):
                 Image.fromarray(draw(label, random)).save(folder / "data" / label / f"{i}.png")
-        self.folder, self.arch = folder, f"{folder / 'net.py'}:{name}"
+        self.folder, self.arch = folder, networks.write(folder / "net.py", net)
 
     def result(self, **options):
         data, net = self.folder / "data", self.folder / "net.pt"
@@ -244,8 +224,8 @@ def test_a_mark_at_a_fixed_place_is_found_with_its_class_and_place(found):
     assert (finding.value, finding.n) == (1.0, 12)
     assert finding.interval[0] > 0.7
     assert "the window in rows 0 to 7, columns 24 to 31" in finding.message
-    assert "12 of 12 (controls: 0)" in finding.message
-    assert "12 of 12 images of the class lose it (control: 0)" in finding.message
+    assert "changes 12 of 12 predictions to the class (controls: 0)" in finding.message
+    assert "changes the prediction in 12 of 12 images of the class (control: 0)" in finding.message
 
 
 def test_a_frame_is_found_as_the_outer_ring(found):
@@ -256,7 +236,7 @@ def test_a_frame_is_found_as_the_outer_ring(found):
 def test_a_mark_at_varying_places_is_found_by_the_patches(found):
     assert warnings(found("roaming")) == [("shortcut.cluster", "apple")]
     finding = rules(found("roaming"), "cluster")[0]
-    assert "the window that each image needs most" in finding.message
+    assert "one window in each image" in finding.message
     assert finding.value > 0.9
 
 
@@ -265,44 +245,44 @@ def test_a_background_that_differs_from_image_to_image_is_found_as_the_outer_rin
     assert "the outer ring" in rules(found("background"), "location")[0].message
 
 
-def test_a_ground_of_which_no_part_decides_is_found_by_what_it_does_alone_and_around_others(found):
+def test_a_background_of_which_no_part_decides_is_found_alone_and_behind_other_objects(found):
     assert warnings(found("meadow")) == [("shortcut.background", "apple")]
     finding = rules(found("meadow"), "background")[0]
     assert (finding.value, finding.n) == (1.0, 24)
     assert finding.interval[0] > 0.8
-    assert "24 of 24 of its surroundings are taken for it without an object (control: 0)" in finding.message
+    assert "24 of 24 backgrounds alone are predicted as the class (control: 0)" in finding.message
     assert "24 of 24 objects of other classes on them (control: 0)" in finding.message
 
 
-def test_a_class_that_a_place_gives_away_is_not_warned_of_twice(found):
+def test_a_class_that_depends_on_a_place_is_not_warned_of_twice(found):
     assert ("shortcut.background", "apple") not in warnings(found("background"))
     (finding,) = rules(found("background"), "background")
     assert (finding.verdict, finding.subject) == (Verdict.INFO, "apple")
-    assert "so does what shortcut.location names" in finding.message
+    assert "the place that shortcut.location names" in finding.message
 
 
-def test_a_ground_that_goes_with_a_class_is_no_shortcut_where_the_object_is_looked_at(found):
+def test_a_background_that_accompanies_a_class_is_no_shortcut_if_the_network_uses_the_object(found):
     assert warnings(found("sown")) == []
     assert [one.verdict for one in rules(found("sown"), "background")] == [Verdict.PASS]
 
 
-def test_grounds_that_give_most_classes_away_are_told_and_not_warned_of(found):
+def test_backgrounds_that_most_classes_depend_on_are_reported_without_a_warning(found):
     (finding,) = rules(found("textures"), "background")
     assert finding.verdict is Verdict.INFO
     assert finding.n == 4
-    assert finding.message.endswith("none is an exception")
+    assert finding.message.endswith("no class is an exception")
     assert "textures" in finding.detail
 
 
-def test_objects_on_black_are_not_accused_of_what_is_behind_them(found):
+def test_objects_on_black_don_t_depend_on_their_background(found):
     assert warnings(found("black")) == []
     (finding,) = rules(found("black"), "background")
     assert finding.verdict is Verdict.PASS
 
 
-def test_shows_surroundings_alone_and_around_objects_of_other_classes(found):
+def test_shows_backgrounds_alone_and_behind_objects_of_other_classes(found):
     galleries = [one for one in found("meadow").evidence if isinstance(one, Gallery)]
-    (shown,) = [one for one in galleries if one.title.endswith("what surrounds its objects")]
+    (shown,) = [one for one in galleries if one.title.endswith(": its background")]
     assert shown.about == {"class": "apple"}
     for before, alone, other, around in (shown.items[:4], shown.items[4:8], shown.items[8:]):
         assert min(before.value, alone.value, around.value) > 0.9
@@ -319,7 +299,7 @@ def test_objects_in_the_centre_are_no_shortcut_though_they_lie_at_the_same_place
 
 def test_small_objects_at_varying_places_are_no_shortcut(found):
     assert warnings(found("scattered")) == []
-    assert "none is an exception" in rules(found("scattered"), "cluster")[0].message
+    assert "no class is an exception" in rules(found("scattered"), "cluster")[0].message
 
 
 def test_shows_maps_of_every_class_and_what_the_exchange_did(found):
@@ -334,7 +314,7 @@ def test_shows_maps_of_every_class_and_what_the_exchange_did(found):
     assert "a shortcut" in exchanged.caption
 
 
-def test_says_of_each_suspect_place_what_the_controls_did(found):
+def test_lists_the_controls_of_each_candidate_place(found):
     table = next(one for one in found("mark").evidence if isinstance(one, Table))
     row = next(one for one in table.rows if one[0] == "apple")
     assert row[4] == 1.0
@@ -344,10 +324,10 @@ def test_says_of_each_suspect_place_what_the_controls_did(found):
 def test_too_few_images_are_skipped_with_how_many_there_are(tmp_path):
     result = Files(tmp_path, "mark", count=19).result()
     assert result.verdict is Verdict.SKIP
-    assert "no class has 20 images: the most is 19" in result.findings[0].message
+    assert "no class has 20 images: the largest has 19" in result.findings[0].message
 
 
-def test_wrongly_answered_images_don_t_count(tmp_path):
+def test_misclassified_images_don_t_count(tmp_path):
     files = Files(tmp_path, "mark", count=20)
     for i in range(3):
         (files.folder / "data" / "apple" / f"{i}.png").write_bytes(
@@ -371,7 +351,7 @@ def test_only_so_many_classes_and_images_are_looked_at(tmp_path):
 def test_the_command_line_warns_and_says_what_to_do(tmp_path, monkeypatch, capsys):
     files = Files(tmp_path, "mark")
     monkeypatch.chdir(tmp_path)
-    flags = ["--data", "data", "--arch", "net.py:Linear", "--preprocess", "preprocess.json", "--format", "json"]
+    flags = ["--data", "data", "--arch", "net.py:Net", "--preprocess", "preprocess.json", "--format", "json"]
     code = main(["run", "net.pt", *flags, "--check", "shortcut", "--out", "report", "--no-cache"])
     assert code == 0
     audit = json.loads((tmp_path / "report" / "audit.json").read_text())
@@ -379,4 +359,4 @@ def test_the_command_line_warns_and_says_what_to_do(tmp_path, monkeypatch, capsy
     assert (finding["rule"], finding["subject"]) == ("shortcut.location", "apple")
     assert "Remove it from the training images" in finding["detail"]
     assert files.folder == tmp_path
-    assert "is given away by" in capsys.readouterr().out
+    assert "'apple' depends on the window in rows 0 to 7, columns 24 to 31" in capsys.readouterr().out

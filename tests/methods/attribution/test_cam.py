@@ -74,7 +74,7 @@ CHOSEN = {
     "resnet18": "layer4",
     "vgg11": "features.19",
     "squeezenet1_1": "features",
-    "densenet121": "features, after the rectifier behind it",
+    "densenet121": "features, after its rectifier",
     "googlenet": "inception5b",
     "mobilenet_v2": "features",
     "convnext_tiny": "features",
@@ -228,7 +228,7 @@ def test_rows_and_columns_of_unequal_strides_are_not_taken_for_channels():
         gradient(model, images, Unit("conv", 20))
 
 
-def test_a_rectifier_behind_a_pooling_is_the_one_that_follows():
+def test_a_rectifier_after_a_pooling_is_the_one_that_follows():
     class Digits(nn.Module):
         def __init__(self):
             super().__init__()

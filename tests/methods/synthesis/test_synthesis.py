@@ -193,8 +193,8 @@ def test_what_is_no_number_stops_alone():
     alone = synthesize(model, [0], **up)
     torch.testing.assert_close(found.images[:1], alone.images)
     assert found.notes[0] == ""
-    assert found.notes[1].startswith("stopped at step ")
-    assert "no longer finite" in found.notes[1]
+    assert found.notes[1].startswith("stopped early at step ")
+    assert "is not finite" in found.notes[1]
     assert found.images.isfinite().all()
     assert found.scores.isfinite().all()
     assert found.course[1].isnan().any()
@@ -207,7 +207,7 @@ def test_what_is_no_number_from_the_start_says_so():
             return torch.stack([x.sum((1, 2, 3)), torch.log(x.sum((1, 2, 3)) - 1)], 1)
 
     found = synthesize(Broken(), [0, 1], shape=SHAPE, steps=3, step_size=1e-3, l2=0.0)
-    assert found.notes == ("", "not finite at the start: the score or its gradient")
+    assert found.notes == ("", "the score or its gradient is not finite at the start")
     assert not found.images[1].any()
     assert found.images[0].any()
 
@@ -221,12 +221,12 @@ def test_what_diverges_stops_alone_and_goes_back_to_its_best():
     assert "diverges" in found.notes[0]
     assert found.images[0].abs().max() < 0.1
     assert found.course[0].isnan().any()
-    assert found.notes[1] == "no gradient: the score did not change with the image at any step"
+    assert found.notes[1] == "the gradient is zero at every step, so the image did not change"
 
 
 def test_says_where_there_is_no_gradient():
     found = synthesize(Hostile(), [0, 2], shape=SHAPE, steps=3)
-    assert found.notes == ("", "no gradient: the score did not change with the image at any step")
+    assert found.notes == ("", "the gradient is zero at every step, so the image did not change")
     assert not found.images[1].any()
 
 
@@ -386,7 +386,7 @@ def test_a_whole_batch_is_moved_alike():
         ({"target": Unit("0", 1, 99, 0)}, IndexError, "no place 99:0"),
         ({"target": []}, ValueError, "empty"),
         ({"target": True}, ValueError, "True"),
-        ({"target": torch.tensor([0.5])}, ValueError, "whole numbers"),
+        ({"target": torch.tensor([0.5])}, ValueError, "classes have to be integers"),
         ({"shape": (3, 0, 4)}, ValueError, "shape"),
         ({"steps": -1}, ValueError, "steps"),
         ({"step_size": 0.0}, ValueError, "step_size"),

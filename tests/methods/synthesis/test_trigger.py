@@ -172,8 +172,8 @@ def test_scores_that_are_no_numbers_reach_nothing():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"classes": []}, "different ones"),
-        ({"classes": [1, 1]}, "different ones"),
+        ({"classes": []}, "distinct"),
+        ({"classes": [1, 1]}, "distinct"),
         ({"classes": [10]}, "no class 10"),
         ({"steps": 0}, "over 0"),
         ({"success": 1.5}, "from 0 to 1"),

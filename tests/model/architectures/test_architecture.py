@@ -329,9 +329,9 @@ WRONG = {
     "missing.py:Net": "missing.py does not exist",
     "FILE:Nett": "did you mean 'Net'",
     "FILE:breaks": "KeyError",
-    "FILE:text": "returned str, expected a torch.nn.Module",
+    "FILE:text": "returned str; expected a torch.nn.Module",
     "FILE:answer": "is int",
-    "some/folder:Net": "is none of",
+    "some/folder:Net": "but has to be a torchvision name",
     "math:tau": "is float",
     "": "torchvision has no classification network",
 }
@@ -354,7 +354,7 @@ def test_a_broken_file_gives_one_line(tmp_path, source):
 
 @pytest.mark.parametrize("argument", ["weights", "pretrained", "checkpoint_path"])
 def test_arguments_that_would_bring_other_weights_are_refused(tmp_path, argument):
-    with pytest.raises(ArchitectureError, match="come from the checkpoint alone"):
+    with pytest.raises(ArchitectureError, match="all weights come from the checkpoint"):
         build(saved(tmp_path, network("resnet18").state_dict()), "resnet18", arch_args={argument: "DEFAULT"})
 
 
@@ -365,7 +365,7 @@ def test_an_unknown_argument_gives_one_line(tmp_path):
 
 def test_says_how_to_get_timm(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ArchitectureError, match=r"pip install auditor\[timm\]"):
+    with pytest.raises(ArchitectureError, match=r"pip install 'auditor\[timm\]'"):
         build(saved(tmp_path, states()), "timm:resnet10t")
 
 

@@ -225,7 +225,7 @@ FOREIGN = {
     "Keras": (b"\x89HDF\r\n\x1a\n", "HDF5"),
     "noise": (bytes(range(200, 255)), "begins with the bytes c8 c9"),
     "magic alone": (b"PK\x03\x04", "damaged or truncated"),
-    "one byte": (b"\x80", "no checkpoint"),
+    "one byte": (b"\x80", "not a checkpoint"),
     "broken pickle": (b"\x80\x02garbage", "damaged or truncated"),
 }
 
@@ -278,7 +278,7 @@ def test_refuses_an_archive_that_only_looks_like_torch(tmp_path):
 
 @pytest.mark.parametrize("content", [{}, [1, 2], {"epoch": 3}, torch.ones(3), "text", {"a": {"b": 1}}, None])
 def test_refuses_what_holds_no_network(tmp_path, content):
-    with pytest.raises(CheckpointError, match="no checkpoint of a network"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of a network"):
         read(saved(tmp_path, content))
 
 
@@ -298,7 +298,7 @@ def test_refuses_truncated_safetensors(tmp_path):
     path = tmp_path / "net.safetensors"
     save_file(network().state_dict(), path)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(CheckpointError, match="no readable safetensors"):
+    with pytest.raises(CheckpointError, match="can't be read as safetensors"):
         read(path)
 
 

@@ -299,7 +299,7 @@ def test_the_graphs_of_loaded_torchscript_are_looked_through(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loaded = nn.Sequential(torch.jit.load(path))
-    assert list(hazards.in_graphs(loaded)) == ["touches more than tensors: it calls aten::from_file"]
+    assert list(hazards.in_graphs(loaded)) == ["uses more than tensors: it calls aten::from_file"]
 
 
 def test_trust_is_recorded_only_where_a_program_needed_it(exported, net, tmp_path):

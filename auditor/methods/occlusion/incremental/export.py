@@ -46,11 +46,11 @@ class End(NamedTuple):
     """A node that may be the module's scores.
 
     Attributes:
-        behind: The name of the softmax or sigmoid that follows the node; empty if none does.
+        ending: The name of the softmax or sigmoid that follows the node; empty if none does.
     """
 
     graph: Graph
-    behind: str
+    ending: str
 
 
 def ends_of(module: nn.Module, images: Float[Tensor, "n c h w"]) -> list[End]:
@@ -67,9 +67,9 @@ def ends_of(module: nn.Module, images: Float[Tensor, "n c h w"]) -> list[End]:
         raise NotExportable(_("the network changes its own buffers"))
     reader = _Reader(program)
     ends = [one for out in program.graph.output_node().args[0] for one in _ends(out)]
-    found = [(reader.known[end], behind) for end, behind in ends if isinstance(reader.known.get(end), Node)]
-    scores = [(node, behind) for node, behind in found if node.shape and len(node.shape) == 1]
-    return [End(folded(needed(node, reader.nodes)), behind) for node, behind in scores]
+    found = [(reader.known[end], ending) for end, ending in ends if isinstance(reader.known.get(end), Node)]
+    scores = [(node, ending) for node, ending in found if node.shape and len(node.shape) == 1]
+    return [End(folded(needed(node, reader.nodes)), ending) for node, ending in scores]
 
 
 @torch.inference_mode(False)

@@ -106,7 +106,7 @@ class Plan:
 
     def _all(self) -> Iterator[Group]:
         yield from self._held
-        yield from self._made(self._everything, behind=self.held)
+        yield from self._made(self._everything, skip=self.held)
 
     @cached_property
     def _held(self) -> Sequence[Group]:
@@ -116,9 +116,9 @@ class Plan:
     def _everything(self) -> NDArray[np.bool_]:
         return np.ones(self.windows.grid, dtype=bool)
 
-    def _made(self, wanted: NDArray[np.bool_], behind: int = 0) -> Iterator[Group]:
+    def _made(self, wanted: NDArray[np.bool_], skip: int = 0) -> Iterator[Group]:
         places = ((draft, *place) for draft in self.drafts for place in draft.places(self.budget, wanted))
-        for draft, rows, cols in islice(places, behind, None):
+        for draft, rows, cols in islice(places, skip, None):
             yield draft.group(rows, cols, self.windows)
 
 

@@ -94,7 +94,7 @@ class Verification:
 
     def _are_given(self, scores: Tensor, end: End) -> bool:
         """Return whether the model's scores are these, or their softmax."""
-        made = getattr(scores, end.behind)(1) if end.behind in _NORMALISED else scores
+        made = getattr(scores, end.ending)(1) if end.ending in _NORMALISED else scores
         return alike(scores, self.scores) or alike(made, self.scores)
 
 

@@ -1,0 +1,110 @@
+"""What predictions judges by."""
+
+from __future__ import annotations
+
+from auditor.judging.rule import Rule
+from auditor.language import marked
+from auditor.results import Verdict
+
+SOFTMAX = Rule(
+    "predictions.softmax",
+    marked("Whether the network returns logits, or ends in a softmax or sigmoid."),
+    level=Verdict.WARN,
+    basis="exact",
+    measured=marked(
+        "If the network ends in a softmax, log-softmax or sigmoid, the logits before it are used as scores, which is "
+        "information. If it returns probabilities whose logits can't be found, the audit warns."
+    ),
+    advice=marked("Return logits from the network: gradients of probabilities vanish where the confidence is high."),
+)
+
+NONFINITE = Rule(
+    "predictions.nonfinite",
+    marked("Images whose scores are NaN or infinite."),
+    level=Verdict.FAIL,
+    basis="exact",
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked("All images are counted. Any such image is a failure, and is left out of everything else."),
+    advice=marked("Look at weights.nonfinite and activations.nonfinite for the first layer that has such values."),
+)
+
+ACCURACY = Rule(
+    "predictions.accuracy",
+    marked("Top-1 accuracy: the share of labelled images that are correctly classified."),
+    level=Verdict.FAIL,
+    basis="statistical",
+    better="higher",
+    tolerance=0.005,
+    measured=marked(
+        "The accuracy is compared with its limits, if there are any: by default there are none. With the option "
+        "confident, the lower end of its 95 % interval (Wilson) is compared. On 20 labelled images or more, the audit "
+        "warns if the accuracy is no better than chance: if the lower end of the interval is not above one over the "
+        "number of classes."
+    ),
+    advice=marked("Look at the most confident mistakes, and check the preprocessing."),
+    source="Interval: Wilson, Journal of the American Statistical Association, 1927.",
+)
+
+COLLAPSED = Rule(
+    "predictions.collapsed",
+    marked("Classes of which no image is correctly classified."),
+    level=Verdict.FAIL,
+    basis="exact",
+    better="neither",
+    tolerance=0.005,
+    measured=marked(
+        "A class with 20 images or more, none of them correctly classified, is a failure. A class with fewer images is "
+        "a warning if at a recall of one half, all of its images would be misclassified with a probability under 5 % "
+        "(corrected for the number of such classes). A network that predicts the same class for all images is a "
+        "warning, too; this also needs 20 images, and is not judged if all images have the same label."
+    ),
+    advice=marked(
+        "Check whether the class or the head was trained, whether the order of the classes is right, and whether the "
+        "preprocessing is the one of training."
+    ),
+)
+
+PERMUTED = Rule(
+    "predictions.permuted",
+    marked("Gain in accuracy by another order of the classes."),
+    level=Verdict.FAIL,
+    basis="heuristic",
+    better="lower",
+    tolerance=0.05,
+    measured=marked(
+        "The order with the highest accuracy is chosen on one half of the images and tested on the other half, for "
+        "several random halves. A gain counts if McNemar's test gives p < 0.01, corrected for the choice of halves. "
+        "Classes with fewer than 5 images keep their place; without two other classes nothing is judged. This finds "
+        "class lists that were sorted in another way in training."
+    ),
+    advice=marked("Name the classes in the order of training: --classes takes a file with one name a line."),
+    false_alarms=marked(
+        "A network whose head was never trained can fit another order of the classes better than the given one: 4 of 6 "
+        "such networks in the benchmark of planted defects. No sound network has this warning."
+    ),
+    source=(
+        "Kuhn: The Hungarian Method for the Assignment Problem, 1955; Meinshausen, Meier, Bühlmann: p-Values for "
+        "High-Dimensional Regression, 2009."
+    ),
+)
+
+CALIBRATION = Rule(
+    "predictions.calibration",
+    marked("Expected calibration error: the mean difference of confidence and accuracy."),
+    level=Verdict.WARN,
+    basis="statistical",
+    better="lower",
+    tolerance=0.01,
+    measured=marked(
+        "The error is measured in 15 bins of equal mass, with a 95 % interval by the bootstrap over the images. The "
+        "audit warns if it is over the limit, and larger than a calibrated network reaches in 95 % of samples of the "
+        "same size. With the option confident, the upper end of the interval has to keep the limit. With fewer than 20 "
+        "labelled images nothing is judged."
+    ),
+    advice=marked("Use temperature scaling on held-out images: it corrects the confidence without retraining."),
+    source="Guo et al.: On Calibration of Modern Neural Networks, ICML 2017.",
+)
+
+RULES = (SOFTMAX, NONFINITE, ACCURACY, COLLAPSED, PERMUTED, CALIBRATION)
