@@ -98,7 +98,7 @@ def _broken(error: BaseException, *, verbose: bool) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="auditor-", suffix=".log", delete=False, encoding="utf-8") as log:
         log.write("".join(traceback.format_exception(error)))
     return _refused(
-        f"{reason} (this is a bug in auditor; please report it with the traceback in {log.name})", Exit.INTERNAL
+        f"{reason} (this is a bug in auditor: please report it; the traceback is in {log.name})", Exit.INTERNAL
     )
 
 
@@ -251,7 +251,7 @@ def templates(export: Path, **_: Any) -> None:
         raise OutputError(f"{export} exists and is not an empty folder; --export needs a new or empty folder")
     _refuse_unwritable(export)
     shutil.copytree(built_in(), export, dirs_exist_ok=True)
-    click.echo(f"templates copied to {export}; edit them, then run auditor run --templates {export}")
+    click.echo(f"templates copied to {export}; edit them, then pass --templates {export} to auditor run")
 
 
 def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.comparison.pair import Pair
 from auditor.comparison.predictions import Common, Flags, common, missing
-from auditor.language import _, current, many, p_value
+from auditor.language import _, current, many, numeral, p_value, paragraph
 from auditor.report.phrases import percent
 from auditor.results import Figure, Finding, Table, Verdict
 from auditor.statistics.paired import difference, mcnemar
@@ -57,7 +57,7 @@ def too_few(n: int, few: int) -> str:
 
 def _agreement(shared: Common) -> Finding:
     same, n = sum(a == b for a, b in zip(*shared.predicted, strict=True)), len(shared.before)
-    left_out = ", ".join(_(reason, count=count) for reason, count in shared.left_out.items())
+    reasons = [_(reason, count=count) for reason, count in shared.left_out.items()]
     message = many(
         "same predicted class on {same} of {count} image",
         "same predicted class on {same} of {count} images",
@@ -70,7 +70,7 @@ def _agreement(shared: Common) -> Finding:
         message if n else _("the two audits have no image in common"),
         value=same / n if n else None,
         n=n,
-        detail=_("Images left out: {images}.", images=left_out) if left_out else "",
+        detail=_("Images left out: {images}.", images=paragraph(*reasons, between=", ")) if reasons else "",
     )
 
 
@@ -239,7 +239,7 @@ def _class_row(one: _Class, p: float | None) -> tuple[str | int | None, ...]:
         _("{low} to {high}", low=_points(one.interval[0]), high=_points(one.interval[1])),
         one.lost,
         one.gained,
-        None if p is None else p_value(p).removeprefix("p = ").removeprefix("p "),
+        None if p is None else _("< 0.001") if p < 0.001 else numeral(p, ".3f"),
     )
 
 

@@ -188,7 +188,7 @@ def test_an_interruption_before_the_first_check_has_its_own_exit_code(auditor, h
 
 def test_exports_templates_into_a_new_folder(auditor, here):
     code, out, _ = auditor("templates", "--export", "mine")
-    assert (code, out) == (0, "mine: change what you like, then give it to auditor run --templates\n")
+    assert (code, out) == (0, "templates copied to mine; edit them, then pass --templates mine to auditor run\n")
     original = Path(__file__).parents[2] / "templates"
     assert {p.name for p in (here / "mine").iterdir()} == {p.name for p in original.iterdir()}
 
@@ -219,7 +219,7 @@ def test_answers_without_loading_torch(arguments):
         (["--batch-size", "99999999999999999999"], "from 1 to 65536"),
         (["--data", ""], "a path is empty"),
         (["--out", ""], "a path is empty"),
-        (["--data", "."], "among the images"),
+        (["--data", "."], "lies inside --data"),
     ],
 )
 def test_values_that_would_do_harm_are_refused(auditor, here, flags, words):

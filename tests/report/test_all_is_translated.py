@@ -120,6 +120,7 @@ def known(audit: Audit) -> set[str]:
     names |= {word for layer in facts.architecture.layers for word in (layer.name, layer.type)}
     names |= {f"{name}.{option}" for name, check in checks.items() for option in check.options}
     names |= {finding.rule for finding in audit.findings} | {facts.device, facts.started}
+    names |= {rule for result in audit.results for rule in result.rules}
     names |= {mark[:length] for mark in (facts.checkpoint.sha256, facts.data.fingerprint) for length in (12, 16, 64)}
     with language.speaking(PSEUDO):
         names.add(phrases.date(facts.started))

@@ -12,7 +12,7 @@ def shows(check, *methods):
     return Result(check, "Where?", (Gallery("cat.png", "", (Item(photo(), "map"),), methods=methods),))
 
 
-def told(*findings):
+def trust_result(*findings):
     return Result("trust", "Is it so?", findings)
 
 
@@ -36,7 +36,7 @@ def test_a_doubt_is_what_warns_or_is_over_its_limit(finding, doubt):
 
 def test_a_check_is_told_what_others_found_of_the_methods_that_it_shows():
     saliency, occlusion = shows("saliency", "gradient", "guided backprop"), shows("occlusion", "occlusion")
-    whole = audit(saliency, occlusion, told(BACKPROP, PASSED, FAITHFUL, WARNED))
+    whole = audit(saliency, occlusion, trust_result(BACKPROP, PASSED, FAITHFUL, WARNED))
     assert remarks(whole, saliency) == (("trust", PASSED), ("trust", BACKPROP))
     assert remarks(whole, occlusion) == ()
 
@@ -44,9 +44,9 @@ def test_a_check_is_told_what_others_found_of_the_methods_that_it_shows():
 def test_all_doubts_of_a_method_are_told_and_what_passed_is_not_beside_them():
     doubt = about("gradient", Verdict.WARN, "gradient: no better than chance", 0.6, "trust.faithfulness")
     saliency = shows("saliency", "gradient")
-    assert remarks(audit(saliency, told(PASSED, doubt)), saliency) == (("trust", doubt),)
+    assert remarks(audit(saliency, trust_result(PASSED, doubt)), saliency) == (("trust", doubt),)
     hardly = about("gradient", Verdict.WARN, "gradient: hardly depends", 0.8)
-    assert remarks(audit(saliency, told(hardly, doubt)), saliency) == (("trust", hardly), ("trust", doubt))
+    assert remarks(audit(saliency, trust_result(hardly, doubt)), saliency) == (("trust", hardly), ("trust", doubt))
 
 
 def test_a_check_says_nothing_of_its_own_findings():
@@ -56,7 +56,7 @@ def test_a_check_says_nothing_of_its_own_findings():
 
 @pytest.mark.parametrize("medium", [SCREEN, PRINT])
 def test_remarks_stand_in_the_section_and_lead_to_their_check(medium):
-    whole = audit(predictions(), shows("saliency", "gradient", "guided backprop"), told(BACKPROP, PASSED))
+    whole = audit(predictions(), shows("saliency", "gradient", "guided backprop"), trust_result(BACKPROP, PASSED))
     first, section, last = page_of(whole, medium, Album()).sections
     assert first.remarks == last.remarks == ()
     assert [remark.message for remark in section.remarks] == ["gradient: changes.", "Guided backprop: hardly depends."]

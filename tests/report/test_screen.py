@@ -188,7 +188,7 @@ def test_french_is_searched_sorted_and_enlarged_in_french(browser, tmp_path):
     shown.run("document.querySelector('.gallery .enlarge').click()")
     told = viewer(shown)
     assert " sur " in told["place"]
-    assert set(told["facts"]) <= {"Valeur", "Fichier", "Classe", "Dans"}
+    assert set(told["facts"]) <= {"Valeur", "Fichier", "Classe", "Galerie"}
     assert (shown.complaints, shown.requests) == ([], [])
     shown.close()
 
