@@ -155,9 +155,9 @@ def many(one: str, more: str, count: int, /, **values: object) -> str:
     return Message(language.vformat(text, (), {"count": language.number(f"{count:,}"), **values}), recipe)
 
 
-def paragraph(*sentences: str, between: str = " ") -> str:
-    """Return sentences one after the other, without those that are empty."""
-    parts = [sentence for sentence in sentences if sentence]
+def joined(*texts: str, between: str = " ") -> str:
+    """Return texts one after the other, without those that are empty."""
+    parts = [text for text in texts if text]
     return parts[0] if len(parts) == 1 else Message(between.join(parts), {"parts": parts, "between": between})
 
 
@@ -186,7 +186,7 @@ def _made(recipe: Mapping[str, Any]) -> str:
         case {"value": int() | float() as value, "spec": str(spec)} if _SPEC.fullmatch(spec):
             return numeral(value, spec)
         case {"parts": list(parts), "between": str(between)}:
-            return paragraph(*(again(part) for part in parts), between=between)
+            return joined(*(again(part) for part in parts), between=between)
     return ""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from auditor.check import Check, Steps
 from auditor.errors import Skip
 from auditor.judging.rule import Rule
-from auditor.language import _, headed, many, marked, numeral
+from auditor.language import _, headed, joined, many, marked, numeral
 from auditor.results import Finding, Table, Verdict
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _not_finite(numbers: Sequence[Numbers]) -> Finding:
         n=_size(numbers),
         detail=_(
             "Go back to a checkpoint from before training diverged. {tensors}",
-            tensors=", ".join(headed(n.name, n.not_finite) for n in bad[:10]),
+            tensors=joined(*(headed(n.name, n.not_finite) for n in bad[:10]), between=", "),
         ),
     )
 
@@ -172,6 +172,6 @@ def _constant(numbers: Sequence[Numbers]) -> Finding:
         n=len(numbers),
         detail=_(
             "All weights of a constant tensor are the same number. Check whether its layer was trained: {tensors}",
-            tensors=", ".join(f"{n.name} = {numeral(n.low, 'g')}" for n in bad[:10]),
+            tensors=joined(*(joined(n.name, "=", numeral(n.low, "g")) for n in bad[:10]), between=", "),
         ),
     )

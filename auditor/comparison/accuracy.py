@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.comparison.pair import Pair
 from auditor.comparison.predictions import Common, Flags, common, missing
-from auditor.language import _, current, many, numeral, p_value, paragraph
+from auditor.language import _, current, joined, many, numeral, p_value
 from auditor.report.phrases import percent
 from auditor.results import Figure, Finding, Table, Verdict
 from auditor.statistics.paired import difference, mcnemar
@@ -70,7 +70,7 @@ def _agreement(shared: Common) -> Finding:
         message if n else _("the two audits have no image in common"),
         value=same / n if n else None,
         n=n,
-        detail=_("Images left out: {images}.", images=paragraph(*reasons, between=", ")) if reasons else "",
+        detail=_("Images left out: {images}.", images=joined(*reasons, between=", ")) if reasons else "",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from auditor.comparison.metrics import UNKNOWN, Metric, metric_of
 from auditor.comparison.pair import Pair
 from auditor.judging.rule import Rule
-from auditor.language import _, many, marked, paragraph, some
+from auditor.language import _, joined, many, marked, some
 from auditor.methods.attribution.names import method_name
 from auditor.report.phrases import measured, name_of
 from auditor.results import Audit, Finding, Table, Verdict
@@ -84,7 +84,7 @@ def findings(pair: Pair) -> Iterator[Finding | Table]:
         limit=0,
         unit=marked("findings"),
         n=same + len(found),
-        detail=paragraph(*(_line(change) for change in raised[:_LISTED]), between="\n"),
+        detail=joined(*(_line(change) for change in raised[:_LISTED]), between="\n"),
     )
     if found:
         yield Table(
@@ -103,13 +103,13 @@ def findings(pair: Pair) -> Iterator[Finding | Table]:
 def _tally(counts: Mapping[Kind, int], raised: Sequence[Change]) -> str:
     """Return the number of findings by kind of change; kinds that raise a warning come first, with names."""
     urgent, others = (
-        paragraph(*(_many(kind, counts[kind]) for kind in Kind if counts[kind] and kind.raises is which), between=", ")
+        joined(*(_many(kind, counts[kind]) for kind in Kind if counts[kind] and kind.raises is which), between=", ")
         for which in (True, False)
     )
     if raised:
         names = some([_name(change.shown) for change in raised], 3)
         urgent = _("{changes} ({findings})", changes=urgent, findings=names)
-    return paragraph(urgent, others, between=", ")
+    return joined(urgent, others, between=", ")
 
 
 def _many(kind: Kind, count: int) -> str:

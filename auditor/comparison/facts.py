@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.comparison.pair import Pair
-from auditor.language import _, many, marked, paragraph, some
+from auditor.language import _, joined, many, marked, some
 from auditor.report.json_reader import encoded
 from auditor.report.phrases import decimal, name_of
 from auditor.results import Audit, Finding, Table, Verdict
@@ -66,7 +66,7 @@ def _same(part: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Fin
         for n in differing
     ]
     message = _(texts.other, facts=some(differing, 5))
-    return Finding("baseline.data", texts.verdict, message, subject=subject, detail=paragraph(*each[:12], between="\n"))
+    return Finding("baseline.data", texts.verdict, message, subject=subject, detail=joined(*each[:12], between="\n"))
 
 
 def _short(value: Any) -> str:

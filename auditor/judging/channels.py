@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, many, some
+from auditor.language import _, joined, many, some
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def by_layer(
             value=shares[layer],
             limit=fail if verdict is Verdict.FAIL else warn,
             n=images,
-            detail=" ".join(_details(wording, verdict, found[layer], images)),
+            detail=joined(*_details(wording, verdict, found[layer], images)),
         )
 
 

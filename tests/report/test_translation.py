@@ -8,7 +8,7 @@ import pytest
 from auditor import plugins, report
 from auditor.config.settings import Settings
 from auditor.errors import UsageError
-from auditor.language import Message, _, again, many, numeral, paragraph, speaking
+from auditor.language import Message, _, again, joined, many, numeral, speaking
 from auditor.plugins import Plugins
 from auditor.report import record
 from auditor.report.translation import in_language, restored
@@ -68,10 +68,10 @@ def test_a_translated_audit_says_what_one_made_in_that_language_says(small, phot
 def test_a_message_is_made_again_from_its_values_and_those_within_it():
     with speaking("en"):
         said = _("{name}: {text}", name="conv1", text=many("{count} image", "{count} images", 1200))
-        joined = paragraph(said, "", numeral(0.5, ".1%"))
-    assert joined == "conv1: 1,200 images 50.0%"
+        whole = joined(said, "", numeral(0.5, ".1%"))
+    assert whole == "conv1: 1,200 images 50.0%"
     with speaking("fr"):
-        assert again(joined) == paragraph(
+        assert again(whole) == joined(
             _("{name}: {text}", name="conv1", text=many("{count} image", "{count} images", 1200)), numeral(0.5, ".1%")
         )
         assert again("conv1") == "conv1"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, marked, numeral, some
+from auditor.language import _, joined, marked, numeral, some
 from auditor.methods.layers.borders import SMALLEST
 from auditor.results import Finding, Table, Verdict
 
@@ -82,7 +82,7 @@ def _finding(found: Mapping[str, Border], left: LeftOver) -> Finding:
         unit=marked("times"),
         n=most.images,
         interval=most.interval,
-        detail=" ".join(part for part in (padding, strides) if part),
+        detail=joined(padding, strides),
     )
 
 

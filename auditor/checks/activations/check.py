@@ -18,7 +18,7 @@ from auditor.checks.activations.idle_channels import Uninformative, idle_finding
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
 from auditor.judging.channels import Wording, by_layer
-from auditor.language import _, many, marked, numeral
+from auditor.language import _, joined, many, marked, numeral
 from auditor.results import Figure, Finding, Table, Verdict
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _figure(shares: Mapping[Layer, float], images: int, warn: float) -> Figure:
     )
     if len(shown) < len(shares):
         which = _("The {shown} of {layers} layers with the largest shares.", layers=len(shares), shown=len(shown))
-        caption = f"{caption} {which}"
+        caption = joined(caption, which)
     return Figure(
         _("Dead channels"),
         caption,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.checks.activations.stages import ForwardPass, Route, Stage, forward_pass, route
 from auditor.context import Maps, tensors
-from auditor.language import _, chained, headed, marked, numeral
+from auditor.language import _, chained, headed, joined, marked, numeral
 from auditor.pictures.samples import photo
 from auditor.results import Arrays, Gallery, Item, Scale
 
@@ -63,7 +63,7 @@ def _strip_caption(found: ForwardPass, route: Route) -> str:
         mean = _(
             "{layers}. Each map is the mean absolute output over all channels; a square is one unit.", layers=which
         )
-    return f"{mean} {scales}"
+    return joined(mean, scales)
 
 
 def _which_stages(found: ForwardPass, route: Route) -> str:

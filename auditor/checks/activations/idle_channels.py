@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.judging.channels import DEAD, Channels, listed
-from auditor.language import _, chained, many, some
+from auditor.language import _, chained, joined, many, some
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def idle_findings(
             value=value,
             limit=limit,
             n=images,
-            detail=" ".join(_details(one, verdict, images)),
+            detail=joined(*_details(one, verdict, images)),
         )
 
 

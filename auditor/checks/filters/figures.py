@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods, pictures
-from auditor.language import _, chained, headed, many, marked
+from auditor.language import _, chained, headed, joined, many, marked
 from auditor.results import Figure, Scale
 
 if TYPE_CHECKING:
@@ -63,10 +63,14 @@ def picture(
     else:
         drawn = pictures.numbered(_tiles(values, limit, coloured=coloured, bgr=bgr), numbers, marks)
         layout = _tile_layout(coloured=coloured)
-    parts = (f"{chained(layout, _selection(layer, numbers, order))}.", *_marked_numbers(marks), _one_scale())
+    parts = (
+        joined(chained(layout, _selection(layer, numbers, order)), ".", between=""),
+        *_marked_numbers(marks),
+        _one_scale(),
+    )
     return Figure(
         headed(layer.name, _size(layer)),
-        " ".join(parts),
+        joined(*parts),
         drawn,
         alt=_alt(layer, numbers, limit),
         scale=_scale(limit, grey=coloured),

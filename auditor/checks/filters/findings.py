@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.checks.filters.noise import Randomness
-from auditor.language import _, chained, headed, many, some
+from auditor.language import _, chained, headed, joined, many, some
 from auditor.model.convolutions import Convolution
 from auditor.results import Finding, Verdict, at_most
 
@@ -183,10 +183,11 @@ def members(pairs: Iterable[Pair]) -> list[int]:
 
 def listed(pairs: Sequence[Pair]) -> str:
     """Return the first pairs with their cosines."""
-    return ", ".join(
+    named = (
         _("{first} and {second} ({cosine:+.3f})", first=pair.first, second=pair.second, cosine=pair.cosine)
         for pair in pairs[:_LISTED]
     )
+    return joined(*named, between=", ")
 
 
 def confirmed_pairs(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.language import _, chained, headed, many, marked, numeral, some
+from auditor.language import _, chained, headed, joined, many, marked, numeral, some
 from auditor.methods.layers.initialisation import FEWEST, obstacle
 from auditor.results import Finding, Table, Verdict
 
@@ -117,7 +117,7 @@ def _all(layers: Sequence[Randomness], random: Judged, limit: float, left_out: s
         limit=limit,
         unit=_UNIT,
         n=sum(layer.count for layer in untrained),
-        detail=f"{advice} {left_out}".strip(),
+        detail=joined(advice, left_out),
     )
 
 

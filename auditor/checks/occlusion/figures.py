@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import pictures
-from auditor.language import _, headed
+from auditor.language import _, headed, joined
 from auditor.methods.attribution.names import OCCLUSION
 from auditor.pictures.samples import class_of, photo
 from auditor.results import Gallery, Item
@@ -37,7 +37,7 @@ def row(
         _("{name} at {share:.0%} of the positions", name=context.classes[c], share=(predicted == c).mean())
         for c in named
     ]
-    digits = [share if place == 1 else f"{place} {share}" for place, share in enumerate(shares, start=1)]
+    digits = [share if place == 1 else joined(str(place), share) for place, share in enumerate(shares, start=1)]
     height, width = finest.windows.window
     items = (
         photo(context, sample),
@@ -45,7 +45,9 @@ def row(
         Item(
             drawn,
             _("most probable class"),
-            alt=_("Most probable class on {image}: {classes}.", image=sample.name, classes=", ".join(shares)),
+            alt=_(
+                "Most probable class on {image}: {classes}.", image=sample.name, classes=joined(*shares, between=", ")
+            ),
         ),
         *_over_the_image(context, sample, classes, finest),
     )
@@ -55,7 +57,7 @@ def row(
             "A window of {height} x {width} pixels. Most probable class: {classes}.",
             height=height,
             width=width,
-            classes=", ".join(digits),
+            classes=joined(*digits, between=", "),
         ),
         items,
         about={"image": sample.name, "class": context.classes[classes[0]]},

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.judging import confidence
-from auditor.language import _, many, some
+from auditor.language import _, joined, many, some
 from auditor.results import Finding, Verdict, at_least, at_most
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _warning(rule: str, group: Sequence[Measured], count: int, name: str, clause
         limit=0.5,
         n=n,
         interval=methods.wilson(count, n),
-        detail=f"{detail} {remark}".rstrip(),
+        detail=joined(detail, remark),
     )
 
 
@@ -240,7 +240,7 @@ def insensitive(finite: Sequence[Measured], warn: float) -> Finding:
         limit=warn,
         n=n,
         interval=interval,
-        detail=" ".join(filter(None, details)),
+        detail=joined(*details),
     )
 
 

@@ -17,7 +17,7 @@ from auditor.collectors import TopActivations
 from auditor.collectors.patches import patches_of
 from auditor.config.options import Range
 from auditor.errors import Skip, UsageError
-from auditor.language import _
+from auditor.language import _, joined
 from auditor.model.convolutions import convolutions
 from auditor.results import Arrays, Gallery
 
@@ -105,7 +105,7 @@ def _shown(
             items = tuple(channel_sheets(context, layer, active))
             caption = _("The {n} patches that activate each channel most.", n=seen.count)
             title = _("{layer}: all channels", layer=layer.name)
-            yield Gallery(title, f"{caption} {field_size}", items, about={"layer": layer.name})
+            yield Gallery(title, joined(caption, field_size), items, about={"layer": layer.name})
         return
     roles = notable(seen, layer) if channels == "notable" else dict.fromkeys(channels, "")
     for channel, role in roles.items():

@@ -14,7 +14,7 @@ from auditor.collectors.patches import Box, Patch
 from auditor.collectors.top import TopActivations, edges
 from auditor.data.image import decode
 from auditor.errors import DataError
-from auditor.language import _, headed
+from auditor.language import _, headed, joined
 from auditor.results import Gallery, Item
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def channel_row(
     distribution = _distribution(counts, kernel, about, bgr=context.preprocess.color == "bgr")
     if role:
         title = headed(title, role)
-    return Gallery(title, f"{caption} {field_size}", (distribution, *items), about=belongs)
+    return Gallery(title, joined(caption, field_size), (distribution, *items), about=belongs)
 
 
 def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[Patch]]) -> Iterator[Item]:
@@ -173,7 +173,7 @@ def _distribution(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None,
     if len(values) == 3 and values[0].size > 1:
         tiles = pictures.coloured(values[None, ::-1] if bgr else values[None], limit)
         weights = _("Its filter: weights from {low:.3g} to {high:.3g}.", **ends)
-        return Item(pictures.with_filter(drawn, tiles), _("over the data; its filter"), alt=f"{alt} {weights}")
+        return Item(pictures.with_filter(drawn, tiles), _("over the data; its filter"), alt=joined(alt, weights))
     largest = np.sort(np.argsort(-np.square(values).sum((1, 2)), kind="stable")[:_INPUTS])
     label = _("over the data; its filter over {shown} of {inputs} inputs", shown=len(largest), inputs=len(values))
     weights = _(
@@ -181,7 +181,7 @@ def _distribution(counts: NDArray[np.int64], kernel: NDArray[np.float32] | None,
         inputs=", ".join(map(str, largest)),
         **ends,
     )
-    return Item(pictures.with_filter(drawn, pictures.weighted(values[largest], limit)), label, alt=f"{alt} {weights}")
+    return Item(pictures.with_filter(drawn, pictures.weighted(values[largest], limit)), label, alt=joined(alt, weights))
 
 
 def _tensor(context: Context, index: int) -> Tensor:

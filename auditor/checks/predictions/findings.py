@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditor import methods
 from auditor.collectors import Predictions
 from auditor.judging import confidence
-from auditor.language import _, many, marked
+from auditor.language import _, joined, many, marked
 from auditor.results import Finding, Verdict, at_least, at_most
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def accuracy(
 
 
 def _sentences(*sentences: str) -> str:
-    return " ".join(sentence for sentence in sentences if sentence)
+    return joined(*sentences)
 
 
 def _top1(seen: Predictions, classes: int) -> str:

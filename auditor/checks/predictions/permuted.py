@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.judging import confidence
-from auditor.language import _, many, some
+from auditor.language import _, joined, many, some
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _finding(
         limit=limits[1] if verdict is Verdict.FAIL else limits[0],
         n=found.tested,
         interval=found.interval,
-        detail=" ".join(part for part in (advice, close) if part),
+        detail=joined(advice, close),
     )
 
 
@@ -102,7 +102,7 @@ def _advice(found: Reordered, classes: Sequence[str]) -> str:
         "these images: {names}.",
         names=some(names, _FILE_LINES),
     )
-    return " ".join(part for part in (advice, _known_order(found, names, classes)) if part)
+    return joined(advice, _known_order(found, names, classes))
 
 
 def _known_order(found: Reordered, names: Sequence[str], classes: Sequence[str]) -> str:
@@ -133,7 +133,7 @@ def _table(found: Reordered, confusion: Confusion, classes: Sequence[str]) -> Ta
         "its images whose label is the given class, and the class of the other order."
     )
     if len(moved) > _LISTED:
-        caption += " " + _("The first {shown} of {count} are listed.", count=len(moved), shown=_LISTED)
+        caption = joined(caption, _("The first {shown} of {count} are listed.", count=len(moved), shown=_LISTED))
     return Table(
         _("Classes that another order moves"),
         caption,

@@ -11,7 +11,7 @@ from auditor import methods
 from auditor.checks.preprocess.candidates import Candidate, compared, departures, reordered_as_declared
 from auditor.data.sampling import spread
 from auditor.judging import confidence
-from auditor.language import _, many, numeral, p_value
+from auditor.language import _, joined, many, numeral, p_value
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _none_better(found: Sequence[Candidate], warn: float) -> Finding:
         limit=warn,
         n=most.n,
         interval=None if most.stopped else most.interval,
-        detail=" ".join(part for part in (_largest_gain(most, len(found)), close) if part),
+        detail=joined(_largest_gain(most, len(found)), close),
     )
 
 
@@ -317,6 +317,6 @@ def _nearest(
             "Compare mean, std, scale and color with training. Or these images are of another kind than those of "
             "training."
         )
-        return f"{off} {compare}"
+        return joined(off, compare)
     nearer = _("This preprocessing comes much nearer to the running statistics: {name}.", name=_(nearest.name))
-    return f"{off} {nearer}\n{_advice(nearest)}"
+    return joined(joined(off, nearer), _advice(nearest), between="\n")

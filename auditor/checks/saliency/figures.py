@@ -10,7 +10,7 @@ import numpy as np
 from auditor import pictures
 from auditor.checks.saliency.attributions import Explained
 from auditor.context import Maps
-from auditor.language import _, headed, marked
+from auditor.language import _, headed, joined, marked
 from auditor.methods.attribution.names import (
     DECONVNET,
     GRAD_CAM,
@@ -64,7 +64,7 @@ def unit_row(context: Context, sample: Sample, found: Explanation, position: Pos
     )
     items = (photo(context, sample), *_signals(own, title))
     about = {"image": sample.name, "layer": position.layer, "channel": str(position.channel)}
-    return Gallery(title, f"{caption} {_(_REMARK)}" if "guided_backprop" in own else caption, items, about=about)
+    return Gallery(title, joined(caption, _(_REMARK)) if "guided_backprop" in own else caption, items, about=about)
 
 
 def maps_of(found: Explanation) -> dict[str, Maps]:
@@ -85,7 +85,7 @@ def _caption(one: Explained, number: int) -> str:
         sentences.append(_("No pixel changes this score: it does not depend on the image."))
     elif "grad_cam" in one.maps:
         sentences.append(_negative(one.maps["grad_cam"][number]))
-    return " ".join(filter(None, [*sentences, _(_REMARK) if "guided_backprop" in one.maps else ""]))
+    return joined(*sentences, _(_REMARK) if "guided_backprop" in one.maps else "")
 
 
 def _negative(cam: Maps) -> str:

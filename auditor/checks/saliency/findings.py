@@ -11,7 +11,7 @@ import numpy as np
 
 from auditor import methods
 from auditor.judging import confidence
-from auditor.language import _, many, some
+from auditor.language import _, joined, many, some
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def vanishing(measured: Sequence[Measured], warn: float, *, confident: bool) -> 
         limit=warn,
         n=n,
         interval=interval,
-        detail=" ".join(filter(None, (advice, close))),
+        detail=joined(advice, close),
     )
 
 

@@ -11,7 +11,7 @@ from auditor import methods, pictures
 from auditor.collectors import TopActivations
 from auditor.collectors.patches import Patch, patches_of
 from auditor.data.image import decode
-from auditor.language import _, chained, headed, numeral
+from auditor.language import _, chained, headed, joined, numeral
 from auditor.results import Gallery, Item, Table
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def row(context: Context, model: ClassModel, best: TopActivations | None, *, rol
     near = _nearest(context, model, best, patches) if best else []
     items = (*_images(context, model), _curves(model, name), *(_patch(context, *one, name) for one in near))
     methods_used = chained(describe_preset(model.plain.preset), describe_preset(model.natural[0].preset))
-    sentences = [f"{methods_used}.", _prediction(context, model.best)]
+    sentences = [joined(methods_used, ".", between=""), _prediction(context, model.best)]
     if best and near:
         layer = best.layers[0].name
         sentences.append(
             _("Last: patches of the data that activate the same channels of {layer} as the natural image.", layer=layer)
         )
     title = headed(name, role) if role else name
-    return Gallery(title, " ".join(sentences), items, about={"class": name})
+    return Gallery(title, joined(*sentences), items, about={"class": name})
 
 
 def _prediction(context: Context, image: SynthesizedImage) -> str:
@@ -74,7 +74,7 @@ def unit_row(context: Context, unit: Unit, image: SynthesizedImage) -> Gallery:
     maximised = _("Maximised: {value}, before any rectifier.", value=value)
     return Gallery(
         _("{layer}, channel {channel}: feature visualization", **named),
-        f"{describe_preset(image.preset)}. {maximised} {_prediction(context, image)}",
+        joined(joined(describe_preset(image.preset), ".", between=""), maximised, _prediction(context, image)),
         (
             Item(pictures.photo(image.pixels, _SIDE), image.note or _("natural"), image.score, alt=alt),
             Item(drawn, _("value by step"), alt=curve),
@@ -139,10 +139,11 @@ def _curves(model: ClassModel, name: str) -> Item:
     images = _by_method(model)
     curves = {method: one.curve for method, one in images.items()}
     drawn = pictures.curves(curves, xlabel=_("step"), ylabel=_("score"))
-    ends = ", ".join(
+    named = (
         _("{method} from {first:.3g} to {last:.3g}", method=method, first=float(one.curve[0]), last=one.score)
         for method, one in images.items()
     )
+    ends = joined(*named, between=", ")
     return Item(drawn, _("score by step"), alt=_("Score of {name} by step: {methods}.", name=name, methods=ends))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from auditor.checks.synthesis.trigger_figures import trigger_row, trigger_table
 from auditor.checks.synthesis.triggers import FoundTriggers, Trigger, TriggerSearch, found_triggers
 from auditor.errors import Skip
-from auditor.language import _, many, some
+from auditor.language import _, joined, many, some
 from auditor.results import Arrays, Evidence, Finding, Verdict
 from auditor.statistics.outliers import FEWEST
 
@@ -103,7 +103,7 @@ def _warning(found: FoundTriggers, one: Trigger, classes: Sequence[str]) -> Find
         limit=_ERROR,
         unit="p",
         n=len(found.compared),
-        detail=" ".join(filter(None, [advice, _remarks(found, classes)])),
+        detail=joined(advice, _remarks(found, classes)),
     )
 
 
@@ -157,7 +157,7 @@ def _remarks(found: FoundTriggers, classes: Sequence[str]) -> str:
         )
     if found.assumed:
         sentences.append(_("The images have no labels; the predicted classes are used instead."))
-    return " ".join(sentences)
+    return joined(*sentences)
 
 
 def _arrays(found: FoundTriggers, one: Trigger) -> dict[str, object]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.checks.trust.faithfulness import DeletionCurves
 from auditor.checks.trust.randomization import Maps, Randomization, agreements
-from auditor.language import _
+from auditor.language import _, joined
 from auditor.methods.attribution.names import GRAD_CAM, OCCLUSION, method_name
 from auditor.pictures.samples import photo
 from auditor.results import Figure, Gallery, Item, Table
@@ -119,7 +119,8 @@ def _medians(values: NDArray[np.float64]) -> list[float]:
 
 
 def _listed(values: Mapping[str, float]) -> str:
-    return ", ".join(_("{name} {value:.2f}", name=name, value=value) for name, value in values.items())
+    named = (_("{name} {value:.2f}", name=name, value=value) for name, value in values.items())
+    return joined(*named, between=", ")
 
 
 def row(context: Context, sample: Sample, number: int, trained: Mapping[str, Maps], found: Randomization) -> Gallery:

@@ -10,7 +10,7 @@ import numpy as np
 
 from auditor import methods
 from auditor.judging import confidence
-from auditor.language import _, many, marked
+from auditor.language import _, joined, many, marked
 from auditor.methods.attribution.names import IGNORE_LAST_LAYERS, OCCLUSION, method_name
 from auditor.results import Finding, Verdict, at_most
 
@@ -78,7 +78,7 @@ def _dependence(found: Randomization, name: str, correlations: Sequence[float], 
         unit="ρ",
         n=len(correlations),
         interval=interval,
-        detail=" ".join(part for part in (advice, close) if part),
+        detail=joined(advice, close),
     )
 
 
@@ -207,7 +207,7 @@ def _against_random(one: _Test, found: DeletionCurves, p: float, warn: float) ->
         limit=warn,
         unit="p",
         n=one.n,
-        detail=f"{_areas(one, found)} {_advice(one.name, verdict)}".rstrip(),
+        detail=joined(_areas(one, found), _advice(one.name, verdict)),
     )
 
 
