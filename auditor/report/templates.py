@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import CodeType
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
+from jinja2.bccache import Bucket, BytecodeCache
 from markupsafe import Markup
 
 from auditor.errors import OutputError
@@ -54,9 +56,33 @@ def built_in() -> Path:
     return shipped if shipped.is_dir() else _PACKAGE.parent / "templates"
 
 
+class _Compiled(BytecodeCache):
+    """The templates that this process has compiled, by where they lie and what stands in them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None  # noqa: S101 - it was compiled just now
+        self._kept[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 def _environment(folders: Sequence[Path]) -> Environment:
     own = FileSystemLoader(built_in())
     loader = ChoiceLoader([*(FileSystemLoader(folder) for folder in folders), own, PrefixLoader({"auditor": own})])
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_COMPILED,
+    )
     made.globals |= {"_": translated, "many": many}
     return made

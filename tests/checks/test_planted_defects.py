@@ -1,6 +1,7 @@
 """Each defect is planted in a sound network, and the rule made for it finds it, and nothing else does."""
 
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def damaged(small, tmp_path, change):
     state = change(state) or state
     torch.save(state, tmp_path / "damaged.pt")
     return tmp_path / "damaged.pt"
+
+
+@pytest.fixture(scope="module")
+def with_defect(small, photographs, tmp_path_factory):
+    """Return the audit of the network with a defect, which is made once."""
+
+    @cache
+    def made(change):
+        return audit(small, photographs, damaged(small, tmp_path_factory.mktemp("defect"), change))
+
+    return made
 
 
 def found(audit, rule):
@@ -127,8 +139,8 @@ DEFECTS = [
 
 
 @pytest.mark.parametrize(("change", "rule", "verdict", "subject"), DEFECTS)
-def test_a_planted_defect_is_found(small, photographs, tmp_path, change, rule, verdict, subject):
-    bad = [f for f in found(audit(small, photographs, damaged(small, tmp_path, change)), rule) if f.verdict >= verdict]
+def test_a_planted_defect_is_found(with_defect, change, rule, verdict, subject):
+    bad = [f for f in found(with_defect(change), rule) if f.verdict >= verdict]
     assert [(finding.verdict, finding.subject) for finding in bad] == [(verdict, subject)]
 
 
@@ -137,17 +149,16 @@ def test_the_sound_network_has_none_of_them(sound, rule):
     assert max(f.verdict for f in found(sound, rule)) < Verdict.WARN
 
 
-def test_indices_of_copied_and_dead_filters_are_named(small, photographs, tmp_path):
-    (twin,) = found(audit(small, photographs, damaged(small, tmp_path, copied)), "filters.duplicate")
+def test_indices_of_copied_and_dead_filters_are_named(with_defect):
+    (twin,) = found(with_defect(copied), "filters.duplicate")
     assert "4 and 9 (+1.000)" in twin.detail
-    (gone,) = found(audit(small, photographs, damaged(small, tmp_path, dead)), "filters.dead")
+    (gone,) = found(with_defect(dead), "filters.dead")
     assert "Indices: 5" in gone.detail
 
 
-def test_twins_are_confirmed_by_their_outputs_where_there_are_images(small, photographs, tmp_path):
-    path = damaged(small, tmp_path, copied)
-    (seen,) = found(audit(small, photographs, path), "filters.duplicate")
-    (unseen,) = found(audit(small, None, path), "filters.duplicate")
+def test_twins_are_confirmed_by_their_outputs_where_there_are_images(small, with_defect, tmp_path):
+    (seen,) = found(with_defect(copied), "filters.duplicate")
+    (unseen,) = found(audit(small, None, damaged(small, tmp_path, copied)), "filters.duplicate")
     assert "(confirmed by their outputs)" in seen.message
     assert "(not confirmed by outputs)" in unseen.message
 
@@ -242,8 +253,8 @@ def test_no_better_than_chance_warns_whatever_was_asked_for(small, photographs, 
     assert (finding.verdict, finding.value, finding.limit) == (Verdict.WARN, 0.25, 0.25)
 
 
-def test_a_gradient_that_is_no_number_fails(small, photographs, tmp_path):
-    (finding,) = found(audit(small, photographs, damaged(small, tmp_path, nan)), "saliency.nonfinite")
+def test_a_gradient_that_is_no_number_fails(with_defect):
+    (finding,) = found(with_defect(nan), "saliency.nonfinite")
     assert (finding.verdict, finding.n) == (Verdict.FAIL, 3)
 
 

@@ -127,7 +127,9 @@ def timm_state(path):
 )
 def test_audits_a_checkpoint_of_every_kind(auditor, here, photos, file, write, flags, architecture):
     write(here / file)
-    (here / "auditor.toml").write_text(SMALL + LITTLE + "[checks.occlusion]\nwindow = 32\nstride = 32\n")
+    (here / "auditor.toml").write_text(
+        "samples = 2\n" + SMALL + LITTLE + "[checks.occlusion]\nwindow = 32\nstride = 32\n"
+    )
     checks = "not passes and not warns and not fails and not breaks and not stops"
     code, _, err = auditor(file, "--data", photos, "-k", checks, "--format", "html,json,junit", *flags)
     audit = record()
