@@ -15,7 +15,7 @@ from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
 from auditor.judging.validation import levelled, measured, refuse_malformed
-from auditor.language import _, some
+from auditor.language import _, headed, some
 from auditor.model.preserve import Snapshot
 from auditor.process.isolation import surroundings
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
@@ -147,7 +147,7 @@ class CheckRun:
 
 
 def _message(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip() or _('no message')}"
+    return headed(type(error).__name__, str(error).strip() or _("no message"))
 
 
 def _traceback(error: BaseException) -> str:
