@@ -15,7 +15,7 @@ from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
 from auditor.judging.validation import levelled, measured, refuse_malformed
-from auditor.language import _, headed, some
+from auditor.language import _, headed, message_of, some
 from auditor.model.preserve import Snapshot
 from auditor.process.isolation import surroundings
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
@@ -116,7 +116,7 @@ class CheckRun:
             with surroundings(self.context.seed, self.check.name, self.context.network.device):
                 act()
         except Skip as reason:
-            self._note("skipped", Verdict.SKIP, str(reason))
+            self._note("skipped", Verdict.SKIP, message_of(reason))
         except UsageError:
             raise
         except KeyboardInterrupt:

@@ -144,15 +144,30 @@ def translated(message: str, /, **values: object) -> str:
     """
     language = current()
     text = language.texts.gettext(message) if message else ""  # the message "" is the header of a catalogue
-    return Message(language.vformat(text, (), values) if values else text, {"id": message, "values": values})
+    filled = language.vformat(text, (), values) if values else text
+    return Message(filled, {"id": message, "values": _plain(values)})
 
 
 def many(one: str, more: str, count: int, /, **values: object) -> str:
     """Return the plural form of a message for a count; `{count}` is the count with separated thousands."""
     language = current()
     text = language.texts.ngettext(one, more, count)
-    recipe = {"one": one, "more": more, "count": int(count), "values": values}
+    recipe = {"one": one, "more": more, "count": int(count), "values": _plain(values)}
     return Message(language.vformat(text, (), {"count": language.number(f"{count:,}"), **values}), recipe)
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of a message as numbers and texts; what an object says may be a message itself."""
+    return {name: value if isinstance(value, str | int | float) else _text_of(value) for name, value in values.items()}
+
+
+def _text_of(value: object) -> object:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an exception; `str` would forget how it was made."""
+    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
 
 
 def joined(*texts: str, between: str = " ") -> str:

@@ -177,9 +177,7 @@ def test_an_audit_is_rendered_in_another_language_and_its_record_stays(french, t
     page = (tmp_path / "copy" / "report.html").read_text()
     assert '<html lang="en">' in page
     assert "Rules and limits" in page
-    assert not re.search(
-        r"Contrôle|image(s)? sur|exactitude|Ce qui", re.sub(r"<style>.*?</style>", "", page, flags=re.S)
-    )
+    assert not re.search("Contrôle|exactitude|Ce qui", page)
     assert (tmp_path / "copy" / "audit.json").read_bytes() == (french / "audit.json").read_bytes()
 
 

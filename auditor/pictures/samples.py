@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import pictures
-from auditor.language import _, numeral
+from auditor.language import _, joined, numeral
 from auditor.results import Item
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def class_of(context: Context, sample: Sample, target: int) -> str:
     roles = [_("predicted") if target == sample.predicted else ""]
     roles += [_("second-best") if target == sample.ranked[1] else "", _("true class") if target == sample.label else ""]
     share = numeral(sample.probabilities[target], ".1%")
-    return f"{context.classes[target]} ({', '.join([*filter(None, roles), share])})"
+    return _("{label} ({note})", label=context.classes[target], note=joined(*roles, share, between=", "))
 
 
 def photo(context: Context, sample: Sample) -> Item:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from auditor.language import _, numeral
+from auditor.language import Message, _, joined, numeral
 from auditor.pictures.colours import heat_scale
 from auditor.pictures.encoding import lighter, png
 from auditor.pictures.heat_maps import Map, heat
@@ -38,15 +38,15 @@ def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
     if not finite.size or not finite.any():
         plate = _without_values(finite.size, values.size)
         reason = zero or plate if finite.size == values.size else plate
-        alt = _("{map} of {about}: {reason}.", map=label.partition("\n")[0], about=about, reason=reason)
-        return Item(written(plate, values.shape), f"{label}\n{reason}", alt=alt)
+        alt = _("{map} of {about}: {reason}.", map=_lines(label)[0], about=about, reason=reason)
+        return Item(written(plate, values.shape), joined(label, reason, between="\n"), alt=alt)
     low, high = float(finite.min()), float(finite.max())
     low = low if low < high else 0.0
     row, column = np.unravel_index(int(np.nanargmax(np.where(np.isfinite(values), values, np.nan))), values.shape)
     alt = _(
         "{map} of {about}: from {low:.3g} to {high:.3g}, strongest at row {row} and column {column} of {rows} x "
         "{columns}.",
-        map=label.replace("\n", ", "),
+        map=joined(*_lines(label), between=", "),
         about=about,
         low=float(finite.min()),
         high=high,
@@ -57,6 +57,12 @@ def stage_item(values: Map, label: str, about: str, *, zero: str = "") -> Item:
     )
     drawn = lighter(heat(values, low=low, high=high, size=_SIDE))
     return Item(drawn, label, alt=alt, scale=heat_scale(low, high))
+
+
+def _lines(label: str) -> list[str]:
+    """Return the lines of a label; of a message its parts, so that they can be said again in another language."""
+    parts = label.recipe.get("parts") if isinstance(label, Message) else None
+    return list(parts) if parts else label.split("\n")
 
 
 def _without_values(finite: int, count: int) -> str:

@@ -79,12 +79,12 @@ def _stage_item(stage: Stage, sample: Sample, place: int) -> Item:
     size = " x ".join(map(str, stage.shape))
     name = _("{layer}, rectified", layer=stage.layer) if stage.rectified else stage.layer
     zero = _("zero everywhere: all {channels} channels are zero", channels=stage.shape[0])
-    return pictures.stage_item(stage.strength[place], f"{name}\n{size}", sample.name, zero=zero)
+    return pictures.stage_item(stage.strength[place], joined(name, size, between="\n"), sample.name, zero=zero)
 
 
 def _features_item(values: NDArray[np.float32], sample: Sample) -> Item:
     of = {"n": len(values), "image": sample.name}
-    label = _("features, sorted by size") + f"\n{_count_of_features(values)}"
+    label = joined(_("features, sorted by size"), _count_of_features(values), between="\n")
     if not np.isfinite(values).all():
         alt = _("The {n} features of {image} are not all finite.", **of)
         return Item(pictures.written(_("no finite value")), label, alt=alt)
@@ -112,7 +112,7 @@ def _scores_item(context: Context, sample: Sample, *, tall: bool) -> Item:
     best, count = sample.ranked[:_CLASSES], len(sample.scores)
     label = _("probability and score")
     if count > len(best):
-        label += "\n" + _("{shown} of {count:,} classes", shown=len(best), count=count)
+        label = joined(label, _("{shown} of {count:,} classes", shown=len(best), count=count), between="\n")
     if not np.isfinite(sample.scores).all():
         alt = _("The scores of {image} are not finite.", image=sample.name)
         return Item(pictures.written(_("no finite value")), label, alt=alt)

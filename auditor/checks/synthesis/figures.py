@@ -120,7 +120,8 @@ def _item(context: Context, model: ClassModel, one: SynthesizedImage, method: st
         if one.predicted == model.target
         else _("{method}: p {share:.3f}, predicted as {predicted}", method=method, share=share, predicted=predicted)
     )
-    label += f" ({one.note})" if one.note else ""
+    if one.note:
+        label = _("{label} ({note})", label=label, note=one.note)
     alt = _(
         "Class model of {name} ({method}): score {score:.3g}, probability {share:.3f}; norm {norm:.3g}, total "
         "variation {variation:.3g}, {outside:.0%} of its values beyond black and white.",

@@ -76,7 +76,9 @@ def deletion_figures(found: DeletionCurves) -> Iterator[Figure]:
 def agreement(trained: Mapping[str, Maps]) -> Figure:
     """Draw the rank correlations between the maps of different methods."""
     values, names = agreements(trained), [method_name(name) for name in trained]
-    pairs = {f"{names[i]} / {names[j]}": float(values[i, j]) for i in range(len(names)) for j in range(i)}
+    pairs = {
+        joined(names[i], names[j], between=" / "): float(values[i, j]) for i in range(len(names)) for j in range(i)
+    }
     return Figure(
         _("Agreement between methods"),
         _(

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from auditor.errors import Skip
-from auditor.language import _, marked
+from auditor.language import _, joined, marked
 
 if TYPE_CHECKING:
     from torch.autograd.graph import Node as Node
@@ -96,10 +96,10 @@ class Activations:
         return self.rectifiers > 0 and not self.hidden
 
     def __str__(self) -> str:
-        others = [f"{_(name)} {count}" for name, count in sorted(self.others.items())]
+        others = [joined(_(name), str(count)) for name, count in sorted(self.others.items())]
         rectifiers = [_("rectifiers {count}", count=self.rectifiers)] if self.rectifiers else []
         hidden = [_("parts fused by TorchScript {count}", count=self.hidden)] if self.hidden else []
-        return ", ".join([*rectifiers, *others, *hidden])
+        return joined(*rectifiers, *others, *hidden, between=", ")
 
 
 _OTHERS = {

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from auditor.language import _, chained
+from auditor.language import _, chained, message_of
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.direct import Direct
 from auditor.methods.occlusion.incremental.export import NotExportable, summary_of
@@ -223,7 +223,7 @@ class Occluder:
             way = Incremental(plan, watched)
             self._try(way)
         except NothingToSave as error:
-            self.how = How(str(error), batch=self.in_whole.batch)
+            self.how = How(message_of(error), batch=self.in_whole.batch)
         else:
             self._way = way
             self.how = How("", plan.saving, plan.share, plan.stop, self.in_whole.batch)
