@@ -74,7 +74,7 @@ class Check:
         sections = _sections(text)
         self.guide = " ".join(sections[""].split())
         documented = [Rule(name, told) for name, told in _entries(sections.get("Rules", "")).items()]
-        self.rules: Mapping[str, Rule] = _named(self.name, function.__module__, [*rules, *documented])
+        self.rules: Mapping[str, Rule] = _named(self.name, function.__module__ or "", [*rules, *documented])
         self.source = " ".join(sections.get("Source", "").split())
         self.options: Mapping[str, Option] = _options(self.name, function, _entries(sections.get("Args", "")))
 

@@ -407,7 +407,7 @@ def test_a_verdict_that_is_none_is_an_error(small, photographs):
         """Is it a verdict?"""
         yield Finding("wordy.rule", "fail", "as text")
 
-    assert "no auditor.Verdict" in findings(audited(small, photographs, wordy), "wordy")[-1].message
+    assert "has to be an auditor.Verdict" in findings(audited(small, photographs, wordy), "wordy")[-1].message
 
 
 def test_files_that_only_the_choice_of_samples_met_are_listed_too(small, photographs, tmp_path):
