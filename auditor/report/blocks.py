@@ -204,12 +204,13 @@ class Blocks:
             detail="" if advice else self._cut(finding.detail.strip()),
         )
 
-    def table(self, table: Table) -> TableBlock:
+    def table(self, table: Table, *, whole: bool = False) -> TableBlock:
+        """Return a table; `whole` has all rows even where the medium shows only the first."""
         width = max([len(table.columns), *map(len, table.rows)])  # rows may be longer or shorter than the head
         names = table.columns + ("",) * (width - len(table.columns))
         rows = [row + (None,) * (width - len(row)) for row in table.rows]
         aligns = [_align(values) for values in zip(*rows, strict=True)] or ["text"] * width
-        shown = rows[: self._medium.rows]
+        shown = rows if whole else rows[: self._medium.rows]
         cells = tuple(
             tuple(
                 Cell(phrases.cell(value), align, _sorted_by(value, align))

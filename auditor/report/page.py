@@ -18,7 +18,7 @@ from auditor.report.phrases import duration
 from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
 from auditor.report.views import Known, Placed, Views, views_of
-from auditor.results import Audit, Finding, Result, Table, Verdict
+from auditor.results import Audit, Finding, Result, Verdict
 
 _MOST_DECIDING = 8
 
@@ -161,7 +161,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         sections=sections,
         not_run=audit.not_run,
         provenance=cards.provenance(audit),
-        tables=tuple(blocks.table(table) for table in (*_rules(audit, medium), *cards.tables(audit))),
+        tables=(*_rules(audit, blocks, medium), *(blocks.table(table) for table in cards.tables(audit))),
         views=_views(audit, sections, known, blocks, album) if medium.views else Views(),
         repeated=album.repeated,
     )
@@ -203,9 +203,11 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
     )
 
 
-def _rules(audit: Audit, medium: Medium) -> tuple[Table, ...]:
+def _rules(audit: Audit, blocks: Blocks, medium: Medium) -> tuple[TableBlock, ...]:
     """Return the table of all rules, where the medium does not fold one away in each section."""
-    return () if medium.views or not any(result.rules for result in audit.results) else (rules.of_audit(audit),)
+    if medium.views or not any(result.rules for result in audit.results):
+        return ()
+    return (blocks.table(rules.of_audit(audit), whole=True),)
 
 
 def _remarks(audit: Audit, result: Result) -> Iterable[Remark]:
