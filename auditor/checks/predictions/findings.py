@@ -266,10 +266,12 @@ def _confidence_and_accuracy(found: Calibration, n: int, *, above_chance: bool) 
         )
     if mean > right:
         return _(
-            "overconfident: confidence {confidence:.0%}, accuracy {accuracy:.0%} (calibration error {error:.3f})",
+            "the network is overconfident: confidence {confidence:.0%}, accuracy {accuracy:.0%} (calibration error "
+            "{error:.3f})",
             **numbers,
         )
     return _(
-        "underconfident: confidence {confidence:.0%}, accuracy {accuracy:.0%} (calibration error {error:.3f})",
+        "the network is underconfident: confidence {confidence:.0%}, accuracy {accuracy:.0%} (calibration error "
+        "{error:.3f})",
         **numbers,
     )

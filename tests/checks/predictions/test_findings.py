@@ -202,8 +202,8 @@ def test_to_be_confident_the_upper_end_has_to_keep_the_limit(upper, verdict):
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ({}, "underconfident: confidence 54%, accuracy 75% (calibration error 0.252)"),
-        ({"confidence": 0.9}, "overconfident: confidence 90%, accuracy 75% (calibration error 0.252)"),
+        ({}, "the network is underconfident: confidence 54%, accuracy 75% (calibration error 0.252)"),
+        ({"confidence": 0.9}, "the network is overconfident: confidence 90%, accuracy 75% (calibration error 0.252)"),
         (
             {"by_chance": 0.3},
             "calibrated as far as 48 images show: confidence 54%, accuracy 75% (calibration error 0.252, chance gives "
