@@ -157,7 +157,7 @@ def _compared(done: Run, baseline: Source, settings: Settings, observer: Observe
     if audit.interrupted:
         return replace(audit, provenance=about, not_run=(*audit.not_run, check.name))
     observer.checking(check)
-    pair = Pair(baseline, Source(audit, str(settings.folder), done.arrays), rules)
+    pair = Pair(baseline, Source(audit, str(settings.folder), done.arrays), rules).translated(settings.language)
     try:
         result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
     except Exception as error:

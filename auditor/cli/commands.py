@@ -222,7 +222,9 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         _refuse_overwriting(out, (before, after))
         _refuse_unwritable(out)
     options = settings.options.get("baseline", {})
-    with speaking(settings.lang or pair.after.audit.provenance.language):
+    language = settings.lang or pair.after.audit.provenance.language
+    pair = pair.translated(language)
+    with speaking(language):
         done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()

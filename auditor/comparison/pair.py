@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from auditor.errors import OutputError
 from auditor.judging.rule import Rule
 from auditor.report import record
 from auditor.report.folder import arrays_file
+from auditor.report.translation import in_language
 from auditor.results import Audit, Verdict
 
 Arrays = Mapping[str, Mapping[str, Any]]
@@ -48,6 +49,11 @@ class Pair:
     before: Source
     after: Source
     rules: Mapping[str, Rule] = field(default_factory=dict)
+
+    def translated(self, language: str) -> Pair:
+        """Return the pair with both audits in one language, as far as they know how their texts were made."""
+        before, after = (replace(one, audit=in_language(one.audit, language)) for one in (self.before, self.after))
+        return replace(self, before=before, after=after)
 
     @property
     def audits(self) -> tuple[Audit, Audit]:
