@@ -51,7 +51,7 @@ def test_builds_without_a_warning_and_without_a_network(tmp_path):
 
     pages = {page.relative_to(site).as_posix(): page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
     assert {"index.html", "compare.html", "defects.html", "translation.html", "architecture.html"} <= pages.keys()
-    for rule in rule_pages.rules():
+    for _, rule in rule_pages.rules():
         assert f"reference/rules/{rule.name}.html" in pages
     for name, text in pages.items():
         asked = re.findall(
@@ -63,7 +63,7 @@ def test_builds_without_a_warning_and_without_a_network(tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_to_files(page):
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
-    rules = {f"{rule.name}.md" for rule in rule_pages.rules()}
+    rules = {f"{rule.name}.md" for _, rule in rule_pages.rules()}
     for address in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:|#", address):
             continue
@@ -108,10 +108,12 @@ def test_every_public_name_is_listed_once(module):
 
 
 def test_every_rule_has_a_page_with_what_is_measured():
-    for rule in rule_pages.rules():
-        page = rule_pages.page(rule)
+    for check, rule in rule_pages.rules():
+        page = rule_pages.page(check, rule)
         assert page.startswith(f"# {rule.name}\n")
-        assert "## What is measured" in page
+        assert rule_pages.escaped(rule_pages.sentence(rule.summary)) in page
+        assert "## Verdict" in page
+        assert ("## How it is measured" in page) == bool(rule.measured)
 
 
 def test_commands_that_pages_show_have_only_flags_that_there_are():
@@ -140,6 +142,6 @@ def test_checks_that_pages_show_can_be_declared():
     declared = [block for page, block in blocks("python") if "@Check" in block and page.startswith("docs/")]
     assert len(declared) == 2
     for block in declared:
-        names = {}
+        names = {"__name__": "example"}  # as an imported file has it
         exec(compile(block, "example", "exec"), names)  # noqa: S102 - the page's own example
         assert [name for name, value in names.items() if type(value).__name__ == "Check" and value.question]
