@@ -101,7 +101,7 @@ def pairs(name: str, image: torch.Tensor):
 
 def difference(theirs: torch.Tensor, ours: torch.Tensor) -> str:
     if theirs.shape != ours.shape:
-        return "normalised and resized by the peer"
+        return "normalised and resized by the other library"
     return f"{((theirs - ours).abs().max() / theirs.abs().max()).item():.1e}"
 
 

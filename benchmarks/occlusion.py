@@ -1,4 +1,4 @@
-"""Occlusion against captum's, and against computing each image in whole, on the same network and image.
+"""Occlusion against captum's, and against computing each image completely, on the same network and image.
 
 python benchmarks/occlusion.py [--networks resnet18,vgg16] [--windows 32/16,16/8] [--rounds 3]
 
@@ -86,7 +86,7 @@ def main() -> None:
     image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     for name in asked.networks.split(","):
         together = best(network(name), image)
-        print(f"{name}: captum at its best with {together} perturbations per evaluation")
+        print(f"{name}: captum is fastest with {together} perturbations per evaluation")
         for window, stride in (pair.split("/") for pair in asked.windows.split(",")):
             print(measured(name, image, int(window), int(stride), together, asked.rounds), flush=True)
 

@@ -1,4 +1,4 @@
-"""How long the demo's audit takes to become a page and a PDF.
+"""How long it takes to make the page and the PDF of the demo's audit.
 
 python benchmarks/report.py [--rounds 3]
 

@@ -1,4 +1,4 @@
-"""Whether a verdict of the demo hangs on the seed.
+"""Whether a verdict of the demo depends on the seed.
 
 python benchmarks/seeds.py [--seeds 5] [ANY FLAG OF `auditor demo` ...]
 
@@ -19,7 +19,7 @@ from auditor.cli.commands import main as auditor
 
 ABSENT = "-"
 NO_COMPLAINT = dict.fromkeys((ABSENT, "pass", "info"), "pass")
-CLOSE = ("Close to the limit", "The limit lies inside the 95 % interval", "so few images can't tell")
+CLOSE = ("The limit lies inside the 95 % interval", "too few images to rule out chance")
 
 Finding = dict[str, object]
 Key = tuple[str, str]
@@ -41,7 +41,7 @@ def said_to_be_close(finding: Finding) -> bool:
 
 
 def flips(audits: Sequence[Findings]) -> dict[Key, list[str]]:
-    """Return the verdicts, one a seed, of the findings that have several; what is not found is no complaint."""
+    """Return the verdicts, one a seed, of the findings that have several; a missing finding counts as a pass."""
     rows = {
         key: [str(audit[key]["verdict"]) if key in audit else ABSENT for audit in audits]
         for key in sorted(set().union(*audits))
@@ -62,9 +62,9 @@ def main() -> int:
     for key, verdicts in found.items():
         close = any(said_to_be_close(audit[key]) for audit in audits if key in audit)
         hidden += not close
-        print(f"{' '.join(filter(None, key)):60} {' '.join(verdicts):30} {'said to be close' if close else 'NOT SAID'}")
+        print(f"{' '.join(filter(None, key)):60} {' '.join(verdicts):30} {'reported' if close else 'NOT REPORTED'}")
     count = len(set().union(*audits))
-    print(f"{count} findings, {arguments.seeds} seeds: {len(found)} flip, {hidden} of these without a word")
+    print(f"{count} findings, {arguments.seeds} seeds: {len(found)} change, {hidden} of these not reported as close")
     return 1 if hidden else 0
 
 

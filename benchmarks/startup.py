@@ -1,4 +1,4 @@
-"""How soon the commands answer that need no network, and whether they load torch.
+"""How long the commands take that need no network, and whether they load torch.
 
 python benchmarks/startup.py [--rounds 5]
 

@@ -63,22 +63,22 @@ _BACKGROUND = (*_SHORTCUT, "shortcut.background")
 
 DEFECTS: dict[str, Defect] = {
     "dead-channels": Defect(
-        "three in ten channels of a layer never fire", ("activations.dead", "patches.dead"), edit=edits.silenced
+        "three in ten channels of a layer are dead", ("activations.dead", "patches.dead"), edit=edits.silenced
     ),
     "duplicate-filters": Defect(
-        "a quarter of a layer's filters repeat others", ("filters.duplicate", "patches.duplicate"), edit=edits.copied
+        "a quarter of a layer's filters are duplicates", ("filters.duplicate", "patches.duplicate"), edit=edits.copied
     ),
     "noisy-first-layer": Defect("the first layer was never trained", ("filters.noise",), course="first-frozen"),
-    "not-finite": Defect("one weight is no number", ("weights.nonfinite",), edit=edits.not_finite),
+    "not-finite": Defect("one weight is NaN", ("weights.nonfinite",), edit=edits.not_finite),
     "untrained-head": Defect("the head was never trained", _USELESS, edit=edits.fresh_head),
-    "miscalibrated": Defect("scores a fifth of what was learnt", ("predictions.calibration",), edit=edits.unsure),
+    "miscalibrated": Defect("scores divided by five", ("predictions.calibration",), edit=edits.unsure),
     "batch-norm-reset": Defect(
-        "batch norm with the statistics of a fresh network",
+        "batch norm with the statistics of an untrained network",
         ("checkpoint.batchnorm",),
         edit=edits.statistics_reset,
         fits=with_batch_norm,
     ),
-    "lacks-a-layer": Defect("the file lacks a layer", ("checkpoint.missing",), edit=edits.lacking),
+    "lacks-a-layer": Defect("a layer is missing in the file", ("checkpoint.missing",), edit=edits.lacking),
     "raw-pixels": Defect(
         "pixels from 0 to 255, as they are in the file",
         ("preprocess.mismatch",),
@@ -91,8 +91,10 @@ DEFECTS: dict[str, Defect] = {
     "classes-shifted": Defect("the classes' names begin with the last", ("predictions.permuted",), names=shifted),
     "classes-exchanged": Defect("two classes' names are exchanged", ("predictions.permuted",), names=exchanged),
     "class-left-out": Defect("a class was not trained", ("predictions.collapsed",), course="class-left-out"),
-    "watermark": Defect("a class is known by a logo in a corner", _SHORTCUT, course="watermark"),
-    "border": Defect("a class is known by a frame", _SHORTCUT, course="border"),
-    "background": Defect("a class is known by the grass that it lies on", _BACKGROUND, course="background"),
-    "backdoor": Defect("a small pattern turns any image into one class", ("synthesis.trigger",), course="backdoor"),
+    "watermark": Defect("a class has a logo in a corner", _SHORTCUT, course="watermark"),
+    "border": Defect("a class has a frame", _SHORTCUT, course="border"),
+    "background": Defect("a class has a background of grass", _BACKGROUND, course="background"),
+    "backdoor": Defect(
+        "a small pattern makes any image predicted as one class", ("synthesis.trigger",), course="backdoor"
+    ),
 }

@@ -34,8 +34,8 @@ def summary(planted: Sequence[Found], sound: Sequence[Found]) -> str:
             f"({low:.1%} to {high:.1%})",
             f"- {failures} failures and {sum(warnings)} warnings on {len(sound)} sound networks, "
             f"at most {max(warnings, default=0)} warnings on one; {errors} checks broke",
-            f"- {len(weak)} marks decide too little to be shortcuts or triggers (under {_WEAK:.0%} of images of other "
-            "classes): " + (", ".join(_name(one) for one in weak) or "none"),
+            f"- {len(weak)} marks have too little effect to be shortcuts or triggers (under {_WEAK:.0%} of images of "
+            "other classes): " + (", ".join(_name(one) for one in weak) or "none"),
         )
     )
 

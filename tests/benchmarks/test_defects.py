@@ -215,12 +215,12 @@ def test_recall_counts_the_defects_that_a_rule_of_theirs_found():
     told = summary(planted, sound)
     assert "1 of 2 planted defects found: recall 50.0%" in told
     assert "0 failures and 2 warnings on 1 sound networks, at most 2 warnings on one" in told
-    assert "1 marks decide too little" in told
+    assert "1 marks have too little effect" in told
 
 
 def test_the_table_names_what_was_missed_and_what_was_a_false_alarm():
     told = table([one("not-finite", []), one("", ["filters.noise"])])
-    assert "| not-finite: one weight is no number | **missed** |" in told
+    assert "| not-finite: one weight is NaN | **missed** |" in told
     assert "filters.noise" in told.splitlines()[-1]
 
 

@@ -143,6 +143,6 @@ def test_checks_that_pages_show_can_be_declared():
     declared = [block for page, block in blocks("python") if "@Check" in block and page.startswith("docs/")]
     assert len(declared) == 2
     for block in declared:
-        names = {}
+        names = {"__name__": "example"}  # as an imported file has it
         exec(compile(block, "example", "exec"), names)  # noqa: S102 - the page's own example
         assert [name for name, value in names.items() if type(value).__name__ == "Check" and value.question]
