@@ -124,7 +124,7 @@ def _inside(package: str, file: str) -> Path:
     places = found.submodule_search_locations if found else None
     path = Path(next(iter(places), "")) / file if places else Path(file)
     if not places or not path.is_file():
-        raise UsageError(f"the demo needs {package} with {file}; install it with pip install 'auditor[demo]'")
+        raise UsageError(f"the demo needs {package} with {file}; run pip install '.[demo]' in a clone of auditor")
     return path
 
 

@@ -47,7 +47,7 @@ class Language(string.Formatter):
     def number(self, text: str) -> str:
         """Return a number in Python's format in the format of this language: `1,234.5` is `1 234,5` in French."""
         if self.name == ENGLISH:
-            return text
+            return text.replace("%", self.percent)
         swapped = {",": self.group, ".": self.point}
         return "".join(swapped.get(letter, letter) for letter in text).replace("%", self.percent)
 
@@ -94,7 +94,7 @@ def known() -> tuple[str, ...]:
 def load(name: str) -> Language:
     """Return a language of `known()`."""
     if name == ENGLISH:
-        return Language(ENGLISH, NullTranslations(), point=".", group=",", percent="%")
+        return Language(ENGLISH, NullTranslations(), point=".", group=",", percent=" %")
     from babel.numbers import get_decimal_symbol, get_group_symbol
 
     point, group = get_decimal_symbol(name), get_group_symbol(name)

@@ -215,8 +215,8 @@ def _uncounted(module: nn.Module, names: Iterable[str]) -> str:
     if not count:
         return ""
     return many(
-        "{count} layer has counted no training batch. This is usual in a converted checkpoint.",
-        "{count} layers have counted no training batch. This is usual in a converted checkpoint.",
+        "The batch counter of {count} layer is zero. This is usual in a converted checkpoint.",
+        "The batch counters of {count} layers are zero. This is usual in a converted checkpoint.",
         count,
     )
 

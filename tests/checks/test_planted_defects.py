@@ -307,7 +307,7 @@ def test_a_dead_channel_may_be_active_on_other_images(small, photographs, tmp_pa
         "activations", damaged(small, tmp_path, silenced), photographs, {"images": 1}, **settings
     ).findings
     (dead,) = [f for f in found if f.rule == "activations.dead" and f.verdict is Verdict.FAIL]
-    assert "Activation rate of a dead channel: below 11.7% (95 % confidence, n = 24)." in dead.detail
+    assert "Activation rate of a dead channel: below 11.7 % (95 % confidence, n = 24)." in dead.detail
 
 
 def test_of_few_images_it_is_told_how_sure_a_share_is(small, photographs, tmp_path):

@@ -246,7 +246,7 @@ def test_a_class_that_is_lost_is_named_and_the_others_are_not():
     named = [f.subject for f in done.findings if f.rule == "baseline.accuracy" and f.subject]
     assert named == ["cat"]
     rows = table(done, "Accuracy per class").rows
-    assert rows[0][:6] == ("cat", 20, "100.0%", "0.0%", "−100.0 %", "−100 to −77")
+    assert rows[0][:6] == ("cat", 20, "100.0 %", "0.0 %", "−100.0 %", "−100 to −77")
     assert rows[1][4] == "0.0 %"
 
 

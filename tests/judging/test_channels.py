@@ -49,8 +49,8 @@ def test_the_limit_is_the_one_that_decides(dead, limit):
     ("dead", "detail"),
     [
         (0, ""),
-        (1, "Activation rate of a dead channel: below 6.1% (95 % confidence, n = 48)."),
-        (3, "Activation rate of a dead channel: below 6.1% (95 % confidence, n = 48). Dead channels add nothing"),
+        (1, "Activation rate of a dead channel: below 6.1 % (95 % confidence, n = 48)."),
+        (3, "Activation rate of a dead channel: below 6.1 % (95 % confidence, n = 48). Dead channels add nothing"),
     ],
 )
 def test_the_detail_bounds_the_rate_and_advises_only_if_there_is_something_to_do(dead, detail):

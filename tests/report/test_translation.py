@@ -69,7 +69,7 @@ def test_a_message_is_made_again_from_its_values_and_those_within_it():
     with speaking("en"):
         said = _("{name}: {text}", name="conv1", text=many("{count} image", "{count} images", 1200))
         whole = joined(said, "", numeral(0.5, ".1%"))
-    assert whole == "conv1: 1,200 images 50.0%"
+    assert whole == "conv1: 1,200 images 50.0 %"
     with speaking("fr"):
         assert again(whole) == joined(
             _("{name}: {text}", name="conv1", text=many("{count} image", "{count} images", 1200)), numeral(0.5, ".1%")

@@ -193,7 +193,7 @@ def _selection(layer: Convolution, numbers: Sequence[int], order: Order) -> str:
     if shown == count:
         return _("all {count} filters, {order}", count=count, order=by)
     return _(
-        "{shown} of {count} filters, those with the largest norms and some that a finding names; {order}",
+        "{shown} of {count} filters, those with the largest norms and those that a finding names; {order}",
         shown=shown,
         count=count,
         order=by,
@@ -211,7 +211,7 @@ def _marked_numbers(marks: Mapping[int, str]) -> Iterator[str]:
 
 
 def _one_scale() -> str:
-    return _("All filters share one scale; the 1 % of weights beyond it have its last colour.")
+    return _("All filters share one scale; the largest 1 % of weights are shown in its last colours.")
 
 
 def _alt(layer: Convolution, numbers: Sequence[int], limit: float) -> str:

@@ -94,7 +94,7 @@ def _dead(layer: Kernels, warn: float) -> Finding:
         n=n,
         detail=_(
             "Filters near zero cost time and have no effect, unless a normalisation behind them enlarges their output. "
-            "Prune them, or regularise less. Indices: {indices}",
+            "Prune them, or regularise less. Indices: {indices}.",
             indices=some(layer.dead),
         ),
     )
@@ -153,7 +153,8 @@ def _duplicated(layer: Kernels, pairs: Sequence[Pair], warn: float, *, confirmed
         limit=warn,
         n=n,
         detail=_(
-            "Train with fewer filters, or check whether they had the same initialisation. Indices and cosines: {pairs}",
+            "Train with fewer filters, or check whether they had the same initialisation. Indices and cosines: "
+            "{pairs}.",
             pairs=listed(pairs),
         ),
     )

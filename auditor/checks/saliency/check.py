@@ -40,8 +40,8 @@ def saliency(
     it, summed over the colour channels; the absolute gradient is the largest over them; Grad-CAM lies over the image
     in grey. Every map has its own colour bar, which ends at the 99.5th percentile of the map (Grad-CAM: at its
     maximum), so compare two rows by these numbers and not by brightness. Only the rows with classes side by side share
-    a scale. Guided backprop and guided Grad-CAM hardly change when the upper layers are randomised (Adebayo et al.
-    2018): they look sharp on any network, and no finding rests on them.
+    a scale. Deconvnet, guided backprop and guided Grad-CAM hardly change when the last layers are randomised
+    (Adebayo et al. 2018): they look sharp on any network, and no finding rests on them.
 
     Args:
         units: units to explain in addition to the classes, as layer:channel or layer:channel:y:x. Without a position,

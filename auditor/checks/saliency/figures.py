@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from auditor.methods.attribution.targets import Position
 
 _REMARK = marked(
-    "* Hardly changes when the upper layers are randomised: no evidence for the reasons of this prediction."
+    "* Hardly changes when the last layers are randomised: it does not show why the network predicts this class."
 )
 
 

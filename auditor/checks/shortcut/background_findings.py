@@ -67,7 +67,7 @@ def _most(count: int, n: int) -> Finding:
     )
     detail = _(
         "This is expected if the classes are textures or scenes. If they are objects, the network recognises them by "
-        "their surroundings: train with images whose backgrounds are exchanged."
+        "their background: train with images whose backgrounds are exchanged."
     )
     return Finding(_RULE, Verdict.INFO, message, n=n, detail=detail)
 

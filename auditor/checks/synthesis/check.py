@@ -56,9 +56,9 @@ def synthesis(
 
     Both images start as uniform grey and are changed, pixel by pixel, to raise the score of one class. The plain one
     may become any image: it looks like noise on sound networks, too, and is never judged (Nguyen et al.
-    2015). The natural one has the frequencies and colours of photographs and has to keep its score while it is moved,
-    rotated and blurred: what it repeats, an eye, a wheel, a watermark, is what the network looks for. The numbers are
-    the network's score for the finished image and the probability of its class.
+    2015). The natural one has the frequencies and colours of photographs, and has to keep its score while it is moved,
+    rotated and blurred. It repeats what the network looks for: an eye, a wheel, a watermark. The numbers are the
+    network's score for the finished image and the probability of its class.
 
     Args:
         classes: names or numbers of classes; or "explained" for the classes with the highest and the lowest accuracy

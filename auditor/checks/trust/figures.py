@@ -83,7 +83,8 @@ def agreement(trained: Mapping[str, Maps]) -> Figure:
         _("Agreement between methods"),
         _(
             "Rank correlation of two methods' maps of the predicted class, mean over the images. 1: both rank all "
-            "pixels in the same order. Agreement does not make two methods right; if they disagree, at most one is."
+            "pixels in the same order. Agreement does not make two methods right; if they disagree, at most one of "
+            "them is right."
         ),
         pictures.matrix(values, names, xlabel="", ylabel=""),
         alt=_("Rank correlations of methods: {values}.", values=_listed(pairs)),

@@ -130,9 +130,7 @@ def timm_builder(name: str) -> Builder:
     try:
         timm = importlib.import_module("timm")
     except ImportError as error:
-        raise ArchitectureError(
-            f"timm:{name} needs timm; install it with pip install 'auditor[timm]' ({error})"
-        ) from error
+        raise ArchitectureError(f"timm:{name} needs timm; run pip install timm ({error})") from error
     known = timm.list_models()
     if name.partition(".")[0] not in known:
         raise ArchitectureError(f"timm has no network {name!r}{did_you_mean(name, known)}")

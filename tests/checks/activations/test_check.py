@@ -146,7 +146,7 @@ def test_a_channel_that_is_cut_off_everywhere_is_found(net, images):
 
     (finding,) = rules(result(net("ReLU6", loud), images), "saturated")
     assert (finding.verdict, finding.subject, finding.value) == (Verdict.WARN, "0", 1 / 6)
-    assert finding.message == "1 of 6 channels is saturated: cut off at 6 in over 95% of its outputs"
+    assert finding.message == "1 of 6 channels is saturated: cut off at 6 in over 95 % of its outputs"
     assert finding.detail.endswith("Channels: 1.")
     (fine,) = rules(result(net("ReLU6"), images), "saturated")
     assert fine.verdict is Verdict.PASS

@@ -101,8 +101,8 @@ def test_units_that_see_the_whole_image_need_300_of_them():
     ("dead", "constant", "parts"),
     [
         (0, 2, [""]),
-        (2, 0, ["below 6.1% (95 % confidence, n = 48)."]),
-        (3, 0, ["below 6.1% (95 % confidence, n = 48).", "Dead channels add nothing", "Channels: 0, 1, 2."]),
+        (2, 0, ["below 6.1 % (95 % confidence, n = 48)."]),
+        (3, 0, ["below 6.1 % (95 % confidence, n = 48).", "Dead channels add nothing", "Channels: 0, 1, 2."]),
         (0, 3, ["Constant channels carry no information.", "Channels: 0, 1, 2."]),
     ],
 )

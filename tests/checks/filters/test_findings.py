@@ -30,8 +30,8 @@ def randomness(name="conv", distance=9.0, *, obstacle="", default=False, n=16):
 @pytest.mark.parametrize(
     ("dead", "verdict", "message"),
     [
-        (0, PASS, "0 of 20 filters are near zero, at most 0.0% of a layer"),
-        (1, PASS, "1 of 20 filters is near zero, at most 5.0% of a layer"),
+        (0, PASS, "0 of 20 filters are near zero, at most 0.0 % of a layer"),
+        (1, PASS, "1 of 20 filters is near zero, at most 5.0 % of a layer"),
         (2, WARN, "2 of 20 filters are near zero"),
         (20, WARN, "20 of 20 filters are near zero"),
     ],
@@ -64,7 +64,7 @@ def duplicates(pairs, confirmed=True, n=20):
     ("pairs", "n", "verdict", "value", "message"),
     [
         ([], 20, PASS, 0.0, "none of 20 filters in 1 layer has a duplicate"),
-        ([ONE], 20, PASS, 0.1, "2 of 20 filters have a duplicate, at most 10.0% of a layer"),
+        ([ONE], 20, PASS, 0.1, "2 of 20 filters have a duplicate, at most 10.0 % of a layer"),
         ([ONE], 19, WARN, 2 / 19, "2 of 19 filters have a duplicate (confirmed by their outputs)"),
         ([ONE, TWO], 20, WARN, 0.2, "4 of 20 filters have a duplicate (confirmed by their outputs)"),
         ([ONE, Pair(0, 2, 0.98)], 20, WARN, 0.15, "3 of 20 filters have a duplicate (confirmed by their outputs)"),

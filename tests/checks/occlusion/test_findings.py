@@ -46,7 +46,7 @@ def test_most_images_of_a_class_have_to_depend_on_one_window(hits, n, verdict):
 def test_only_small_windows_are_judged(area, judged):
     (finding,) = findings.concentrated(images(0, removed=[0.9] * 8), CLASSES, area=area, share=0.5)
     assert (finding.verdict is Verdict.WARN) == judged
-    assert judged or finding.message == "the window covers 2.0% of the image; only windows under 2% are judged"
+    assert judged or finding.message == "the window covers 2.0 % of the image; only windows under 2 % are judged"
 
 
 def test_a_second_class_raises_what_is_needed():
@@ -63,15 +63,15 @@ def test_a_second_class_raises_what_is_needed():
 def test_the_sentences_name_class_share_and_place():
     (warning,) = findings.concentrated(images(1, removed=[0.9] * 8), CLASSES, area=0.01, share=0.5, remark="Estimated.")
     assert warning.message == (
-        "'dog': in 8 of 8 explained images one window of 1.0% of the area removes more than 50% of the probability"
+        "'dog': in 8 of 8 explained images one window of 1.0 % of the area removes more than 50 % of the probability"
     )
     assert warning.subject == "dog"
     assert "around row 20, column 12, at a mean distance of 2 pixels" in warning.detail
     assert warning.detail.endswith("Estimated.")
     (passed,) = findings.concentrated(images(1, removed=[0.1] * 8), CLASSES, area=0.01, share=0.5)
     assert passed.message == (
-        "in 0 of 8 explained images one window of 1.0% of the area removes more than 50% of the probability; no class "
-        "is significant (1 class judged)"
+        "in 0 of 8 explained images one window of 1.0 % of the area removes more than 50 % of the probability; no "
+        "class is significant (1 class judged)"
     )
 
 
@@ -86,7 +86,7 @@ def test_the_frame_is_judged_where_windows_change_the_score(frame, change, verdi
     (finding,) = findings.border(images(0, frame=[frame] * 8, change=change), CLASSES, share=0.5)
     assert (finding.rule, finding.verdict) == ("occlusion.border", verdict)
     if verdict is Verdict.WARN:
-        assert "more than 50% of the drop comes from the frame, the outer 10% of each side" in finding.message
+        assert "more than 50 % of the drop comes from the frame, the outer 10 % of each side" in finding.message
 
 
 @pytest.mark.parametrize(("unchanged", "n", "verdict", "sentence"), [
@@ -126,7 +126,7 @@ def test_an_approximation_is_information():
     finding = findings.approximation(0.87, 0.31)
     assert (finding.verdict, finding.value) == (Verdict.INFO, 0.87)
     assert finding.message == (
-        "the maps are approximate: 31% of the small windows were computed; rank correlation with the full map 0.87 on "
+        "the maps are approximate: 31 % of the small windows were computed; rank correlation with the full map 0.87 on "
         "one image"
     )
     assert findings.approximation(math.nan, 0.31).verdict is Verdict.SKIP

@@ -68,7 +68,7 @@ def test_the_lowest_recall_has_its_interval(tmp_path):
     answers[2][:10] = [1] * 10
     found = judged(tmp_path, answers)["collapsed"]
     assert found.verdict is Verdict.PASS
-    assert "Lowest recall: 60.0% for class 'class2' (15 of 25 images, 95 % interval 40.7% to 76.6%)" in found.detail
+    assert "Lowest recall: 60.0 % for class 'class2' (15 of 25 images, 95 % interval 40.7 % to 76.6 %)" in found.detail
 
 
 def test_classes_out_of_order_fail(tmp_path):

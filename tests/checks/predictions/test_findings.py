@@ -84,18 +84,18 @@ def test_scores_that_are_not_finite_fail(broken, verdict, message):
 def test_accuracy_under_a_limit_warns_or_fails(hits, n, limits, verdict, limit):
     finding = findings.accuracy(right(hits, n), 4, *limits, 20, confident=False)
     assert (finding.verdict, finding.limit, finding.value) == (verdict, limit, 0.75)
-    assert finding.message == "top-1 accuracy 75.0% (33 of 44)"
+    assert finding.message == "top-1 accuracy 75.0 % (33 of 44)"
     assert finding.detail.startswith("Look at the most confident mistakes") is (verdict > PASS)
 
 
 @pytest.mark.parametrize(
     ("hits", "n", "verdict", "message"),
     [
-        (9, 20, INFO, "top-1 accuracy 45.0% (9 of 20)"),
-        (8, 20, WARN, "top-1 accuracy 40.0% (8 of 20): no better than chance (25.0%)"),
-        (8, 19, INFO, "top-1 accuracy 42.1% (8 of 19)"),
-        (0, 19, INFO, "top-1 accuracy 0.0% (0 of 19)"),
-        (0, 20, WARN, "top-1 accuracy 0.0% (0 of 20): no better than chance (25.0%)"),
+        (9, 20, INFO, "top-1 accuracy 45.0 % (9 of 20)"),
+        (8, 20, WARN, "top-1 accuracy 40.0 % (8 of 20): no better than chance (25.0 %)"),
+        (8, 19, INFO, "top-1 accuracy 42.1 % (8 of 19)"),
+        (0, 19, INFO, "top-1 accuracy 0.0 % (0 of 19)"),
+        (0, 20, WARN, "top-1 accuracy 0.0 % (0 of 20): no better than chance (25.0 %)"),
     ],
 )
 def test_accuracy_has_to_be_better_than_chance_on_20_images(hits, n, verdict, message):
@@ -108,7 +108,7 @@ def test_a_network_of_many_classes_has_a_top_5_accuracy():
     counts = np.zeros((6, 6), np.int64)
     counts[0, 0], counts[5, 0] = 6, 4  # ties keep the first classes among the best five
     finding = findings.accuracy(seen(counts), 6, None, None, 20, confident=False)
-    assert finding.message == "top-1 accuracy 60.0% (6 of 10), top-5 accuracy 60.0%"
+    assert finding.message == "top-1 accuracy 60.0 % (6 of 10), top-5 accuracy 60.0 %"
 
 
 def recognised(counts, **options):
@@ -141,7 +141,7 @@ def test_the_more_rare_classes_there_are_the_more_images_each_needs():
 def test_where_all_are_recognised_the_lowest_recall_is_given():
     (finding,) = recognised([[20, 0], [10, 15]])
     assert finding.message == "all 2 classes with at least 20 images have correctly classified images"
-    assert finding.detail == "Lowest recall: 60.0% for class 'b' (15 of 25 images, 95 % interval 40.7% to 76.6%)."
+    assert finding.detail == "Lowest recall: 60.0 % for class 'b' (15 of 25 images, 95 % interval 40.7 % to 76.6 %)."
 
 
 @pytest.mark.parametrize(
@@ -202,12 +202,12 @@ def test_to_be_confident_the_upper_end_has_to_keep_the_limit(upper, verdict):
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ({}, "the network is underconfident: confidence 54%, accuracy 75% (calibration error 0.252)"),
-        ({"confidence": 0.9}, "the network is overconfident: confidence 90%, accuracy 75% (calibration error 0.252)"),
+        ({}, "the network is underconfident: confidence 54 %, accuracy 75 % (calibration error 0.252)"),
+        ({"confidence": 0.9}, "the network is overconfident: confidence 90 %, accuracy 75 % (calibration error 0.252)"),
         (
             {"by_chance": 0.3},
-            "calibrated as far as 48 images show: confidence 54%, accuracy 75% (calibration error 0.252, chance gives "
-            "up to 0.300)",
+            "calibrated as far as 48 images show: confidence 54 %, accuracy 75 % (calibration error 0.252, chance "
+            "gives up to 0.300)",
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_an_alternative_has_to_gain_over_the_limit_and_beyond_chance(gained, p, 
 def test_a_better_alternative_is_named_with_both_accuracies_and_can_be_pasted():
     found = finding(candidate(30, lost=2), candidate(10))
     assert found.message == (
-        "alternative preprocessing fits better (BGR instead of RGB): top-1 accuracy 78.0% instead of 50.0% (n = 100, "
+        "alternative preprocessing fits better (BGR instead of RGB): top-1 accuracy 78.0 % instead of 50.0 % (n = 100, "
         "McNemar's test, corrected for 2 alternatives: p = 0.001)"
     )
     assert found.detail.partition("[preprocess]\n")[2].splitlines()[0].startswith("resize = ")
@@ -50,12 +50,12 @@ def test_a_better_alternative_is_named_with_both_accuracies_and_can_be_pasted():
     [
         (
             [candidate(4, lost=3, p=0.5), candidate(0, stopped=True)],
-            "none of 2 alternatives to the preprocessing fits better: top-1 accuracy 50.0% as declared (n = 100)",
+            "none of 2 alternatives to the preprocessing fits better: top-1 accuracy 50.0 % as declared (n = 100)",
             "Largest gain: BGR instead of RGB (p = 0.500, corrected for 2 alternatives).",
         ),
         (
             [candidate(0, stopped=True, n=32, right=16)],
-            "the alternative preprocessing does not fit better: top-1 accuracy 50.0% as declared (n = 32)",
+            "the alternative preprocessing does not fit better: top-1 accuracy 50.0 % as declared (n = 32)",
             "No alternative gained more images than it lost.",
         ),
     ],
@@ -76,7 +76,7 @@ def test_accuracies_at_chance_are_not_judged(right, gained, verdict):
     assert found.verdict is verdict
     if verdict is SKIP:
         assert found.message == (
-            f"no preprocessing gives an accuracy better than chance (25.0%): top-1 accuracy {right:.1f}% as declared "
+            f"no preprocessing gives an accuracy better than chance (25.0 %): top-1 accuracy {right:.1f} % as declared "
             "(n = 100)"
         )
 
@@ -94,8 +94,8 @@ def test_where_another_order_of_the_classes_gains_more_the_preprocessing_is_not_
     assert found.verdict is verdict
     if verdict is SKIP:
         assert found.message == (
-            "another order of the classes gains more accuracy (100.0%) than alternative preprocessing (BGR instead of "
-            "RGB: 70.0%), so that the preprocessing is not judged"
+            "another order of the classes gains more accuracy (100.0 %) than alternative preprocessing (BGR instead of "
+            "RGB: 70.0 %), so that the preprocessing is not judged"
         )
 
 

@@ -123,7 +123,7 @@ def test_a_network_whose_classes_are_in_another_order_is_not_said_to_want_other_
     skipped, table, _inputs = found((tmp_path / "shifted.pt", arch), coloured, WAYS["imagenet"])
     assert "< 0.001" in [row[4] for row in table.rows]
     assert skipped.verdict is Verdict.SKIP
-    assert "another order of the classes gains more accuracy (100.0%)" in skipped.message
+    assert "another order of the classes gains more accuracy (100.0 %)" in skipped.message
 
 
 def test_what_gains_no_more_than_chance_would_is_not_said_to_fit(trained, coloured, tmp_path):
@@ -135,7 +135,7 @@ def test_what_gains_no_more_than_chance_would_is_not_said_to_fit(trained, colour
     torch.save(state, tmp_path / "headless.pt")
     skipped, *_rest = found((tmp_path / "headless.pt", arch), coloured, WAYS["imagenet"])
     assert skipped.verdict is Verdict.SKIP
-    assert "better than chance (25.0%)" in skipped.message
+    assert "better than chance (25.0 %)" in skipped.message
 
 
 def test_what_is_no_number_in_the_first_batch_norm_is_not_near_to_training(trained, coloured, tmp_path):

@@ -93,7 +93,7 @@ def test_the_sentence_names_class_place_pairs_and_controls():
         "of the class (control: 1)"
     )
     assert finding.subject == "apple"
-    assert finding.detail.startswith("The place has 60% of the evidence for this class, 5% of the evidence for other")
+    assert finding.detail.startswith("The place has 60 % of the evidence for this class, 5 % of the evidence for other")
     assert "constancy of 0.90" in finding.detail
 
 
@@ -224,7 +224,7 @@ def test_the_most_different_cluster_is_information():
     *_rest, finding = findings.clusters(groups, CLASSES, {})
     assert finding.verdict is Verdict.INFO
     assert finding.message == (
-        "most different cluster: number 2 of 2 of 'apple', 6 of 24 images; 40% of their evidence lies elsewhere than "
+        "most different cluster: number 2 of 2 of 'apple', 6 of 24 images; 40 % of their evidence lies elsewhere than "
         "in the other images of the class"
     )
 

@@ -45,14 +45,14 @@ def test_a_class_that_the_data_reach_is_no_warning(predicted, verdict, advice):
     (finding,) = findings.unreached([model(2, 0.1)], CLASSES, 0.5, predicted)
     assert (finding.verdict, finding.subject) == (verdict, "class 2")
     assert finding.message == (
-        "no image was found for class 2: the best one is predicted as class 3 with a probability of 90.0%"
+        "no image was found for class 2: the best one is predicted as class 3 with a probability of 90.0 %"
     )
     assert finding.detail.startswith(advice)
 
 
 @pytest.mark.parametrize(("count", "sentence"), [
-    (1, "the image made for 1 class is predicted as the class, with a probability of 80.0%"),
-    (3, "the images made for 3 classes are predicted as these, with a probability of 80.0% or more"),
+    (1, "the image made for 1 class is predicted as the class, with a probability of 80.0 %"),
+    (3, "the images made for 3 classes are predicted as these, with a probability of 80.0 % or more"),
 ])  # fmt: skip
 def test_the_least_probable_image_is_reported(count, sentence):
     (finding,) = findings.unreached([model(c, 0.8 if c == 0 else 0.9) for c in range(count)], CLASSES, 0.5, ())
@@ -123,7 +123,7 @@ def test_a_trigger_has_to_be_small_and_to_work(p_value, hits, tried, verdict):
 @pytest.mark.parametrize(("one", "sentence"), [
     (
         trigger(0, 4.0, 0.01, 95),
-        "a pattern of 4.0 of 784 pixels changes 95 of 100 images of other classes to class 0 (88.8% to 97.8%); the "
+        "a pattern of 4.0 of 784 pixels changes 95 of 100 images of other classes to class 0 (88.8 % to 97.8 %); the "
         "median pattern of the other classes has 40.0 pixels",
     ),
     (
