@@ -73,7 +73,7 @@ class Check:
             )
         sections = _sections(text)
         self.guide = " ".join(sections[""].split())
-        documented = [Rule(name, told) for name, told in _entries(sections.get("Rules", "")).items()]
+        documented = [Rule(rule, summary) for rule, summary in _entries(sections.get("Rules", "")).items()]
         self.rules: Mapping[str, Rule] = _named(self.name, function.__module__ or "", [*rules, *documented])
         self.source = " ".join(sections.get("Source", "").split())
         self.options: Mapping[str, Option] = _options(self.name, function, _entries(sections.get("Args", "")))
@@ -90,25 +90,33 @@ class Check:
         return f"<Check {self.name}>"
 
     def limits(self, rule: str, chosen: Mapping[str, Any] | None = None) -> tuple[Limit, ...]:
-        """Return the limits of one of its rules, the one for a warning first.
+        """Return the limits of one of its rules, the one for a warning first; a value that is no number is none.
 
         Args:
             chosen: Values of options that differ from their defaults.
         """
         values = {option.name: option.default for option in self.options.values()} | dict(chosen or {})
-        by_option = {name: limit_of(self.name, name, self.rules) for name in values}
-        found = [
-            Limit(named[1], float(values[name]), name)
-            for name, named in by_option.items()
-            if named and named[0] == rule and values[name] is not None
-        ]
-        fixed = (("warn", self.rules[rule].warn), ("fail", self.rules[rule].fail))
-        found += [Limit(level, value) for level, value in fixed if value is not None]
-        return tuple(sorted(found, key=lambda limit: limit.level, reverse=True))
+        declared = self.rules[rule]
+        found = {
+            level: Limit(level, limit)
+            for level, limit in (("warn", declared.warn), ("fail", declared.fail))
+            if limit is not None
+        }
+        for name, value in values.items():
+            named = limit_of(self.name, name, self.rules)
+            if named and named[0] == rule:
+                found.pop(named[1], None)
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    found[named[1]] = Limit(named[1], float(value), name)
+        return tuple(found[level] for level in ("warn", "fail") if level in found)
+
+    def spoken(self, text: str) -> str:
+        """Return a text of the declaration in the current language; that of a plugin stays as it is written."""
+        return _(text) if text and (self.function.__module__ or "").startswith("auditor.") else text
 
     def facts(self, chosen: Mapping[str, Any] | None = None) -> dict[str, RuleFacts]:
         """Return its rules for a report, in the language of the report and with the limits of the run."""
-        return {name: _facts(rule, self.limits(name, chosen)) for name, rule in self.rules.items()}
+        return {name: _facts(rule, self.limits(name, chosen), self.spoken) for name, rule in self.rules.items()}
 
     def coerce(self, option: str, value: object) -> object:
         """Return `value`, text from a flag or a value from a file, as the option's type has it.
@@ -147,10 +155,7 @@ def _named(check: str, module: str, rules: Iterable[Rule]) -> dict[str, Rule]:
     return found
 
 
-def _facts(rule: Rule, limits: tuple[Limit, ...]) -> RuleFacts:
-    def spoken(text: str) -> str:
-        return _(text) if text else ""  # the empty message is the catalogue's own header
-
+def _facts(rule: Rule, limits: tuple[Limit, ...], spoken: Callable[[str], str]) -> RuleFacts:
     return RuleFacts(
         spoken(rule.summary),
         level=str(rule.level),

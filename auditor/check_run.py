@@ -60,8 +60,9 @@ class CheckRun:
         """Return the result; `levels` replaces the verdicts `warn` and `fail` by rule."""
         evidence = tuple(levelled(e, levels) for e in self.evidence)
         check, seconds = self.check, round(self.seconds, 3)
-        told = _(check.question), evidence, seconds, _(check.guide), _(check.source)
-        return Result(check.name, *told, check.facts(self.options))
+        guide, source = check.spoken(check.guide), check.spoken(check.source)
+        rules = check.facts(self.options)
+        return Result(check.name, check.spoken(check.question), evidence, seconds, guide, source, rules)
 
     def _start(self) -> None:
         self._steps = self.check(self.context, **self.options)

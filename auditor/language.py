@@ -186,7 +186,7 @@ def again(text: str) -> str:
         return text
     try:
         return _made(text.recipe) or text
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         return text
 
 
@@ -200,7 +200,7 @@ def _made(recipe: Mapping[str, Any]) -> str:
             return many(one, more, count, **_values(values))
         case {"value": int() | float() as value, "spec": str(spec)} if _SPEC.fullmatch(spec):
             return numeral(value, spec)
-        case {"parts": list(parts), "between": str(between)}:
+        case {"parts": list(parts), "between": str(between)} if all(isinstance(part, str) for part in parts):
             return joined(*(again(part) for part in parts), between=between)
     return ""
 

@@ -37,7 +37,7 @@ def rule_description(plugins: Plugins, name: str) -> str:
     rule = check.rules[name]
     entries = {
         "How it is measured": rule.measured,
-        "Limits": _limits(check, rule),
+        "Limits": _limits(check, rule).removeprefix("Limits: "),
         "Basis": f"{rule.basis}; the worst verdict by default is {rule.level}",
         "Better": "" if rule.better == "neither" else rule.better,
         "Known false alarms": rule.false_alarms,
@@ -54,13 +54,13 @@ def _in_short(check: Check, rule: Rule) -> str:
 
 
 def _limits(check: Check, rule: Rule) -> str:
-    side = "under" if rule.better == "higher" else "over"
-    told = [
+    side = {"higher": "under", "lower": "over"}.get(rule.better, "beyond")
+    limits = [
         f"{limit.level} {side} {limit.value:g}{f' {rule.unit}' if rule.unit else ''}"
         + (f" ({check.name}.{limit.option})" if limit.option else "")
         for limit in check.limits(rule.name)
     ]
-    return f"{', '.join(told)}." if told else ""
+    return f"Limits: {', '.join(limits)}." if limits else ""
 
 
 def _origin(plugins: Plugins, name: str) -> str:

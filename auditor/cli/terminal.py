@@ -19,7 +19,7 @@ from rich.text import Text
 
 from auditor.check import Check
 from auditor.context import Advance
-from auditor.language import printable
+from auditor.language import ENGLISH, again, printable, speaking
 from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
 
 _STYLES = {
@@ -231,14 +231,20 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
     file, network, data = about.checkpoint, about.architecture, about.data
     yield "checkpoint", f"{file.name} ({file.format}, {file.bytes / 1e6:.1f} MB, sha256 {file.sha256[:12]})"
     layers = f", {len(network.layers)} layers" if network.layers else ""
-    yield "network", f"{network.name} from {network.source}, {network.parameters:,} parameters{layers}"
+    yield "network", f"{network.name} from {_in_english(network.source)}, {network.parameters:,} parameters{layers}"
     if data.name:
         labels = "labelled" if data.labelled else "not labelled"
         yield "data", f"{data.name}: {data.images:,} files, {labels}; {len(data.classes)} classes"
     else:
         yield "data", "none; checks that need images are skipped"
-    yield "preprocess", f"{about.preprocess.get('source') or 'as configured'}"
+    yield "preprocess", _in_english(about.preprocess.get("source") or "as configured")
     yield "checks", ", ".join(check.name for check in checks)
+
+
+def _in_english(text: str) -> str:
+    """Return a fact for the terminal, whose own words are English in every language of the report."""
+    with speaking(ENGLISH):
+        return again(text)
 
 
 def _places(table: Table) -> range:

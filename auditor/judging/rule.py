@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
+from auditor.errors import PluginError
 from auditor.results import Verdict
 from auditor.version import DOCUMENTATION
 
 Basis = Literal["exact", "statistical", "heuristic", "information"]
 Better = Literal["lower", "higher", "neither"]
+
+
+_ADDRESS = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,34 @@ class Rule:
     source: str = ""
     url: str = field(default="", compare=False)
 
+    def __post_init__(self) -> None:
+        """Refuse what no report could show.
+
+        Raises:
+            PluginError: A field is of another type or value than declared; the line names it.
+        """
+        texts = ("name", "summary", "unit", "measured", "advice", "false_alarms", "source", "url")
+        for name in texts:
+            if not isinstance(getattr(self, name), str):
+                raise self._wrong(name, "a text")
+        for name in ("warn", "fail", "tolerance"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+                raise self._wrong(name, "a finite number, or None")
+        for name, known in (("basis", get_args(Basis)), ("better", get_args(Better)), ("level", tuple(Verdict))):
+            if getattr(self, name) not in known or (name == "level" and not isinstance(self.level, Verdict)):
+                raise self._wrong(name, f"one of {', '.join(map(str, known))}")
+        if self.url and not _ADDRESS.fullmatch(self.url):
+            raise self._wrong("url", "an https address")
+
+    def _wrong(self, field: str, expected: str) -> PluginError:
+        return PluginError(f"rule {self.name!r} has {field} = {getattr(self, field)!r}, but it has to be {expected}")
+
     @property
     def texts(self) -> tuple[str, ...]:
         """What a reader sees of it, without what is empty."""
-        told = (self.summary, self.measured, self.advice, self.false_alarms, self.source, self.unit)
-        return tuple(text for text in told if text)
+        texts = (self.summary, self.measured, self.advice, self.false_alarms, self.source, self.unit)
+        return tuple(text for text in texts if text)
 
 
 def page(rule: str) -> str:

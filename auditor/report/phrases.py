@@ -118,12 +118,26 @@ def percent(digits: str) -> str:
     return _("{number} %", number=digits)
 
 
+_COUNTED = {
+    "channels": lambda n: many("{count} channel", "{count} channels", n),
+    "classes": lambda n: many("{count} class", "{count} classes", n),
+    "findings": lambda n: many("{count} finding", "{count} findings", n),
+    "layers": lambda n: many("{count} layer", "{count} layers", n),
+    "numbers": lambda n: many("{count} number", "{count} numbers", n),
+    "outputs": lambda n: many("{count} output", "{count} outputs", n),
+    "tensors": lambda n: many("{count} tensor", "{count} tensors", n),
+}
+"""Units of what is counted, in the form that fits the count."""
+
+
 def measured(value: float | None, unit: str) -> str:
     """Return a value with its unit; one without a unit is a share of 1."""
     if value is None:
         return ""
     if not unit and math.isfinite(value) and abs(value) <= 1:
         return percent(_digits(100 * value, 3))
+    if unit in _COUNTED and value == int(value):
+        return _COUNTED[unit](int(value))
     return f"{decimal(value)} {_(unit)}".rstrip()
 
 

@@ -16,6 +16,11 @@ from auditor.report.json_reader import encoded
 from auditor.results import Audit
 
 _DEEPEST = 8  # messages within messages
+_SENTENCES = (
+    *("question", "guide", "source", "message", "detail", "title", "caption", "alt", "label", "columns", "rows"),
+    *("summary", "measured", "advice", "false_alarms"),
+)
+_FACTS = ("notes", "source", "reason")
 
 Place = tuple[str | int, ...]
 
@@ -26,7 +31,7 @@ def recipes(document: Any) -> dict[str, Any]:
     places = {
         json.dumps(place): numbers.setdefault(json.dumps(_recipe(message.recipe)), len(numbers))
         for place, message in _messages(document, ())
-        if message.recipe
+        if message.recipe and _is_translatable(list(place))
     }
     return {"recipes": [json.loads(recipe) for recipe in numbers], "places": places}
 
@@ -35,9 +40,10 @@ def restored(document: Any) -> Any:
     """Return a document that was read, its texts with their recipes; a place or recipe that does not fit is ignored."""
     known = document.get("translation") if isinstance(document, dict) else None
     if isinstance(known, dict) and isinstance(known.get("places"), dict) and isinstance(known.get("recipes"), list):
+        made = [_read_or_none(recipe) for recipe in known["recipes"]]
         for place, number in known["places"].items():
-            if type(number) is int and 0 <= number < len(known["recipes"]):
-                _restore(document, place, known["recipes"][number])
+            if type(number) is int and 0 <= number < len(made) and isinstance(made[number], dict):
+                _restore(document, place, made[number])
     return document
 
 
@@ -80,10 +86,25 @@ def _restore(document: Any, place: str, recipe: Any) -> None:
         *path, last = json.loads(place)
         for step in path:
             document = document[step]
-        if type(document[last]) is str and isinstance(document, dict | list):
-            document[last] = Message(document[last], _read(recipe))
+        if type(document[last]) is str and isinstance(document, dict | list) and _is_translatable([*path, last]):
+            document[last] = Message(document[last], recipe)
     except (LookupError, TypeError, ValueError, RecursionError):
         return
+
+
+def _is_translatable(place: list[Any]) -> bool:
+    """Return whether sentences stand there: a file must not change names, digests, rules or dates by a recipe."""
+    named = [step for step in place if isinstance(step, str)]
+    if place[:1] == ["results"]:
+        return named[-1] in _SENTENCES or named[-2:-1] == ["rules"]
+    return place[:1] == ["provenance"] and named[-1] in _FACTS
+
+
+def _read_or_none(recipe: Any) -> Any:
+    try:
+        return _read(recipe)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _read(value: Any, depth: int = 0) -> Any:

@@ -157,6 +157,7 @@ def test_limits_are_found_by_the_names_of_options():
     assert check.limits("cups.full") == (Limit("warn", 0.1, "full_warn"), Limit("fail", 0.2, "full_fail"))
     assert check.limits("cups.full", {"full_warn": None, "full_fail": 0.5}) == (Limit("fail", 0.5, "full_fail"),)
     assert check.limits("cups.broken") == (Limit("fail", 0.0),)
+    assert check.limits("cups.full", {"full_warn": "auto", "full_fail": True}) == ()
 
 
 @pytest.mark.parametrize(
@@ -189,3 +190,22 @@ def test_every_built_in_rule_is_declared_whole(name):
             assert rule.advice, rule.name
         for limit in check.limits(rule.name):
             assert rule.level >= Verdict[limit.level.upper()], rule.name
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("level", "nonsense"),
+        ("better", "up"),
+        ("basis", "guess"),
+        ("unit", 3),
+        ("warn", "0.5"),
+        ("fail", float("nan")),
+        ("tolerance", "a"),
+        ("advice", None),
+        ("url", "javascript:alert(1)"),
+    ],
+)
+def test_a_rule_with_a_field_that_no_report_could_show_is_refused(field, value):
+    with pytest.raises(PluginError, match=rf"rule 'cups.full' has {field} = "):
+        Rule("cups.full", "Full cups.", **{field: value})

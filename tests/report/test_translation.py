@@ -126,8 +126,9 @@ for _depth in range(30):
     ],
 )
 def test_a_recipe_that_is_none_of_ours_leaves_the_text(recipe):
-    document = {"message": "as it was", "translation": {"recipes": [recipe], "places": {'["message"]': 0}}}
-    found = restored(document)["message"]
+    whole = {"results": [{"question": "as it was"}]}
+    whole["translation"] = {"recipes": [recipe], "places": {json.dumps(["results", 0, "question"]): 0}}
+    found = restored(whole)["results"][0]["question"]
     with speaking("fr"):
         assert again(found) == "as it was"
 
@@ -142,3 +143,33 @@ def test_a_place_that_is_not_there_is_ignored(place):
         "translation": {"recipes": [{"id": "c", "values": {}}], "places": {place: 0}},
     }
     assert restored(document)["list"] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ["provenance", "checkpoint", "sha256"],
+        ["provenance", "checkpoint", "name"],
+        ["results", 0, "check"],
+        ["results", 0, "evidence", 0, "rule"],
+        ["results", 0, "evidence", 0, "subject"],
+        ["results", 0, "evidence", 0, "verdict"],
+    ],
+)
+def test_a_recipe_changes_no_names_digests_or_rules(tmp_path, place):
+    record.save(sample(), tmp_path)
+    document = json.loads((tmp_path / "audit.json").read_text())
+    recipe = {"id": "{name}: {text}", "values": {"name": "deadbeef", "text": "x"}}
+    document["translation"] = {"recipes": [recipe], "places": {json.dumps(place): 0}}
+    assert "deadbeef" not in json.dumps(document["results"])
+    found = restored(document)
+    for step in place:
+        found = found[step]
+    with speaking("fr"):
+        assert "deadbeef" not in again(found)
+
+
+@pytest.mark.parametrize("recipe", [{"value": 10**400, "spec": ".2f"}, {"parts": [5], "between": " "}])
+def test_a_number_that_overflows_and_parts_that_are_no_texts_leave_the_text(recipe):
+    with speaking("fr"):
+        assert again(Message("as it was", recipe)) == "as it was"

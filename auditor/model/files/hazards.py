@@ -1,8 +1,9 @@
 """Find in the file of a program what would run other code or access files.
 
 `torch.export.load` pastes names into source, evaluates expressions and looks up operators that the file names.
-TorchScript can read and write files. This module lists what an image network needs and reports everything else:
-a list of what is forbidden would never be complete.
+TorchScript can read and write files. For torch.export this module lists what an image network needs and reports
+everything else. For TorchScript it lists the namespaces of operators, and inside of PyTorch's own the operators that
+reach beyond tensors: such a list is never complete, so TorchScript from a stranger is not safe.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from torch import nn
 from auditor.errors import CheckpointError
 from auditor.model.files.format import first_line
 
-_BEYOND_TENSORS = re.compile(rb"\b(?:from_file|save|\w*sparse\w*|print(?=\s*\())\b")  # torch checks no sparse index
-_OPERATORS = re.compile(rb"\bops\s*\.\s*(\w+)")
+_BEYOND_TENSORS = re.compile(rb"\b(?:from_file|save|\w*sparse\w*|print)\b")  # torch checks no sparse index
+_OPERATORS = re.compile(rb"\bops[\s()]*\.[\s()]*(\w+)")
+_HIDDEN = re.compile(rb"\\\r?\n|#[^\n]*")  # continued lines and comments, which may tear a name from its call
 _FOREIGN_CLASS = re.compile(rb"\btorch\s*\.\s*classes\b(?!\s*\.\s*(?:quantized|rnn|xnnpack|mkldnn)\b)")
 _NAMESPACES = ("aten", "mkldnn", "mkldnn_prepacked", "onednn", "prepacked", "prim", "quantized")
 _FORBIDDEN_NODES = re.compile(r"aten::(?:from_file|save|\w*sparse\w*)|prim::Print")
@@ -60,7 +62,8 @@ _OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.operator, ast.unaryop, a
 
 def in_script(path: Path) -> Iterator[str]:
     """Yield the hazards in an archive of TorchScript; some of them take effect while torch loads it."""
-    for name, content in _records(path):
+    for name, record in _records(path):
+        content = record + _HIDDEN.sub(b" ", record) if name.endswith(".py") else record
         if name.endswith(".py") and (found := _BEYOND_TENSORS.search(content)):
             yield f"uses more than tensors: it calls {found[0].decode()}"
         if name.endswith(".py"):

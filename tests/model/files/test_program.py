@@ -396,6 +396,9 @@ def test_a_program_under_a_name_that_is_not_scanned_is_refused(exported, tmp_pat
 
 CALLS = {
     "print('verdict: PASS')": "calls print",
+    "print\\\n('verdict: PASS')": "calls print",
+    "ops\\\n.image.write_file('victim', x)": "foreign operators: image",
+    "(ops ).image.write_file('victim', x)": "foreign operators: image",
     "torch.sparse_coo_tensor(torch.zeros([1, 1]), torch.zeros([1]), [3])": "calls sparse_coo_tensor",
     "torch._sparse_coo_tensor_unsafe(x, x, [3])": "calls _sparse_coo_tensor_unsafe",
     "ops.inductor._reinterpret_tensor(x, [3], [1], 100)": "foreign operators: inductor",
