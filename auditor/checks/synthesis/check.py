@@ -57,7 +57,7 @@ def synthesis(
     Both images start as uniform grey and are changed, pixel by pixel, to raise the score of one class. The plain one
     may become any image: it looks like noise on sound networks, too, and is never judged (Nguyen et al.
     2015). The natural one has the frequencies and colours of photographs, and has to keep its score while it is moved,
-    rotated and blurred. It repeats what the network looks for: an eye, a wheel, a watermark. The numbers are the
+    rotated and blurred; it repeats what the network looks for: an eye, a wheel, a watermark. The numbers are the
     network's score for the finished image and the probability of its class.
 
     Args:
