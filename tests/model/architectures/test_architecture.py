@@ -365,7 +365,7 @@ def test_an_unknown_argument_gives_one_line(tmp_path):
 
 def test_says_how_to_get_timm(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ArchitectureError, match=r"pip install 'auditor\[timm\]'"):
+    with pytest.raises(ArchitectureError, match=r"pip install timm"):
         build(saved(tmp_path, states()), "timm:resnet10t")
 
 
