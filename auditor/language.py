@@ -11,6 +11,7 @@ data of the Unicode CLDR for numbers.
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections.abc import Iterable, Iterator, Mapping
@@ -190,6 +191,32 @@ def again(text: str) -> str:
         return text
 
 
+def packed(value: Any) -> Any:
+    """Return a text or a recipe as JSON holds it; a message becomes its text with its recipe."""
+    if isinstance(value, Message):
+        return {"text": str(value), "recipe": packed(value.recipe)} if value.recipe else str(value)
+    if isinstance(value, Mapping):
+        return {name: packed(inner) for name, inner in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # which no JSON holds as a number, and which is written alike in every language
+    return [packed(inner) for inner in value] if isinstance(value, list) else value
+
+
+def unpacked(value: Any, depth: int = 0) -> Any:
+    """Return what was packed.
+
+    Raises:
+        ValueError: Messages are nested deeper than any of ours.
+    """
+    if depth > _DEEPEST:
+        raise ValueError("a message of this depth is none of ours")
+    if isinstance(value, dict):
+        if value.keys() == {"text", "recipe"} and isinstance(value["text"], str):
+            return Message(value["text"], unpacked(value["recipe"], depth + 1))
+        return {name: unpacked(inner, depth) for name, inner in value.items()}
+    return [unpacked(inner, depth) for inner in value] if isinstance(value, list) else value
+
+
 def _made(recipe: Mapping[str, Any]) -> str:
     match recipe:
         case {"id": str(message), "values": Mapping() as values} if message in _messages():
@@ -231,6 +258,7 @@ def marked(message: str, /) -> str:
 _ = translated
 
 
+_DEEPEST = 8  # messages within messages
 _SPEC = re.compile(r"[-+]?,?(\.\d{1,2})?[defg%]?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 

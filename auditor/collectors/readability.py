@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from auditor.collectors.collector import Batch, State
+from auditor.language import packed, unpacked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,8 +46,9 @@ class Readability:
         self._unreadable.update(other._unreadable)
 
     def state(self) -> State:
-        return {"read": np.array(self.read), "unreadable": np.array(self.unreadable, dtype=str).reshape(-1, 2)}
+        rows = [(file, json.dumps(packed(reason))) for file, reason in self.unreadable]
+        return {"read": np.array(self.read), "unreadable": np.array(rows, dtype=str).reshape(-1, 2)}
 
     def load(self, state: State) -> None:
         self.read = int(state["read"])
-        self._unreadable = {str(file): str(reason) for file, reason in state["unreadable"]}
+        self._unreadable = {str(file): unpacked(json.loads(reason)) for file, reason in state["unreadable"]}

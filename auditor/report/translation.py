@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from auditor.language import Message, again, speaking
-from auditor.report.json_reader import encoded
+from auditor.language import Message, again, packed, speaking, unpacked
 from auditor.results import Audit
 
-_DEEPEST = 8  # messages within messages
 _SENTENCES = (
     *("question", "guide", "source", "message", "detail", "title", "caption", "alt", "label", "columns", "rows"),
     *("summary", "measured", "advice", "false_alarms"),
@@ -29,7 +27,7 @@ def recipes(document: Any) -> dict[str, Any]:
     """Return how the messages in a document were made: each recipe once, and where its text stands."""
     numbers: dict[str, int] = {}
     places = {
-        json.dumps(place): numbers.setdefault(json.dumps(_recipe(message.recipe)), len(numbers))
+        json.dumps(place): numbers.setdefault(json.dumps(packed(message.recipe)), len(numbers))
         for place, message in _messages(document, ())
         if message.recipe and _is_translatable(list(place))
     }
@@ -72,15 +70,6 @@ def _messages(value: Any, place: Place) -> Iterator[tuple[Place, Message]]:
             yield from _messages(inner, (*place, index))
 
 
-def _recipe(value: Any) -> Any:
-    """Return a recipe as JSON has it; a message in it becomes its text with a recipe of its own."""
-    if isinstance(value, Message):
-        return {"text": str(value), "recipe": _recipe(value.recipe)} if value.recipe else str(value)
-    if isinstance(value, Mapping):
-        return {name: _recipe(inner) for name, inner in value.items()}
-    return [_recipe(inner) for inner in value] if isinstance(value, list) else encoded(value)
-
-
 def _restore(document: Any, place: str, recipe: Any) -> None:
     try:
         *path, last = json.loads(place)
@@ -102,24 +91,9 @@ def _is_translatable(place: list[Any]) -> bool:
 
 def _read_or_none(recipe: Any) -> Any:
     try:
-        return _read(recipe)
+        return unpacked(recipe)
     except (ValueError, RecursionError):
         return None
-
-
-def _read(value: Any, depth: int = 0) -> Any:
-    """Return a recipe, with the messages in it.
-
-    Raises:
-        ValueError: It is nested too deep.
-    """
-    if depth > _DEEPEST:
-        raise ValueError("a message of this depth is none of ours")
-    if isinstance(value, dict):
-        if value.keys() == {"text", "recipe"} and isinstance(value["text"], str):
-            return Message(value["text"], _read(value["recipe"], depth + 1))
-        return {name: _read(inner, depth) for name, inner in value.items()}
-    return [_read(inner, depth) for inner in value] if isinstance(value, list) else value
 
 
 def _again(value: Any) -> Any:

@@ -184,7 +184,7 @@ def test_french_is_searched_sorted_and_enlarged_in_french(browser, tmp_path):
     assert found == [shares[i] for i in (2, 3, 1, 4, 0)]
     shown.run("document.getElementById('filter-text').value = 'nothing is called so'")
     shown.run("document.getElementById('filter-text').dispatchEvent(new Event('input'))")
-    assert shown.run("document.getElementById('filter-empty').textContent").startswith("Cette recherche")
+    assert shown.run("document.getElementById('filter-empty').textContent").startswith("Aucun contrôle")
     shown.run("document.querySelector('.gallery .enlarge').click()")
     told = viewer(shown)
     assert " sur " in told["place"]
