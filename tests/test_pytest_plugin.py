@@ -167,6 +167,7 @@ def test_progress_is_told_on_stderr_and_no_report_is_left(whole, suite):
     assert not (suite / "reports").exists()
 
 
+@pytest.mark.slow
 def test_with_xdist_the_audit_runs_once(whole, call, suite):
     (suite / "runs.txt").unlink()
     ended = call(*AUDITED, "-n", "2", "-rA")
@@ -174,6 +175,7 @@ def test_with_xdist_the_audit_runs_once(whole, call, suite):
     assert (suite / "runs.txt").read_text() == "once "
 
 
+@pytest.mark.slow
 def test_what_failed_last_is_known_again(call):
     chosen = [*AUDITED[:4], *PLANTED[2:6], "-p", "cacheprovider", "-o", "addopts=", "-rA"]
     before = call(*chosen)
@@ -181,6 +183,7 @@ def test_what_failed_last_is_known_again(call):
     assert outcomes(call(*chosen, "--lf")) == {"auditor::net.pt::bad::bad.worst[conv]": "FAILED"}
 
 
+@pytest.mark.slow
 def test_strict_fails_what_warns_and_a_report_is_written_where_asked(call, suite):
     flags = ["--auditor-strict", "--auditor-out", "report", "--auditor-args=--format html --seed '3'"]
     ended = call(*AUDITED, *flags, "-k", "doubtful or test_own", "-rA", "-q")
@@ -192,6 +195,7 @@ def test_strict_fails_what_warns_and_a_report_is_written_where_asked(call, suite
     assert "auditing" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_check_that_had_no_turn_is_skipped(call):
     chosen = ["--auditor", "net.pt", "--auditor-arch", "tiny.py:Net", "--auditor-args=-x -k 'bad or shown'"]
     ended = call(*chosen, "-rA", "-k", "auditor::net.pt")

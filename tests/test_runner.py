@@ -324,6 +324,7 @@ def test_files_that_are_all_unreadable_are_refused(small, tmp_path):
         audited(small, tmp_path, counting)
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_find_the_same(small, photographs):
     first, second = (
         auditor.run(small.checkpoint, photographs, arch=small.arch, preprocess=small.preprocess) for _ in range(2)

@@ -83,6 +83,7 @@ def audit_step(here):
     return run
 
 
+@pytest.mark.slow
 def test_the_action_audits_and_hands_on_the_report(audit_step, here):
     ended, output = audit_step('--check weights --check data --seed "1" --no-cache')
     assert output == {"exit-code": str(ended.returncode), "report": str(here / "temp" / "audit")}, ended.stderr
@@ -92,6 +93,7 @@ def test_the_action_audits_and_hands_on_the_report(audit_step, here):
     }
 
 
+@pytest.mark.slow
 def test_the_action_fails_without_a_report_where_nothing_can_be_read(audit_step):
     ended, output = audit_step("", checkpoint="none.pt")
     assert (ended.returncode, output) == (4, {"exit-code": "4"})
@@ -127,6 +129,7 @@ def test_what_the_action_puts_out_is_what_its_step_says():
     assert {entry["value"].split(".")[-1].removesuffix(" }}") for entry in ACTION["outputs"].values()} == said
 
 
+@pytest.mark.slow
 def test_the_gitlab_job_audits_and_its_artifacts_are_there(here):
     job = GITLAB["audit"]
     given = {"CHECKPOINT": "my net.pt", "DATA": "my photos", "CONFIG": "auditor.toml"}

@@ -88,6 +88,7 @@ def test_an_option_that_it_does_not_have_is_refused_by_name(auditor):
     assert "brightness has no option 'factor'; it has: factors, warn" in ended.stderr
 
 
+@pytest.mark.slow
 def test_passes_its_own_tests(installed):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE]
     ended = subprocess.run(command, env=installed, capture_output=True, text=True, check=False)

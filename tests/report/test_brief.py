@@ -66,6 +66,7 @@ def test_has_what_who_decides_asks_for(tmp_path):
     assert f"Page 1 of {len(reader.pages)}" in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["W" * 3000, "猫" * 2000, "\n" * 500 + "so " * 1000, " ".join(HOSTILE)])
 def test_never_has_more_than_four_pages(tmp_path, text):
     checks = tuple(replace(found(1, text), check=f"check{i}{text}", question=text or "?") for i in range(60))

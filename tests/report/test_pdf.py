@@ -191,6 +191,7 @@ def test_a_cut_table_says_where_the_rest_is(tmp_path):
     assert "976 more are in audit.json" in words
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_printed_and_nothing_is_fetched(tmp_path):
     pdf.save(hostile(" ".join(HOSTILE)[:700]), tmp_path)
     words = "".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages)

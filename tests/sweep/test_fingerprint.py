@@ -23,6 +23,7 @@ def copy(tmp_path, monkeypatch):
     return tmp_path / "auditor"
 
 
+@pytest.mark.slow
 def test_a_change_in_any_room_changes_the_digest(copy):
     digests = [fingerprint._code([])]
     for file in {file.parent: file for file in FILES}.values():

@@ -296,6 +296,7 @@ def test_maps_do_not_depend_on_the_batch(method):
     torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_many_images_leave_neither_hooks_nor_memory_behind():
     model, images = Deep().float(), torch.randn(1, 3, 32, 32)
     for _ in range(20):

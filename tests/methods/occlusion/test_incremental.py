@@ -258,6 +258,7 @@ def test_takes_no_more_memory_than_it_may(incremental):
         assert alive.cumsum(0).max() <= memory
 
 
+@pytest.mark.slow
 def test_the_steps_of_a_plan_are_kept_for_as_many_groups_as_there_is_room_for():
     net, image = chain(), torch.randn(1, 3, 96, 96)
     Occluder(net, image, window=8, stride=8)  # what is imported and compiled on the way
