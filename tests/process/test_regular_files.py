@@ -22,7 +22,7 @@ def test_refuses_a_fifo_a_device_a_folder_and_a_socket_at_once(tmp_path: Path) -
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
-        with pytest.raises(OSError, match="No such device or address|socket"):
+        with pytest.raises(OSError, match=r"No such device or address|socket"):
             opened(tmp_path / "socket")
     with pytest.raises(OSError, match="a FIFO, not a regular file"):
         opened(tmp_path / "fifo")
