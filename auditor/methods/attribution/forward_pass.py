@@ -19,7 +19,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from auditor.errors import Skip, did_you_mean
 from auditor.language import _
-from auditor.methods.attribution.arrangement import arrangement, arrangement_before
+from auditor.methods.attribution.arrangement import Arrangement, may_show
 from auditor.methods.attribution.grid import as_maps
 from auditor.methods.attribution.in_place_rectifiers import RectifiersOutOfPlace
 from auditor.methods.attribution.rectifiers import (
@@ -57,12 +57,17 @@ class Passage:
     Attributes:
         values: The output before any in-place operator changed it.
         edge: Its place in the graph.
-        first: Whether channels come before places; None if neither the layer nor the graph shows it.
+        first: Whether channels come before places; None if the graph does not show it.
     """
 
     values: Tensor
     edge: GradientEdge
     first: bool | None = None
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the output may be maps of which nothing shows where the channels are."""
+        return self.values.ndim == 4 and self.first is None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -173,8 +178,8 @@ def record(
 
     Args:
         layers: Modules to watch. If one runs several times, its last run counts.
-        cut: One of `layers`. No graph is built before it if the layer itself shows how it arranges its output: signals
-            end there.
+        cut: One of `layers`, where signals end. No graph is built before it, unless only such a graph shows where the
+            layer's output has its channels.
         rules: Whether rules for rectifiers will be applied. Rectifiers that autograd hides are then made visible.
 
     Raises:
@@ -182,9 +187,12 @@ def record(
             has no tensor as output; or the scores do not depend on the images by differentiable operations.
     """
     modules = _submodules(model, layers)
-    if cut is not None and arrangement(modules[cut]) is None:
+    if cut is not None and not may_show(modules[cut]):
         cut = None
-    return _run(model, images, layers, _watching(modules, cut), cut, _mode(rules))
+    recording = _run(model, images, layers, _watching(modules, cut), cut, _mode(rules))
+    if cut is not None and recording.passages[cut].hidden:
+        return _run(model, images, layers, _watching(modules, None), None, _mode(rules))
+    return recording
 
 
 def record_up_to(
@@ -309,28 +317,42 @@ def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
 @contextmanager
 def _watching(modules: Mapping[str, nn.Module], cut: str | None, *, copy: bool = True) -> Iterator[dict[str, Passage]]:
     passages: dict[str, Passage] = {}
+    arrangement = Arrangement(from_images=cut is None)
     with ExitStack() as hooks:
         for name, module in modules.items():
-            hook = _watch(name, passages, cut=name == cut, copy=copy)
+            if name == cut:
+                hooks.callback(module.register_forward_pre_hook(_begin_graph).remove)
+            hook = _watch(name, passages, arrangement, cut=name == cut, copy=copy)
             hooks.callback(module.register_forward_hook(hook).remove)
         yield passages
 
 
+def _begin_graph(module: nn.Module, inputs: Any) -> Any:
+    """Build a graph from here on, which `_running` ends: inside a layer it shows where the channels are."""
+    torch.set_grad_enabled(True)
+    return tuple(
+        one.detach().requires_grad_().clone() if isinstance(one, Tensor) and one.is_floating_point() else one
+        for one in inputs
+    )  # in-place operators can't change a leaf
+
+
 def _watch(
-    name: str, passages: dict[str, Passage], *, cut: bool, copy: bool
+    name: str, passages: dict[str, Passage], arrangement: Arrangement, *, cut: bool, copy: bool
 ) -> Callable[[nn.Module, Any, Any], Tensor | None]:
     def watch(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return None
+        edge = get_gradient_edge(output) if output.requires_grad else None
+        first = arrangement.channels_first(edge, certain=cut) if edge else None
         if cut:
-            torch.set_grad_enabled(True)  # from here on; `_run` puts it back
-            output = output.detach().requires_grad_().clone()  # in-place operators can't change a leaf
+            torch.set_grad_enabled(True)
+            output = output.detach().requires_grad_().clone()
+            if first is not None:
+                arrangement.fix(get_gradient_edge(output), first=first)
         if output.requires_grad:
             values = output.detach()
             passages.pop(name, None)  # the last of several runs counts
-            edge, first = get_gradient_edge(output), arrangement(module)
-            first = arrangement_before(edge.node) if first is None else first
-            passages[name] = Passage(values.clone() if copy else values, edge, first)
+            passages[name] = Passage(values.clone() if copy else values, get_gradient_edge(output), first)
         return output if cut else None
 
     return watch
