@@ -7,6 +7,7 @@ SHELL := bash
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal # a process a core, each with one thread
 ARGS :=
+SECONDS := 600
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## List the targets
@@ -42,6 +43,9 @@ test-slow: setup ## Run the tests that take more than a few seconds each
 test-all: setup ## Run all tests at once
 	@.ci/system tests
 	$(PYTEST) $(ARGS)
+
+fuzz: setup ## Feed mutated files to every reader for SECONDS=600; ARGS="--target image" for one
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hardening.fuzz --seconds $(SECONDS) $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check
