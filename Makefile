@@ -64,8 +64,10 @@ docs: setup ## Build the documentation into docs/_build/html, warnings as errors
 bench: setup ## Measure against the bare forward pass
 	$(BIN)/python -m benchmarks $(ARGS)
 
-wheel: setup ## Build dist/auditor-*.whl
+wheel: setup ## Build dist/auditor-*.whl and its bill of materials
+	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation
+	$(BIN)/python .ci/bill-of-materials dist/auditor-*.whl
 
 ci: ## What the continuous integration runs
 	.ci/run

@@ -1,13 +1,21 @@
-"""What the project is installed with: every dependency is locked, with the hashes of its files."""
+"""What the project is installed with and ships: locked dependencies, a bill of materials, the work of others."""
 
+import hashlib
+import json
 import re
+import subprocess
+import sys
 import tomllib
-from importlib.metadata import requires
+import zipfile
+from importlib.metadata import requires, version
 from pathlib import Path
 
+import cyclonedx.schema
+import jsonschema
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from referencing import Registry, Resource
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -32,17 +40,16 @@ def declared():
     return [one for one in map(Requirement, lines) if one.name != "auditor"]
 
 
-def needed(requirements, found):
+def needed(requirements, extras=frozenset(), seen=None):
     """Return the names of everything that these requirements lead to here, as the installed packages tell."""
+    seen = set() if seen is None else seen
     for one in requirements:
-        name = canonicalize_name(one.name)
-        if name in found or (one.marker and not any(one.marker.evaluate({"extra": e}) for e in one.extras or {""})):
+        found = canonicalize_name(one.name), frozenset(one.extras)
+        if found in seen or (one.marker and not any(one.marker.evaluate({"extra": e}) for e in extras or {""})):
             continue
-        found.add(name)
-        inside = [Requirement(line) for line in requires(name) or []]
-        mine = [i for i in inside if not i.marker or any(i.marker.evaluate({"extra": e}) for e in one.extras or {""})]
-        needed([Requirement(f"{i.name}[{','.join(i.extras)}]" if i.extras else i.name) for i in mine], found)
-    return found
+        seen.add(found)
+        needed(map(Requirement, requires(found[0]) or []), one.extras, seen)
+    return {name for name, _ in seen}
 
 
 @pytest.mark.parametrize("one", declared(), ids=str)
@@ -53,7 +60,7 @@ def test_every_dependency_is_pinned_to_a_version_in_its_range(one):
 
 
 def test_everything_that_the_dependencies_need_is_pinned_too():
-    missing = needed(declared(), set()) - pins(CONSTRAINTS).keys()
+    missing = needed(declared()) - pins(CONSTRAINTS).keys()
     assert {name for name in missing if not re.match(r"nvidia|cuda|triton", name)} == set(), "run make lock"
 
 
@@ -79,3 +86,83 @@ def test_setup_lets_no_file_with_another_hash_in():
         "pip install -qq --constraint constraints.txt torch torchvision",
         "pip install -qq --no-deps --no-build-isolation --editable .",
     ]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel and its bill of materials, built as by `make wheel`."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run([sys.executable, *build], check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    subprocess.run([sys.executable, ROOT / ".ci" / "bill-of-materials", built], check=True)
+    return built
+
+
+@pytest.fixture(scope="module")
+def bill(wheel):
+    (path,) = wheel.parent.glob("*.cdx.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_is_valid_cyclonedx(bill):
+    folder = Path(cyclonedx.schema.__file__).parent / "_res"
+    names = [f"{name}.SNAPSHOT.schema.json" for name in ("bom-1.6", "spdx", "jsf-0.82")]
+    whole, *parts = [json.loads((folder / name).read_text(encoding="utf-8")) for name in names]
+    places = [whole["$id"].rpartition("/")[0] + f"/{name}" for name in names[1:]]
+    inside = zip(places, map(Resource.from_contents, parts), strict=True)
+    jsonschema.Draft7Validator(whole, registry=Registry().with_resources(inside)).validate(bill)
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_has_all_that_the_wheel_needs_with_its_licence(bill):
+    runtime = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+    components = {one["name"]: one for one in bill["components"]}
+    assert components.keys() == needed(runtime)
+    for name, one in components.items():
+        assert one["version"] == version(name)
+        assert one["licenses"], name
+    edges = {one["ref"]: one.get("dependsOn", []) for one in bill["dependencies"]}
+    assert components["tinycss2"]["bom-ref"] in edges[components["weasyprint"]["bom-ref"]]
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_names_the_wheel_by_its_digest(bill, wheel):
+    own = bill["metadata"]["component"]
+    assert own["name"] == "auditor"
+    assert own["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}]
+
+
+NOTICE = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
+OWN = {".py", ".po", ".html", ".css", ".js", ".typed"}
+FOREIGN = re.compile(
+    r"@font-face|url\(['\"]?data:|base64,[A-Za-z0-9+/]{200}|copyright|\(c\) \d{4}|SPDX-License|@licen[cs]e"
+    r"|ottosson|okabe",
+    re.IGNORECASE,
+)
+
+
+def shipped():
+    """Return the files of the wheel, from where they lie in the repository."""
+    files = [path for folder in ("auditor", "templates") for path in (ROOT / folder).rglob("*")]
+    return [path for path in files if path.is_file() and path.suffix != ".pyc"]
+
+
+def test_the_work_of_others_is_listed_in_the_notice():
+    for path in shipped():
+        name = path.relative_to(ROOT).as_posix()
+        if f"`{name}`" not in NOTICE:
+            assert path.suffix in OWN or name == "auditor/report/schema.json", f"{name} is no code, nor in NOTICE.md"
+            assert FOREIGN.findall(path.read_text(encoding="utf-8")) == [], f"{name} is not in NOTICE.md"
+
+
+def test_what_the_notice_lists_is_there():
+    assert all((ROOT / name).is_file() for name in re.findall(r"\| `([^`]+)` \|", NOTICE))
+
+
+@pytest.mark.slow
+def test_the_wheel_ships_license_and_notice(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.partition(".dist-info/licenses/")[2] for name in archive.namelist()}
+    assert {"LICENSE", "NOTICE.md"} <= names
