@@ -2,24 +2,32 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint format docs bench wheel ci clean
+.PHONY: help setup lock demo test test-slow test-all fuzz lint format docs bench wheel ci clean
 
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal # a process a core, each with one thread
 ARGS :=
+SECONDS := 600
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-setup: .venv/.installed ## Make .venv with the pinned dependencies, and install the system libraries
+setup: .venv/.installed ## Make .venv with the locked dependencies, and install the system libraries
 
-.venv/.installed: pyproject.toml constraints.txt
+# --no-deps: the lock is complete. torch brings its own dependencies, which differ between its builds.
+.venv/.installed: pyproject.toml constraints.txt requirements.lock
 	@.ci/python .venv
-	@echo "installing the pinned dependencies into .venv; the first time this takes some minutes"
-	@$(BIN)/pip install -qq --constraint constraints.txt --editable '.[dev]'
+	@echo "installing the locked dependencies into .venv; the first time this takes some minutes"
+	@$(BIN)/pip install -qq --require-hashes --no-deps --requirement requirements.lock
+	@$(BIN)/pip install -qq --constraint constraints.txt torch torchvision
+	@$(BIN)/pip install -qq --no-deps --no-build-isolation --editable .
 	@.ci/system report
 	@touch $@
+
+lock: ## Lock the dependencies of pyproject.toml; ARGS=--upgrade for the newest versions
+	@.ci/python .venv
+	@$(BIN)/python .ci/lock $(ARGS)
 
 demo: setup ## Audit EfficientNet-Lite0 on photographs, and write reports/demo
 	@$(BIN)/auditor demo $(ARGS) || test $$? -eq 1 # a verdict is no failure of the demo
@@ -35,6 +43,9 @@ test-slow: setup ## Run the tests that take more than a few seconds each
 test-all: setup ## Run all tests at once
 	@.ci/system tests
 	$(PYTEST) $(ARGS)
+
+fuzz: setup ## Feed mutated files to every reader for SECONDS=600; ARGS="--target image" for one
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hardening.fuzz --seconds $(SECONDS) $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check
@@ -53,8 +64,10 @@ docs: setup ## Build the documentation into docs/_build/html, warnings as errors
 bench: setup ## Measure against the bare forward pass
 	$(BIN)/python -m benchmarks $(ARGS)
 
-wheel: setup ## Build dist/auditor-*.whl
+wheel: setup ## Build dist/auditor-*.whl and its bill of materials
+	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation
+	$(BIN)/python .ci/bill-of-materials dist/auditor-*.whl
 
 ci: ## What the continuous integration runs
 	.ci/run

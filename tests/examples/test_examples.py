@@ -111,6 +111,13 @@ def test_no_script_has_an_input_pasted_into_it():
     assert [script for script in scripts() if "${{" in script] == []
 
 
+def test_actions_of_others_are_pinned_by_commit_and_name_their_version():
+    pages = [*(EXAMPLES / "ci" / "github").glob("*.yml"), EXAMPLES.parent / "docs" / "guide" / "pipeline.md"]
+    used = [line for page in pages for line in re.findall(r"(?m)^\s*-? ?uses: (?!\./|OWNER)(.*)", page.read_text())]
+    assert len(used) == 6
+    assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
 def test_the_action_installs_the_auditor_that_it_lies_in():
     folder = re.search(r"\$GITHUB_ACTION_PATH([/.]+)", step("Install auditor")["run"])[1]
     pyproject = EXAMPLES / "ci" / "github" / folder.strip("/") / "pyproject.toml"
