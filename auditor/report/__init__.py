@@ -106,9 +106,9 @@ def _chosen(names: Sequence[str], templates: Sequence[Path], extra: Mapping[str,
 
 
 def _save_each(audit: Audit, stage: Path, chosen: Mapping[str, Format]) -> AuditorError | None:
-    """Write every format, and return the first error after all the others have been tried."""
+    """Write every format, and return the first error after all the others have been tried; a PDF takes longest."""
     first = None
-    for name, one in chosen.items():
+    for name, one in sorted(chosen.items(), key=lambda pair: pair[1].file.endswith(".pdf")):
         try:
             with speaking(audit.provenance.language):
                 one.save(audit, stage)
