@@ -181,11 +181,12 @@ def inspect(checkpoint: Path, **given: Any) -> None:
 
 @program.command()
 @FOLDER
+@click.option("--out", metavar="DIR", help="Write to this folder, with audit.json. Default: into DIR.")
 @flags(RENDERING, FILES, VERBOSE)
 def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
     """Write the report in DIR again from its audit.json.
 
-    Needs neither the network nor the images.
+    Needs neither the network nor the images. With --redact and --out, it makes a report to hand over from a full one.
     """
     from auditor import report
 
@@ -198,6 +199,8 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
         templates=_templates(settings, found),
         extra=found.formats,
         language=settings.lang,
+        redact=settings.redacts,
+        out=settings.out,
     )
     say("\n".join(printable(str(path)) for path in files.values()))
 
@@ -233,13 +236,14 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
+    shown = report.presented(done, redact=settings.redacts)
     try:
         if out:
             looks = _templates(settings, found)
-            files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
+            files = report.write(shown, out, formats=settings.written, templates=looks, extra=found.formats)
     finally:
         terminal.compared(done, code, files)
-    _finish(workflow, done)
+    _finish(workflow, shown)
     return code
 
 
@@ -290,7 +294,7 @@ def _audit_and_report(
     done = runner.run(settings, found, terminal, processes, baseline=baseline)
     audit, files, broken = _written(done, settings, found, templates)
     code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
-    terminal.finished(audit, code, files)
+    terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files)
     _finish(_stopped_workflow(), audit)
     if broken:
         raise broken
@@ -324,12 +328,13 @@ def _written(
         arrays=done.arrays if settings.save_arrays else None,
         extra=found.formats,
     )
+    audit = report.presented(done.audit, redact=settings.redacts)
     try:
-        return done.audit, write(done.audit, formats=settings.written), None
+        return audit, write(audit, formats=settings.written), None
     except AuditorError as error:
-        return done.audit, {}, error
+        return audit, {}, error
     except KeyboardInterrupt:
-        audit = replace(done.audit, interrupted=True)
+        audit = replace(audit, interrupted=True)
         return audit, write(audit, formats=[name for name in settings.written if name in _QUICK]), None
 
 
