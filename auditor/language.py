@@ -260,12 +260,6 @@ _ = translated
 
 _DEEPEST = 8  # messages within messages
 _SPEC = re.compile(r"[-+]?,?(\.\d{1,2})?[defg%]?")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """Return a text with U+FFFD in place of control characters and surrogates; line feeds and tabs remain."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def short(text: str, most: int) -> str:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from auditor.language import printable
+from auditor.process.console import say
+from auditor.process.foreign_text import printable, printable_lines
 
 if TYPE_CHECKING:
     from auditor.results import Audit, Finding, Result
@@ -223,7 +224,7 @@ def _reason(ended: subprocess.CompletedProcess[str]) -> str:
 
 def _report(config: pytest.Config, text: str) -> None:
     if config.get_verbosity() >= 0:
-        print(f"auditor: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        say(f"auditor: {printable(text)}", err=True)
 
 
 def _read(folder: Path) -> list[_Case]:
@@ -264,7 +265,7 @@ def _text(finding: Finding) -> str:
     from auditor.report import phrases
 
     parts = (finding.message, phrases.numbers(finding), phrases.advice(finding))
-    return printable("\n".join(part for part in parts if part))
+    return printable_lines("\n".join(part for part in parts if part))
 
 
 def _numbers(finding: Finding) -> tuple[tuple[str, str], ...]:
@@ -278,7 +279,7 @@ def _name(rule: str, subject: str) -> str:
 
 def _plain(text: str) -> str:
     """Return a text that is valid in the name of a test."""
-    return re.sub(r"\s+", " ", printable(text)).replace("::", ":")
+    return printable(re.sub(r"\s+", " ", text).replace("::", ":"))
 
 
 def _unique(cases: Iterable[_Case]) -> list[_Case]:

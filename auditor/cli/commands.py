@@ -33,19 +33,21 @@ from auditor.cli.flags import (
     VERBOSE,
     flags,
 )
+from auditor.cli.github import Workflow
 from auditor.config import file as configfile
 from auditor.config.file import File
 from auditor.config.selection import selected
 from auditor.config.settings import FORMATS, Settings, known, load
 from auditor.errors import AuditorError, OutputError, UsageError
-from auditor.language import printable, speaking
+from auditor.language import speaking
 from auditor.plugins import Plugins
+from auditor.process.console import command, say
+from auditor.process.foreign_text import printable
 from auditor.report.folder import staged
 from auditor.results import Exit
 from auditor.version import __version__
 
 if TYPE_CHECKING:
-    from auditor.cli.github import Workflow
     from auditor.comparison import Source
     from auditor.process.distributed import Processes
     from auditor.results import Audit
@@ -59,47 +61,46 @@ FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    shared: dict[str, bool] = {}
+    with Workflow(command) as workflow:
+        return _ended(arguments, workflow, {"workflow": workflow})
+
+
+def _ended(arguments: Sequence[str] | None, workflow: Workflow, shared: dict[str, Any]) -> int:
     try:
         return int(program.main(arguments, "auditor", standalone_mode=False, obj=shared) or 0)
     except click.exceptions.NoArgsIsHelpError as help_:
         help_.show()
         return Exit.USAGE
     except click.ClickException as error:
-        return _refused(error.format_message(), Exit.USAGE)
+        return _refused(workflow, error.format_message(), Exit.USAGE)
     except AuditorError as error:
-        return _refused(str(error), error.exit_code, error if shared.get("verbose") else None)
+        return _refused(workflow, str(error), error.exit_code, error if shared.get("verbose") else None)
     except (click.Abort, KeyboardInterrupt):
-        return _refused("interrupted before any check finished; no report was written", Exit.INTERRUPTED)
+        line = "interrupted before any check finished; no report was written"
+        return _refused(workflow, line, Exit.INTERRUPTED)
     except (Exception, SystemExit) as error:
-        return _broken(error, verbose=shared.get("verbose", False))
+        return _broken(workflow, error, verbose=shared.get("verbose", False))
 
 
-def _refused(message: str, code: int, error: BaseException | None = None) -> int:
+def _refused(workflow: Workflow, message: str, code: int, error: BaseException | None = None) -> int:
+    """Print the error and annotate a GitHub workflow with it, because there is no report to show it."""
+    workflow.stop()
     if error:
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        say("".join(traceback.format_exception(error)), err=True)
     line = printable(" ".join(message.split()))
-    click.echo(f"error: {line}", err=True)
-    _annotate(line)
+    say(f"error: {line}", err=True)
+    workflow.refused(line)
     return code
 
 
-def _annotate(line: str) -> None:
-    """Annotate a GitHub workflow with the error, because there is no report to show it."""
-    from auditor.cli.github import Workflow
-
-    Workflow(click.echo).refused(line)
-
-
-def _broken(error: BaseException, *, verbose: bool) -> int:
+def _broken(workflow: Workflow, error: BaseException, *, verbose: bool) -> int:
     reason = f"{type(error).__name__}: {error}"
     if verbose:
-        return _refused(f"{reason} (this is a bug in auditor)", Exit.INTERNAL, error)
+        return _refused(workflow, f"{reason} (this is a bug in auditor)", Exit.INTERNAL, error)
     with tempfile.NamedTemporaryFile("w", prefix="auditor-", suffix=".log", delete=False, encoding="utf-8") as log:
         log.write("".join(traceback.format_exception(error)))
-    return _refused(
-        f"{reason} (this is a bug in auditor: please report it; the traceback is in {log.name})", Exit.INTERNAL
-    )
+    line = f"{reason} (this is a bug in auditor: please report it; the traceback is in {log.name})"
+    return _refused(workflow, line, Exit.INTERNAL)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -125,6 +126,7 @@ def program() -> None:
 @flags(DATA, NETWORK, SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def run(checkpoint: Path, **given: Any) -> int:
     """Audit CHECKPOINT and write a report."""
+    _stopped_workflow()
     return _audit(checkpoint, given, _file(given["config"]))
 
 
@@ -136,6 +138,7 @@ def demo(**given: Any) -> int:
     Needs the extra `demo` (`pip install '.[demo]'` in a clone) and no download. Reads a configuration file only if
     --config names one.
     """
+    _stopped_workflow()
     from auditor.demo import prepare
 
     example = prepare(Path("reports") / "demo-data")
@@ -153,11 +156,11 @@ def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: 
 
     found = plugins.load((*_file(config).plugins, *plugin))
     if not name:
-        click.echo(catalogue.overview(found))
+        say(catalogue.overview(found))
         return
     found = replace(found, checks={**comparison.DECLARED, **found.checks})
     describe = catalogue.rule_description if name in found.rules else catalogue.description
-    click.echo(describe(found, known("rule", name, found.rules) if "." in name else known("check", name, found.checks)))
+    say(describe(found, known("rule", name, found.rules) if "." in name else known("check", name, found.checks)))
 
 
 @program.command()
@@ -168,6 +171,7 @@ def inspect(checkpoint: Path, **given: Any) -> None:
 
     Shows the output shape, the parameters and the receptive field of each layer.
     """
+    _stopped_workflow()
     settings, found = _understood(checkpoint, given, _file(given["config"]))
     from auditor import runner
     from auditor.cli import inspection
@@ -177,11 +181,12 @@ def inspect(checkpoint: Path, **given: Any) -> None:
 
 @program.command()
 @FOLDER
+@click.option("--out", metavar="DIR", help="Write to this folder, with audit.json. Default: into DIR.")
 @flags(RENDERING, FILES, VERBOSE)
 def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
     """Write the report in DIR again from its audit.json.
 
-    Needs neither the network nor the images.
+    Needs neither the network nor the images. With --redact and --out, it makes a report to hand over from a full one.
     """
     from auditor import report
 
@@ -194,8 +199,10 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
         templates=_templates(settings, found),
         extra=found.formats,
         language=settings.lang,
+        redact=settings.redacts,
+        out=settings.out,
     )
-    click.echo("\n".join(str(path) for path in files.values()))
+    say("\n".join(printable(str(path)) for path in files.values()))
 
 
 @program.command()
@@ -208,8 +215,8 @@ def compare(before: Path, after: Path, **given: Any) -> int:
     A and B are folders of reports, or their audit.json. The exit code is 1 if a failed finding is new or worse, or if
     [levels] makes a rule of the comparison fail.
     """
+    workflow = _stopped_workflow()
     from auditor import report
-    from auditor.cli.github import Workflow
     from auditor.cli.terminal import Terminal
     from auditor.comparison import Pair
 
@@ -229,15 +236,14 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
-    workflow = Workflow(terminal.line)
-    with workflow.stopped():
-        try:
-            if out:
-                looks = _templates(settings, found)
-                files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
-        finally:
-            terminal.compared(done, code, files)
-    _finish(workflow, done)
+    shown = report.presented(done, redact=settings.redacts)
+    try:
+        if out:
+            looks = _templates(settings, found)
+            files = report.write(shown, out, formats=settings.written, templates=looks, extra=found.formats)
+    finally:
+        terminal.compared(done, code, files)
+    _finish(workflow, shown)
     return code
 
 
@@ -254,7 +260,8 @@ def templates(export: Path, **_: Any) -> None:
         raise OutputError(f"{export} exists and is not an empty folder; --export needs a new or empty folder")
     _refuse_unwritable(export)
     shutil.copytree(built_in(), export, dirs_exist_ok=True)
-    click.echo(f"templates copied to {export}; edit them, then pass --templates {export} to auditor run")
+    where = printable(str(export))
+    say(f"templates copied to {where}; edit them, then pass --templates {where} to auditor run")
 
 
 def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
@@ -280,28 +287,32 @@ def _audit_and_report(
 ) -> int:
     templates = _templates(settings, found)
     from auditor import runner
-    from auditor.cli.github import Workflow
     from auditor.cli.terminal import Terminal
 
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
-    workflow = Workflow(terminal.line)
-    with workflow.stopped():
-        done = runner.run(settings, found, terminal, processes, baseline=baseline)
-        audit, files, broken = _written(done, settings, found, templates)
-        code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
-        terminal.finished(audit, code, files)
-    _finish(workflow, audit)
+    done = runner.run(settings, found, terminal, processes, baseline=baseline)
+    audit, files, broken = _written(done, settings, found, templates)
+    code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
+    terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files)
+    _finish(_stopped_workflow(), audit)
     if broken:
         raise broken
     return code
+
+
+def _stopped_workflow() -> Workflow:
+    """Return the workflow that the command runs in; from now on it reads no commands."""
+    workflow: Workflow = click.get_current_context().obj["workflow"]
+    workflow.stop()
+    return workflow
 
 
 def _finish(workflow: Workflow, audit: Audit) -> None:
     with speaking(audit.provenance.language):
         trouble = workflow.finished(audit)
     if trouble:
-        click.echo(f"warning: {printable(trouble)}", err=True)
+        say(f"warning: {printable(trouble)}", err=True)
 
 
 def _written(
@@ -317,12 +328,13 @@ def _written(
         arrays=done.arrays if settings.save_arrays else None,
         extra=found.formats,
     )
+    audit = report.presented(done.audit, redact=settings.redacts)
     try:
-        return done.audit, write(done.audit, formats=settings.written), None
+        return audit, write(audit, formats=settings.written), None
     except AuditorError as error:
-        return done.audit, {}, error
+        return audit, {}, error
     except KeyboardInterrupt:
-        audit = replace(done.audit, interrupted=True)
+        audit = replace(audit, interrupted=True)
         return audit, write(audit, formats=[name for name in settings.written if name in _QUICK]), None
 
 

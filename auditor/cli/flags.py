@@ -41,6 +41,8 @@ _LANG = click.option(
     "--lang", metavar="NAME", help="Language of the report: en or fr. Default: en, or that of the audit."
 )
 
+_REDACT = _switch("redact", "Leave paths, names of users and hosts, and tracebacks out of the report.")
+
 FILES = (
     click.option(
         "--config",
@@ -109,6 +111,7 @@ RENDERING = (
     _switch("pdf-summary", "Also write summary.pdf: at most four pages, for decision makers."),
     click.option("--templates", metavar="DIR", help="Folder of templates that replace built-in ones."),
     _LANG,
+    _REDACT,
 )
 OUTPUT = (
     click.option("--out", metavar="DIR", help="Output folder. Default: reports/NAME."),
@@ -125,6 +128,7 @@ COMPARISON = (
     ),
     click.option("--templates", metavar="DIR", help="Folder of templates that replace built-in ones."),
     _LANG,
+    _REDACT,
     _OPTION,
     _STRICT,
     _QUIET,

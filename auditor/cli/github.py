@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from auditor.errors import OutputError
@@ -16,45 +15,53 @@ from auditor.results import Audit
 class Workflow:
     """Writes annotations if `GITHUB_ACTIONS` is `true`, and appends to `GITHUB_STEP_SUMMARY` if that is set.
 
+    A context manager for a whole command. From `stop` to the end of the block the runner reads no commands, so names of
+    files and plugins can't be commands. The annotations follow after that.
+
     Args:
-        write: Prints a line to the output that the GitHub runner reads.
+        write: Prints a command to the output that the GitHub runner reads.
     """
 
     def __init__(self, write: Callable[[str], None], environment: Mapping[str, str] = os.environ) -> None:
         self._write = write
         self._annotates = environment.get("GITHUB_ACTIONS") == "true"
+        self._stops = self._annotates and environment.get("RANK", "0") == "0"  # of several processes only the first
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
+        self._end = ""
+        self._annotations: list[str] = []
 
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Stop the runner from reading commands in the block, so that names of files and plugins can't be commands."""
-        if not self._annotates:
-            yield
-            return
-        begin, end = stopped()
-        self._write(begin)
-        try:
-            yield
-        finally:
-            self._write(end)
+    def __enter__(self) -> Workflow:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._end:
+            self._write(self._end)
+        for line in self._annotations:
+            self._write(line)
+        self._end, self._annotations = "", []
+
+    def stop(self) -> None:
+        """Stop the runner from reading commands until the end of the block."""
+        if self._stops and not self._end:
+            begin, self._end = stopped()
+            self._write(begin)
 
     def finished(self, audit: Audit) -> str:
-        """Write the findings as annotations and the step summary; return what went wrong, or an empty text.
+        """Annotate the findings and append the step summary; return what went wrong, or an empty text.
 
         The report has been written by now. A problem here changes neither the report nor the verdict.
         """
         if self._annotates:
-            for line in lines(audit):
-                self._write(line)
+            self._annotations += lines(audit)
         trouble = self._append(audit)
         if trouble and self._annotates:
-            self._write(command("warning", "auditor", trouble))
+            self._annotations.append(command("warning", "auditor", trouble))
         return trouble
 
     def refused(self, line: str) -> None:
-        """Write an annotation that says why there is no report."""
+        """Annotate an error that says why there is no report."""
         if self._annotates:
-            self._write(command("error", "auditor", line))
+            self._annotations.append(command("error", "auditor", line))
 
     def _append(self, audit: Audit) -> str:
         try:

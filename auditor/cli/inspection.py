@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from auditor.process.console import console
+from auditor.process.foreign_text import printable
 from auditor.results import FieldFacts, LayerFacts, Provenance
 
 
 def show(about: Provenance, *, plain: bool = False) -> None:
     """Print the table of layers, with rules and colours on a terminal, in plain columns otherwise."""
-    console = Console(highlight=False, no_color=plain or None)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=10_000)
+    out = console(sys.stdout, color=False if plain else None)
+    if not out.is_terminal:
+        out = console(sys.stdout, width=10_000)
     if about.architecture.layers:
-        console.print(_table(about.architecture.layers, ruled=console.is_terminal))
-        console.print()
+        out.print(_table(about.architecture.layers, ruled=out.is_terminal))
+        out.print()
     for name, text in _facts(about).items():
-        console.print(f"{name:14} {text}", markup=False, soft_wrap=True)
+        out.print(Text(f"{name:14} {printable(text)}"), soft_wrap=True)
 
 
 def _table(layers: tuple[LayerFacts, ...], *, ruled: bool) -> Table:
@@ -33,7 +36,8 @@ def _table(layers: tuple[LayerFacts, ...], *, ruled: bool) -> Table:
     table.add_column("receptive field")
     for layer in layers:
         own = f"{layer.parameters:,}" if layer.parameters else ""
-        table.add_row(layer.name, layer.type, _shape(layer.output), own, _field(layer.receptive_field))
+        cells = (layer.name, layer.type, _shape(layer.output), own, _field(layer.receptive_field))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 

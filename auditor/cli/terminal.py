@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import Counter
@@ -11,15 +10,18 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.control import Control
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import ControlType
 from rich.table import Table as Grid
 from rich.text import Text
 
 from auditor.check import Check
 from auditor.context import Advance
-from auditor.language import ENGLISH, again, printable, speaking
+from auditor.language import ENGLISH, again, speaking
+from auditor.process.console import console
+from auditor.process.foreign_text import printable, printable_lines
 from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
 
 _STYLES = {
@@ -39,6 +41,8 @@ _COUNTED = {
     Verdict.SKIP: "skipped",
 }
 _ROWS = 12  # of a table
+_START = Control(ControlType.CARRIAGE_RETURN)
+_EMPTY = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 _ENDED = {
     Exit.INTERRUPTED: "interrupted: the report is incomplete",
     Exit.NOTHING: "no check could run",
@@ -59,8 +63,8 @@ class Terminal:
         self, *, quiet: bool = False, verbose: bool = False, color: bool | None = None, durations: int = 0
     ) -> None:
         self._quiet, self._verbose, self._durations = quiet, verbose, durations
-        self._out = _console(sys.stdout, color)
-        self._err = _console(sys.stderr, color)
+        self._out = console(sys.stdout, color=color)
+        self._err = console(sys.stderr, color=color)
         self._begun = time.perf_counter()
         self._width = 12
         self._check = ""
@@ -69,9 +73,10 @@ class Terminal:
         self._width = max([self._width, *(len(check.name) for check in checks)])
         if self._quiet:
             return
-        self._out.print(f"[bold]auditor {about.versions.get('auditor', '')}[/] on {escape(about.device)}")
+        name = printable(f"auditor {about.versions.get('auditor', '')}")
+        self._out.print(Text.assemble((name, "bold"), f" on {printable(about.device)}"))
         for name, text in _header(about, checks):
-            self._out.print(f"[dim]{name:<11}[/] {escape(printable(text))}", soft_wrap=True)
+            self._named(name, text)
         self._out.print()
 
     @contextmanager
@@ -98,12 +103,13 @@ class Terminal:
         )
         with Progress(*columns, console=self._err, transient=True) as progress:
             begun = time.perf_counter()
-            task = progress.add_task(escape(what), total=total, rate="")
+            task = progress.add_task(escape(printable(what)), total=total, rate="")
 
             def seen(done: int, note: str = "") -> None:
                 progress.advance(task, done)
                 rate = progress.tasks[0].completed / (time.perf_counter() - begun)
-                progress.update(task, rate=", ".join([f"{rate:.0f} {unit}/s", *([escape(note)] if note else [])]))
+                said = [f"{rate:.0f} {unit}/s", *([note] if note else [])]
+                progress.update(task, rate=escape(printable(", ".join(said))))
 
             yield seen
 
@@ -115,22 +121,19 @@ class Terminal:
     def checking(self, check: Check) -> None:
         self._check = check.name
         if self._err.is_terminal and not self._quiet:
-            self._err.print(f"[dim]{f'{check.name} ...':<{self._width + 4}}[/]", end="\r")
+            self._err.print(Text(f"{printable(check.name)} ...", "dim"), end="")
+            self._err.control(_START)
 
     def checked(self, result: Result) -> None:
         if self._quiet:
             return
         if self._err.is_terminal:
-            self._err.print(" " * (self._width + 4), end="\r")
-        line = Text(f"{result.check:<{self._width}}  ")
+            self._err.control(_EMPTY)
+        line = Text(f"{printable(result.check):<{self._width}}  ")
         line.append(f"{result.verdict!s:<5}", _STYLES[result.verdict])
         line.append(f"  {result.seconds:6.1f} s", "dim")
         line.append(f"  {_tally(result)}")
         self._out.print(line, soft_wrap=True)
-
-    def line(self, text: str) -> None:
-        """Print a line for a program that reads the output, even if quiet."""
-        self._out.print(Text(text), soft_wrap=True)
 
     def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
         """Print the findings, the verdict and the files."""
@@ -141,7 +144,7 @@ class Terminal:
         self._summary(audit, exit_code)
         if not self._quiet:
             for name, path in files.items():
-                self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
+                self._named(name, str(path))
 
     def compared(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
         """Print a comparison of two audits: tables, findings, verdict and files."""
@@ -152,15 +155,19 @@ class Terminal:
         self._summary(audit, exit_code)
         if not self._quiet:
             for name, path in files.items():
-                self._out.print(f"[dim]{escape(name):<11}[/] {escape(str(path))}", soft_wrap=True)
+                self._named(name, str(path))
+
+    def _named(self, name: str, text: str) -> None:
+        self._out.print(Text.assemble((f"{printable(name):<11}", "dim"), f" {printable(text)}"), soft_wrap=True)
 
     def _table(self, table: Table) -> None:
         """Print a table; unless verbose, only its first rows."""
         shown = None if self._verbose else _ROWS
-        grid = Grid(title=Text(table.title, "bold"), title_justify="left", box=SIMPLE, pad_edge=False, title_style="")
+        title = Text(printable(table.title), "bold")
+        grid = Grid(title=title, title_justify="left", box=SIMPLE, pad_edge=False, title_style="")
         numeric = [not any(map(str.isalpha, "".join(_cell(row[i]) for row in table.rows))) for i in _places(table)]
         for name, number in zip(table.columns, numeric, strict=True):
-            grid.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+            grid.add_column(Text(printable(name)), justify="right" if number else "left", overflow="fold")
         for row in table.rows[:shown]:
             grid.add_row(*(Text(printable(_cell(cell))) for cell in row))
         self._out.print(grid)
@@ -187,12 +194,12 @@ class Terminal:
         self._out.print(line, soft_wrap=True)
         broken = finding.verdict is Verdict.ERROR
         if finding.detail and not self._quiet and (self._verbose or not broken):
-            self._out.print(Text(_indented(printable(finding.detail)), "dim"), soft_wrap=True)
+            self._out.print(Text(_indented(printable_lines(finding.detail)), "dim"), soft_wrap=True)
 
     def _slowest(self, audit: Audit) -> None:
         slowest = sorted(audit.results, key=lambda r: -r.seconds)[: self._durations]
         for result in slowest:
-            self._out.print(f"[dim]{result.seconds:8.2f} s[/]  {escape(result.check)}")
+            self._out.print(Text.assemble((f"{result.seconds:8.2f} s", "dim"), f"  {printable(result.check)}"))
         if slowest:
             self._out.print()
 
@@ -207,24 +214,6 @@ class Terminal:
         if exit_code in _ENDED:
             line.append(f"; {_ENDED[exit_code]}")
         self._out.print(line, soft_wrap=True)
-
-
-class _Console(Console):
-    """A console whose output may be closed, as by `| head`; the audit goes on for its report and exit code."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
-
-
-def _console(stream: object, color: bool | None) -> Console:
-    return _Console(
-        file=stream,  # type: ignore[arg-type]
-        highlight=False,
-        no_color=color is False or None,
-        force_terminal=True if color else None,
-        emoji=False,
-    )
 
 
 def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
@@ -261,4 +250,4 @@ def _tally(result: Result) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"      {line}" for line in text.splitlines())
+    return "\n".join(f"      {line}" for line in text.split("\n"))

@@ -42,14 +42,16 @@ class Letterhead:
         logo: A PNG, JPEG or SVG as a `data:` URI.
         footer: Text at the foot of every page.
         confidential: Confidentiality note, shown on the cover and at the foot of every page.
+        redact: Leave out paths, names of users and hosts, and tracebacks.
     """
 
     title: str = ""
     logo: str = ""
     footer: str = ""
     confidential: str = ""
+    redact: bool = False
 
-    def as_settings(self) -> dict[str, str]:
+    def as_settings(self) -> dict[str, Any]:
         """Return the parts that are not empty, as `audit.json` records them."""
         return {name: value for name, value in asdict(self).items() if value}
 
@@ -89,7 +91,7 @@ def recorded(value: object) -> Letterhead:
     """Return the letterhead recorded in an `audit.json`; invalid parts, as of an edited file, are left out."""
     found: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
     texts = {name: " ".join(str(found.get(name, "")).split())[:most] for name, most in LONGEST.items()}
-    return Letterhead(**texts, logo=_checked(found.get("logo")))
+    return Letterhead(texts["title"], _checked(found.get("logo")), texts["footer"], texts["confidential"])
 
 
 def _checked(uri: object) -> str:

@@ -55,6 +55,7 @@ class Settings:
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
         pdf_summary: Also write `summary.pdf`, whatever the formats are.
         report: The branding of the report: the keys of `[report]`.
+        redact: Leave out of the report what tells of this machine; None does what `redact` in `[report]` says.
         lang: The language of the report, one of `language.known()`; None for English, or for the language of the
             audit that a report is made from.
         cache: Save the progress of the sweep, so that a run after an interruption resumes there.
@@ -84,6 +85,7 @@ class Settings:
     formats: tuple[str, ...] = DEFAULT_FORMATS
     pdf_summary: bool = False
     report: Letterhead = field(default_factory=Letterhead)
+    redact: bool | None = None
     save_arrays: bool = False
     cache: bool = True
     strict: bool = False
@@ -102,6 +104,11 @@ class Settings:
     def language(self) -> str:
         """The language of a new audit."""
         return self.lang or language.ENGLISH
+
+    @property
+    def redacts(self) -> bool:
+        """Whether the report is for somebody else."""
+        return self.report.redact if self.redact is None else self.redact
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -272,11 +279,15 @@ class _Table:
 
     def _report(self, value: Any) -> Letterhead:
         table = _mapping("report", value)
-        names = {key: known("key of [report]", key, ("title", "logo", "footer", "confidential")) for key in table}
-        texts = {name: options.coerce(f"report.{name}", table[name], str) for name in names}
+        names = {
+            key: known("key of [report]", key, ("title", "logo", "footer", "confidential", "redact")) for key in table
+        }
+        redact = options.coerce("report.redact", table.get("redact", False), bool)
+        texts = {name: options.coerce(f"report.{name}", table[name], str) for name in names if name != "redact"}
         if "logo" in texts:
             texts["logo"] = branding.logo(self._path(texts["logo"]))
-        return Letterhead(**{name: t if name == "logo" else branding.text(name, t) for name, t in texts.items()})
+        kept = {name: t if name == "logo" else branding.text(name, t) for name, t in texts.items()}
+        return Letterhead(**kept, redact=redact)
 
     def _levels(self, value: Any) -> dict[str, str]:
         levels = _mapping("levels", value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auditor.locale import catalogues
 from auditor.locale.messages import messages
+from auditor.process.console import say
 
 
 def main() -> None:
@@ -13,7 +14,7 @@ def main() -> None:
         new = catalogues.updated(name, catalogues.read(name, file), found)
         catalogues.write(new, file)
         missing = sum(not all(catalogues.forms(message)) for message in new if message.id)
-        print(f"{name}: {len(new)} messages, {missing} without a translation")  # noqa: T201
+        say(f"{name}: {len(new)} messages, {missing} without a translation")
 
 
 if __name__ == "__main__":

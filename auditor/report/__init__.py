@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from auditor.errors import AuditorError, OutputError, UsageError, did_you_mean
 from auditor.language import speaking
 from auditor.report import folder as place
-from auditor.report import record, translation
+from auditor.report import privacy, record, translation
 from auditor.results import Audit
 
 if TYPE_CHECKING:
     from auditor.report.formats import Format, Save
 
-__all__ = ["read", "render", "write"]
+__all__ = ["presented", "read", "render", "write"]
 
 read = record.read
 
@@ -52,6 +52,11 @@ def write(
     return {name: folder / one.file for name, one in chosen.items()}
 
 
+def presented(audit: Audit, *, redact: bool) -> Audit:
+    """Return an audit as reports show it: with short paths, or without what tells of this machine."""
+    return privacy.redacted(audit) if redact else privacy.relative(audit)
+
+
 def render(
     folder: Path,
     *,
@@ -59,11 +64,15 @@ def render(
     templates: Sequence[Path] = (),
     extra: Mapping[str, Save] | None = None,
     language: str | None = None,
+    redact: bool = False,
+    out: Path | None = None,
 ) -> dict[str, Path]:
     """Make reports again from the record in `folder`; other files in it are left alone.
 
     Args:
         language: The language of the reports; None for that of the audit.
+        redact: Leave out what tells of the machine and its user.
+        out: Another folder, which gets a record too.
 
     Raises:
         OutputError: The folder holds no report, or can't be written, or a format could not be written.
@@ -75,6 +84,10 @@ def render(
     audit = read(folder)
     if language not in (None, audit.provenance.language):
         audit = _translated(audit, str(language), folder)
+    if redact:
+        audit = privacy.redacted(audit)
+    if out is not None and out.resolve() != folder.resolve():
+        return write(audit, out, formats=formats, templates=templates, extra=extra)
     with place.staged(folder, replaces=tuple(one.file for one in chosen.values() if one.file)) as stage:
         broken = _save_each(audit, stage, chosen)
     if broken:
@@ -106,9 +119,9 @@ def _chosen(names: Sequence[str], templates: Sequence[Path], extra: Mapping[str,
 
 
 def _save_each(audit: Audit, stage: Path, chosen: Mapping[str, Format]) -> AuditorError | None:
-    """Write every format, and return the first error after all the others have been tried."""
+    """Write every format, and return the first error after all the others have been tried; a PDF takes longest."""
     first = None
-    for name, one in chosen.items():
+    for name, one in sorted(chosen.items(), key=lambda pair: pair[1].file.endswith(".pdf")):
         try:
             with speaking(audit.provenance.language):
                 one.save(audit, stage)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from auditor.language import _, many, printable
+from auditor.language import _, many
+from auditor.process.foreign_text import printable, printable_lines
 from auditor.report import deciding, phrases
 from auditor.results import Audit, Exit, Finding, Verdict
 
@@ -38,7 +39,7 @@ def lines(audit: Audit) -> list[str]:
 
 def command(name: str, title: str, message: str) -> str:
     """Return a workflow command on one line, whatever the texts contain."""
-    text = printable(message)
+    text = printable_lines(message)
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return f"::{name} title={printable(title).translate(_PROPERTY)}::{text.translate(_DATA)}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from auditor.report import brief, html, junit, pdf, record, sarif, summary
+from auditor.report import brief, html, junit, pdf, pdf_process, record, sarif, summary
 from auditor.results import Audit
 
 Save = Callable[[Audit, Path], object]
@@ -30,10 +30,10 @@ def built_in(templates: Sequence[Path] = ()) -> Mapping[str, Format]:
     """
     return {
         "html": Format(html.NAME, partial(html.save, folders=templates)),
-        "pdf": Format(pdf.NAME, partial(pdf.save, folders=templates)),
+        "pdf": Format(pdf.NAME, partial(pdf_process.save, folders=templates, name=pdf.NAME)),
         "json": Format(record.NAME, record.save),
         "junit": Format(junit.NAME, junit.save),
         "summary": Format(summary.NAME, summary.save),
         "sarif": Format(sarif.NAME, sarif.save),
-        "pdf-summary": Format(brief.NAME, partial(brief.save, folders=templates)),
+        "pdf-summary": Format(brief.NAME, partial(pdf_process.save, folders=templates, name=brief.NAME)),
     }

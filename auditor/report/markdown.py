@@ -8,18 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from auditor.language import printable
+from auditor.process.foreign_text import printable
 
 _SEPARATOR = "\u200b"  # a zero-width space, which splits a word in two
 _ACTIVE = re.compile(r"[\\`*_\[\]~#]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "|": "&#124;"})
 _LINKING = re.compile(r"@|:(?=/)|#(?=\d)|www(?=\.)|(?:mailto|xmpp):|GH-", re.IGNORECASE)
-_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")  # they would reverse the text that follows
 
 
 def text(words: str) -> str:
     """Return a text on one line, for use inside a line or a table cell, not at the start of a line."""
-    line = " ".join(_DIRECTION.sub("\N{REPLACEMENT CHARACTER}", printable(words)).split())
+    line = printable(" ".join(words.split()))
     apart = _LINKING.sub(lambda found: found[0] + _SEPARATOR, line)
     return _ACTIVE.sub(r"\\\g<0>", apart).translate(_ENTITIES)
 

@@ -50,13 +50,31 @@ Cell = str | float | int | bool | None
 
 def save(audit: Audit, folder: Path) -> None:
     """Write the pictures and then `audit.json`."""
-    shelf = picture_files.Shelf()
-    text = _text(document(audit, shelf))
-    for path, image in shelf.files.items():
+    text, pictures = contents(audit)
+    for path, image in pictures.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(image)
     # a file name that is not valid Unicode becomes an escape, which JSON reads back
     (folder / NAME).write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def contents(audit: Audit) -> tuple[str, dict[str, bytes]]:
+    """Return the text of `audit.json`, and the pictures by path."""
+    shelf = picture_files.Shelf()
+    return _text(document(audit, shelf)), shelf.files
+
+
+def parsed(text: str | bytes, load: Load) -> Audit:
+    """Return the audit in the text of an `audit.json`.
+
+    Args:
+        load: Returns the bytes of the picture at a path.
+
+    Raises:
+        ValueError: The text is not JSON, or not an audit (`Malformed`).
+        RecursionError: The JSON is nested too deeply.
+    """
+    return _audit(Node.of(restored(json.loads(text)), ""), load)
 
 
 def _text(whole: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
-from auditor.language import printable
+from auditor.process.foreign_text import printable, printable_lines
 from auditor.report import deciding, phrases
 from auditor.report.json_reader import encoded
 from auditor.results import Audit, Finding, Result, RuleFacts, Verdict
@@ -190,5 +190,5 @@ def _stem(audit: Audit) -> str:
 
 def _message(words: str) -> Object:
     """Return a plain text, escaped: braces are placeholders in SARIF, and `[text](address)` is a link."""
-    text = printable(words).replace("{", "{{").replace("}", "}}").replace("](", "] (")
+    text = printable_lines(words).replace("{", "{{").replace("}", "}}").replace("](", "] (")
     return {"text": text}

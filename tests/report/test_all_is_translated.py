@@ -137,7 +137,8 @@ class Foreign:
     """Finds what nobody marked: the letters that are in no name, number or translation."""
 
     def __init__(self, *audits: Audit, places: Sequence[Path] = ()) -> None:
-        names = set(map(str, places)).union(*map(known, audits))
+        shortened = {"/".join(("…", *place.parts[-2:])) for place in places}
+        names = {*map(str, places), *shortened}.union(*map(known, audits))
         self._names = re.compile(rf"(?<![A-Za-z])(?:{any_of(names)})(?![A-Za-z])")
         self._first = re.compile(rf"⟦?(?:{any_of(set().union(*map(wholly_known, audits)))})(?= ·|:|$)")
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.process.foreign_text import printable, printable_lines
 from auditor.report.annotations import command, lines, stopped
 from auditor.results import Audit, Finding, Result, Verdict
 from tests.report.sample_audits import HOSTILE, audit, hostile, predictions
@@ -79,13 +80,9 @@ def test_an_interrupted_audit_and_one_in_which_nothing_could_run_are_errors():
     assert lines(found(Verdict.PASS)) == []
 
 
-def legible(text: str) -> str:
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
-
-
 @given(texts, texts)
-def test_any_text_is_one_command_and_is_read_back_as_it_was(title, message):
-    assert heard(command("error", title, message)) == [("error", legible(title), legible(message))]
+def test_any_text_is_one_command_and_is_read_back_as_it_was_printed(title, message):
+    assert heard(command("error", title, message)) == [("error", printable(title), printable_lines(message))]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from auditor.language import printable
+from auditor.process.foreign_text import printable
 from auditor.report import markdown
 from tests.report.sample_audits import HOSTILE
 
@@ -29,8 +29,7 @@ def shown(source: str) -> str:
 
 
 def wanted(words: str) -> str:
-    marked = re.sub("[\u202a-\u202e\u2066-\u2069]", "\N{REPLACEMENT CHARACTER}", printable(words))
-    return " ".join(marked.split())
+    return " ".join(printable(" ".join(words.split())).split())
 
 
 def without_marks(words: str) -> str:
