@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -82,20 +82,18 @@ class Sample:
 class Samples:
     """The images that are explained: loaded when first needed, with a copy that they are restored from."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self) -> None:
         self._loaded: tuple[Sample, ...] = ()
         self._copies: Sequence[Tensor] = ()
 
-    @property
-    def loaded(self) -> tuple[Sample, ...]:
-        """The images, in the order of `Context.chosen`.
+    def of(self, context: Context) -> tuple[Sample, ...]:
+        """Return the images, in the order of `Context.chosen`.
 
         Raises:
             Skip: There are no images.
         """
         if not self._loaded:
-            loaded = self._load()
+            loaded = _load(context)
             self._copies = [sample.tensor.clone() for sample in loaded]
             self._loaded = loaded  # last: without samples there is nothing to restore
         return self._loaded
@@ -111,24 +109,25 @@ class Samples:
                 changed.append(_("the values of the sample {image} changed", image=sample.name))
         return changed
 
-    def _load(self) -> tuple[Sample, ...]:
-        import torch
 
-        from auditor.process.isolation import surroundings
+def _load(context: Context) -> tuple[Sample, ...]:
+    import torch
 
-        context, data = self._context, self._context.data
-        loaded = [data[i] for i in context.chosen]
-        tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
-        with torch.no_grad(), surroundings(context.seed, "samples", context.network.device):
-            parts = tensors.split(context.batch_size)
-            scores = torch.cat([context.network.scores(part) for part in parts]).cpu().numpy()
-        pixels = context.preprocess.pixels(tensors)
-        for array in (pixels, scores):
-            array.setflags(write=False)
-        return tuple(
-            Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
-            for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
-        )
+    from auditor.process.isolation import surroundings
+
+    data = context.data
+    loaded = [data[i] for i in context.chosen]
+    tensors = torch.stack([sample.tensor for sample in loaded if sample.tensor is not None])
+    with torch.no_grad(), surroundings(context.seed, "samples", context.network.device):
+        parts = tensors.split(context.batch_size)
+        scores = torch.cat([context.network.scores(part) for part in parts]).cpu().numpy()
+    pixels = context.preprocess.pixels(tensors)
+    for array in (pixels, scores):
+        array.setflags(write=False)
+    return tuple(
+        Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
+        for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +141,8 @@ class Context:
         chosen: The images to explain, as indices of the data set.
         unreadable: Files that were candidates for `chosen` and can't be read, with the reason.
         batch_size: Images for each forward pass of a check.
+        pool: The samples, once they are loaded; all checks share them.
+        looked: Holds "images" once the images were asked for.
         working: Shows the progress of a check: `with context.working(total, "windows") as done: ... done(8)`.
     """
 
@@ -158,6 +159,12 @@ class Context:
     unreadable: tuple[tuple[str, str], ...] = ()
     batch_size: int = 8
     working: Callable[[int, str], Progress] = unseen
+    pool: Samples = field(default_factory=Samples, repr=False)
+    looked: set[str] = field(default_factory=set, repr=False)
+
+    def for_one_check(self) -> Context:
+        """Return a copy that knows whether its check has looked at images."""
+        return replace(self, looked=set())
 
     @property
     def layers(self) -> LayerTable:
@@ -182,6 +189,7 @@ class Context:
         """
         if self.images is None:
             raise Skip(_("needs images; give some with --data"))
+        self.looked.add("images")
         return self.images
 
     @property
@@ -191,15 +199,13 @@ class Context:
         Raises:
             Skip: There are no images.
         """
-        return self._samples.loaded
-
-    @cached_property
-    def _samples(self) -> Samples:
-        return Samples(self)
+        samples = self.pool.of(self)
+        self.looked.add("images")
+        return samples
 
     def changed_samples(self) -> list[str]:
         """Restore the samples that a check has changed, and return a phrase for each."""
-        return self._samples.restore()
+        return self.pool.restore()
 
     def random(self, purpose: str) -> torch.Generator:
         """Return a random generator for one purpose: independent of the others, and the same in every run."""

@@ -19,6 +19,9 @@ from auditor import comparison
 from auditor.assembly import assemble
 from auditor.check import Check
 from auditor.check_run import CheckRun
+from auditor.checks.data import amount_of, data_result
+from auditor.checks.data import data as DATA  # noqa: N812
+from auditor.collectors import Readability
 from auditor.comparison import Pair, Source
 from auditor.config import settings as config
 from auditor.config.selection import selected
@@ -26,6 +29,7 @@ from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
 from auditor.errors import describe
 from auditor.judging.rule import Rule
+from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, withheld
 from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
@@ -33,7 +37,7 @@ from auditor.process.distributed import Processes
 from auditor.provenance import provenance, recorded
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
 from auditor.sweep import data_pass
-from auditor.sweep.data_pass import Collected, DataPass
+from auditor.sweep.data_pass import Collected, DataPass, survey
 
 _ALONE = Processes()
 
@@ -138,9 +142,15 @@ def _run(
     keep_arrays = settings.save_arrays or bool(baseline and baseline.arrays)
     runs = check_runs(checks, context, settings, keep_arrays=keep_arrays)
     turns, collected = _phases(runs, context, settings, observer, processes)
+    readability = collected.readability
+    if not readability.read and not turns.interrupted and any(run.context.looked for run in runs):
+        readability = survey(context)  # no pass has tried the files
     notes = (*relative, *_own_changes(runs[0].snapshot), *collected.notes)
-    about = provenance(context, settings, started, unreadable=collected.readability.unreadable, notes=notes)
-    results = tuple(turns.results[check.name] for check in checks if check.name in turns.results)
+    about = provenance(context, settings, started, unreadable=readability.unreadable, notes=notes)
+    by_name = {check.name: turns.results[check.name] for check in checks if check.name in turns.results}
+    if not turns.interrupted:
+        by_name = _without_shortage(runs, by_name, readability, settings, observer)
+    results = tuple(by_name.values())
     not_run = tuple(check.name for check in checks if check.name not in turns.results)
     kept = recorded(context, collected.predictions, collected.filled) if collected.filled else Recorded()
     done = Run(
@@ -148,6 +158,33 @@ def _run(
         {run.check.name: run.arrays for run in runs if run.arrays},
     )
     return replace(done, audit=_compared(done, baseline, settings, observer, plugins.rules)) if baseline else done
+
+
+def _without_shortage(
+    runs: Sequence[CheckRun],
+    results: Mapping[str, Result],
+    readability: Readability,
+    settings: Settings,
+    observer: Observer,
+) -> dict[str, Result]:
+    """Return the results in the order of the checks; with too few readable images, none passes on images.
+
+    If that is a failure of the check `data`, it is part of the audit, even if this check was not selected.
+    """
+    changed, looking = dict[str, Result](), [run for run in runs if run.context.looked]
+    if looking:
+        context, options = looking[0].context, settings.options.get(DATA.name, {})
+        few = {"most": options.get("unreadable_fail", MOST_UNREADABLE), "fewest": options.get("fewest", FEWEST)}
+        if shortage := amount_of(readability, context).shortage(**few):
+            ended = [run for run in looking if run.check.name in results]
+            changed = {run.check.name: withheld(results[run.check.name], run.check.rules, shortage) for run in ended}
+            if DATA.name not in results:
+                said = data_result(readability, context, options, settings.levels)
+                changed |= {DATA.name: said} if said.verdict > Verdict.WARN else {}
+    for name, result in changed.items():
+        if result != results.get(name):
+            observer.checked(result)
+    return {**results, **changed}
 
 
 def _compared(done: Run, baseline: Source, settings: Settings, observer: Observer, rules: Mapping[str, Rule]) -> Audit:
@@ -185,7 +222,10 @@ def check_runs(
 ) -> list[CheckRun]:
     """Return a run of each check with its options; all share one snapshot of the network."""
     snapshot = Snapshot(context.network.module, context.network.run_once)
-    return [CheckRun(c, context, snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays) for c in checks]
+    return [
+        CheckRun(c, context.for_one_check(), snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays)
+        for c in checks
+    ]
 
 
 def _own_changes(snapshot: Snapshot) -> list[str]:

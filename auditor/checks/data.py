@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from auditor.check import Check, Share, Steps
+from auditor.check import Check, Count, Share, Steps
 from auditor.collectors import Readability
 from auditor.judging.rule import Rule
+from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, Amount
+from auditor.judging.validation import levelled
 from auditor.language import _, many, marked
-from auditor.results import Finding, Table, Verdict, at_most
+from auditor.results import Finding, Result, Table, Verdict, at_most
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -23,11 +25,28 @@ UNREADABLE = Rule(
     better="lower",
     tolerance=0.0,
     warn=0.0,
+    images=False,
     measured=marked(
-        "Any unreadable file is a warning; a share over the limit is a failure. Unreadable files are left out of "
+        "Any unreadable file is a warning; a share over the limit is a failure, and nothing that is judged on images "
+        "passes. The failure is reported even if the check data is not selected. Unreadable files are left out of "
         "everything else."
     ),
     advice=marked("Repair or remove the files."),
+)
+
+FEW = Rule(
+    "data.few",
+    marked("Distinct readable images."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("images"),
+    better="higher",
+    tolerance=0.0,
+    measured=marked(
+        "Files with the same contents count once. Under the option fewest, the audit warns, and nothing that is judged "
+        "on images passes. With fewer than 2 distinct images the audit fails."
+    ),
+    advice=marked("Give more images."),
 )
 
 CLASSES = Rule(
@@ -44,18 +63,20 @@ CLASSES = Rule(
 )
 
 
-@Check.with_rules(UNREADABLE, CLASSES)
-def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
+@Check.with_rules(UNREADABLE, FEW, CLASSES)
+def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: Count = FEWEST) -> Steps:
     """Can the images and their labels be used?
 
     Unreadable files are left out of everything else in this report. Labels are used only if they fit the classes of the
     network.
 
     Args:
-        unreadable_fail: share of unreadable files over which the audit fails.
+        unreadable_fail: share of unreadable files over which the audit fails, and nothing that is judged on images
+            passes.
+        fewest: number of distinct readable images under which nothing that is judged on images passes.
     """
     readability = yield Readability()
-    yield _unreadable(readability, unreadable_fail)
+    yield from sufficiency(readability, context, unreadable_fail=unreadable_fail, fewest=fewest)
     left_out = {name for name, why in readability.unreadable}
     labels = [
         label
@@ -78,6 +99,47 @@ def data(context: Context, *, unreadable_fail: Share = 0.5) -> Steps:
             (_("class"), _("images")),
             tuple((context.classes[label], counts[label]) for label in sorted(counts)),
         )
+
+
+def sufficiency(
+    readability: Readability, context: Context, *, unreadable_fail: float = MOST_UNREADABLE, fewest: int = FEWEST
+) -> Iterator[Finding]:
+    """Judge whether enough files can be read."""
+    yield _unreadable(readability, unreadable_fail)
+    amount = amount_of(readability, context)
+    if amount.distinct < fewest:
+        yield Finding(
+            "data.few",
+            Verdict.WARN if amount.distinct > 1 else Verdict.FAIL,
+            many(
+                "the data have {count} distinct readable image ({fewest} needed)",
+                "the data have {count} distinct readable images ({fewest} needed)",
+                amount.distinct,
+                fewest=fewest,
+            ),
+            value=amount.distinct,
+            limit=fewest,
+            unit=marked("images"),
+            n=amount.files,
+            detail=_("Nothing that is judged on images passes. Give more images."),
+        )
+
+
+def data_result(
+    readability: Readability, context: Context, options: Mapping[str, Any], levels: Mapping[str, str]
+) -> Result:
+    """Return what the check says of the number of images, for an audit in which it was not selected."""
+    chosen = {name: options[name] for name in ("unreadable_fail", "fewest") if name in options}
+    found = tuple(sufficiency(readability, context, **chosen))
+    rules, evidence = data.facts(chosen), tuple(levelled(one, levels) for one in found)
+    return Result(data.name, _(data.question), evidence, rules={one.rule: rules[one.rule] for one in found})
+
+
+def amount_of(readability: Readability, context: Context) -> Amount:
+    """Return how many images there are to judge by."""
+    left_out, listing = {name for name, why in readability.unreadable}, context.data.listing
+    readable = (digest for name, digest in zip(listing.names, listing.digests, strict=True) if name not in left_out)
+    return Amount(readability.read + len(left_out), len(left_out), len({digest for digest in readable if digest}))
 
 
 def _unreadable(readability: Readability, fail: float) -> Finding:

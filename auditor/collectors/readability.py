@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -39,7 +39,11 @@ class Readability:
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
         self.read += len(batch.indices)
-        self._unreadable.update(batch.unreadable)
+        self.unread(batch.unreadable)
+
+    def unread(self, files: Iterable[tuple[str, str]]) -> None:
+        """Count files that can't be read, with the reason."""
+        self._unreadable.update(files)
 
     def merge(self, other: Self) -> None:
         self.read += other.read

@@ -44,6 +44,7 @@ class Rule:
         tolerance: The difference up to which two values are the same; None is 0.01 for a share, and 1 % of the larger
             value for a number with a unit.
         warn, fail: Fixed limits of the value.
+        images: Whether it is judged on the images. If so, it never passes on too few of them.
         measured: How it is measured and judged: n, test, correction, what is left out.
         advice: What to do about it.
         false_alarms: Sound networks that are known to break it.
@@ -61,6 +62,7 @@ class Rule:
     tolerance: float | None = None
     warn: float | None = None
     fail: float | None = None
+    images: bool = True
     measured: str = ""
     advice: str = ""
     false_alarms: str = ""

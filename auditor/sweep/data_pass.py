@@ -15,6 +15,7 @@ from auditor.collectors.image_predictions import ImagePredictions
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data.dataset import Loading
+from auditor.data.sampling import spread
 from auditor.errors import DataError
 from auditor.language import _
 from auditor.model.preserve import Snapshot
@@ -24,6 +25,8 @@ from auditor.sweep.resume import Bookmark
 from auditor.sweep.sharding import Collection, Job, sendable
 
 Key = tuple[Any, ...]
+
+_SURVEYED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,19 @@ class DataPass:
         if changes := self.snapshot.changes():
             self.snapshot.restore()
             notes.append(_("the network changed during the sweep and was restored: {change}", change=changes[0]))
+
+
+def survey(context: Context) -> Readability:
+    """Return how many of at most `_SURVEYED` files can be read, for an audit without a pass over the data."""
+    data, found = context.data, Readability()
+    found.unread(context.unreadable)
+    for index in spread([None] * len(data), _SURVEYED, context.seed):
+        sample = data[index]
+        if sample.tensor is None:
+            found.unread([(data.listing.names[index], sample.reason)])
+        else:
+            found.read += 1
+    return found
 
 
 def assist(context: Context, job: Job, settings: Settings, processes: Processes) -> None:

@@ -11,6 +11,7 @@ DEAD = Rule(
     marked("Filters of a layer that are near zero."),
     level=Verdict.WARN,
     basis="heuristic",
+    images=False,
     better="lower",
     tolerance=0.02,
     measured=marked(
@@ -33,6 +34,7 @@ DUPLICATE = Rule(
     marked("Filters or units of a layer that have a duplicate, and classes with the same weights."),
     level=Verdict.WARN,
     basis="heuristic",
+    images=False,
     better="lower",
     tolerance=0.02,
     measured=marked(
@@ -59,6 +61,7 @@ NOISE = Rule(
     marked("Layers that are indistinguishable from random initialisation."),
     level=Verdict.FAIL,
     basis="statistical",
+    images=False,
     unit=marked("sd"),
     better="higher",
     tolerance=0.5,

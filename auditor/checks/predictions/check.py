@@ -65,6 +65,7 @@ def predictions(
         yield figures.class_table(seen, context)
         yield from figures.confident_mistakes(seen, context)
     elif seen.images:
+        yield findings.unlabelled(accuracy_warn, accuracy_fail)
         yield from findings.single_class(seen, context.classes, few)
     if seen.images:
         yield figures.distribution(seen, context)

@@ -79,6 +79,9 @@ def accuracy(
     judged = confidence.lower(share, interval, confident=confident)
     verdict = at_least(judged, warn=warn, fail=fail) if (warn, fail) != (None, None) else Verdict.INFO
     limit = fail if verdict is Verdict.FAIL or warn is None else warn
+    too_few = verdict is Verdict.PASS and n < few
+    if too_few:
+        verdict = Verdict.WARN
     by_chance = interval[0] <= chance and n >= few
     limits = (warn, fail)
     if by_chance and verdict < Verdict.WARN:
@@ -87,6 +90,13 @@ def accuracy(
     if by_chance:
         message = _("{accuracy}: no better than chance ({chance:.1%})", accuracy=message, chance=chance)
     advice = _("Look at the most confident mistakes, and check the preprocessing.")
+    if too_few:
+        advice = many(
+            "{count} labelled image is too few to keep a limit ({few} needed).",
+            "{count} labelled images are too few to keep a limit ({few} needed).",
+            n,
+            few=few,
+        )
     return Finding(
         "predictions.accuracy",
         verdict,
@@ -98,6 +108,20 @@ def accuracy(
         detail=_sentences(
             advice if verdict > Verdict.PASS else "", confidence.close_call(interval, *limits, confident=confident)
         ),
+    )
+
+
+def unlabelled(warn: float | None, fail: float | None) -> Finding:
+    """Report that the accuracy can't be measured; where a limit is set, it is not kept."""
+    limited = (warn, fail) != (None, None)
+    return Finding(
+        "predictions.accuracy",
+        Verdict.SKIP if not limited else Verdict.WARN if fail is None else Verdict.FAIL,
+        _("the accuracy has a limit, but no image has a usable label") if limited else _("no image has a usable label"),
+        limit=warn if fail is None else fail,
+        detail=_("Name the folders like the classes, or list the classes in their order with --classes.")
+        if limited
+        else "",
     )
 
 

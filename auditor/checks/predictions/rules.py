@@ -11,6 +11,7 @@ SOFTMAX = Rule(
     marked("Whether the network returns logits, or ends in a softmax or sigmoid."),
     level=Verdict.WARN,
     basis="exact",
+    images=False,
     measured=marked(
         "If the network ends in a softmax, log-softmax or sigmoid, the logits before it are used as scores, which is "
         "information. If it returns probabilities whose logits can't be found, the audit warns."
@@ -39,9 +40,10 @@ ACCURACY = Rule(
     tolerance=0.005,
     measured=marked(
         "The accuracy is compared with its limits, if there are any: by default there are none. With the option "
-        "confident, the lower end of its 95 % interval (Wilson) is compared. On 20 labelled images or more, the audit "
-        "warns if the accuracy is no better than chance: if the lower end of the interval is not above one over the "
-        "number of classes."
+        "confident, the lower end of its 95 % interval (Wilson) is compared. On fewer than 20 labelled images a limit "
+        "that the accuracy keeps is a warning, and without labels a limit is not kept. On 20 labelled images or more, "
+        "the audit warns if the accuracy is no better than chance: if the lower end of the interval is not above one "
+        "over the number of classes."
     ),
     advice=marked("Look at the most confident mistakes, and check the preprocessing."),
     source="Interval: Wilson, Journal of the American Statistical Association, 1927.",

@@ -11,6 +11,7 @@ ASSUMED = Rule(
     marked("Whether the preprocessing of training is known."),
     level=Verdict.WARN,
     basis="exact",
+    images=False,
     measured=marked(
         "The audit warns if neither the settings nor the checkpoint nor the architecture state the preprocessing, so "
         "that the usual numbers were assumed."

@@ -11,6 +11,7 @@ UNREACHED = Rule(
     marked("Probability of the class for the best image that was made for it."),
     level=Verdict.WARN,
     basis="heuristic",
+    images=False,
     better="higher",
     tolerance=0.1,
     measured=marked(
@@ -31,6 +32,7 @@ FLAT = Rule(
     marked("Classes whose score does not depend on the image."),
     level=Verdict.WARN,
     basis="exact",
+    images=False,
     better="lower",
     tolerance=0.0,
     warn=0.0,
