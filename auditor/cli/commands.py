@@ -8,7 +8,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -97,10 +98,13 @@ def _broken(workflow: Workflow, error: BaseException, *, verbose: bool) -> int:
     reason = f"{type(error).__name__}: {error}"
     if verbose:
         return _refused(workflow, f"{reason} (this is a bug in auditor)", Exit.INTERNAL, error)
-    with tempfile.NamedTemporaryFile("w", prefix="auditor-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write("".join(traceback.format_exception(error)))
-    line = f"{reason} (this is a bug in auditor: please report it; the traceback is in {log.name})"
-    return _refused(workflow, line, Exit.INTERNAL)
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="auditor-", suffix=".log", delete=False, encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(error)))
+        where = f"the traceback is in {log.name}"
+    except OSError:  # no folder for temporary files, or a full disk
+        where = "--verbose shows the traceback"
+    return _refused(workflow, f"{reason} (this is a bug in auditor: please report it; {where})", Exit.INTERNAL)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -271,6 +275,32 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     comparison.resolved(settings, chosen, baseline)  # refuse a bad limit before torch is loaded
     _refuse_report_among_images(settings)
     _refuse_unwritable(settings.folder)
+    with _scratch(settings.folder):
+        return _shared(settings, found, given, baseline)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[None]:
+    """Give the audit a folder for temporary files, beside its output if the system has none.
+
+    Raises:
+        OutputError: There is none, and none can be made.
+    """
+    from auditor.process.scratch import provided
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(provided(folder))
+        except OSError as error:
+            raise OutputError(
+                f"there is no folder for temporary files, and none can be made beside {folder}: {error.strerror}; "
+                "set TMPDIR to a folder that can be written"
+            ) from error
+        yield
+
+
+def _shared(settings: Settings, found: Plugins, given: Mapping[str, Any], baseline: Source | None) -> int:
+    """Audit with all processes that `torchrun` has started."""
     from auditor import runner
     from auditor.process.distributed import joined
 

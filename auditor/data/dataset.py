@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing.context import BaseContext
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from auditor.data.class_names import class_names
 from auditor.data.image import MAX_PIXELS, Unreadable, decode
@@ -21,7 +18,7 @@ from auditor.data.labels import Labels, fit
 from auditor.data.listing import Listing, listing
 from auditor.data.preprocessing import Preprocess
 from auditor.data.resizing import resized_size
-from auditor.language import current, speak
+from auditor.data.workers import batches
 
 __all__ = [
     "ImageData",
@@ -77,12 +74,21 @@ class ImageData(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         label = self.labels.indices[index]
         try:
-            return Sample(index, self._tensor(self.listing.files[index]), label)
+            return Sample(index, self._tensor(index), label)
         except Unreadable as error:
             return Sample(index, None, label, error.reason)
 
-    def _tensor(self, path: Path) -> Float[Tensor, "c h w"]:
-        image = decode(path)
+    def decoded(self, index: int) -> Image.Image:
+        """Return an image as it is in its file.
+
+        Raises:
+            Unreadable: The file can't be read, or it is not the one that was listed.
+        """
+        return decode(self.listing.files[index], digest=self.listing.digests[index])
+
+    def _tensor(self, index: int) -> Float[Tensor, "c h w"]:
+        image = self.decoded(index)
+        path = self.listing.files[index]
         width, height = resized_size(image.size, self.preprocess.resize)
         if width * height > MAX_PIXELS or not min(width, height):
             raise Unreadable(
@@ -110,6 +116,7 @@ def loader(
     indices: Sequence[int] | None = None,
     first: int = 0,
     every: int = 1,
+    note: Callable[[str], None] = lambda sentence: None,
 ) -> Iterable[Loaded]:
     """Return the batches, in the order of the listing or of `indices`.
 
@@ -120,33 +127,12 @@ def loader(
         pin: Put batches into pinned memory, from which a GPU copies faster.
         indices: Load only these images.
         first, every: Load only the batch number `first` and every `every`-th batch after it.
+        note: Called with a sentence if the batches are loaded otherwise than asked.
     """
     chosen: Sequence[int] = range(len(data)) if indices is None else list(indices)
     starts = range(first * batch_size, len(chosen), every * batch_size)
-    return DataLoader(
-        data,
-        batch_sampler=[list(chosen[start : start + batch_size]) for start in starts],
-        num_workers=workers,
-        pin_memory=pin,
-        collate_fn=data.collate,
-        generator=torch.Generator(),  # otherwise every pass would draw from the global stream
-        multiprocessing_context=_processes() if workers else None,
-        worker_init_fn=partial(_begin, current().name) if workers else None,
-    )
-
-
-def _begin(language: str, worker: int) -> None:
-    """Set the language of a worker process, for the reasons why files can't be read."""
-    speak(language)
-
-
-def _processes() -> BaseContext | None:
-    """Return a way to start workers that can't deadlock: without a fork of this process and its threads."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return None
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # imports torch once, not in each worker
-    return context
+    parts = [list(chosen[start : start + batch_size]) for start in starts]
+    return batches(data, parts, workers=workers, pin=pin, note=note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ colour profiles are ignored, as in training pipelines.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import struct
 import warnings
 import zlib
@@ -19,9 +21,12 @@ from PIL import Image, UnidentifiedImageError
 from auditor.errors import DataError
 from auditor.language import _
 from auditor.process import pillow
+from auditor.process.regular_files import content
 
 MAX_PIXELS = 1024**3 // 4 // 3
 """An image with more pixels (a quarter of a GiB as RGB) counts as a decompression bomb."""
+
+_MAX_BYTES = 2**30
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -68,26 +73,37 @@ class Unreadable(DataError):
         self.reason = reason
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: Path, *, digest: str | None = None) -> Image.Image:
     """Return the image in the file, upright and in RGB.
 
+    Args:
+        digest: SHA-256 of the contents that the file had before; None if it may have any.
+
     Raises:
-        Unreadable: The file is missing, empty, damaged, too large or not an image.
+        Unreadable: The file is missing, empty, damaged, too large, changed, not a regular file or not an image.
     """
     with warnings.catch_warnings(), pillow.refused():
         warnings.simplefilter("ignore")
         try:
-            return _opened(path)
+            found = content(path, most=_MAX_BYTES)
+        except OSError as error:
+            raise Unreadable(path, _reason(error)) from error
+        if digest is not None and hashlib.sha256(found).hexdigest() != digest:
+            raise Unreadable(path, _("changed while it was audited"))
+        try:
+            return _opened(path, found)
         except _DAMAGED as error:
-            raise Unreadable(path, _reason(path, error)) from error
+            raise Unreadable(path, _("empty file") if not found else _reason(error)) from error
 
 
-def _opened(path: Path) -> Image.Image:
-    with Image.open(path, formats=_FORMATS) as image:
+def _opened(path: Path, found: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(found), formats=_FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise Unreadable(path, _too_large(_("{width} x {height} pixels", width=width, height=height)))
         image.load()  # before the orientation is read: TIFF applies its own while loading
+        if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+            raise Unreadable(path, _("has pixels that are NaN or infinite"))
         return _upright(_rgb(image), _orientation(image))
 
 
@@ -108,7 +124,7 @@ def _full_intensities(mode: str) -> tuple[int, ...]:
 
 def _eight_bits(deep: Num[np.ndarray, "h w"], whites: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
     """Scale to 0..255 by the smallest white that no value exceeds, or by the range of the values."""
-    values = np.nan_to_num(deep.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    values = deep.astype(np.float64)
     low, high = values.min(), values.max()
     fitting = [white for white in whites if low >= 0 and high <= white]
     black, span = (0.0, float(fitting[0])) if fitting else (low, high - low or 1.0)
@@ -126,11 +142,11 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _reason(path: Path, error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return _too_large(_("its header declares more"))
     if isinstance(error, UnidentifiedImageError):
-        return _("empty file") if path.stat().st_size == 0 else _("not an image, or a damaged header")
+        return _("not an image, or a damaged header")
     if isinstance(error, FileNotFoundError):
         return _("no such file")
     if isinstance(error, OSError) and error.strerror:

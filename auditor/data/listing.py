@@ -20,6 +20,7 @@ import numpy as np
 from auditor.data import image, manifest
 from auditor.data.manifest import Label
 from auditor.errors import DataError, did_you_mean
+from auditor.process.regular_files import opened
 
 Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
 
@@ -133,7 +134,7 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
             if not prefix:
                 yield f"{name}/"
             yield from _walk(folder / entry.name, f"{name}/", (*above, here))
-        elif entry.is_file() or entry.is_symlink():
+        else:
             yield name
 
 
@@ -196,7 +197,7 @@ def _digests(files: Sequence[Path], at_once: int = 1024) -> Iterator[str]:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with opened(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
     except OSError:
         return ""

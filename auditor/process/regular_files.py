@@ -39,7 +39,10 @@ def content(path: Path, *, most: int) -> bytes:
         OSError: As from `opened`, or the file is larger.
     """
     with opened(path) as file:
-        found = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size
+        found = file.read(min(size, most) + 1)  # a larger request would take its memory first
+        if len(found) > size:  # it grows, or the system doesn't know its size
+            found += file.read(most + 1 - len(found))
     if len(found) > most:
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
     return found

@@ -104,6 +104,7 @@ class Collection:
             pin=self.loading.pin,
             first=first,
             every=count,
+            note=self.notes.append,
         )
 
         def seen(done: int) -> None:
@@ -125,7 +126,12 @@ class Collection:
         if self.job.fingerprint is None:
             return _Keeper(None, self.job.collectors, self.notes)
         share = {"number": self.processes.number, "of": self.processes.count}
-        self.bookmark = Bookmark(platformdirs.user_cache_path("auditor") / "sweeps", {**self.job.fingerprint, **share})
+        try:
+            folder = platformdirs.user_cache_path("auditor") / "sweeps"
+        except RuntimeError as error:  # a user without a home, as in a container
+            self.notes.append(_unsaved(error))
+            return _Keeper(None, self.job.collectors, self.notes)
+        self.bookmark = Bookmark(folder, {**self.job.fingerprint, **share})
         return _Keeper(self.bookmark, self.job.collectors, self.notes)
 
     def _merged(
@@ -192,6 +198,10 @@ def sendable(collectors: Sequence[Collector]) -> tuple[list[Collector], dict[Key
     return fit, refused
 
 
+def _unsaved(error: Exception) -> str:
+    return _("progress can't be saved; a run that is killed starts again: {reason}", reason=error)
+
+
 class _Keeper:
     """Saves the progress at intervals, until it can't be saved."""
 
@@ -224,5 +234,5 @@ class _Keeper:
         try:
             self._bookmark.keep(self._collectors, Place(self._batches, self.files, tuple(self._notes)))
         except Exception as error:  # a full disk, or a plugin's collector that can't give its state
-            self._notes.append(_("progress can't be saved; a run that is killed starts again: {reason}", reason=error))
+            self._notes.append(_unsaved(error))
             self._bookmark = None

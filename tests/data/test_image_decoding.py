@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import struct
 import warnings
 import zlib
@@ -133,8 +135,6 @@ def test_thirty_two_bit_integers_fill_the_range_that_they_use(tmp_path: Path, to
         ([0.0, 0.5, 1.0], [0, 128, 255]),
         ([0.0, 100.0, 255.0], [0, 100, 255]),
         ([-1.0, 0.0, 1.0], [0, 128, 255]),
-        ([0.0, np.nan, 1.0], [0, 0, 255]),
-        ([np.inf, 0.0, 1.0], [0, 0, 255]),
         ([-5.0, -5.0, -5.0], [0, 0, 0]),
     ],
 )
@@ -143,6 +143,28 @@ def test_floats_are_scaled_by_the_least_white_that_they_fit(
 ) -> None:
     path = saved(Image.fromarray(np.array([values], np.float32)), tmp_path / "a.tif")
     assert pixels(path)[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_pixel_that_is_no_number_makes_a_float_image_unreadable(tmp_path: Path, value: float) -> None:
+    path = saved(Image.fromarray(np.array([[0.0, value, 1.0]], np.float32)), tmp_path / "a.tif")
+    with pytest.raises(Unreadable, match="has pixels that are NaN or infinite"):
+        decode(path)
+
+
+def test_a_file_with_other_contents_than_before_is_unreadable(tmp_path: Path) -> None:
+    path = saved(Image.new("L", (2, 2)), tmp_path / "a.png")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    decode(path, digest=digest)
+    saved(Image.new("L", (2, 2), 9), path)
+    with pytest.raises(Unreadable, match="changed while it was audited"):
+        decode(path, digest=digest)
+
+
+def test_a_fifo_is_unreadable_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(Unreadable, match="a fifo, not a regular file"):
+        decode(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
@@ -255,7 +277,7 @@ def test_text_is_no_image(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_a_folder_are_named_so(tmp_path: Path) -> None:
     assert reason(tmp_path / "a.jpg") == "no such file"
-    assert reason(tmp_path) == "is a directory"
+    assert reason(tmp_path) == "a folder, not a file"
 
 
 @pytest.mark.parametrize("factor", [1.05, 1.9, 2.5, 1000])

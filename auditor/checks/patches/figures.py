@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from auditor import pictures
 from auditor.collectors.patches import Box, Patch
 from auditor.collectors.top import TopActivations, edges
-from auditor.data.image import decode
 from auditor.errors import DataError
 from auditor.language import _, headed, joined
 from auditor.results import Gallery, Item
@@ -196,4 +195,4 @@ def _in_original(context: Context, image: Image, patch: Patch) -> Box:
 
 
 def _original(context: Context, index: int) -> Image:
-    return decode(context.data.listing.files[index])
+    return context.data.decoded(index)

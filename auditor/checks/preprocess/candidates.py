@@ -140,14 +140,14 @@ def _prepared(
     """Yield the readable images batch by batch: their indices, and a tensor for each way. Each file is decoded once."""
     import torch
 
-    from auditor.data.image import Unreadable, decode
+    from auditor.data.image import Unreadable
 
     for start in range(0, len(images), context.batch_size):
         places: list[int] = []
         rows: list[list[Tensor]] = []
         for i in images[start : start + context.batch_size]:
             try:
-                image = decode(context.data.listing.files[i])
+                image = context.data.decoded(i)
             except Unreadable:
                 continue
             rows.append([way.tensor(image) for way in ways])

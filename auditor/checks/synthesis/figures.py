@@ -10,7 +10,6 @@ import numpy as np
 from auditor import methods, pictures
 from auditor.collectors import TopActivations
 from auditor.collectors.patches import Patch, patches_of
-from auditor.data.image import decode
 from auditor.language import _, chained, headed, joined, numeral
 from auditor.results import Gallery, Item, Table
 
@@ -173,7 +172,7 @@ def _nearest(context: Context, model: ClassModel, best: TopActivations, count: i
 
 def _patch(context: Context, patch: Patch, likeness: float, name: str) -> Item:
     file, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]
-    image = decode(context.data.listing.files[patch.image])
+    image = context.data.decoded(patch.image)
     part = pictures.part(image, context.preprocess.box_in_original(image.size, patch.box), _SIDE)
     truth = context.classes[label] if label is not None else _("no label")
     alt = _(
