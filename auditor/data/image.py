@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from auditor.errors import DataError
 from auditor.language import _
 from auditor.process import pillow
+from auditor.process.regular_files import opened
 
 MAX_PIXELS = 1024**3 // 4 // 3
 """An image with more pixels (a quarter of a GiB as RGB) counts as a decompression bomb."""
@@ -83,7 +84,7 @@ def decode(path: Path) -> Image.Image:
 
 
 def _opened(path: Path) -> Image.Image:
-    with Image.open(path, formats=_FORMATS) as image:
+    with opened(path) as file, Image.open(file, formats=_FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise Unreadable(path, _too_large(_("{width} x {height} pixels", width=width, height=height)))

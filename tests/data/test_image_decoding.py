@@ -255,7 +255,7 @@ def test_text_is_no_image(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_a_folder_are_named_so(tmp_path: Path) -> None:
     assert reason(tmp_path / "a.jpg") == "no such file"
-    assert reason(tmp_path) == "is a directory"
+    assert reason(tmp_path) == "a folder, not a file"
 
 
 @pytest.mark.parametrize("factor", [1.05, 1.9, 2.5, 1000])
