@@ -32,6 +32,7 @@ from auditor.cli.flags import (
     RENDERING,
     SELECTION,
     VERBOSE,
+    PossiblePath,
     flags,
 )
 from auditor.cli.github import Workflow
@@ -54,10 +55,11 @@ if TYPE_CHECKING:
     from auditor.results import Audit
     from auditor.runner import Run
 
+_LONGEST = 2000  # letters of an error; names in it may have any length
 _QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # written after an interrupt: a PDF takes too long
 
-CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
-FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+CHECKPOINT = click.argument("checkpoint", type=PossiblePath())
+FOLDER = click.argument("folder", metavar="DIR", type=PossiblePath())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,6 +91,8 @@ def _refused(workflow: Workflow, message: str, code: int, error: BaseException |
     if error:
         say("".join(traceback.format_exception(error)), err=True)
     line = printable(" ".join(message.split()))
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 4 :]}"
     say(f"error: {line}", err=True)
     workflow.refused(line)
     return code
@@ -123,6 +127,10 @@ def program() -> None:
       4  wrong usage or unreadable input
       5  no check could run
     """
+    try:
+        Path.cwd()
+    except OSError:
+        raise UsageError("the working directory does not exist any more; change to another folder") from None
 
 
 @program.command()
@@ -210,8 +218,8 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
 
 
 @program.command()
-@click.argument("before", metavar="A", type=click.Path(path_type=Path))
-@click.argument("after", metavar="B", type=click.Path(path_type=Path))
+@click.argument("before", metavar="A", type=PossiblePath())
+@click.argument("after", metavar="B", type=PossiblePath())
 @flags(COMPARISON, FILES, VERBOSE, COLOR)
 def compare(before: Path, after: Path, **given: Any) -> int:
     """Compare audit B with the earlier audit A.
@@ -252,9 +260,7 @@ def compare(before: Path, after: Path, **given: Any) -> int:
 
 
 @program.command()
-@click.option(
-    "--export", type=click.Path(path_type=Path), metavar="DIR", required=True, help="The folder to write; new or empty."
-)
+@click.option("--export", type=PossiblePath(), metavar="DIR", required=True, help="The folder to write; new or empty.")
 @flags(VERBOSE)
 def templates(export: Path, **_: Any) -> None:
     """Copy the built-in templates to a folder. Edit them there, then pass the folder to `run --templates`."""

@@ -8,6 +8,22 @@ from typing import Any
 
 import click
 
+from auditor.language import short
+from auditor.process.regular_files import impossible
+
+
+class PossiblePath(click.ParamType[Path]):
+    """A path at which something could be; the command says if nothing is."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        reason = impossible(Path(value)) if str(value).strip() else "it is empty"
+        if reason:
+            self.fail(f"{short(str(value), 80)!r} can't be a path: {reason}", param, ctx)
+        return Path(value)
+
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -46,7 +62,7 @@ _REDACT = _switch("redact", "Leave paths, names of users and hosts, and tracebac
 FILES = (
     click.option(
         "--config",
-        type=click.Path(path_type=Path),
+        type=PossiblePath(),
         metavar="FILE",
         help="Configuration file, instead of auditor.toml or pyproject.toml.",
     ),

@@ -19,6 +19,7 @@ from xml.parsers import expat
 
 from auditor.errors import UsageError
 from auditor.process import pillow
+from auditor.process.regular_files import opened
 
 LONGEST = {"title": 120, "footer": 120, "confidential": 120}
 """Maximum number of letters of each text, so that it fits the page footer."""
@@ -75,7 +76,7 @@ def logo(path: Path) -> str:
         UsageError: The file can't be read, is too large, is not a PNG, JPEG or SVG, or refers to anything outside it.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
         raise UsageError(f"report.logo {str(path)!r} can't be read: {error.strerror}") from None

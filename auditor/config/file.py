@@ -12,6 +12,9 @@ from typing import Any
 
 from auditor.config import options
 from auditor.errors import UsageError
+from auditor.process.regular_files import content
+
+_LARGEST = 2**24  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,11 @@ def parsed(path: Path) -> dict[str, Any]:
     """
     kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content(path, most=_LARGEST).decode("utf-8")
         table = json.loads(text) if kind == "JSON" else tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{shown(path)} can't be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{shown(path)} is not valid {kind}: {error}") from error
     if not isinstance(table, dict):
         raise UsageError(f"{shown(path)} contains {table!r}, but has to contain a table")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from auditor.errors import UsageError
 
 _PLAIN = (bool, int, float, str)
+_WHOLE = re.compile(r"[-+]?\d{1,30}", re.ASCII)
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -21,9 +23,10 @@ class Range:
     high: float = math.inf
 
     def __str__(self) -> str:
+        low, high = (str(end) if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
         if math.isinf(self.high):
-            return f"at least {self.low:g}"
-        return f"at most {self.high:g}" if math.isinf(self.low) else f"from {self.low:g} to {self.high:g}"
+            return f"at least {low}"
+        return f"at most {high}" if math.isinf(self.low) else f"from {low} to {high}"
 
 
 def understands(kind: Any) -> bool:
@@ -118,6 +121,8 @@ def _bool(value: object) -> bool:
 
 
 def _int(value: object) -> int:
+    if isinstance(value, str) and not _WHOLE.fullmatch(value.strip()):
+        raise ValueError
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return int(value)
     raise ValueError
@@ -125,6 +130,8 @@ def _int(value: object) -> int:
 
 def _float(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError
+    if isinstance(value, str) and (not value.isascii() or "_" in value):
         raise ValueError
     number = float(value)
     if math.isnan(number):

@@ -20,6 +20,7 @@ from auditor.config.file import File, naming, parsed, shown, underscored
 from auditor.config.options import Range
 from auditor.config.relative_limits import is_relative, relative, rule_of
 from auditor.errors import PluginError, UsageError, did_you_mean
+from auditor.process.regular_files import expanded, impossible
 
 if TYPE_CHECKING:
     from auditor.check import Check
@@ -30,7 +31,7 @@ FORMATS = (*DEFAULT_FORMATS, "sarif", PDF_SUMMARY)
 SCHEME = r"[a-z][a-z0-9+.-]+"  # the word before the colon in `--data scheme:rest`
 
 Positive = Annotated[int, Range(1)]
-Whole = Annotated[int, Range(0)]
+Count = Annotated[int, Range(0, 1_000_000)]
 Level = Literal["fail", "warn", "info"]
 
 
@@ -71,13 +72,13 @@ class Settings:
     device: str = "auto"
     amp: bool = False
     batch_size: Annotated[int, Range(1, 65536)] | None = None
-    workers: Whole | None = None
+    workers: Annotated[int, Range(0, 1024)] | None = None
     threads: Annotated[int, Range(1, 1024)] | None = None
-    samples: Positive = 8
-    seed: Whole = 0
+    samples: Annotated[int, Range(1, 1_000_000)] = 8
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     expression: str = ""
     checks: tuple[str, ...] = ()
-    maxfail: Whole = 0
+    maxfail: Count = 0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
@@ -93,7 +94,7 @@ class Settings:
     plugins: tuple[str, ...] = ()
     templates: Path | None = None
     lang: str | None = None
-    durations: Whole = 0
+    durations: Count = 0
 
     @property
     def folder(self) -> Path:
@@ -229,7 +230,10 @@ class _Table:
         """
         if not text.strip():
             raise UsageError("a path is empty; check that the variable it comes from is set")
-        return Path(shown(self.path.parent / Path(text).expanduser())) if self.path else Path(text)
+        path = Path(shown(self.path.parent / expanded(Path(text)))) if self.path else Path(text)
+        if reason := impossible(path):
+            raise UsageError(f"{language.short(text, 80)!r} can't be a path: {reason}")
+        return path
 
     def _data(self, value: Any) -> str:
         text: str = options.coerce(self._name("data"), value, str)

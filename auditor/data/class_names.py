@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import DataError
+from auditor.process.regular_files import content
+
+_INDEX = re.compile(r"\d{1,9}", re.ASCII)
+_LARGEST = 2**26  # bytes
 
 
 def class_names(path: Path) -> tuple[str, ...]:
@@ -32,7 +37,7 @@ def class_names(path: Path) -> tuple[str, ...]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return content(path, most=_LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(
             f"class names {path}: the file is not UTF-8 text; expected one name on each line, or JSON"
@@ -57,7 +62,7 @@ def _by_index(path: Path, value: Mapping[str, Any]) -> list[Any]:
     """Return the names in order, from `index: name` or from `name: index`."""
     if value and all(_is_index(item) for item in value.values()):
         pairs = [(index, name) for name, index in value.items()]
-    elif all(key.isdecimal() for key in value):
+    elif all(_INDEX.fullmatch(key) for key in value):
         pairs = [(int(key), item) for key, item in value.items()]
     else:
         raise DataError(f"class names {path}: neither the keys nor the values of the object are indices")

@@ -20,7 +20,8 @@ import numpy as np
 from auditor.data import image, manifest
 from auditor.data.manifest import Label
 from auditor.errors import DataError, did_you_mean
-from auditor.process.regular_files import opened
+from auditor.language import short
+from auditor.process.regular_files import expanded, impossible, opened
 
 Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
 
@@ -77,7 +78,9 @@ def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> List
     found = _SCHEME.match(source)
     if found and found[0] in schemes:
         return _of_plugin(source, _entries(source, schemes[found[0]], source[found.end() + 1 :]))
-    path = Path(source).expanduser()
+    path = expanded(Path(source))
+    if reason := impossible(path):
+        raise DataError(f"data {short(source, 80)!r} can't be a path: {reason}")
     if path.is_dir():
         return _of_folder(path)
     if not path.exists():
@@ -148,7 +151,7 @@ def _no_image(root: Path, others: Counter[str]) -> str:
 def _of_manifest(path: Path) -> Listing:
     root = path.parent
     entries = manifest.read(path)
-    files = tuple(root / Path(entry.path).expanduser() for entry in entries)
+    files = tuple(root / expanded(Path(entry.path)) for entry in entries)
     return Listing(root, files, tuple(_name(f, root) for f in files), tuple(e.label for e in entries))
 
 
@@ -198,6 +201,6 @@ def _digests(files: Sequence[Path], at_once: int = 1024) -> Iterator[str]:
 def _digest(path: Path) -> str:
     try:
         with opened(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from auditor.errors import DataError, did_you_mean
+from auditor.language import short
+from auditor.process.regular_files import content
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
 
+_LONGEST_PATH: Final = 4096
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_LARGEST: Final = 2**30  # bytes
 _PATH_COLUMNS: Final = ("path", "file", "filename", "file_name", "image", "image_path", "filepath")
 _LABEL_COLUMNS: Final = ("label", "class", "class_name", "target", "category", "y")
 
@@ -46,7 +52,7 @@ def read(path: Path) -> list[Entry]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return content(path, most=_LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"manifest {path} is not UTF-8 text: byte {error.start} is not valid") from error
     except OSError as error:
@@ -100,7 +106,7 @@ def _row(path: Path, line: int, row: Sequence[str], columns: tuple[int, int]) ->
     if not image:
         raise DataError(f"manifest {path}, line {line} has no path: {','.join(row)!r}")
     label = row[what].strip() if 0 <= what < len(row) else ""
-    return Entry(image, label or None)
+    return Entry(_possible(f"manifest {path}, line {line}", image), label or None)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[Entry]:
@@ -119,7 +125,19 @@ def _json_entry(where: str, line: str) -> Entry:
         raise DataError(f'{where} has no path; expected {{"path": "...", "label": "..."}}, got {line.strip()[:80]}')
     if isinstance(label, bool) or not isinstance(label, str | int | None):
         raise DataError(f"{where} has the label {label!r}; expected a name or a class index")
-    return Entry(image, None if label == "" else label)
+    return Entry(_possible(where, image), None if label == "" else label)
+
+
+def _possible(where: str, image: str) -> str:
+    """Return the path of an image; refuse one that no file can have."""
+    reason = "a NUL character" if "\0" in image else ""
+    if len(image) > _LONGEST_PATH:
+        reason = f"{len(image):,} letters"
+    elif _SURROGATE.search(image):
+        reason = "half a pair of characters"
+    if reason:
+        raise DataError(f"{where} has a path with {reason}: {short(image, 80)!r}; expected the path of an image")
+    return image
 
 
 def _picked(value: Any) -> tuple[Any, Any]:

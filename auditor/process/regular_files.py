@@ -9,18 +9,29 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+
+_NOWHERE = {
+    errno.ENAMETOOLONG: "it is too long",
+    errno.ELOOP: "its links lead in a circle",
+    errno.EACCES: "it lies in a folder that this user may not enter",
+}
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """Open a regular file for reading; a link is followed.
 
     Raises:
         OSError: The file is missing or can't be read, or it is a folder, a FIFO, a device or a socket. `strerror` says
             which.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OSError(errno.EINVAL, "a socket, not a regular file", str(path)) from None
     try:
         _refuse_special(handle, path)
     except BaseException:
@@ -46,6 +57,25 @@ def content(path: Path, *, most: int) -> bytes:
     if len(found) > most:
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
     return found
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with the home folder in place of `~`; unchanged where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def impossible(path: Path) -> str:
+    """Return why a path leads nowhere, for example through a circle of links; empty if something could be there."""
+    try:
+        path.stat()
+    except OSError as error:
+        return _NOWHERE.get(error.errno or 0, "")
+    except ValueError:
+        return "it has a character that no path can have"
+    return ""
 
 
 def _refuse_special(handle: int, path: Path) -> None:

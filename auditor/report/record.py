@@ -13,6 +13,7 @@ from typing import Any
 
 from auditor.errors import OutputError
 from auditor.language import ENGLISH, known
+from auditor.process.regular_files import content
 from auditor.report import picture_files
 from auditor.report.document import SCHEMA, document
 from auditor.report.json_reader import Malformed, Node, number, plain
@@ -122,7 +123,7 @@ def _read(file: Path, load: Load) -> Audit:
     try:
         if file.stat().st_size > _LARGEST:
             raise OutputError(f"{file} is too large for an audit: {file.stat().st_size / 1e9:.1f} GB")
-        found = json.loads(file.read_bytes())
+        found = json.loads(content(file, most=_LARGEST))
     except OSError as error:
         raise OutputError(f"{file} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

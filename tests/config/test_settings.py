@@ -148,7 +148,7 @@ def test_a_level_takes_the_place_of_a_rule_s_own(from_file):
     [
         ("batchsize = 3", "auditor.toml: no setting is called 'batchsize'; did you mean 'batch-size'?"),
         ("batch-size = 0", "auditor.toml: batch-size is 0, but has to be a whole number, from 1 to 65536"),
-        ("seed = 'one'", "auditor.toml: seed is 'one', but has to be a whole number, at least 0"),
+        ("seed = 'one'", "auditor.toml: seed is 'one', but has to be a whole number, from 0 to 9223372036854775807"),
         ("strict = 1", "auditor.toml: strict is 1, but has to be true or false"),
         ("out = 3", "auditor.toml: out is 3, but has to be text"),
         ("device = 'gpu'", "auditor.toml: device is 'gpu', but has to be auto, cpu, cuda, cuda:N or mps"),

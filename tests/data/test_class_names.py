@@ -74,5 +74,5 @@ def test_a_file_that_does_not_name_every_class_gets_one_line(tmp_path: Path, nam
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         class_names(tmp_path / "names.txt")
-    with pytest.raises(DataError, match="Is a directory"):
+    with pytest.raises(DataError, match="a folder, not a file"):
         class_names(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.process.regular_files import content, opened
+from auditor.process.regular_files import content, impossible, opened
 
 
 def test_opens_a_file_and_a_link_to_it(tmp_path: Path) -> None:
@@ -47,3 +47,21 @@ def test_leaves_no_handle_open(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="FIFO"):
             opened(tmp_path / "fifo")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file", ""),
+        ("nothing", ""),
+        ("file/below", ""),
+        ("x" * 300, "it is too long"),
+        ("circle", "its links lead in a circle"),
+        ("a\0b", "it has a character that no path can have"),
+        ("\ud800", "it has a character that no path can have"),
+    ],
+)
+def test_says_why_nothing_can_be_at_a_path(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "circle").symlink_to("circle")
+    assert impossible(tmp_path / name) == reason

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from auditor.errors import CheckpointError
+from auditor.process.regular_files import opened
 
 Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
 
@@ -43,7 +44,7 @@ def _head(path: Path) -> bytes:
         hint = f"; did you mean {path / inside[0]}?" if inside else f"; expected a file: {EXPECTED}"
         raise CheckpointError(f"{path} is a folder{hint}")
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(512)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist; expected a checkpoint: {EXPECTED}") from None
