@@ -5,6 +5,7 @@ Modules that load torch are imported inside the command that needs them, so the 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import traceback
@@ -40,7 +41,7 @@ from auditor.config.settings import FORMATS, Settings, known, load
 from auditor.errors import AuditorError, OutputError, UsageError
 from auditor.language import printable, speaking
 from auditor.plugins import Plugins
-from auditor.report.folder import staged
+from auditor.report.folder import Claim, claimed, refuse_unusable, refuse_unwritable
 from auditor.results import Exit
 from auditor.version import __version__
 
@@ -221,7 +222,7 @@ def compare(before: Path, after: Path, **given: Any) -> int:
     out = settings.folder if given["out"] else None
     if out:
         _refuse_overwriting(out, (before, after))
-        _refuse_unwritable(out)
+        refuse_unusable(out)
     options = settings.options.get("baseline", {})
     language = settings.lang or pair.after.audit.provenance.language
     pair = pair.translated(language)
@@ -231,12 +232,10 @@ def compare(before: Path, after: Path, **given: Any) -> int:
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
     workflow = Workflow(terminal.line)
     with workflow.stopped():
-        try:
-            if out:
-                looks = _templates(settings, found)
-                files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
-        finally:
-            terminal.compared(done, code, files)
+        if out:
+            looks = _templates(settings, found)
+            files = report.write(done, out, formats=settings.written, templates=looks, extra=found.formats)
+        terminal.compared(done, code, files)
     _finish(workflow, done)
     return code
 
@@ -250,9 +249,9 @@ def templates(export: Path, **_: Any) -> None:
     """Copy the built-in templates to a folder. Edit them there, then pass the folder to `run --templates`."""
     from auditor.report.templates import built_in
 
-    if export.exists() and not (export.is_dir() and not any(export.iterdir())):
+    refuse_unwritable(export)
+    if export.exists() and any(export.iterdir()):
         raise OutputError(f"{export} exists and is not an empty folder; --export needs a new or empty folder")
-    _refuse_unwritable(export)
     shutil.copytree(built_in(), export, dirs_exist_ok=True)
     click.echo(f"templates copied to {export}; edit them, then pass --templates {export} to auditor run")
 
@@ -263,7 +262,10 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     baseline = comparison.read(settings.baseline) if settings.baseline else None
     comparison.resolved(settings, chosen, baseline)  # refuse a bad limit before torch is loaded
     _refuse_report_among_images(settings)
-    _refuse_unwritable(settings.folder)
+    if settings.baseline:
+        _refuse_replacing_baseline(settings.folder, settings.baseline)
+    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun only the first one writes
+        refuse_unusable(settings.folder)
     from auditor import runner
     from auditor.process.distributed import joined
 
@@ -286,9 +288,9 @@ def _audit_and_report(
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
     workflow = Workflow(terminal.line)
-    with workflow.stopped():
-        done = runner.run(settings, found, terminal, processes, baseline=baseline)
-        audit, files, broken = _written(done, settings, found, templates)
+    with claimed(settings.folder) as claim, workflow.stopped():
+        done = runner.run(settings, found, terminal, processes, baseline=baseline, begin=claim.begin)
+        audit, files, broken = _written(done, settings, found, templates, claim)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
         terminal.finished(audit, code, files)
     _finish(workflow, audit)
@@ -305,9 +307,13 @@ def _finish(workflow: Workflow, audit: Audit) -> None:
 
 
 def _written(
-    done: Run, settings: Settings, found: Plugins, templates: Sequence[Path]
+    done: Run, settings: Settings, found: Plugins, templates: Sequence[Path], claim: Claim
 ) -> tuple[Audit, Mapping[str, Path], AuditorError | None]:
-    """Return the audit as written, its files by format, and the error if a format could not be written."""
+    """Return the audit as written, its files by format, and the error if a format could not be written.
+
+    Raises:
+        OutputError: Nothing could be written, so there is no verdict.
+    """
     from auditor import report
 
     write = partial(
@@ -316,10 +322,13 @@ def _written(
         templates=templates,
         arrays=done.arrays if settings.save_arrays else None,
         extra=found.formats,
+        claim=claim,
     )
     try:
         return done.audit, write(done.audit, formats=settings.written), None
     except AuditorError as error:
+        if not claim.saved:
+            raise
         return done.audit, {}, error
     except KeyboardInterrupt:
         audit = replace(done.audit, interrupted=True)
@@ -378,7 +387,7 @@ def _headed(audit: Audit, settings: Settings) -> Audit:
 
 def _refuse_report_among_images(settings: Settings) -> None:
     """Refuse an output folder inside the folder of images: the next audit would read the report's pictures."""
-    data, out = Path(settings.data or "").resolve(), settings.folder.resolve()
+    data, out = _real(Path(settings.data or "")), _real(settings.folder)
     if settings.data and data.is_dir() and out.is_relative_to(data):
         raise OutputError(
             f"the output folder {settings.folder} lies inside --data {settings.data}, so the next audit would read the "
@@ -390,17 +399,21 @@ def _refuse_overwriting(out: Path, reports: Sequence[Path]) -> None:
     """Refuse to write a comparison over one of the audits that it compares."""
     for path in reports:
         folder = path if path.is_dir() else path.parent
-        if out.resolve() == folder.resolve():
+        if _real(out) == _real(folder):
             raise OutputError(
                 f"{out} holds one of the audits that are being compared; choose another folder with --out"
             )
 
 
-def _refuse_unwritable(folder: Path) -> None:
-    """Refuse an output folder that can't be written before the audit starts; leave nothing behind."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        with staged(folder, replaces=()) if nearest == folder else tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise OutputError(f"can't write into {folder}: {error.strerror}; choose another folder with --out") from error
+def _refuse_replacing_baseline(out: Path, baseline: Path) -> None:
+    """Refuse to write an audit over the one that it is compared with."""
+    if _real(baseline).is_relative_to(_real(out)):
+        raise OutputError(
+            f"the output folder {out} holds the baseline {baseline}, which the audit would replace; "
+            "choose another folder with --out"
+        )
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; one that leads in a circle is kept."""
+    return Path(os.path.realpath(path))

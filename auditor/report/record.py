@@ -7,14 +7,17 @@ are not read: they follow from the findings.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import OutputError
 from auditor.language import ENGLISH, known
+from auditor.process.regular_files import content
 from auditor.report import picture_files
 from auditor.report.document import SCHEMA, document
+from auditor.report.folder import reason_without_report, recover
 from auditor.report.json_reader import Malformed, Node, number, plain
 from auditor.report.translation import restored
 from auditor.results import (
@@ -48,9 +51,13 @@ Load = Callable[[str], bytes]
 Cell = str | float | int | bool | None
 
 
-def save(audit: Audit, folder: Path) -> None:
-    """Write the pictures and then `audit.json`."""
-    shelf = picture_files.Shelf()
+def save(audit: Audit, folder: Path, *, taken: Collection[str] = ()) -> None:
+    """Write the pictures and then `audit.json`.
+
+    Args:
+        taken: Paths in `evidence/` that a user's own files have.
+    """
+    shelf = picture_files.Shelf(taken)
     text = _text(document(audit, shelf))
     for path, image in shelf.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +83,9 @@ def read(folder: Path) -> Audit:
     Raises:
         OutputError: There is no report, it is damaged, or this version can't read its schema.
     """
-    if not (folder / NAME).is_file():
-        raise OutputError(f"{folder} is not a report: it has no readable {NAME}")
+    recover(folder)
+    if not _is_file(folder / NAME):
+        raise OutputError(f"{folder} is not a report: it has no readable {NAME}{reason_without_report(folder)}")
     return _read(folder / NAME, lambda path: picture_files.load(folder, path))
 
 
@@ -90,21 +98,44 @@ def read_numbers(path: Path) -> Audit:
     Raises:
         OutputError: There is no audit, it is damaged or too large, or this version can't read its schema.
     """
-    file = path / NAME if path.is_dir() else path
-    if not file.exists():
+    folder = path if _is_folder(path) else path.parent
+    recover(folder)
+    file = path / NAME if _is_folder(path) else path
+    if not _is_there(file):
+        reason = reason_without_report(folder)
         raise OutputError(
-            f"{path} is not a report: it has no {NAME}"
-            if path.is_dir()
-            else f"{path} does not exist; give a report's folder or its {NAME}"
+            f"{path} is not a report: it has no {NAME}{reason}"
+            if _is_folder(path)
+            else f"{path} does not exist{reason}; give a report's folder or its {NAME}"
         )
     return _read(file, lambda path: b"")
+
+
+def _is_there(path: Path) -> bool:
+    return _mode(path) is not None
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(_mode(path) or 0)
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(_mode(path) or 0)
+
+
+def _mode(path: Path) -> int | None:
+    """Return the mode of what is at a path, or None; a path that is too long or leads in a circle has nothing."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return None
 
 
 def _read(file: Path, load: Load) -> Audit:
     try:
         if file.stat().st_size > _LARGEST:
             raise OutputError(f"{file} is too large for an audit: {file.stat().st_size / 1e9:.1f} GB")
-        found = json.loads(file.read_bytes())
+        found = json.loads(content(file, most=_LARGEST))
     except OSError as error:
         raise OutputError(f"{file} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
