@@ -99,6 +99,7 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
         asked["data"] = str(data)
     asked.setdefault("workers", 0)  # worker processes would run the caller's script again
     chosen = config.load(Path(checkpoint), asked, checks=plugins.checks, beside=comparison.DECLARED)
+    chosen = replace(chosen, loaded=plugins.loaded)
     baseline = comparison.read(chosen.baseline) if chosen.baseline else None
     return run(chosen, plugins, Silent(), baseline=baseline).audit
 

@@ -35,6 +35,7 @@ from auditor.cli.flags import (
     flags,
 )
 from auditor.config import file as configfile
+from auditor.config import lookup
 from auditor.config.file import File
 from auditor.config.selection import selected
 from auditor.config.settings import FORMATS, Settings, known, load
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from auditor.results import Audit
     from auditor.runner import Run
 
+_NOT_SETTINGS = ("config", "no_plugins", "quiet", "verbose", "no_color", "o")
 _QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # written after an interrupt: a PDF takes too long
 
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
@@ -119,6 +121,7 @@ def program() -> None:
       4  wrong usage or unreadable input
       5  no check could run
     """
+    lookup.working_folder()  # refuse here what every command needs
 
 
 @program.command()
@@ -148,11 +151,11 @@ def demo(**given: Any) -> int:
 @program.command()
 @click.argument("name", required=False)
 @flags(FILES, VERBOSE)
-def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: Any) -> None:
+def checks(name: str | None, **given: Any) -> None:
     """List all checks, or describe one check or one of its rules."""
     from auditor.cli import catalogue
 
-    found = plugins.load((*_file(config).plugins, *plugin))
+    found = _plugins(_file(given["config"]), given)
     if not name:
         click.echo(catalogue.overview(found))
         return
@@ -173,20 +176,22 @@ def inspect(checkpoint: Path, **given: Any) -> None:
     from auditor import runner
     from auditor.cli import inspection
 
-    inspection.show(runner.inspect(replace(settings, data=None), found), plain=given["no_color"])
+    about = runner.inspect(replace(settings, data=None), found)
+    _tell(settings.loaded, plain=given["no_color"])
+    inspection.show(about, plain=given["no_color"])
 
 
 @program.command()
 @FOLDER
 @flags(RENDERING, FILES, VERBOSE)
-def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
+def render(folder: Path, **given: Any) -> None:
     """Write the report in DIR again from its audit.json.
 
     Needs neither the network nor the images.
     """
     from auditor import report
 
-    found = plugins.load((*_file(config).plugins, *plugin))
+    found = _plugins(_file(given["config"]), given)
     chosen = {"format": "html,pdf,summary"} | _table(given)
     settings = load(folder, chosen, checks=found.checks, formats=_formats(found))
     files = report.render(
@@ -196,6 +201,7 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
         extra=found.formats,
         language=settings.lang,
     )
+    _tell(found.loaded)
     click.echo("\n".join(str(path) for path in files.values()))
 
 
@@ -230,6 +236,8 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
+    if not given["quiet"]:
+        _tell(settings.loaded, plain=given["no_color"])
     workflow = Workflow(terminal.line)
     with workflow.stopped():
         if out:
@@ -336,20 +344,37 @@ def _written(
 
 
 def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:
-    found = plugins.load((*file.plugins, *given["plugin"]))
-    return load(
+    found = _plugins(file, given)
+    settings = load(
         checkpoint,
         _table(given),
-        file=file,
+        file=file.without_plugins() if given["no_plugins"] else file,
         checks=found.checks,
         beside=comparison.DECLARED,
         formats=_formats(found),
-    ), found
+    )
+    return replace(settings, loaded=(*([lookup.relative(file.path)] if file.path else []), *found.loaded)), found
+
+
+def _plugins(file: File, given: Mapping[str, Any]) -> Plugins:
+    """Return what the plugins of a configuration file, of the flags and of the project provide."""
+    if not given["no_plugins"]:
+        return plugins.load((*file.plugins, *given["plugin"]))
+    if given["plugin"]:
+        raise UsageError(f"--no-plugins loads no plugin, but -p names {given['plugin'][0]!r}: leave out one of them")
+    return plugins.load_built_in()
+
+
+def _tell(loaded: Sequence[str], *, plain: bool = False) -> None:
+    """Print the files and plugins that were loaded, most of which nobody named."""
+    if loaded:
+        line = printable(" ".join(f"loaded {', '.join(loaded)}".split()))
+        click.echo(line if plain else click.style(line, dim=True), err=True)
 
 
 def _table(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flags in the form of a configuration file."""
-    table = {key: value for key, value in given.items() if key not in ("config", "quiet", "verbose", "no_color", "o")}
+    table = {key: value for key, value in given.items() if key not in _NOT_SETTINGS}
     table["checks"] = assignments.options(given.get("o", ()))
     table["arch_arg"] = assignments.arguments(given.get("arch_arg", ()))
     return {key: value for key, value in table.items() if value not in (None, (), {})}
