@@ -24,6 +24,7 @@ import pluggy
 
 from auditor import hooks
 from auditor.check import Check
+from auditor.config import lookup
 from auditor.config.file import shown
 from auditor.config.settings import FORMATS, SCHEME
 from auditor.errors import PluginError, did_you_mean
@@ -40,6 +41,7 @@ class Plugin:
 
     name: str
     content: Any
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Plugins:
         data: Sources by the scheme of `--data scheme:...`.
         formats: Writers by the name of the format, without the built-in ones.
         templates: Folders that stand before the built-in templates.
+        loaded: The plugins, apart from the built-in ones: files by path, packages by name and version.
     """
 
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Plugins:
     data: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     formats: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     templates: tuple[Path, ...] = ()
+    loaded: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def rules(self) -> dict[str, Rule]:
@@ -68,16 +72,22 @@ class Plugins:
 
 
 def load(modules: Sequence[str] = (), *, start: Path | None = None) -> Plugins:
-    """Return what all plugins provide: built in, installed, named, and in files from `start` up.
+    """Return what all plugins provide: built in, installed, named, and in files from `start` up to the project's root.
 
     Raises:
         PluginError: A plugin can't be imported, breaks the contract of a hook, or brings a name
             that another one has.
+        UsageError: Another user can change an `auditfile.py`.
     """
-    start = start or Path.cwd()
+    start = start or lookup.working_folder()
     found = [*built_in(), *installed(), *named(modules, start), *audit_files(start)]
     once = {id(plugin.content): plugin for plugin in reversed(found)}
     return collected(list(reversed(once.values())))
+
+
+def load_built_in() -> Plugins:
+    """Return the built-in checks, and import nothing else."""
+    return collected(list(built_in()))
 
 
 def collected(plugins: Sequence[Plugin]) -> Plugins:
@@ -94,7 +104,14 @@ def collected(plugins: Sequence[Plugin]) -> Plugins:
         data=_merged("data source", [(owner, shelf.data) for owner, shelf in shelves]),
         formats=_merged("format", [(owner, shelf.formats) for owner, shelf in shelves], taken=FORMATS),
         templates=tuple(folder for _, shelf in shelves for folder in shelf.templates),
+        loaded=tuple(dict.fromkeys(_told(plugin) for plugin in plugins if plugin.name != BUILT_IN)),
     )
+
+
+def _told(plugin: Plugin) -> str:
+    """Return the path of a file, or the name of a package or module and its version."""
+    is_file = plugin.name.endswith(".py")
+    return plugin.name if is_file else " ".join(part for part in ("plugin", plugin.name, plugin.version) if part)
 
 
 def _merged(what: str, shelves: Iterable[tuple[str, Mapping[str, Any]]], taken: Iterable[str] = ()) -> dict[str, Any]:
@@ -213,7 +230,7 @@ def installed() -> Iterator[Plugin]:
         name = point.dist.name if point.dist else point.name
         with imported(name):
             content = _with_torchvision(point.load)
-        yield Plugin(name, content)
+        yield Plugin(name, content, point.dist.version if point.dist else "")
 
 
 def named(modules: Sequence[str], start: Path) -> Iterator[Plugin]:
@@ -227,12 +244,21 @@ def named(modules: Sequence[str], start: Path) -> Iterator[Plugin]:
 
 
 def audit_files(start: Path) -> Iterator[Plugin]:
-    """Yield every `auditfile.py` in `start` and its parents, the outermost first."""
-    for folder in (*reversed(start.absolute().parents), start.absolute()):
-        if (path := folder / "auditfile.py").is_file():
-            with imported(shown(path)):
-                content = _with_torchvision(partial(_from_path, path))
-            yield Plugin(shown(path), content)
+    """Yield every `auditfile.py` from the root of the project down to `start`."""
+    for folder in reversed(lookup.folders(start)):
+        if lookup.is_there(path := folder / "auditfile.py"):
+            name = lookup.relative(path)
+            source = _source(path, start)
+            with imported(name):
+                content = _with_torchvision(partial(_from_source, path, source))
+            yield Plugin(name, content)
+
+
+def _source(path: Path, start: Path) -> bytes:
+    try:
+        return lookup.content(path, start=start)
+    except OSError as error:
+        raise PluginError(f"plugin {lookup.relative(path)!r} can't be read: {error.strerror}") from None
 
 
 def _with_torchvision(load: Callable[[], Any]) -> Any:
@@ -246,14 +272,17 @@ def _with_torchvision(load: Callable[[], Any]) -> Any:
     return load()
 
 
-def _from_path(path: Path) -> ModuleType:
-    """Import a file under a name of its own: several are called `auditfile.py`."""
+def _from_source(path: Path, source: bytes) -> ModuleType:
+    """Import a file under a name of its own: several are called `auditfile.py`.
+
+    What runs is what was read when its owner was looked at.
+    """
     name = "auditfile_" + hashlib.sha256(str(path).encode()).hexdigest()[:12]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    exec(compile(source, path, "exec"), vars(module))  # noqa: S102 - a plugin is code, and is run
     return module
 
 

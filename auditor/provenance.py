@@ -97,6 +97,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "classes": settings.classes and settings.classes.name,
         "expression": settings.expression,
         "levels": dict(settings.levels),
+        "loaded": list(settings.loaded),
         "plugins": list(settings.plugins),
         "options": {check: dict(options) for check, options in settings.options.items()},
         "report": settings.report.as_settings(),

@@ -166,7 +166,7 @@ def _audit(config: pytest.Config) -> list[_Case]:
         flags = [*_flags(config), "--out", str(folder), *([] if options.auditor_out else ["--format", "json"])]
         before = _written(folder)
         ended = _run(config, [*flags, "--", options.auditor])
-        if ended.returncode not in (0, 1, 2, 5) or _written(folder) == before:
+        if ended.returncode not in (0, 1, 2, 5) or _written(folder) in (None, before):
             raise pytest.UsageError(_reason(ended))
         cases = _read(folder)
     _report(config, f"{len(cases)} findings in {time.perf_counter() - begun:.1f} s")

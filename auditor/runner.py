@@ -103,6 +103,7 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
         asked["data"] = str(data)
     asked.setdefault("workers", 0)  # worker processes would run the caller's script again
     chosen = config.load(Path(checkpoint), asked, checks=plugins.checks, beside=comparison.DECLARED)
+    chosen = replace(chosen, loaded=plugins.loaded)
     baseline = comparison.read(chosen.baseline) if chosen.baseline else None
     return run(chosen, plugins, Silent(), baseline=baseline).audit
 
@@ -114,6 +115,7 @@ def run(
     processes: Processes = _ALONE,
     *,
     baseline: Source | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> Run:
     """Audit a checkpoint, in the language of the settings.
 
@@ -122,22 +124,29 @@ def run(
     Args:
         processes: Processes that share the pass over the data; each of them has to call `assist`.
         baseline: An earlier audit to compare with.
+        begin: Called before the first check, when all inputs have been found usable.
 
     Raises:
         AuditorError: The input can't be used, or no check is selected.
     """
     with speaking(settings.language):
-        return _run(settings, plugins, observer, processes, baseline)
+        return _run(settings, plugins, observer, processes, baseline, begin)
 
 
 def _run(
-    settings: Settings, plugins: Plugins, observer: Observer, processes: Processes, baseline: Source | None
+    settings: Settings,
+    plugins: Plugins,
+    observer: Observer,
+    processes: Processes,
+    baseline: Source | None,
+    begin: Callable[[], None],
 ) -> Run:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     checks = selected(plugins.checks, settings)
     settings, relative = comparison.resolved(settings, checks, baseline)
     context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     context = replace(context, working=observer.working)
+    begin()
     observer.begun(provenance(context, settings, started), checks)
     keep_arrays = settings.save_arrays or bool(baseline and baseline.arrays)
     runs = check_runs(checks, context, settings, keep_arrays=keep_arrays)

@@ -77,7 +77,8 @@ def test_collects_the_checks_of_an_audit_file_without_any_hook(audit_file):
     assert found.origins["greeting"].endswith("auditfile.py")
 
 
-def test_reads_audit_files_from_the_outermost_folder_inwards(audit_file):
+def test_reads_audit_files_from_the_root_of_the_project_inwards(audit_file, tmp_path):
+    (tmp_path / ".git").mkdir()
     audit_file(CHECK.format(name="outer"))
     inner = audit_file(CHECK.format(name="inner"), "a/b")
     assert list(plugins.load(start=inner).checks)[-2:] == ["outer", "inner"]

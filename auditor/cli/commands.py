@@ -5,6 +5,7 @@ Modules that load torch are imported inside the command that needs them, so the 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import traceback
@@ -37,6 +38,7 @@ from auditor.cli.flags import (
 )
 from auditor.cli.github import Workflow
 from auditor.config import file as configfile
+from auditor.config import lookup
 from auditor.config.file import File
 from auditor.config.selection import selected
 from auditor.config.settings import FORMATS, Settings, known, load
@@ -45,7 +47,7 @@ from auditor.language import speaking
 from auditor.plugins import Plugins
 from auditor.process.console import command, say
 from auditor.process.foreign_text import printable
-from auditor.report.folder import staged
+from auditor.report.folder import Claim, claimed, refuse_unusable, refuse_unwritable
 from auditor.results import Exit
 from auditor.version import __version__
 
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from auditor.runner import Run
 
 _LONGEST = 2000  # letters of an error; names in it may have any length
+_NOT_SETTINGS = ("config", "no_plugins", "quiet", "verbose", "no_color", "o")
 _QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # written after an interrupt: a PDF takes too long
 
 CHECKPOINT = click.argument("checkpoint", type=PossiblePath())
@@ -127,10 +130,7 @@ def program() -> None:
       4  wrong usage or unreadable input
       5  no check could run
     """
-    try:
-        Path.cwd()
-    except OSError:
-        raise UsageError("the working directory does not exist any more; change to another folder") from None
+    lookup.working_folder()  # refuse here what every command needs
 
 
 @program.command()
@@ -162,11 +162,11 @@ def demo(**given: Any) -> int:
 @program.command()
 @click.argument("name", required=False)
 @flags(FILES, VERBOSE)
-def checks(name: str | None, config: Path | None, plugin: tuple[str, ...], **_: Any) -> None:
+def checks(name: str | None, **given: Any) -> None:
     """List all checks, or describe one check or one of its rules."""
     from auditor.cli import catalogue
 
-    found = plugins.load((*_file(config).plugins, *plugin))
+    found = _plugins(_file(given["config"]), given)
     if not name:
         say(catalogue.overview(found))
         return
@@ -188,21 +188,23 @@ def inspect(checkpoint: Path, **given: Any) -> None:
     from auditor import runner
     from auditor.cli import inspection
 
-    inspection.show(runner.inspect(replace(settings, data=None), found), plain=given["no_color"])
+    about = runner.inspect(replace(settings, data=None), found)
+    _tell(settings.loaded)
+    inspection.show(about, plain=given["no_color"])
 
 
 @program.command()
 @FOLDER
 @click.option("--out", metavar="DIR", help="Write to this folder, with audit.json. Default: into DIR.")
 @flags(RENDERING, FILES, VERBOSE)
-def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: Any) -> None:
+def render(folder: Path, **given: Any) -> None:
     """Write the report in DIR again from its audit.json.
 
     Needs neither the network nor the images. With --redact and --out, it makes a report to hand over from a full one.
     """
     from auditor import report
 
-    found = plugins.load((*_file(config).plugins, *plugin))
+    found = _plugins(_file(given["config"]), given)
     chosen = {"format": "html,pdf,summary"} | _table(given)
     settings = load(folder, chosen, checks=found.checks, formats=_formats(found))
     files = report.render(
@@ -214,6 +216,7 @@ def render(folder: Path, config: Path | None, plugin: tuple[str, ...], **given: 
         redact=settings.redacts,
         out=settings.out,
     )
+    _tell(found.loaded)
     say("\n".join(printable(str(path)) for path in files.values()))
 
 
@@ -240,7 +243,7 @@ def compare(before: Path, after: Path, **given: Any) -> int:
     out = settings.folder if given["out"] else None
     if out:
         _refuse_overwriting(out, (before, after))
-        _refuse_unwritable(out)
+        refuse_unusable(out)
     options = settings.options.get("baseline", {})
     language = settings.lang or pair.after.audit.provenance.language
     pair = pair.translated(language)
@@ -248,13 +251,13 @@ def compare(before: Path, after: Path, **given: Any) -> int:
         done = _headed(comparison.compared(pair, options, settings.levels, strict=settings.strict), settings)
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=False if given["no_color"] else None)
     code, files = done.exit_code(strict=settings.strict), dict[str, Path]()
+    if not given["quiet"]:
+        _tell(settings.loaded)
     shown = report.presented(done, redact=settings.redacts)
-    try:
-        if out:
-            looks = _templates(settings, found)
-            files = report.write(shown, out, formats=settings.written, templates=looks, extra=found.formats)
-    finally:
-        terminal.compared(done, code, files)
+    if out:
+        looks = _templates(settings, found)
+        files = report.write(shown, out, formats=settings.written, templates=looks, extra=found.formats)
+    terminal.compared(done, code, files)
     _finish(workflow, shown)
     return code
 
@@ -266,9 +269,9 @@ def templates(export: Path, **_: Any) -> None:
     """Copy the built-in templates to a folder. Edit them there, then pass the folder to `run --templates`."""
     from auditor.report.templates import built_in
 
-    if export.exists() and not (export.is_dir() and not any(export.iterdir())):
+    refuse_unwritable(export)
+    if export.exists() and any(export.iterdir()):
         raise OutputError(f"{export} exists and is not an empty folder; --export needs a new or empty folder")
-    _refuse_unwritable(export)
     shutil.copytree(built_in(), export, dirs_exist_ok=True)
     where = printable(str(export))
     say(f"templates copied to {where}; edit them, then pass --templates {where} to auditor run")
@@ -280,7 +283,10 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     baseline = comparison.read(settings.baseline) if settings.baseline else None
     comparison.resolved(settings, chosen, baseline)  # refuse a bad limit before torch is loaded
     _refuse_report_among_images(settings)
-    _refuse_unwritable(settings.folder)
+    if settings.baseline:
+        _refuse_replacing_baseline(settings.folder, settings.baseline)
+    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun only the first one writes
+        refuse_unusable(settings.folder)
     with _scratch(settings.folder):
         return _shared(settings, found, given, baseline)
 
@@ -327,10 +333,11 @@ def _audit_and_report(
 
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
-    done = runner.run(settings, found, terminal, processes, baseline=baseline)
-    audit, files, broken = _written(done, settings, found, templates)
-    code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
-    terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files)
+    with claimed(settings.folder) as claim:
+        done = runner.run(settings, found, terminal, processes, baseline=baseline, begin=claim.begin)
+        audit, files, broken = _written(done, settings, found, templates, claim)
+        code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
+        terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files)
     _finish(_stopped_workflow(), audit)
     if broken:
         raise broken
@@ -352,9 +359,13 @@ def _finish(workflow: Workflow, audit: Audit) -> None:
 
 
 def _written(
-    done: Run, settings: Settings, found: Plugins, templates: Sequence[Path]
+    done: Run, settings: Settings, found: Plugins, templates: Sequence[Path], claim: Claim
 ) -> tuple[Audit, Mapping[str, Path], AuditorError | None]:
-    """Return the audit as written, its files by format, and the error if a format could not be written."""
+    """Return the audit as written, its files by format, and the error if a format could not be written.
+
+    Raises:
+        OutputError: Nothing could be written, so there is no verdict.
+    """
     from auditor import report
 
     write = partial(
@@ -363,11 +374,14 @@ def _written(
         templates=templates,
         arrays=done.arrays if settings.save_arrays else None,
         extra=found.formats,
+        claim=claim,
     )
     audit = report.presented(done.audit, redact=settings.redacts)
     try:
         return audit, write(audit, formats=settings.written), None
     except AuditorError as error:
+        if not claim.saved:
+            raise
         return audit, {}, error
     except KeyboardInterrupt:
         audit = replace(audit, interrupted=True)
@@ -375,20 +389,36 @@ def _written(
 
 
 def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:
-    found = plugins.load((*file.plugins, *given["plugin"]))
-    return load(
+    found = _plugins(file, given)
+    settings = load(
         checkpoint,
         _table(given),
-        file=file,
+        file=file.without_plugins() if given["no_plugins"] else file,
         checks=found.checks,
         beside=comparison.DECLARED,
         formats=_formats(found),
-    ), found
+    )
+    return replace(settings, loaded=(*([lookup.relative(file.path)] if file.path else []), *found.loaded)), found
+
+
+def _plugins(file: File, given: Mapping[str, Any]) -> Plugins:
+    """Return what the plugins of a configuration file, of the flags and of the project provide."""
+    if not given["no_plugins"]:
+        return plugins.load((*file.plugins, *given["plugin"]))
+    if given["plugin"]:
+        raise UsageError(f"--no-plugins loads no plugin, but -p names {given['plugin'][0]!r}: leave out one of them")
+    return plugins.load_built_in()
+
+
+def _tell(loaded: Sequence[str]) -> None:
+    """Print the files and plugins that were loaded, most of which nobody named."""
+    if loaded:
+        say(printable(f"loaded {', '.join(loaded)}"), err=True)
 
 
 def _table(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flags in the form of a configuration file."""
-    table = {key: value for key, value in given.items() if key not in ("config", "quiet", "verbose", "no_color", "o")}
+    table = {key: value for key, value in given.items() if key not in _NOT_SETTINGS}
     table["checks"] = assignments.options(given.get("o", ()))
     table["arch_arg"] = assignments.arguments(given.get("arch_arg", ()))
     return {key: value for key, value in table.items() if value not in (None, (), {})}
@@ -426,7 +456,7 @@ def _headed(audit: Audit, settings: Settings) -> Audit:
 
 def _refuse_report_among_images(settings: Settings) -> None:
     """Refuse an output folder inside the folder of images: the next audit would read the report's pictures."""
-    data, out = Path(settings.data or "").resolve(), settings.folder.resolve()
+    data, out = _real(Path(settings.data or "")), _real(settings.folder)
     if settings.data and data.is_dir() and out.is_relative_to(data):
         raise OutputError(
             f"the output folder {settings.folder} lies inside --data {settings.data}, so the next audit would read the "
@@ -438,17 +468,21 @@ def _refuse_overwriting(out: Path, reports: Sequence[Path]) -> None:
     """Refuse to write a comparison over one of the audits that it compares."""
     for path in reports:
         folder = path if path.is_dir() else path.parent
-        if out.resolve() == folder.resolve():
+        if _real(out) == _real(folder):
             raise OutputError(
                 f"{out} holds one of the audits that are being compared; choose another folder with --out"
             )
 
 
-def _refuse_unwritable(folder: Path) -> None:
-    """Refuse an output folder that can't be written before the audit starts; leave nothing behind."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        with staged(folder, replaces=()) if nearest == folder else tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise OutputError(f"can't write into {folder}: {error.strerror}; choose another folder with --out") from error
+def _refuse_replacing_baseline(out: Path, baseline: Path) -> None:
+    """Refuse to write an audit over the one that it is compared with."""
+    if _real(baseline).is_relative_to(_real(out)):
+        raise OutputError(
+            f"the output folder {out} holds the baseline {baseline}, which the audit would replace; "
+            "choose another folder with --out"
+        )
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; one that leads in a circle is kept."""
+    return Path(os.path.realpath(path))

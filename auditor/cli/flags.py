@@ -67,6 +67,9 @@ FILES = (
         help="Configuration file, instead of auditor.toml or pyproject.toml.",
     ),
     click.option("-p", "--plugin", multiple=True, metavar="MODULE", help="Load a plugin. Repeatable."),
+    click.option(
+        "--no-plugins", is_flag=True, help="Load only the built-in checks: no auditfile.py, no installed plugin."
+    ),
 )
 NETWORK = (
     click.option(

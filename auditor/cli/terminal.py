@@ -228,6 +228,8 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
         yield "data", "none; checks that need images are skipped"
     yield "preprocess", _in_english(about.preprocess.get("source") or "as configured")
     yield "checks", ", ".join(check.name for check in checks)
+    if loaded := about.settings.get("loaded"):
+        yield "loaded", ", ".join(loaded)
 
 
 def _in_english(text: str) -> str:

@@ -17,6 +17,7 @@ from auditor import language
 from auditor.config import branding, options
 from auditor.config.branding import Letterhead
 from auditor.config.file import File, naming, parsed, shown, underscored
+from auditor.config.lookup import relative as relative_path
 from auditor.config.options import Range
 from auditor.config.relative_limits import is_relative, relative, rule_of
 from auditor.errors import PluginError, UsageError, did_you_mean
@@ -61,6 +62,7 @@ class Settings:
             audit that a report is made from.
         cache: Save the progress of the sweep, so that a run after an interruption resumes there.
         durations: Number of slowest checks that the terminal lists.
+        loaded: The configuration file and the plugins that were loaded, as the user reads them.
     """
 
     checkpoint: Path
@@ -95,6 +97,7 @@ class Settings:
     templates: Path | None = None
     lang: str | None = None
     durations: Count = 0
+    loaded: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -137,7 +140,8 @@ def load(
         formats: The known report formats.
 
     Raises:
-        UsageError: A name is unknown, or a value has a wrong type or is out of range.
+        UsageError: A name is unknown, a value has a wrong type or is out of range, or a file above the working
+            directory says that checkpoints are trusted.
         PluginError: A check has a name that `beside` uses.
     """
     if taken := [name for name in checks if name in beside]:
@@ -148,6 +152,11 @@ def load(
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
     written = _Table(file.table, file.path, checks, {**beside, **checks}, tuple(formats)).settings()
     flagged = _Table(given, None, checks, {**beside, **checks}, tuple(formats)).settings()
+    if file.above and file.path and written.get("trust_checkpoint") and "trust_checkpoint" not in flagged:
+        raise UsageError(
+            f"{relative_path(file.path)} says trust-checkpoint = true, but trust is not taken from a file above the "
+            "working directory: give --trust-checkpoint, or name the file with --config"
+        )
     return Settings(Path(checkpoint), **_merged(written, flagged))
 
 
@@ -173,7 +182,7 @@ _RENAMED = {
     "plugin": "plugins",
     "x": "maxfail",
 }
-_FIELDS = {name: name for name in _KINDS if name not in {"checkpoint", *_RENAMED.values()}} | _RENAMED
+_FIELDS = {name: name for name in _KINDS if name not in {"checkpoint", "loaded", *_RENAMED.values()}} | _RENAMED
 _FIELDS["maxfail"] = "maxfail"
 
 _Size = Positive | tuple[Positive, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def write(
     templates: Sequence[Path] = (),
     arrays: Mapping[str, Mapping[str, Any]] | None = None,
     extra: Mapping[str, Save] | None = None,
+    claim: place.Claim | None = None,
 ) -> dict[str, Path]:
     """Write a report in the language of the audit, replace an older one, and return the files by format.
 
@@ -37,14 +39,15 @@ def write(
         templates: Folders that take precedence over the built-in templates.
         arrays: Raw numbers by check and name, for `arrays/<check>.safetensors`.
         extra: Formats of plugins, by name.
+        claim: The claim to the folder, if it is held already.
 
     Raises:
         OutputError: The folder can't be written, or a format could not be written.
         UsageError: There is no such format.
     """
     chosen = _chosen(formats, templates, extra or {})
-    with place.staged(folder) as stage:
-        record.save(audit, stage)
+    with nullcontext(claim) if claim else place.claimed(folder) as held, held.staged() as stage:
+        record.save(audit, stage, taken=held.taken)
         _save_arrays(arrays or {}, stage)
         broken = _save_each(audit, stage, {name: one for name, one in chosen.items() if name != "json"})
     if broken:
@@ -82,13 +85,14 @@ def render(
     chosen = _chosen(formats, templates, extra or {})
     chosen.pop("json")
     audit = read(folder)
+    replaced = frozenset(one.file for one in chosen.values())
     if language not in (None, audit.provenance.language):
         audit = _translated(audit, str(language), folder)
     if redact:
         audit = privacy.redacted(audit)
     if out is not None and out.resolve() != folder.resolve():
         return write(audit, out, formats=formats, templates=templates, extra=extra)
-    with place.staged(folder, replaces=tuple(one.file for one in chosen.values() if one.file)) as stage:
+    with place.claimed(folder) as held, held.staged(replaces=replaced) as stage:
         broken = _save_each(audit, stage, chosen)
     if broken:
         raise broken
@@ -140,9 +144,9 @@ def _save_arrays(arrays: Mapping[str, Mapping[str, Any]], stage: Path) -> None:
     if not arrays:
         return
     import numpy as np
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save as packed
 
     (stage / "arrays").mkdir()
     for check, named in arrays.items():
         plain = {name: np.ascontiguousarray(np.asarray(array)) for name, array in named.items()}
-        save_file(plain, place.arrays_file(stage, check))
+        place.arrays_file(stage, check).write_bytes(packed(plain))

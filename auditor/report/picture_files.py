@@ -7,30 +7,45 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
 from auditor.errors import OutputError
+from auditor.process.regular_files import content
 
 FOLDER = "evidence"
 
 _SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff"}
 _LONGEST_NAME = 60
+_LARGEST = 2**28  # bytes
 
 
 class Shelf:
-    """Pictures by their future path, relative to the output folder."""
+    """Pictures by their future path, relative to the output folder.
 
-    def __init__(self) -> None:
+    Args:
+        taken: Paths that no picture may have, because a user's own files have them.
+    """
+
+    def __init__(self, taken: Collection[str] = ()) -> None:
         self.files: dict[str, bytes] = {}
+        self._taken = frozenset(taken)
 
     def place(self, check: str, title: str, image: bytes) -> str:
         """Add a picture and return its path, which no other picture has."""
-        stem = f"{FOLDER}/{slug(check, 'check')}/{slug(title, 'picture')}"
+        stem = f"{self._folder(slug(check, 'check'))}/{slug(title, 'picture')}"
         path, count = f"{stem}.{kind(image)}", 1
-        while path in self.files:
+        while path in self.files or path in self._taken:
             count += 1
             path = f"{stem}-{count}.{kind(image)}"
         self.files[path] = image
+        return path
+
+    def _folder(self, name: str) -> str:
+        path, count = f"{FOLDER}/{name}", 1
+        while path in self._taken:
+            count += 1
+            path = f"{FOLDER}/{name}-{count}"
         return path
 
 
@@ -56,6 +71,6 @@ def load(folder: Path, path: str) -> bytes:
         file = (folder / path).resolve()
         if not file.is_relative_to((folder / FOLDER).resolve()):
             raise OutputError(f"{folder} is not a valid report: its picture {path!r} is outside {FOLDER}/")
-        return file.read_bytes()
+        return content(file, most=_LARGEST)
     except (OSError, ValueError):
         raise OutputError(f"the picture {path} of the report in {folder} is missing: run the audit again") from None

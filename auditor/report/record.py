@@ -7,7 +7,8 @@ are not read: they follow from the findings.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from auditor.language import ENGLISH, known
 from auditor.process.regular_files import content
 from auditor.report import picture_files
 from auditor.report.document import SCHEMA, document
+from auditor.report.folder import reason_without_report, recover
 from auditor.report.json_reader import Malformed, Node, number, plain
 from auditor.report.translation import restored
 from auditor.results import (
@@ -49,9 +51,13 @@ Load = Callable[[str], bytes]
 Cell = str | float | int | bool | None
 
 
-def save(audit: Audit, folder: Path) -> None:
-    """Write the pictures and then `audit.json`."""
-    text, pictures = contents(audit)
+def save(audit: Audit, folder: Path, *, taken: Collection[str] = ()) -> None:
+    """Write the pictures and then `audit.json`.
+
+    Args:
+        taken: Paths in `evidence/` that a user's own files have.
+    """
+    text, pictures = contents(audit, taken=taken)
     for path, image in pictures.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(image)
@@ -59,9 +65,9 @@ def save(audit: Audit, folder: Path) -> None:
     (folder / NAME).write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def contents(audit: Audit) -> tuple[str, dict[str, bytes]]:
-    """Return the text of `audit.json`, and the pictures by path."""
-    shelf = picture_files.Shelf()
+def contents(audit: Audit, *, taken: Collection[str] = ()) -> tuple[str, dict[str, bytes]]:
+    """Return the text of `audit.json`, and the pictures by path, at none of the paths that are taken."""
+    shelf = picture_files.Shelf(taken)
     return _text(document(audit, shelf)), shelf.files
 
 
@@ -95,8 +101,9 @@ def read(folder: Path) -> Audit:
     Raises:
         OutputError: There is no report, it is damaged, or this version can't read its schema.
     """
-    if not (folder / NAME).is_file():
-        raise OutputError(f"{folder} is not a report: it has no readable {NAME}")
+    recover(folder)
+    if not _is_file(folder / NAME):
+        raise OutputError(f"{folder} is not a report: it has no readable {NAME}{reason_without_report(folder)}")
     return _read(folder / NAME, lambda path: picture_files.load(folder, path))
 
 
@@ -109,14 +116,37 @@ def read_numbers(path: Path) -> Audit:
     Raises:
         OutputError: There is no audit, it is damaged or too large, or this version can't read its schema.
     """
-    file = path / NAME if path.is_dir() else path
-    if not file.exists():
+    folder = path if _is_folder(path) else path.parent
+    recover(folder)
+    file = path / NAME if _is_folder(path) else path
+    if not _is_there(file):
+        reason = reason_without_report(folder)
         raise OutputError(
-            f"{path} is not a report: it has no {NAME}"
-            if path.is_dir()
-            else f"{path} does not exist; give a report's folder or its {NAME}"
+            f"{path} is not a report: it has no {NAME}{reason}"
+            if _is_folder(path)
+            else f"{path} does not exist{reason}; give a report's folder or its {NAME}"
         )
     return _read(file, lambda path: b"")
+
+
+def _is_there(path: Path) -> bool:
+    return _mode(path) is not None
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(_mode(path) or 0)
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(_mode(path) or 0)
+
+
+def _mode(path: Path) -> int | None:
+    """Return the mode of what is at a path, or None; a path that is too long or leads in a circle has nothing."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return None
 
 
 def _read(file: Path, load: Load) -> Audit:

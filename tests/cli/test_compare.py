@@ -1,6 +1,7 @@
 """Two networks audited on the same photographs, and compared from the command line."""
 
 import json
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -130,12 +131,16 @@ def test_an_audit_says_how_it_compares_with_its_baseline(call, tmp_path):
     assert "baseline.findings" in (tmp_path / "r" / "report.html").read_text()
 
 
-def test_an_audit_may_replace_its_baseline(call, tmp_path):
-    flags = ["-k", "predictions", "--out", tmp_path / "r"]
-    call("run", "old.pt", *flags)
-    code, *_ = call("run", "old.pt", *flags, "--baseline", tmp_path / "r")
-    assert code == Exit.OK
-    assert [f["verdict"] for f in findings(tmp_path / "r", "accuracy")] == ["pass"]
+@pytest.mark.parametrize("path", ["r", "r/audit.json", "link", "elsewhere/../r"])
+def test_an_audit_never_replaces_its_baseline(call, tmp_path, path):
+    shutil.copytree("reports/old", tmp_path / "r")
+    (tmp_path / "link").symlink_to("r")
+    (tmp_path / "elsewhere").mkdir()
+    code, _, err = call("run", "old.pt", "--out", tmp_path / "r", "--baseline", tmp_path / path)
+    assert code == Exit.USAGE
+    assert "holds the baseline" in err
+    assert err.count("\n") == 1
+    assert record(tmp_path / "r") == record("reports/old")
 
 
 def test_limits_are_relative_to_the_baseline(call, tmp_path):

@@ -105,11 +105,11 @@ def test_finds_the_nearest_file_upwards(tmp_path):
     assert file.find(inner).table == {"seed": 3}
 
 
-def test_passes_over_a_project_that_says_nothing_about_audits(tmp_path):
+def test_a_project_that_says_nothing_about_audits_ends_the_search(tmp_path):
     (tmp_path / "auditor.toml").write_text("seed = 1")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "pyproject.toml").write_text("[project]\nname = 'x'")
-    assert file.find(tmp_path / "a").table == {"seed": 1}
+    assert file.find(tmp_path / "a").table == {}
 
 
 def test_paths_in_a_file_are_meant_from_its_folder(tmp_path, monkeypatch):
