@@ -70,6 +70,9 @@ class Terminal:
         if self._quiet:
             return
         self._out.print(f"[bold]auditor {about.versions.get('auditor', '')}[/] on {escape(about.device)}")
+        if about.checkpoint.trusted:
+            told = "trusted: the checkpoint was allowed to run code in this process (--trust-checkpoint)"
+            self._out.print(f"[bold yellow]{told}[/]", soft_wrap=True)
         for name, text in _header(about, checks):
             self._out.print(f"[dim]{name:<11}[/] {escape(printable(text))}", soft_wrap=True)
         self._out.print()
@@ -230,6 +233,8 @@ def _console(stream: object, color: bool | None) -> Console:
 def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
     file, network, data = about.checkpoint, about.architecture, about.data
     yield "checkpoint", f"{file.name} ({file.format}, {file.bytes / 1e6:.1f} MB, sha256 {file.sha256[:12]})"
+    if file.sandbox:
+        yield "sandbox", ", ".join(file.sandbox)
     layers = f", {len(network.layers)} layers" if network.layers else ""
     yield "network", f"{network.name} from {_in_english(network.source)}, {network.parameters:,} parameters{layers}"
     if data.name:
