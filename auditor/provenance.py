@@ -37,7 +37,13 @@ def provenance(
     """
     file, network = context.checkpoint, context.network
     checkpoint = CheckpointFacts(
-        file.path.name, file.sha256, file.bytes, file.format, context.architecture.coverage.loaded, file.trusted
+        file.path.name,
+        file.sha256,
+        file.bytes,
+        file.format,
+        context.architecture.coverage.loaded,
+        trusted=file.trusted,
+        sandbox=file.sandbox,
     )
     architecture = ArchitectureFacts(
         context.architecture.name,

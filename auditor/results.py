@@ -241,7 +241,8 @@ class CheckpointFacts:
 
     Attributes:
         loaded: Share of the network's parameters that the file filled, 0 to 1.
-        trusted: Whether its pickle was allowed to run code (`--trust-checkpoint`).
+        trusted: Whether it was allowed to run code in the process of the audit (`--trust-checkpoint`).
+        sandbox: The measures that held while a program in the file ran in a process without rights; none otherwise.
     """
 
     name: str
@@ -250,6 +251,7 @@ class CheckpointFacts:
     format: str = ""
     loaded: float = 1.0
     trusted: bool = False
+    sandbox: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,8 @@ def _save_buffers(names: Sequence[str]) -> str:
 
 def _uncounted(module: nn.Module, names: Iterable[str]) -> str:
     """Return how many layers have counted no batch; this is no defect, since converted checkpoints have zeros there."""
-    counters = [getattr(module.get_submodule(name), "num_batches_tracked", None) for name in names]
+    modules = dict(module.named_modules())  # TorchScript has no get_submodule
+    counters = [getattr(modules[name], "num_batches_tracked", None) for name in names]
     count = sum(counter is not None and int(counter) == 0 for counter in counters)
     if not count:
         return ""

@@ -75,6 +75,9 @@ class Terminal:
             return
         name = printable(f"auditor {about.versions.get('auditor', '')}")
         self._out.print(Text.assemble((name, "bold"), f" on {printable(about.device)}"))
+        if about.checkpoint.trusted:
+            told = "trusted: the checkpoint was allowed to run code in this process (--trust-checkpoint)"
+            self._out.print(Text(told, "bold yellow"), soft_wrap=True)
         for name, text in _header(about, checks):
             self._named(name, text)
         self._out.print()
@@ -219,6 +222,8 @@ class Terminal:
 def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
     file, network, data = about.checkpoint, about.architecture, about.data
     yield "checkpoint", f"{file.name} ({file.format}, {file.bytes / 1e6:.1f} MB, sha256 {file.sha256[:12]})"
+    if file.sandbox:
+        yield "sandbox", ", ".join(file.sandbox)
     layers = f", {len(network.layers)} layers" if network.layers else ""
     yield "network", f"{network.name} from {_in_english(network.source)}, {network.parameters:,} parameters{layers}"
     if data.name:

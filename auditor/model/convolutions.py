@@ -85,7 +85,7 @@ def _spread(names: Sequence[str], count: int) -> list[str]:
 
 def in_other_dimensions(module: nn.Module) -> list[str]:
     """Return the names of the 1D and 3D convolutions, which `convolutions` leaves out."""
-    return [name for name, owner in module.named_modules() if _kind(owner) in _OTHERS]
+    return [name for name, owner in module.named_modules() if kind_of(owner) in _OTHERS]
 
 
 def _weights(name: str, owner: nn.Module) -> Iterator[Tensor]:
@@ -117,7 +117,7 @@ def _composed(owner: Any) -> Tensor | None:
 
 def _by_output(owner: Any, weight: Tensor) -> Tensor:
     """Return `[k, c, h, w]`; a transposed convolution holds `[c * groups, k / groups, h, w]`."""
-    if not _kind(owner).startswith("ConvTranspose"):
+    if not kind_of(owner).startswith("ConvTranspose"):
         return weight
     groups = int(getattr(owner, "groups", 1))
     apart = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])  # [groups, c, k / groups, h, w]
@@ -130,6 +130,6 @@ def _groups(owner: Any, kernels: Tensor) -> int:
     return int(getattr(owner, "groups", default))
 
 
-def _kind(owner: Any) -> str:
+def kind_of(owner: Any) -> str:
     """Return the name of a module's class, for TorchScript and parametrizations that of the wrapped class."""
     return str(getattr(owner, "original_name", type(owner).__name__)).removeprefix("Parametrized")

@@ -77,6 +77,28 @@ def ending(module: nn.Module, example: Tensor, scores_in: Callable[[Any], Tensor
     return last, Ending.PROBABILITIES if are_probabilities(last) else Ending.SCORES
 
 
+def fed_to_ending(
+    module: nn.Module, images: Tensor, scores_in: Callable[[Any], Tensor]
+) -> tuple[Tensor, Tensor | None, Ending]:
+    """Run a network; return its output `[n, k]`, the scores that its softmax or sigmoid takes, and which it is.
+
+    Without such an operator the scores are None, and the ending is `SCORES`.
+    """
+    with _Watch() as watch:
+        last = scores_in(module(images))
+    kind, fed = watch.feeding(last) or (Ending.SCORES, None)
+    return last, None if fed is None else fed[: len(last)], kind
+
+
+def applied(kind: Ending, scores: Tensor) -> Tensor:
+    """Return the output of a network with these scores, `[n, k]`, and this ending."""
+    if kind is Ending.SOFTMAX:
+        return torch.softmax(scores, 1)
+    if kind is Ending.LOG_SOFTMAX:
+        return torch.log_softmax(scores, 1)
+    return torch.sigmoid(scores) if kind is Ending.SIGMOID else scores
+
+
 def before(kind: Ending, module: nn.Module, images: Tensor, scores_in: Callable[[Any], Tensor]) -> Tensor:
     """Return the scores `[n, k]` before the network's ending; differentiable if `images` is.
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.errors import UsageError, did_you_mean
+from auditor.model.opaque import is_opaque
 from auditor.results import FieldFacts, LayerFacts
 
 _aten = torch.ops.aten
@@ -209,7 +210,7 @@ def trace(module: nn.Module, example: Tensor) -> LayerTable:
     Whether a layer gives an output for each image can be seen only with several images. The layers of TorchScript
     and exported programs can't be observed: their table is empty.
     """
-    if isinstance(module, torch.jit.ScriptModule):
+    if is_opaque(module):
         return LayerTable([])
     tracer = _Tracer(len(example))
     handles = [

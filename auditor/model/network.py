@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from auditor.errors import ArchitectureError, UsageError
 from auditor.model.ending import Ending, before, ending
 from auditor.model.fields.receptive_fields import ReceptiveField, receptive_fields, traced_fields
+from auditor.model.files.sandboxed import Sandboxed, is_script, operations
 from auditor.model.layers import LayerTable, trace
 from auditor.model.preserve import Snapshot
 
@@ -101,6 +102,16 @@ class Network:
 
     __call__ = scores
 
+    def operations(self) -> int:
+        """Return the number of multiplications and additions for one image."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        if isinstance(self.module, Sandboxed):
+            return operations(self.module, self._blank())
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            self.scores(self._blank())
+        return int(counter.get_total_flops())
+
     def run_once(self) -> None:
         """Run the network on a blank image and on three of noise, for a `Snapshot` to see what that changes."""
         noise = torch.randn(3, *self.input_shape, generator=torch.Generator().manual_seed(0))
@@ -146,7 +157,7 @@ def _traced(module: nn.Module, example: Tensor, layout: torch.memory_format) -> 
 
 def _layout(module: nn.Module, example: Tensor) -> torch.memory_format:
     """Return channels_last if the network supports it; one that calls `x.view(len(x), -1)` does not."""
-    if isinstance(module, torch.jit.ScriptModule):
+    if is_script(module):
         return torch.contiguous_format
     try:
         _lay(module, torch.channels_last)

@@ -78,16 +78,23 @@ class Snapshot:
 
     def _restore_structure(self) -> None:
         self._remove_added()
+        # The structure of TorchScript inside of the network can't be changed.
+        changeable = {
+            n: module for n, module in self._modules.items() if not isinstance(module, torch.jit.ScriptModule)
+        }
         for name, module in self._modules.items():
-            _put_back(self._module, name, module)
+            if name.rpartition(".")[0] in changeable:
+                _put_back(self._module, name, module)
+        for name, module in changeable.items():
             for attribute in vars(module).keys() - _INTERNAL - self._attributes[name].keys():
                 delattr(module, attribute)
             vars(module).update(self._attributes[name])
             for kind, hooks in self._hooks[name].items():
                 _replace(getattr(module, kind), hooks)
         for name, held in self._tensors.items():
-            owner = self._modules[name.rpartition(".")[0]]
-            _set_tensor(owner, name.rpartition(".")[2], held.tensor)
+            owner = changeable.get(name.rpartition(".")[0])
+            if owner is not None:
+                _set_tensor(owner, name.rpartition(".")[2], held.tensor)
 
     def _remove_added(self) -> None:
         for name in [n for n, module in self._module.named_modules() if n not in self._modules]:

@@ -102,7 +102,10 @@ def _network(audit: Audit) -> Card:
         Fact("SHA-256", f"{checkpoint.sha256[:16]}…" if checkpoint.sha256 else "", "code"),
     ]
     if checkpoint.trusted:
-        facts.append(Fact(_("Trusted"), _("the pickle was allowed to run code (--trust-checkpoint)"), "warn"))
+        told = _("the checkpoint was allowed to run code in the process of the audit (--trust-checkpoint)")
+        facts.append(Fact(_("Trusted"), told, "warn"))
+    if checkpoint.sandbox:
+        facts.append(Fact(_("Ran in a sandbox"), ", ".join(checkpoint.sandbox)))
     return Card(_("Network"), checkpoint.name, _present(facts))
 
 

@@ -39,7 +39,7 @@ def _height_of_the_rest(
 ) -> float:
     """Return an upper bound of the height of everything else, in mm."""
     rows = sum(_lines(fact.value) for fact in imprint) + (_lines(letterhead.footer) if letterhead.footer else 0)
-    banners = sum(_BANNER + _LINE * _lines(banner) for banner in deciding.banners(audit))
+    banners = sum(_BANNER + _LINE * _lines(banner) for banner in (*deciding.banners(audit), *deciding.cautions(audit)))
     return (
         _FIXED
         + _TITLE_LINE * _lines(title, _TITLE_LETTERS)

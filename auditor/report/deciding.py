@@ -64,6 +64,13 @@ def banners(audit: Audit) -> tuple[str, ...]:
     )
 
 
+def cautions(audit: Audit) -> tuple[str, ...]:
+    """Return what a reader has to know before the verdict: code of the checkpoint ran in the process of the audit."""
+    if not audit.provenance.checkpoint.trusted:
+        return ()
+    return (_("The checkpoint was allowed to run code in the process of the audit (--trust-checkpoint)."),)
+
+
 def is_strict(audit: Audit) -> bool:
     """Return whether a warning changes the exit code, too."""
     return bool(audit.provenance.settings.get("strict"))

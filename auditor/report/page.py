@@ -86,6 +86,7 @@ class Page:
         title: The title in `[report]`, or the name of the checkpoint; `subject` is that name if there is a title.
         running: The part of the title that fits the foot of a page.
         banners: Notes that limit the whole audit: it was interrupted, or it stopped early.
+        cautions: What a reader has to know before the verdict: code of the checkpoint was trusted.
         leading: First findings that decided the verdict, shortened to fit the cover.
         deciding: Findings that decided the verdict; `more_deciding` says how many were left out.
         not_run: Checks that did not run.
@@ -110,6 +111,7 @@ class Page:
     headline: str
     counts: tuple[Count, ...]
     banners: tuple[str, ...]
+    cautions: tuple[str, ...]
     notes: tuple[str, ...]
     deciding_title: str
     leading: tuple[FindingBlock, ...]
@@ -152,6 +154,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         headline=phrases.headline(audit),
         counts=_counts(audit),
         banners=deciding.banners(audit),
+        cautions=deciding.cautions(audit),
         notes=facts.notes,
         deciding_title=deciding.title(audit.verdict),
         leading=leading(audit, blocks, title=title, subject=subject, letterhead=own, imprint=imprint),

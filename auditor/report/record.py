@@ -235,6 +235,7 @@ def _checkpoint(node: Node) -> CheckpointFacts:
         format=node.text("format", ""),
         loaded=node.number("loaded", 1.0),
         trusted=node.flag("trusted", False),
+        sandbox=node.texts("sandbox", []),
     )
 
 

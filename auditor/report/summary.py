@@ -26,7 +26,7 @@ def text(audit: Audit) -> str:
     parts = [
         f"## {_title(audit)}",
         markdown.text(phrases.headline(audit)),
-        *(f"**{markdown.text(banner)}**" for banner in deciding.banners(audit)),
+        *(f"**{markdown.text(banner)}**" for banner in (*deciding.banners(audit), *deciding.cautions(audit))),
         *_decided(audit),
         "### " + _("Checks"),
         "\n".join(_checks(audit)),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from auditor import methods
 from auditor.language import _, chained, headed, joined, many, marked, numeral, some
 from auditor.methods.layers.initialisation import FEWEST, obstacle
+from auditor.model.convolutions import kind_of
 from auditor.results import Finding, Table, Verdict
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def linear_findings(module: nn.Module) -> Iterator[Finding]:
 
     Other linear layers can't be distinguished from trained ones by their weights.
     """
-    linear = [(name, layer.weight) for name, layer in module.named_modules() if type(layer).__name__ == "Linear"]
+    linear = [(name, layer.weight) for name, layer in module.named_modules() if kind_of(layer) == "Linear"]
     rows = [(name, weight.detach().float().cpu().numpy()) for name, weight in linear if weight is not None]
     yield from _by_default([(name, weight) for name, weight in rows if methods.drawn_by_default(weight)])
 

@@ -160,7 +160,7 @@ def rectifiers(found: Activations) -> Finding:
     others = sum(found.others.values())
     verdict = Verdict.SKIP if found.hidden or not found.rectifiers else Verdict.INFO
     if found.hidden:
-        message = _("TorchScript hides rectifiers, so that deconvnet and guided backprop can't reach them")
+        message = _("the program hides its rectifiers, so that deconvnet and guided backprop can't reach them")
     elif not found.rectifiers:
         message = _("deconvnet and guided backprop are defined for ReLU, and this network has none")
     elif not others:
@@ -172,6 +172,9 @@ def rectifiers(found: Activations) -> Finding:
         )
     share = found.rectifiers / max(1, found.rectifiers + others)
     detail = _("Activation functions between image and score: {functions}", functions=found) if str(found) else ""
+    if found.sandboxed:
+        told = _("With --trust-checkpoint the program runs in the process of the audit, which may reach them.")
+        detail = joined(detail, told, between=". ")
     return Finding("saliency.rectifiers", verdict, message, value=share, n=found.rectifiers + others, detail=detail)
 
 

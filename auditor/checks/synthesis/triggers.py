@@ -169,16 +169,11 @@ def _allowed(context: Context, allowed: int) -> list[int]:
 
 def _work(context: Context, search: TriggerSearch) -> float:
     """Return how many multiplications and additions the search takes for one class."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
     from auditor.methods.synthesis.mask_search import ROUND
 
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        context.network.scores(torch.zeros(1, *context.network.input_shape))
     tests = search.images / 2 * (search.steps / ROUND + 1)
     passes = _BACKWARD * _TOGETHER * search.steps + tests
-    return float(max(1, counter.get_total_flops())) * passes
+    return float(max(1, context.network.operations())) * passes
 
 
 def _images(context: Context, count: int) -> tuple[tuple[int, ...], Tensor, Tensor | None]:

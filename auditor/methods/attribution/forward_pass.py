@@ -34,6 +34,7 @@ from auditor.methods.attribution.rectifiers import (
     operator,
     rectified,
 )
+from auditor.model.opaque import is_opaque, kind_of
 from auditor.model.preserve import buffers_kept
 from auditor.statistics.probabilities import are_probabilities
 
@@ -224,11 +225,7 @@ def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
     Raises:
         ValueError: As `record`, except that any output of a layer is accepted.
     """
-    modules = {
-        name: module
-        for name, module in module_of(model).named_modules()
-        if name and not isinstance(module, torch.jit.ScriptModule)
-    }
+    modules = {name: module for name, module in module_of(model).named_modules() if name and not is_opaque(module)}
     return _run(model, images, (), _watching(modules, None, copy=False), None, RectifiersOutOfPlace())
 
 
@@ -239,8 +236,8 @@ def module_of(model: Model) -> nn.Module:
         ValueError: The model is another kind of callable, or its modules can't be watched.
     """
     module = model if isinstance(model, nn.Module) else getattr(model, "module", None)
-    if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
-        kind = type(module or model).__name__
+    if not isinstance(module, nn.Module) or is_opaque(module):
+        kind = kind_of(module or model)
         raise ValueError(
             _("layers can be named in an nn.Module, but this is a {kind}, which does not show them", kind=kind)
         )
@@ -309,8 +306,8 @@ def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:
     for name in layers:
         if name not in known:
             raise ValueError(f"the network has no layer {name!r}{did_you_mean(name, known)}")
-        if isinstance(known[name], torch.jit.ScriptModule):
-            raise ValueError(f"layer {name!r} is TorchScript, which does not show its output")
+        if is_opaque(known[name]):
+            raise ValueError(f"layer {name!r} is part of a program, which does not show its output")
     return {name: known[name] for name in layers}
 
 
@@ -380,7 +377,7 @@ def _ending(modules: Mapping[str, nn.Module], runs: Mapping[str, int]) -> Iterat
 def _is_scripted(model: Model) -> bool:
     found = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     parts = found.modules() if isinstance(found, nn.Module) else ()
-    return any(isinstance(part, torch.jit.ScriptModule | torch.jit.ScriptFunction) for part in (found, *parts))
+    return any(is_opaque(part) for part in (found, *parts))
 
 
 def _before_softmax(scores: Tensor) -> GradientEdge:
@@ -399,6 +396,12 @@ def _before_softmax(scores: Tensor) -> GradientEdge:
 
 def _no_rectifier(rule: Rule, met: Activations) -> str:
     name = _("guided backprop") if rule is Rule.GUIDED else _("deconvnet")
+    if met.sandboxed:
+        return _(
+            "{method} can't reach the rectifiers of a program in a sandbox; with --trust-checkpoint it runs in the "
+            "process of the audit, which may reach them",
+            method=name,
+        )
     if met.hidden:
         return _(
             "{method} can't reach the rectifiers that TorchScript hides; use the network that was scripted or traced",

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from auditor.errors import Skip
 from auditor.language import _, joined, marked
+from auditor.model.files.sandboxed import SandboxedProgram
 
 if TYPE_CHECKING:
     from torch.autograd.graph import Node as Node
@@ -74,6 +75,7 @@ class Activations:
         rectifiers: Number of calls of rectifiers.
         others: Number of calls of each other activation function, by name. Rules for rectifiers do not change these.
         hidden: Number of nodes of the graph that do not show what they compute.
+        sandboxed: Number of those that are programs in a sandbox.
 
     Examples:
         >>> import torch
@@ -89,6 +91,7 @@ class Activations:
     rectifiers: int
     others: Mapping[str, int]
     hidden: int = 0
+    sandboxed: int = 0
 
     @property
     def reached(self) -> bool:
@@ -98,10 +101,13 @@ class Activations:
     def __str__(self) -> str:
         others = [joined(_(name), str(count)) for name, count in sorted(self.others.items())]
         rectifiers = [_("rectifiers {count}", count=self.rectifiers)] if self.rectifiers else []
-        hidden = [_("parts fused by TorchScript {count}", count=self.hidden)] if self.hidden else []
-        return joined(*rectifiers, *others, *hidden, between=", ")
+        fused = self.hidden - self.sandboxed
+        hidden = [_("parts fused by TorchScript {count}", count=fused)] if fused else []
+        apart = [_("programs in a sandbox {count}", count=self.sandboxed)] if self.sandboxed else []
+        return joined(*rectifiers, *others, *hidden, *apart, between=", ")
 
 
+_SANDBOXED = SandboxedProgram.__name__  # the node of a program that runs in another process
 _OTHERS = {
     "Celu": "CELU",
     "Elu": "ELU",
@@ -187,9 +193,10 @@ def activations_among(nodes: Sequence[Node], *, scripted: bool) -> Activations:
         scripted: A part of the network is TorchScript, which may fuse operators and write over views unseen.
     """
     others = Counter(name for node in nodes if (name := _other(node)))
-    hiding = ("DifferentiableGraph", "CopySlices") if scripted else ("DifferentiableGraph",)
+    hiding = ("DifferentiableGraph", _SANDBOXED, *(("CopySlices",) if scripted else ()))
     hidden = sum(any(word in node.name() for word in hiding) for node in nodes)
-    return Activations(sum(map(is_rectifier, nodes)), others, hidden)
+    sandboxed = sum(_SANDBOXED in node.name() for node in nodes)
+    return Activations(sum(map(is_rectifier, nodes)), others, hidden, sandboxed)
 
 
 @contextmanager
@@ -231,7 +238,7 @@ def _open_inside(node: Node) -> Callable[[Gradients, Gradients], Gradients]:
 
 def _other(node: Node) -> str:
     if isinstance(node, torch.autograd.function.BackwardCFunction):
-        return operator(node)
+        return "" if _SANDBOXED in node.name() else operator(node)
     return "" if is_rectifier(node) else _OTHERS.get(operator(node), "")
 
 

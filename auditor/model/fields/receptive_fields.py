@@ -23,6 +23,7 @@ from auditor.model.fields.axes import NOTHING, Grid, Reach
 from auditor.model.fields.fields import Field
 from auditor.model.fields.probing import Contact, probe
 from auditor.model.fields.tracer import fields_of
+from auditor.model.opaque import is_opaque
 from auditor.results import FieldFacts
 
 Interval = tuple[int, int]  # first and last pixel; for an empty field the first is greater than the last
@@ -156,9 +157,8 @@ def _traced(
 
 
 def _modules(model: nn.Module) -> list[str]:
-    """Return the names of all modules; none for TorchScript, whose modules can't be observed."""
-    hidden = isinstance(model, torch.jit.ScriptModule)
-    return [name for name, _ in model.named_modules() if name and not hidden]
+    """Return the names of all modules; none of a network that does not show its layers."""
+    return [] if is_opaque(model) else [name for name, _ in model.named_modules() if name]
 
 
 def _of_map(field: Field, shape: torch.Size) -> ReceptiveField | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from auditor.errors import CheckpointError
 from auditor.model.files import metadata, pickled, program
 from auditor.model.files.format import sniff
+from auditor.model.files.sandboxed import measures
 from auditor.model.files.unwrap import unwrap
 
 
@@ -29,7 +30,8 @@ class Checkpoint:
         metadata: Everything else, under one name each: `arch`, `arch_args`, `classes`, `preprocess`, other
             plain values unchanged, `prefix` (the prefix that was removed), `weights` (the keys that led to the
             tensors) and `left_out` (the tensors of a loss or a metric).
-        trusted: Reading the file runs code, and the user has allowed it.
+        trusted: Reading the file runs code in this process, and the user has allowed it.
+        sandbox: The measures that hold where a program of the file runs in a process without rights.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class Checkpoint:
     module: nn.Module | None
     metadata: Mapping[str, Any]
     trusted: bool = False
+    sandbox: tuple[str, ...] = ()
 
 
 def read(path: Path, *, trust: bool = False) -> Checkpoint:
@@ -52,9 +55,8 @@ def read(path: Path, *, trust: bool = False) -> Checkpoint:
     kind = sniff(path)
     sha256, size = _fingerprint(path)
     if kind in ("TorchScript", "torch.export"):
-        load = program.script if kind == "TorchScript" else program.exported
-        module, trusted = load(path, trust=trust)
-        return Checkpoint(path, sha256, size, kind, {}, module, {}, trusted)
+        module = program.read(path, kind, trust=trust)
+        return Checkpoint(path, sha256, size, kind, {}, module, {}, trusted=trust, sandbox=measures(module))
     if kind == "safetensors":
         saved, trusted = _safetensors(path), False
     else:

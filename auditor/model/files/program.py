@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model.files import hazards
-from auditor.model.files.format import first_line
+from auditor.model.files import hazards, sandboxed
+from auditor.model.files.format import Format, first_line
+from auditor.model.files.program_process import TRUST
 
 
 class Batches(nn.Module):
@@ -50,64 +51,74 @@ class Batches(nn.Module):
         return _first_tensor(self.program(filled.to(self.dtype)))[: len(images)].float()
 
 
-def script(path: Path, *, trust: bool) -> tuple[nn.Module, bool]:
-    """Return the module of a TorchScript file, and whether loading it required trust.
+def read(path: Path, kind: Format, *, trust: bool) -> nn.Module:
+    """Return the network of a file that holds a program.
+
+    With trust it runs in this process. Without trust it runs in a process without rights, see `sandboxed`.
 
     Raises:
-        UnsafeCheckpoint: Its code does more than compute with tensors, and `trust` is False.
-        CheckpointError: The file is damaged.
+        UnsafeCheckpoint: It would reach beyond tensors, or this system has no sandbox, and `trust` is False.
+        CheckpointError: The file is damaged, or the program does not take one batch of images.
     """
-    hazard = next(hazards.in_script(path), None)
-    _need_trust(path, hazard, trust=trust)
+    if trust:
+        try:
+            return loaded(path, kind, trust=True)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} {error}") from error
+    hazard = next(hazards.in_script(path) if kind == "TorchScript" else hazards.in_export(path), None)
+    if hazard:
+        raise UnsafeCheckpoint(f"{path} {hazard}; {TRUST}")
+    return sandboxed.network(path, kind)
+
+
+def loaded(source: str | Path, kind: Format, *, trust: bool = False) -> nn.Module:
+    """Load a program into this process, which runs its code.
+
+    Args:
+        trust: Its pickles may run code, too.
+
+    Raises:
+        UnsafeCheckpoint: Its graphs have operators that reach beyond tensors, and `trust` is False.
+        CheckpointError: The file is damaged, or the program does not take one batch of images. The message goes on
+            after the name of the file.
+    """
+    return _script(source, trust=trust) if kind == "TorchScript" else _exported(source, trust=trust)
+
+
+def _script(source: str | Path, *, trust: bool) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch recommends torch.export
         try:
-            module: nn.Module = torch.jit.load(path, map_location="cpu")
+            module: nn.Module = torch.jit.load(source, map_location="cpu")
         except (RuntimeError, ValueError, OSError) as error:
-            raise CheckpointError(f"{path} is damaged or truncated TorchScript: {first_line(error)}") from error
-    hazard = hazard or next(hazards.in_graphs(module), None)
-    _need_trust(path, hazard, trust=trust)
-    return module, hazard is not None
+            raise CheckpointError(f"is damaged or truncated TorchScript: {first_line(error)}") from error
+    hazard = None if trust else next(hazards.in_graphs(module), None)
+    if hazard:
+        raise UnsafeCheckpoint(hazard)
+    return module
 
 
-def exported(path: Path, *, trust: bool) -> tuple[nn.Module, bool]:
-    """Return a torch.export program as a module that takes any batch size, and whether loading required trust.
-
-    Raises:
-        UnsafeCheckpoint: Reading it would run code, and `trust` is False.
-        CheckpointError: The file is damaged, or the program does not take one batch of images.
-    """
-    hazard = next(hazards.in_export(path), None)
-    _need_trust(path, hazard, trust=trust)
-    program, unpickled = _program(path, trust=trust)
-    try:
-        return _fed_in_batches(program), hazard is not None or unpickled
-    except CheckpointError as error:
-        raise CheckpointError(f"{path} {error}") from None
-
-
-def _need_trust(path: Path, hazard: str | None, *, trust: bool) -> None:
-    if hazard and not trust:
-        raise UnsafeCheckpoint(f"{path} {hazard}; pass --trust-checkpoint if you trust its author")
-
-
-def _program(path: Path, *, trust: bool) -> tuple[torch.export.ExportedProgram, bool]:
-    """Return the program, and whether loading required trust.
+def _exported(source: str | Path, *, trust: bool) -> nn.Module:
+    """Return a torch.export program as a module that takes any batch size.
 
     Its pickles are first read as tensors only; if that fails and `trust` is True, they are read without limits.
     """
     with _quietly():
         try:
             with _weights_only():
-                return torch.export.load(path), False
+                return _fed_in_batches(torch.export.load(source))
+        except CheckpointError:
+            raise
         except Exception as error:  # a damaged archive may raise any exception
             refused = error
         try:
             if trust:
-                return torch.export.load(path), True
+                return _fed_in_batches(torch.export.load(source))
+        except CheckpointError:
+            raise
         except Exception as error:
             refused = error
-    raise CheckpointError(f"{path} can't be read as a torch.export program: {first_line(refused)}") from refused
+    raise CheckpointError(f"can't be read as a torch.export program: {first_line(refused)}") from refused
 
 
 @contextmanager

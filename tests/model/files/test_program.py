@@ -16,6 +16,7 @@ from auditor.model.architectures.architecture import build
 from auditor.model.ending import Ending, ending
 from auditor.model.files import hazards
 from auditor.model.files.checkpoint import read
+from auditor.model.files.format import sniff
 from auditor.process.torchvision import torchvision
 
 
@@ -82,9 +83,15 @@ def rewritten(source, target, change):
     return target
 
 
+@pytest.fixture(scope="module")
+def loaded(exported):
+    """Read each exported network once, in this process."""
+    return {name: build(read(exported / f"{name}.pt2", trust=True)) for name in ("four", "any", "few")}
+
+
 @pytest.mark.parametrize("freeze", [False, True])
 def test_torchscript_is_the_network_itself(net, tmp_path, freeze):
-    file = read(scripted(net, tmp_path / "net.pt", freeze=freeze))
+    file = read(scripted(net, tmp_path / "net.pt", freeze=freeze), trust=True)
     built = build(file)
     images = torch.randn(3, 3, 16, 16)
     assert file.format == "TorchScript"
@@ -98,7 +105,7 @@ def test_torchscript_can_give_its_weights_to_another_network(net, tmp_path):
         "from torch import nn\n\nclass Other(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 5)\n"
     )
-    built = build(read(scripted(net, tmp_path / "net.pt")), f"{tmp_path / 'other.py'}:Other")
+    built = build(read(scripted(net, tmp_path / "net.pt"), trust=True), f"{tmp_path / 'other.py'}:Other")
     assert built.coverage.complete
     assert torch.equal(built.module.conv.weight, net.conv.weight)
 
@@ -124,43 +131,43 @@ def test_refuses_truncated_programs(net, exported, tmp_path):
 
 @pytest.mark.parametrize("batch", ["four", "any", "few"])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 9])
-def test_an_exported_program_takes_batches_of_any_size(net, exported, batch, count):
-    module = build(read(exported / f"{batch}.pt2")).module
+def test_an_exported_program_takes_batches_of_any_size(net, loaded, batch, count):
     images = torch.randn(count, 3, 16, 16)
-    assert torch.allclose(module(images), net(images), atol=1e-5)
+    assert torch.allclose(loaded[batch].module(images), net(images), atol=1e-5)
 
 
-def test_an_exported_program_can_be_told_to_evaluate(exported):
-    built = build(read(exported / "four.pt2"))
+def test_an_exported_program_can_be_told_to_evaluate(loaded):
+    built = loaded["four"]
     assert built.source == "torch.export"
     assert not any(m.training for m in built.module.train().eval().modules())
 
 
-def test_gradients_flow_to_the_images_of_a_program(net, exported):
+def test_gradients_flow_to_the_images_of_a_program(loaded):
     images = torch.randn(3, 3, 16, 16, requires_grad=True)
-    build(read(exported / "four.pt2")).module(images)[:, 1].sum().backward()
+    loaded["four"].module(images)[:, 1].sum().backward()
     assert images.grad.abs().sum() > 0
 
 
 def test_a_program_is_known_by_its_content(exported, tmp_path):
     shutil.copy(exported / "any.pt2", tmp_path / "net.pt")
-    assert read(tmp_path / "net.pt").format == "torch.export"
+    assert sniff(tmp_path / "net.pt") == "torch.export"
 
 
 def test_refuses_a_program_that_was_exported_in_training_mode(tmp_path):
     program = torch.export.export(Net().train(), (torch.zeros(4, 3, 16, 16),))
     torch.export.save(program, tmp_path / "net.pt2")
     with pytest.raises(CheckpointError, match=r"training mode; call model\.eval\(\)"):
-        read(tmp_path / "net.pt2")
+        read(tmp_path / "net.pt2", trust=True)
 
 
 def test_refuses_a_program_of_other_inputs(tmp_path):
     program = torch.export.export(nn.Linear(3, 2), (torch.zeros(4, 3),))
     torch.export.save(program, tmp_path / "net.pt2")
     with pytest.raises(CheckpointError, match="expected one batch of images"):
-        read(tmp_path / "net.pt2")
+        read(tmp_path / "net.pt2", trust=True)
 
 
+@pytest.mark.slow
 def test_a_pickle_among_the_sample_inputs_does_not_run(exported, tmp_path):
     victim = tmp_path / "victim"
     torch.save(Runs(victim), tmp_path / "inputs.pt")
@@ -173,6 +180,7 @@ def test_a_pickle_among_the_sample_inputs_does_not_run(exported, tmp_path):
     assert not victim.exists()
 
 
+@pytest.mark.slow
 def test_a_pickled_weight_does_not_run(exported, tmp_path):
     victim = tmp_path / "victim"
     torch.save(Runs(victim), tmp_path / "weight.pt")
@@ -273,7 +281,7 @@ def planted(place, code, victim):
 def test_guards_are_not_run(exported, tmp_path):
     victim = tmp_path / "victim"
     guards = planted("guards_code", f"{COMMAND} == 0", victim)
-    module = read(rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", guards)).module
+    module = read(rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", guards), trust=True).module
     module(torch.zeros(2, 3, 16, 16))
     assert not victim.exists()
 
@@ -302,9 +310,10 @@ def test_the_graphs_of_loaded_torchscript_are_looked_through(tmp_path):
     assert list(hazards.in_graphs(loaded)) == ["uses more than tensors: it calls aten::from_file"]
 
 
-def test_trust_is_recorded_only_where_a_program_needed_it(exported, net, tmp_path):
-    assert not read(exported / "any.pt2", trust=True).trusted
-    assert not read(scripted(net, tmp_path / "net.pt"), trust=True).trusted
+def test_a_program_that_ran_in_this_process_is_recorded_as_trusted(exported, net, tmp_path):
+    """Any program runs code: without trust only in a sandbox."""
+    assert read(exported / "any.pt2", trust=True).trusted
+    assert read(scripted(net, tmp_path / "net.pt"), trust=True).trusted
     change = planted("forward_arg_names", "input-", tmp_path)
     with pytest.raises(UnsafeCheckpoint):
         read(rewritten(exported / "any.pt2", tmp_path / "odd.pt2", change))
@@ -317,6 +326,7 @@ def test_trust_is_recorded_only_where_a_program_needed_it(exported, net, tmp_pat
     assert (tmp_path / "victim").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shapes", [None, ({0: torch.export.Dim("n", max=8)},)])
 def test_a_real_network_needs_no_trust(tmp_path, shapes):
     resnet = torchvision.models.resnet18(num_classes=3).eval()
@@ -325,6 +335,7 @@ def test_a_real_network_needs_no_trust(tmp_path, shapes):
     for path in (tmp_path / "net.pt2", scripted(resnet, tmp_path / "net.pt")):
         file = read(path)
         assert not file.trusted
+        assert "seccomp" in file.sandbox
         assert torch.allclose(file.module(images), resnet(images), atol=1e-4)
 
 
@@ -355,7 +366,7 @@ def test_expressions_are_arithmetic(text, allowed):
 def test_a_single_piece_is_handed_through_as_it_is(tmp_path):
     program = torch.export.export(nn.Sequential(Net(), nn.Softmax(1)).eval(), (torch.zeros(4, 3, 16, 16),))
     torch.export.save(program, tmp_path / "net.pt2")
-    module = read(tmp_path / "net.pt2").module
+    module = read(tmp_path / "net.pt2", trust=True).module
     last, kind = ending(module, torch.randn(4, 3, 16, 16), lambda output: output)
     assert kind is Ending.SOFTMAX
     assert last.shape == (4, 5)
@@ -372,7 +383,7 @@ def test_a_compiled_library_is_refused(exported, tmp_path):
 
 def test_the_guard_leaves_the_environment_as_it_was(exported, monkeypatch):
     monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)
-    read(exported / "any.pt2")
+    read(exported / "any.pt2", trust=True)
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
 
 
