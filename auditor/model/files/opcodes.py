@@ -88,6 +88,9 @@ class Unpickler:
         return form.unpack(self._take(form.size))[0]
 
     def _line(self) -> str:
+        return self._raw_line().decode("utf-8", "surrogateescape")
+
+    def _raw_line(self) -> bytes:
         """Return the rest of a line; the names and numbers of protocol 0 are short."""
         rest = bytes(self.content[self.position : self.position + 256])
         if (end := rest.find(b"\n")) < 0:
@@ -97,7 +100,7 @@ class Unpickler:
         if end < 0:
             raise Malformed(f"its pickle has an endless line at byte {self.position}")
         self.position += end + 1
-        return rest[:end].decode("utf-8", "surrogateescape")
+        return rest[:end]
 
     def _text(self, count: int) -> None:
         self._push(str(self._take(count), "utf-8", "surrogatepass"))
@@ -246,10 +249,10 @@ def _name(function: object) -> str:
 
 def _escaped(self: Unpickler) -> None:
     """Push a quoted string of protocol 0."""
-    line = self._line()
-    if len(line) < 2 or line[0] != line[-1] or line[0] not in "'\"":
+    line = self._raw_line()
+    if len(line) < 2 or line[0] != line[-1] or line[0] not in b"'\"":
         raise Malformed(f"its pickle has a string without quotes at byte {self.position}")
-    self._push(codecs.escape_decode(line[1:-1].encode("utf-8", "surrogateescape"))[0].decode("latin-1"))
+    self._push(codecs.escape_decode(line[1:-1])[0].decode("latin-1"))
 
 
 def _decimal(self: Unpickler) -> None:
@@ -280,7 +283,7 @@ _OPERATIONS: Final[dict[int, Callable[[Unpickler], Any]]] = {
     ord("S"): _escaped,
     ord("T"): lambda self: self._latin(self._number(_I4)),
     ord("U"): lambda self: self._latin(self._byte()),
-    ord("V"): lambda self: self._push(self._line().encode("latin-1", "replace").decode("raw-unicode-escape")),
+    ord("V"): lambda self: self._push(str(self._raw_line(), "raw-unicode-escape")),
     ord("X"): lambda self: self._text(self._number(_U4)),
     0x8C: lambda self: self._text(self._byte()),
     0x8D: lambda self: self._text(self._number(_U8)),
