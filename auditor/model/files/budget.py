@@ -14,7 +14,7 @@ class Budget:
     every copy is charged here before it is made.
     """
 
-    STEPS = 4_000_000
+    STEPS = 2_000_000
     FLOOR = 64 * 2**20
     RATIO = 16  # weights compress to no less than half; pruned ones, as sparse tensors, grow by about ten
 

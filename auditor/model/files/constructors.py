@@ -167,7 +167,7 @@ def _blank(kind: Any, *rest: Any) -> Any:
 
 def _plain_sequence(given: tuple[Any, ...]) -> tuple[Any, ...]:
     if any(not isinstance(part, list | tuple | set | frozenset | dict) for part in given):
-        raise Malformed("it makes a container of something that is none")
+        raise TypeError("a container of something that is none")
     return given
 
 
