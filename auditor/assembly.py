@@ -15,7 +15,7 @@ from auditor.data import dataset
 from auditor.data.dataset import ImageData
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
-from auditor.errors import DataError
+from auditor.errors import CheckpointError, DataError, UsageError
 from auditor.language import marked
 from auditor.model.architectures import architecture
 from auditor.model.architectures.architecture import Architecture
@@ -39,7 +39,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     if settings.threads:
         torch.set_num_threads(settings.threads)
     listing = dataset.listing(settings.data, schemes=sources) if settings.data else None
-    file = checkpoint.read(settings.checkpoint, trust=settings.trust_checkpoint)
+    file = checkpoint.read(settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None)
     built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
     preprocess = preprocessing(settings, built)
     network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)
@@ -71,10 +71,24 @@ def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
     if asked is not None:
         return Preprocess.of(asked, source=marked("configuration"))
     if built.preprocess is not None:
-        return Preprocess.of(built.preprocess, source=built.preprocess_source, assumed=not built.preprocess_certain)
+        return _declared(built.preprocess, built)
     if _channels(built.module) == 1:
         return replace(Preprocess.of({"color": "gray"}), source=marked("ImageNet's, in grey"), assumed=True)
     return replace(IMAGENET, assumed=True)
+
+
+def _declared(said: Mapping[str, Any], built: Architecture) -> Preprocess:
+    """Return the preprocessing that the checkpoint or the library declares.
+
+    Raises:
+        CheckpointError: It is impossible.
+    """
+    try:
+        return Preprocess.of(said, source=built.preprocess_source, assumed=not built.preprocess_certain)
+    except UsageError as error:
+        raise CheckpointError(
+            f"the checkpoint declares an impossible preprocessing: {error}; give --preprocess"
+        ) from None
 
 
 def _channels(module: nn.Module) -> int:

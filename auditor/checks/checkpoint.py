@@ -88,6 +88,7 @@ def checkpoint(context: Context) -> Steps:
     coverage = context.architecture.coverage
     yield from _coverage(coverage)
     yield from _left_out(context.checkpoint.metadata.get("left_out", ()))
+    yield from _objects(context.checkpoint.metadata.get("objects", ()))
     yield _batch_norm(context.network.module)
     yield Table(
         _("Loaded parameters"),
@@ -148,6 +149,22 @@ def _left_out(names: Sequence[str]) -> Iterator[Finding]:
             ),
             value=len(names),
             unit=marked("tensors"),
+            detail=some(names),
+        )
+
+
+def _objects(names: Sequence[str]) -> Iterator[Finding]:
+    if names:
+        yield Finding(
+            "checkpoint.unexpected",
+            Verdict.INFO,
+            many(
+                "Objects of {count} class or function in the file were left out, and none of their code was run",
+                "Objects of {count} classes and functions in the file were left out, and none of their code was run",
+                len(names),
+            ),
+            value=len(names),
+            unit=marked("classes"),
             detail=some(names),
         )
 

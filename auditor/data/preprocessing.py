@@ -6,7 +6,6 @@ With the settings of a torchvision or timm network the tensor is equal to theirs
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -24,6 +23,8 @@ from auditor.language import _, marked
 INTERPOLATIONS: Final = {mode.name.lower(): mode for mode in Image.Resampling}
 COLORS: Final = ("rgb", "bgr", "gray")
 LARGEST_SIDE: Final = 8192
+LARGEST_INPUT: Final = 2**26  # bytes of one image in float32: 2,364 pixels square in three channels
+_LARGEST_SCALE: Final = 1e6  # of mean and std, and the inverse of the smallest std
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _KEYS = ("resize", "crop", "mean", "std", "scale", "color", "interpolation", "invert")
@@ -72,6 +73,7 @@ class Preprocess:
         scale = _one_of("scale", mapping.get("scale", 1), (1, 255))
         resize, crop = _sizes(mapping)
         mean, std = _usual(color, scale)
+        _refuse_large(crop, len(mean))
         return cls(
             resize=resize,
             crop=crop,
@@ -210,6 +212,14 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
+def _refuse_large(crop: tuple[int, int], channels: int) -> None:
+    size = crop[0] * crop[1] * channels * 4
+    if size > LARGEST_INPUT:
+        raise UsageError(
+            f"preprocess.crop {_shown(crop)} takes {size:,} bytes for each image; expected at most {LARGEST_INPUT:,}"
+        )
+
+
 def _shown(size: int | tuple[int, int]) -> str:
     return " x ".join(map(str, _pair(size)))
 
@@ -223,11 +233,11 @@ def _channels(key: str, value: Any, channels: int) -> tuple[float, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_SCALE
 
 
 def _positive(key: str, values: tuple[float, ...]) -> tuple[float, ...]:
-    if min(values) <= 0:
+    if min(values) < 1 / _LARGEST_SCALE:
         raise UsageError(f"preprocess.{key} is {list(values)}, but has to be over 0: every channel is divided by it")
     return values
 

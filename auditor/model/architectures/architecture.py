@@ -123,11 +123,22 @@ def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
     except ArchitectureError as error:
         if recorded:
             return _named_by_checkpoint(recorded[0])
+        if kind := checkpoint.metadata.get("class"):
+            raise ArchitectureError(_without_class(kind, len(checkpoint.tensors), checkpoint)) from None
         name = checkpoint.metadata.get("arch")
         raise ArchitectureError(f"{error} (the checkpoint itself names {name!r})" if name else str(error)) from None
     given_too = inference.compare(match.builder, checkpoint.tensors, prefix=prefix, given=given)
     source = _("{source} (inferred from the checkpoint's keys)", source=given_too.builder.source)
     return _with_source(given_too, source)
+
+
+def _without_class(kind: str, tensors: int, checkpoint: Checkpoint) -> str:
+    """Return what helps where a module was pickled whole and its tensors fit no known network."""
+    what = f"{checkpoint.path} holds a whole {kind}, and no torchvision network has its {tensors} tensors"
+    arch = f"give its class with --arch path/to/file.py:{kind.rpartition('.')[2]}"
+    if lost := checkpoint.metadata.get("lost"):
+        return f"{what}; it can't be imported: {lost}; {arch}, set PYTHONPATH to its folder, or save the state dict"
+    return f"{what}; {arch}, or pass --trust-checkpoint if you trust its author"
 
 
 def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from auditor.errors import CheckpointError
-from auditor.model.files import metadata, pickled, program
-from auditor.model.files.format import sniff
+from auditor.errors import CheckpointError, UnsafeCheckpoint
+from auditor.model.files import metadata, module_state, pickled, program, safetensors
+from auditor.model.files.content import Content
+from auditor.model.files.content import read as read_content
+from auditor.model.files.format import first_line, sniff
 from auditor.model.files.sandboxed import measures
-from auditor.model.files.unwrap import unwrap
+from auditor.model.files.stand_in import readable
+from auditor.model.files.unwrap import Contents, unwrap
+from auditor.process import regular_files
+
+_WORDS = {
+    "torch._utils._rebuild_meta_tensor_no_storage": "meta tensors",
+    "torch._utils._rebuild_nested_tensor": "nested tensors",
+    "torch._utils._rebuild_wrapper_subclass": "tensors of a subclass",
+    "torch._utils._rebuild_device_tensor_from_numpy": "tensors of another device",
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": "tensors of another device",
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +39,10 @@ class Checkpoint:
         module: The network itself, if the file holds one.
         metadata: Everything else, under one name each: `arch`, `arch_args`, `classes`, `preprocess`, other
             plain values unchanged, `prefix` (the prefix that was removed), `weights` (the keys that led to the
-            tensors) and `left_out` (the tensors of a loss or a metric).
-        trusted: Reading the file runs code in this process, and the user has allowed it.
+            tensors), `left_out` (the tensors of a loss or a metric), `objects` (the classes and functions that the
+            file names and whose objects were left out), `class` (that of a module whose tensors these are) and `lost`
+            (why that class can't be imported).
+        trusted: Code of the file was run in this process, which the user has allowed.
         sandbox: The measures that hold where a program of the file runs in a process without rights.
     """
 
@@ -45,58 +57,92 @@ class Checkpoint:
     sandbox: tuple[str, ...] = ()
 
 
-def read(path: Path, *, trust: bool = False) -> Checkpoint:
+def read(path: Path, *, trust: bool = False, named: bool = False) -> Checkpoint:
     """Read a checkpoint of any format.
+
+    A pickle is read without running its code. Only with `trust` is a module that was pickled whole unpickled, or a
+    file whose tensors can't be found otherwise.
+
+    Args:
+        named: The architecture is given, so that the tensors of a module are enough.
 
     Raises:
         CheckpointError: It is missing, damaged, of another format, or holds no network.
         UnsafeCheckpoint: Reading it would run code, and `trust` is False.
     """
     kind = sniff(path)
-    sha256, size = _fingerprint(path)
     if kind in ("TorchScript", "torch.export"):
+        sha256, size = _fingerprint(path)
         module = program.read(path, kind, trust=trust)
         return Checkpoint(path, sha256, size, kind, {}, module, {}, trusted=trust, sandbox=measures(module))
+    content = read_content(path)
+    file = Checkpoint(path, content.sha256, content.size, kind, {}, None, {})
     if kind == "safetensors":
-        saved, trusted = _safetensors(path), False
-    else:
-        saved, trusted = pickled.load(path, trust=trust)
-    return _unwrapped(Checkpoint(path, sha256, size, kind, {}, None, {}, trusted), saved)
+        with pickled.damage_told(path, what="can't be read as safetensors"):
+            saved = safetensors.read(content)
+        return _unwrapped(file, saved)
+    return _pickled(file, content, trust=trust, named=named)
 
 
 def _fingerprint(path: Path) -> tuple[str, int]:
-    with path.open("rb") as file:
+    with regular_files.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
 
-def _safetensors(path: Path) -> dict[str, Any]:
+def _pickled(file: Checkpoint, content: Content, *, trust: bool, named: bool) -> Checkpoint:
+    saved = pickled.load(file.path, content)
+    found: Checkpoint | None = None
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            said = file.metadata() or {}
-    except (SafetensorError, ValueError, RuntimeError) as error:
+        with pickled.damage_told(file.path):
+            found = _unwrapped(file, saved.value, unknown=saved.unknown)
+    except UnsafeCheckpoint:
+        if not trust:
+            raise
+    if found is not None and (not trust or named or found.format != "pickled module"):
+        return found
+    return _trusted(file, found)
+
+
+def _trusted(file: Checkpoint, found: Checkpoint | None) -> Checkpoint:
+    """Return what torch unpickles; where only the class of a module is lost, the tensors of the module."""
+    try:
+        return _unwrapped(replace(file, trusted=True), pickled.trusted(file.path))
+    except (ImportError, AttributeError) as error:
+        if found is not None:
+            return replace(found, trusted=True, metadata={**found.metadata, "lost": first_line(error)})
         raise CheckpointError(
-            f"{path} can't be read as safetensors: {error}; check that it was copied completely"
+            f"{file.path} needs code that can't be imported: {first_line(error)}; set PYTHONPATH to the folder that "
+            "has it, or save `model.state_dict()` there"
         ) from error
-    return {name: _decoded(text) for name, text in said.items()} | {"state_dict": tensors}
 
 
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _unwrapped(file: Checkpoint, saved: object) -> Checkpoint:
+def _unwrapped(file: Checkpoint, saved: object, *, unknown: Sequence[str] = ()) -> Checkpoint:
     try:
         contents = unwrap(saved)
     except CheckpointError as error:
-        raise CheckpointError(f"{file.path} is not a checkpoint of a network: {error}") from None
+        what = f"{file.path} is not a checkpoint of a network: {error}"
+        raise (UnsafeCheckpoint(f"{what}; {_unexecuted(unknown)}") if unknown else CheckpointError(what)) from None
     said = metadata.normalised(contents.said)
     said |= {"prefix": contents.prefix, "weights": "" if file.format == "safetensors" else contents.taken}
     said |= {"left_out": contents.left_out} if contents.left_out else {}
-    kind = "pickled module" if contents.module is not None else file.format
-    return Checkpoint(
-        file.path, file.sha256, file.bytes, kind, contents.tensors, contents.module, said, trusted=file.trusted
+    objects = _objects(unknown, contents)
+    said |= {"objects": objects} if objects else {}
+    said |= {"class": readable(contents.of.name)} if contents.of is not None else {}
+    whole = contents.module is not None or contents.of is not None
+    kind = "pickled module" if whole else file.format
+    return replace(file, format=kind, tensors=contents.tensors, module=contents.module, metadata=said)
+
+
+def _objects(unknown: Sequence[str], contents: Contents) -> tuple[str, ...]:
+    """Return the names of classes and functions whose objects are no part of what is audited."""
+    parts = module_state.classes(contents.of) if contents.of is not None else set()
+    return tuple(_WORDS.get(name, readable(name)) for name in unknown if name not in parts)
+
+
+def _unexecuted(unknown: Sequence[str]) -> str:
+    """Return what may be why there are no tensors, and what to do."""
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    return (
+        f"its pickle would run code, which was not executed: {', '.join(map(readable, unknown[:3]))}{more}; save "
+        "`model.state_dict()` instead, or pass --trust-checkpoint if you trust its author"
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from pathlib import Path
 from typing import Literal
 
 from auditor.errors import CheckpointError
-from auditor.process.regular_files import opened
+from auditor.process import regular_files
 
 Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
 
@@ -44,7 +45,7 @@ def _head(path: Path) -> bytes:
         hint = f"; did you mean {path / inside[0]}?" if inside else f"; expected a file: {EXPECTED}"
         raise CheckpointError(f"{path} is a folder{hint}")
     try:
-        with opened(path) as file:
+        with regular_files.opened(path) as file:
             head = file.read(512)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist; expected a checkpoint: {EXPECTED}") from None
@@ -57,9 +58,9 @@ def _head(path: Path) -> bytes:
 
 def _of_archive(path: Path) -> Format:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular_files.opened(path) as file, zipfile.ZipFile(file) as archive:
             names = {name.partition("/")[2] for name in archive.namelist()} | set(archive.namelist())
-    except (zipfile.BadZipFile, ValueError, OSError):
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error, OverflowError):
         raise CheckpointError(
             f"{path} is damaged or truncated: the index of its archive can't be read; copy it again"
         ) from None

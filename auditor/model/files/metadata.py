@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from auditor.model import declared_preprocessing
+from auditor.model.files import module_state
+from auditor.model.files.stand_in import StandIn
 
 _INSIDE = ("hyper_parameters", "hparams", "config", "cfg", "args", "opt", "meta", "metadata")
 _ARCH = ("arch", "architecture", "model_name", "arch_name", "backbone")
 _ARGUMENTS = ("arch_args", "model_args", "model_kwargs")
 _CLASSES = ("classes", "class_names", "class_to_idx", "idx_to_class", "names", "categories", "labels")
+LARGEST_ARGUMENT: Final = 1_000_000
+_LONGEST = 1000  # letters of a name, or items of a list of numbers
 _RECIPES = ("preprocess", "preprocessing", "pretrained_cfg", "data_config", "transforms")
 
 
@@ -35,9 +39,11 @@ def normalised(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mapping(value: object) -> Mapping[str, Any] | None:
-    """Return a mapping or the entries of argparse's Namespace; None for anything else."""
+    """Return a mapping, or the entries or attributes of an object of settings; None for anything else."""
     if isinstance(value, argparse.Namespace):
         value = vars(value)
+    if isinstance(value, StandIn) and not module_state.is_module(value):
+        value = value.entries or value.attributes or None
     return value if isinstance(value, Mapping) else None
 
 
@@ -51,9 +57,11 @@ def class_names(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, Mapping) or not value:
         return None
     pairs = [(k, v) for k, v in value.items() if isinstance(v, str)] or [(v, k) for k, v in value.items()]
+    if not all(isinstance(part, str | int | float) for pair in pairs for part in pair):
+        return None
     try:
         by_index = {int(index): str(name) for index, name in pairs}
-    except (TypeError, ValueError):
+    except (ValueError, OverflowError):  # not a number, or infinite
         return None
     if sorted(by_index) != list(range(len(value))):
         return None
@@ -78,14 +86,19 @@ def _first(places: list[Mapping[str, Any]], names: tuple[str, ...], reader: Any)
 
 
 def _name(value: object) -> str | None:
-    return value.strip() if isinstance(value, str) and value.strip() else None
+    return value.strip() if isinstance(value, str) and value.strip() and len(value) <= _LONGEST else None
 
 
 def _arguments(value: object) -> dict[str, Any] | None:
     said = mapping(value)
     if said is None:
         return None
-    return {str(k): v for k, v in said.items() if isinstance(v, str | int | float | bool)}
+    return {str(k): v for k, v in said.items() if isinstance(v, str | int | float | bool) and _is_sane(v)}
+
+
+def _is_sane(value: str | int | float) -> bool:
+    """Return whether a builder can be given a value that an unknown author chose: it may ask for any size."""
+    return len(value) <= _LONGEST if isinstance(value, str) else abs(value) <= LARGEST_ARGUMENT
 
 
 def _recipe(value: object) -> dict[str, Any] | None:
@@ -93,5 +106,14 @@ def _recipe(value: object) -> dict[str, Any] | None:
     if not said:
         return None
     if set(said) <= set(declared_preprocessing.KEYS):
-        return dict(said)
+        return {key: _plain(entry) for key, entry in said.items()}
     return declared_preprocessing.of_timm(said)
+
+
+def _plain(value: object) -> Any:
+    """Return a number, text or a short list of numbers; the name of its type for anything else, which is refused."""
+    if value is None or isinstance(value, int | float) or (isinstance(value, str) and len(value) <= _LONGEST):
+        return value
+    if isinstance(value, list | tuple) and len(value) <= _LONGEST and all(isinstance(v, int | float) for v in value):
+        return list(value)
+    return f"<{type(value).__name__}>"

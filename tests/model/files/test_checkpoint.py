@@ -183,31 +183,93 @@ def test_a_bare_hostile_pickle_is_refused_at_any_protocol(tmp_path, protocol):
     assert not victim.exists()
 
 
-def test_trust_runs_what_the_file_asks_for(tmp_path):
-    """The counterpart: the file above is a real one."""
+def test_what_stands_beside_the_weights_is_named_and_not_executed(tmp_path):
     victim = tmp_path / "victim"
-    file = read(saved(tmp_path, {"x": Runs(victim), "state_dict": network().state_dict()}), trust=True)
+    path = saved(tmp_path, {"x": Runs(victim), "state_dict": network().state_dict()})
+    for trust in (False, True):
+        file = read(path, trust=trust)
+        assert file.metadata["objects"] == (f"{os.system.__module__}.system",)
+        assert set(file.tensors) == set(network().state_dict())
+        assert not file.trusted
+    assert not victim.exists()
+
+
+def test_trust_runs_what_the_file_asks_for(tmp_path):
+    """The counterpart: the files above are real ones."""
+    victim = tmp_path / "victim"
+    with pytest.raises(CheckpointError, match="no tensors of a network"):
+        read(saved(tmp_path, {"x": Runs(victim)}), trust=True)
     assert victim.exists()
-    assert file.trusted
 
 
 def test_trust_that_is_not_needed_is_not_recorded(tmp_path):
     assert not read(saved(tmp_path, network().state_dict()), trust=True).trusted
 
 
-def test_a_whole_network_needs_trust_and_names_its_class(tmp_path):
+def test_a_whole_network_is_read_without_its_classes(tmp_path):
+    file = read(saved(tmp_path, network()))
+    expected = network().state_dict()
+    assert list(file.tensors) == list(expected)
+    assert all(torch.equal(file.tensors[k], expected[k]) for k in expected)
+    assert (file.format, file.trusted, file.module) == ("pickled module", False, None)
+    assert file.metadata["class"] == "torch.nn.modules.container.Sequential"
+    assert "objects" not in file.metadata
+
+
+def test_a_whole_network_is_unpickled_with_trust(tmp_path):
     path = saved(tmp_path, network())
-    with pytest.raises(UnsafeCheckpoint, match=r"torch\.nn\.modules"):
-        read(path)
     file = read(path, trust=True)
     assert isinstance(file.module, nn.Sequential)
     assert (file.format, file.trusted, file.tensors) == ("pickled module", True, {})
+    assert not read(path, trust=True, named=True).trusted
 
 
 def test_takes_the_network_out_of_its_wrappers(tmp_path):
     averaged = torch.optim.swa_utils.AveragedModel(nn.DataParallel(network()))
-    file = read(saved(tmp_path, {"model": averaged, "epoch": 1}), trust=True)
-    assert isinstance(file.module, nn.Sequential)
+    path = saved(tmp_path, {"model": averaged, "epoch": 1})
+    assert isinstance(read(path, trust=True).module, nn.Sequential)
+    file = read(path)
+    assert (set(file.tensors), file.metadata["epoch"]) == (set(network().state_dict()), 1)
+
+
+class Tied(nn.Module):
+    """Buffers that are saved and such that are not, a module under two names, and a hook."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(2, 2)
+        self.two = self.one
+        self.register_buffer("kept", torch.ones(1))
+        self.register_buffer("passing", torch.ones(1), persistent=False)
+        self.register_buffer("none", None)
+        self.inside = nn.ModuleDict({"a": nn.BatchNorm2d(2), "b": nn.ParameterList([torch.ones(2)])})
+
+
+def test_a_whole_network_has_the_names_of_its_state_dict(tmp_path):
+    whole = Tied()
+    file = read(saved(tmp_path, whole))
+    assert list(file.tensors) == list(whole.state_dict())
+    assert file.tensors["one.weight"] is file.tensors["two.weight"]
+
+
+def test_a_lost_class_leaves_the_tensors(tmp_path):
+    path = saved(tmp_path, Tied())
+    path.write_bytes(path.read_bytes().replace(b"Tied", b"Lost"))
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: _stored(archive, name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    file = read(path, trust=True)
+    assert set(file.tensors) == set(Tied().state_dict())
+    assert file.trusted
+    assert "Lost" in file.metadata["lost"]
+
+
+def _stored(archive, name):
+    with archive.open(name) as file:
+        file._expected_crc = None
+        return file.read()
 
 
 def test_says_which_code_a_trusted_pickle_lacks(tmp_path):
