@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditor.errors import ArchitectureError, UsageError
+from auditor.errors import ArchitectureError, CheckpointError, UsageError
 from auditor.model.ending import Ending, before, ending
 from auditor.model.fields.receptive_fields import ReceptiveField, receptive_fields, traced_fields
 from auditor.model.files.sandboxed import Sandboxed, is_script, operations
@@ -46,6 +46,7 @@ class Network:
 
         Raises:
             ArchitectureError: It refuses images of `input_shape`, or gives no scores.
+            CheckpointError: The sandbox in which it runs has failed.
         """
         module.to(device)
         found = Snapshot(module)
@@ -55,7 +56,7 @@ class Network:
         try:
             scores, end = ending(module, example, scores_in)
             layers = _traced(module, example, layout)
-        except ArchitectureError:
+        except (ArchitectureError, CheckpointError):  # the latter if a sandbox has failed
             raise
         except Exception as error:
             size = "x".join(str(s) for s in input_shape)

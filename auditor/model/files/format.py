@@ -13,6 +13,7 @@ from auditor.process import regular_files
 Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
 
 EXPECTED = "a state dict (.pt, .pth, .bin, .ckpt), safetensors, TorchScript or a torch.export program (.pt2)"
+_INTERPRETER = "The following operation failed in the TorchScript interpreter"
 _FOREIGN = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull`",
     b"<!doctype": "a web page: download the file again",
@@ -92,5 +93,9 @@ def _kind(head: bytes) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message, or its type if it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """Return the first line of an exception's message, or its type if it has none.
+
+    TorchScript first shows the code that raised, and gives its reason in the last line.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if lines[0].startswith(_INTERPRETER) else 0].rstrip(".")

@@ -3,7 +3,8 @@
 `torch.export.load` pastes names into source, evaluates expressions and looks up operators that the file names.
 TorchScript can read and write files. For torch.export this module lists what an image network needs and reports
 everything else. For TorchScript it lists the namespaces of operators, and inside of PyTorch's own the operators that
-reach beyond tensors: such a list is never complete, so TorchScript from a stranger is not safe.
+reach beyond tensors. Such a list is never complete. It gives clear messages before anything is loaded; what it does not
+find runs in a sandbox.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import nn
 from auditor.errors import CheckpointError
 from auditor.model.files.format import first_line
 
-_BEYOND_TENSORS = re.compile(rb"\b(?:from_file|save|\w*sparse\w*|print)\b")  # torch checks no sparse index
+_BEYOND_TENSORS = re.compile(rb"\b(?:from_file|save|\w*sparse\w*|[Pp]rint)\b")  # torch checks no sparse index
 _OPERATORS = re.compile(rb"\bops[\s()]*\.[\s()]*(\w+)")
 _HIDDEN = re.compile(rb"\\\r?\n|#[^\n]*")  # continued lines and comments, which may tear a name from its call
 _FOREIGN_CLASS = re.compile(rb"\btorch\s*\.\s*classes\b(?!\s*\.\s*(?:quantized|rnn|xnnpack|mkldnn)\b)")
@@ -45,6 +46,8 @@ _TARGET = re.compile(
     r"|math\.[a-z]\w*"
     r"|_operator\.(?:add|and_|eq|floordiv|ge|getitem|gt|le|lshift|lt|mod|mul|ne|neg|not_|or_|pos|pow|rshift|sub|truediv)"
 )
+_MOST_TEXT = 2**28  # bytes of code and descriptions, unpacked
+
 _TREES = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 
 _EXPRESSION = re.compile(r"[A-Za-z0-9_ ()',=.+\-*/%<>!&|~]*")
@@ -106,8 +109,12 @@ def _records(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the names, in lower case, and contents that torch's own reader finds; it ignores the case of names."""
     try:
         reader = torch._C.PyTorchFileReader(str(path))
+        left = _MOST_TEXT
         for name in reader.get_all_records():
             checked = name.lower().endswith((".py", ".json", ".pkl"))
+            left -= reader.get_record_size(name) if checked else 0
+            if left < 0:
+                raise CheckpointError(f"{path} holds more than {_MOST_TEXT / 1e6:.0f} MB of code and descriptions")
             yield name.lower(), reader.get_record(name) if checked else b""
     except RuntimeError as error:
         raise CheckpointError(f"{path} is damaged or truncated: {first_line(error)}") from error
@@ -120,9 +127,13 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            left = _MOST_TEXT
             for member in archive.infolist():
                 name = member.filename.lower()
                 if name.endswith(".json") and "/extra/" not in name:
+                    left -= member.file_size
+                    if left < 0:
+                        raise CheckpointError(f"{path} holds more than {_MOST_TEXT / 1e6:.0f} MB of descriptions")
                     yield name, archive.read(member)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged or truncated: {first_line(error)}") from error

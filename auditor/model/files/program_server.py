@@ -22,6 +22,7 @@ from auditor.model.ending import Ending, applied, fed_to_ending
 from auditor.model.files import program
 from auditor.model.files.description import ATTRIBUTES
 from auditor.model.files.exchange import BrokenExchange, Exchange, carried
+from auditor.model.files.format import first_line
 from auditor.model.network import scores_in
 from auditor.process import sandbox
 from auditor.process.allocator import keep_freed
@@ -133,7 +134,11 @@ class _Server:
         """Return the scores before the ending if the audit can apply the ending itself, else the output as it is."""
         if self._ending is Ending.SCORES:
             return scores_in(self._module(images)), Ending.SCORES
-        last, fed, kind = fed_to_ending(self._module, images, scores_in)
+        try:
+            last, fed, kind = fed_to_ending(self._module, images, scores_in)
+        except RuntimeError:  # of TorchScript, which loses its message while its operators are watched
+            scores_in(self._module(images))
+            raise
         if self._ending is None:
             self._ending = kind
         if fed is None or fed.shape != last.shape:
@@ -185,6 +190,4 @@ def _plain(value: Any) -> Any:
 
 def _failure(error: BaseException) -> dict[str, Any]:
     kind = type(error).__name__ if isinstance(error, AuditorError) else ""
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
-    text = lines[0] if len(lines) == 1 or kind else f"{lines[0]} {lines[-1]}"
-    return {"kind": "error", "error": kind, "message": text[:_LONGEST_MESSAGE]}
+    return {"kind": "error", "error": kind, "message": first_line(error)[:_LONGEST_MESSAGE]}
