@@ -58,9 +58,19 @@ class _Output:
     def write(self, text: str) -> int:
         if not text:
             return 0
-        written = self._stream.write(_encodable(self._stream, disarmed(text, starts_line=self._starts_line)))
+        safe = _encodable(self._stream, disarmed(text, starts_line=self._starts_line))
         self._starts_line = text.endswith(("\n", "\r"))
-        return written
+        try:
+            return self._stream.write(safe)
+        except OSError as error:
+            _lost(self._stream, error)
+            return len(safe)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            _lost(self._stream, error)
 
 
 @cache
@@ -89,8 +99,15 @@ def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(_encodable(stream, text))
         stream.flush()
-    except BrokenPipeError:
-        _silence(stream)
+    except OSError as error:
+        _lost(stream, error)
+
+
+def _lost(stream: TextIO, error: OSError) -> None:
+    """Go on without an output that can't be written, for the report and the exit code; say so unless nobody reads."""
+    _silence(stream)
+    if not isinstance(error, BrokenPipeError) and stream is not sys.stderr:
+        say(f"warning: can't print: {error.strerror}; what is printed from here on is lost", err=True)
 
 
 def _silence(stream: TextIO) -> None:

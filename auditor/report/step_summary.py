@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from auditor.errors import OutputError
@@ -21,11 +22,16 @@ def append(audit: Audit, file: Path) -> None:
         OutputError: The file can't be written, or is full.
     """
     try:
-        with file.open("ab") as opened:
+        with open(file, "ab", opener=_without_waiting) as opened:
             used = opened.tell()
             opened.write(_fitting(summary.text(audit), LARGEST - used, first=not used))
     except OSError as error:
         raise OutputError(f"can't append the summary to {file}: {error.strerror or error}") from error
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    """Open a file; a FIFO that nobody reads is an error, and not waited for."""
+    return os.open(file, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def _fitting(text: str, room: int, *, first: bool) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 from auditor import report
 from auditor.errors import OutputError
 from auditor.report import folder as place
+from auditor.report import journal
 from auditor.results import Verdict
 from tests import networks
 from tests.hardening import killing
@@ -325,7 +326,7 @@ def test_an_output_folder_that_can_not_be_is_one_line(auditor, tmp_path, case, c
     assert code == 4
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert "can't write into" in err
+    assert "can't write into" in err or "can't be a path" in err
     assert tree(tmp_path) == before
 
 
@@ -405,3 +406,58 @@ def test_the_older_report_is_out_of_the_way_when_the_first_check_begins(auditor,
     code, out, _ = auditor("run", *net, "--out", "r", "--format", "json")
     assert code == 0, out
     assert {path.name for path in (tmp_path / "r").iterdir()} == {"audit.json"}
+
+
+def test_an_output_on_a_full_disk_costs_neither_the_report_nor_the_exit_code(tmp_path, net):
+    (tmp_path / "auditfile.py").write_text(CHECK % (str(tmp_path), str(tmp_path), 0))
+    command = [sys.executable, "-m", "auditor", "run", *net, "--out", "r", "--format", "json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "warning: can't print: No space left on device; what is printed from here on is lost\n"
+    assert done.returncode == 1
+    assert report.read(tmp_path / "r").verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("kind", ["full", "fifo", "folder"])
+def test_a_step_summary_that_can_not_be_written_is_a_warning(auditor, tmp_path, net, monkeypatch, kind):
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", {"full": "/dev/full", "fifo": "fifo", "folder": "."}[kind])
+    (tmp_path / "auditfile.py").write_text(CHECK % (str(tmp_path / "none"), str(tmp_path), 0))
+    (tmp_path / "none").mkdir()
+    code, out, err = auditor("run", *net, "--out", "r", "--format", "json")
+    assert code == 0
+    assert "verdict: PASS" in out
+    assert err.startswith("warning: can't append the summary to ")
+    assert err.count("\n") == 1
+
+
+def test_a_folder_that_can_only_be_read_is_one_line_and_a_baseline_still(auditor, tiny_disk, tmp_path):
+    report.write(OLD, tiny_disk / "r", formats=("json",))
+    (tiny_disk / "r/.auditor").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", tiny_disk], check=True)
+    refused(auditor("run", "none.pt", "--out", tiny_disk / "r"), "Read-only file system")
+    refused(auditor("run", "none.pt", "--out", tiny_disk / "new"), "Read-only file system")
+    refused(auditor("render", tiny_disk / "r"), "Read-only file system")
+    assert auditor("compare", tiny_disk / "r", tiny_disk / "r")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_any_moment_leaves_no_result_of_another_run(tmp_path, net):
+    """The command as it is used, killed at moments from the import to the end."""
+    (tmp_path / "auditfile.py").write_text(CHECK % (str(tmp_path / "r"), str(tmp_path), 0))
+    command = [sys.executable, "-m", "auditor", "run", *net, "--out", "r", "--format", "json,junit,summary"]
+    for moment in (0.2, 0.8, 1.2, 1.6, 2.0, 2.4, 3.0):
+        shutil.rmtree(tmp_path / "r", ignore_errors=True)
+        report.write(killing.OLD, tmp_path / "r", formats=LIGHT)
+        before = tree(tmp_path / "r")
+        running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(moment)
+        running.kill()
+        begun = b"checkpoint" in running.communicate()[0]
+        assert not begun or not tree(tmp_path / "r").items() & before.items()
+        place.recover(tmp_path / "r")
+        kept = journal.previous(tmp_path / "r")
+        assert tree(kept or tmp_path / "r") == before or report.read(tmp_path / "r").results[0].check == "mine"
+        report.write(NEW, tmp_path / "r", formats=LIGHT)
+        assert report.read(tmp_path / "r") == NEW
