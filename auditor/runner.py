@@ -34,6 +34,7 @@ from auditor.language import _, speaking
 from auditor.model.preserve import Snapshot
 from auditor.plugins import Plugins, load
 from auditor.process.distributed import Processes
+from auditor.process.isolation import Isolation
 from auditor.provenance import provenance, recorded
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
 from auditor.sweep import data_pass
@@ -221,9 +222,10 @@ def check_runs(
     checks: Sequence[Check], context: Context, settings: Settings, *, keep_arrays: bool = False
 ) -> list[CheckRun]:
     """Return a run of each check with its options; all share one snapshot of the network."""
-    snapshot = Snapshot(context.network.module, context.network.run_once)
+    snapshot, isolation = Snapshot(context.network.module, context.network.run_once), Isolation(context.shared)
+    options = settings.options
     return [
-        CheckRun(c, context.for_one_check(), snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays)
+        CheckRun(c, context.for_one_check(), snapshot, isolation, options.get(c.name, {}), keep_arrays=keep_arrays)
         for c in checks
     ]
 
@@ -266,7 +268,11 @@ def _phases(
         if not waiting:
             return begun, Collected()
         one_pass = DataPass(context, settings, runs[0].snapshot, processes, send, observer.sweeping)
-        collected = one_pass.collect(collector for run in waiting for collector in run.wanted)
+        changes = list[str]()
+        with runs[0].isolation.watching(changes):
+            collected = one_pass.collect(collector for run in waiting for collector in run.wanted)
+        for run in waiting:
+            run.answer_for(changes)
         if collected.interrupted:
             return replace(begun, interrupted=True), collected
         turns = [(run, partial(run.go_on, collected.by_key)) for run in waiting]
