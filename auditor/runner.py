@@ -30,8 +30,9 @@ from auditor.context import Context, Progress, unseen
 from auditor.errors import describe
 from auditor.judging.rule import Rule
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, withheld
-from auditor.language import _, speaking
+from auditor.language import _, some, speaking
 from auditor.model.preserve import Snapshot
+from auditor.model.stability import drawing_operators
 from auditor.plugins import Plugins, load
 from auditor.process.distributed import Processes
 from auditor.process.isolation import Isolation
@@ -146,7 +147,7 @@ def _run(
     readability = collected.readability
     if not readability.read and not turns.interrupted and any(run.context.looked for run in runs):
         readability = survey(context)  # no pass has tried the files
-    notes = (*relative, *_own_changes(runs[0].snapshot), *collected.notes)
+    notes = (*relative, *_draws(context), *_own_changes(runs[0].snapshot), *collected.notes)
     about = provenance(context, settings, started, unreadable=readability.unreadable, notes=notes)
     by_name = {check.name: turns.results[check.name] for check in checks if check.name in turns.results}
     if not turns.interrupted:
@@ -227,6 +228,19 @@ def check_runs(
     return [
         CheckRun(c, context.for_one_check(), snapshot, isolation, options.get(c.name, {}), keep_arrays=keep_arrays)
         for c in checks
+    ]
+
+
+def _draws(context: Context) -> list[str]:
+    operators = drawing_operators(context.network)
+    if not operators:
+        return []
+    named = some(operators, 3)
+    return [
+        _(
+            "the network draws random numbers when it runs ({operators}): scores and maps are of one draw",
+            operators=named,
+        )
     ]
 
 
