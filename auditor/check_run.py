@@ -15,9 +15,9 @@ from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
 from auditor.judging.validation import levelled, measured, refuse_malformed
-from auditor.language import _, headed, message_of, some
+from auditor.language import _, current, headed, message_of, some, speak
 from auditor.model.preserve import Snapshot
-from auditor.process.isolation import surroundings
+from auditor.process.isolation import Isolation, surroundings
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
 
 
@@ -33,6 +33,7 @@ class CheckRun:
     check: Check
     context: Context
     snapshot: Snapshot
+    isolation: Isolation
     options: Mapping[str, Any] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
@@ -42,10 +43,19 @@ class CheckRun:
     _steps: Steps | None = None
     _alone: bool = False
     _received: bool = False
+    _shared: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._shared = self.context.shared
 
     def begin(self) -> None:
         """Run the check to its end, or until it waits for collectors."""
         self._guarded(self._start)
+
+    def answer_for(self, changes: Sequence[str]) -> None:
+        """Report what changed while its collectors were filled, if they are other people's code."""
+        if changes and not all(type(one).__module__.startswith("auditor.") for one in self.wanted):
+            self._restore(changes)
 
     def go_on(self, filled: Mapping[tuple[Any, ...], Collector | Exception]) -> None:
         """Send the check the collectors that it waits for, and run it to its end.
@@ -112,10 +122,11 @@ class CheckRun:
             raise TypeError(f"yielded a {type(step).__name__}, which is neither evidence nor a collector")
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        begun = time.perf_counter()
+        begun, changes = time.perf_counter(), list[str]()
+        seed, device = self.context.seed, self.context.network.device
         try:
-            with surroundings(self.context.seed, self.check.name, self.context.network.device):
-                act()
+            with surroundings(seed, self.check.name, device), self.isolation.watching(changes):
+                self._acted(act, changes)
         except Skip as reason:
             self._note("skipped", Verdict.SKIP, message_of(reason))
         except UsageError:
@@ -127,8 +138,17 @@ class CheckRun:
             self._note("error", Verdict.ERROR, _message(error), _traceback(error))
         finally:
             self.seconds += time.perf_counter() - begun
+            self._restore(changes)
+
+    def _acted(self, act: Callable[[], None], changes: list[str]) -> None:
+        language = current().name
+        try:
+            act()
+        finally:
             self._close()
-            self._restore()
+            if current().name != language:
+                speak(language)
+                changes.append("auditor.language.current()")
 
     def _close(self) -> None:
         """Close a generator that will not continue, so that its `with` blocks end."""
@@ -136,10 +156,14 @@ class CheckRun:
             with suppress(Exception):
                 self._steps.close()
 
-    def _restore(self) -> None:
-        changes = [*self.snapshot.changes(), *self.context.changed_samples()]
-        if changes:
+    def _restore(self, names: Sequence[str]) -> None:
+        names = [*dict.fromkeys([*names, *self.context.put_back(self._shared)])]
+        own = [_("{name} changed", name=name) for name in names]
+        network = self.snapshot.changes()
+        if network:
             self.snapshot.restore()
+        changes = [*network, *self.context.changed_samples(), *own]
+        if changes:
             message = _("changed what all checks share; it was restored: {changes}", changes=some(changes, 3))
             self._note("modified", Verdict.ERROR, message)
 

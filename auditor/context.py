@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from auditor.model.files.checkpoint import Checkpoint
     from auditor.model.layers import LayerTable
     from auditor.model.network import Network
+    from auditor.process.objects import Objects
 
 
 class Advance(Protocol):
@@ -85,6 +86,7 @@ class Samples:
     def __init__(self) -> None:
         self._loaded: tuple[Sample, ...] = ()
         self._copies: Sequence[Tensor] = ()
+        self._others: Objects | None = None
 
     def of(self, context: Context) -> tuple[Sample, ...]:
         """Return the images, in the order of `Context.chosen`.
@@ -95,6 +97,7 @@ class Samples:
         if not self._loaded:
             loaded = _load(context)
             self._copies = [sample.tensor.clone() for sample in loaded]
+            self._others = _objects(loaded)
             self._loaded = loaded  # last: without samples there is nothing to restore
         return self._loaded
 
@@ -102,12 +105,18 @@ class Samples:
         """Restore the tensors that no longer equal their copy, and return a phrase for each."""
         import torch
 
-        changed = []
+        changed = [_("{name} changed", name=name) for name in self._others.restored()] if self._others else []
         for sample, copy in zip(self._loaded, self._copies, strict=False):
             if not torch.equal(sample.tensor, copy):
                 sample.tensor.copy_(copy)
                 changed.append(_("the values of the sample {image} changed", image=sample.name))
         return changed
+
+
+def _objects(loaded: tuple[Sample, ...]) -> Objects:
+    from auditor.process.objects import Objects
+
+    return Objects({"samples": loaded}, lambda kind: kind is Sample, tensors=False)
 
 
 def _load(context: Context) -> tuple[Sample, ...]:
@@ -121,7 +130,7 @@ def _load(context: Context) -> tuple[Sample, ...]:
     with torch.no_grad(), surroundings(context.seed, "samples", context.network.device):
         parts = tensors.split(context.batch_size)
         scores = torch.cat([context.network.scores(part) for part in parts]).cpu().numpy()
-    pixels = context.preprocess.pixels(tensors)
+    pixels = np.array(context.preprocess.pixels(tensors))  # memory of its own, which can be put back
     for array in (pixels, scores):
         array.setflags(write=False)
     return tuple(
@@ -165,6 +174,19 @@ class Context:
     def for_one_check(self) -> Context:
         """Return a copy that knows whether its check has looked at images."""
         return replace(self, looked=set())
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all checks share, by name."""
+        private = ("pool", "looked", "working")
+        return {f"context.{one.name}": getattr(self, one.name) for one in fields(self) if one.name not in private}
+
+    def put_back(self, shared: Mapping[str, Any]) -> list[str]:
+        """Put back the attributes that are not the shared ones any more, and return their names."""
+        changed = [name for name, value in self.shared.items() if value is not shared[name]]
+        for name in changed:
+            object.__setattr__(self, name.partition(".")[2], shared[name])
+        return changed
 
     @property
     def layers(self) -> LayerTable:

@@ -30,10 +30,12 @@ from auditor.context import Context, Progress, unseen
 from auditor.errors import describe
 from auditor.judging.rule import Rule
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, withheld
-from auditor.language import _, speaking
+from auditor.language import _, some, speaking
 from auditor.model.preserve import Snapshot
+from auditor.model.stability import drawing_operators
 from auditor.plugins import Plugins, load
 from auditor.process.distributed import Processes
+from auditor.process.isolation import Isolation
 from auditor.provenance import provenance, recorded
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
 from auditor.sweep import data_pass
@@ -154,7 +156,7 @@ def _run(
     readability = collected.readability
     if not readability.read and not turns.interrupted and any(run.context.looked for run in runs):
         readability = survey(context)  # no pass has tried the files
-    notes = (*relative, *_own_changes(runs[0].snapshot), *collected.notes)
+    notes = (*relative, *_draws(context), *_own_changes(runs[0].snapshot), *collected.notes)
     about = provenance(context, settings, started, unreadable=readability.unreadable, notes=notes)
     by_name = {check.name: turns.results[check.name] for check in checks if check.name in turns.results}
     if not turns.interrupted:
@@ -230,10 +232,24 @@ def check_runs(
     checks: Sequence[Check], context: Context, settings: Settings, *, keep_arrays: bool = False
 ) -> list[CheckRun]:
     """Return a run of each check with its options; all share one snapshot of the network."""
-    snapshot = Snapshot(context.network.module, context.network.run_once)
+    snapshot, isolation = Snapshot(context.network.module, context.network.run_once), Isolation(context.shared)
+    options = settings.options
     return [
-        CheckRun(c, context.for_one_check(), snapshot, settings.options.get(c.name, {}), keep_arrays=keep_arrays)
+        CheckRun(c, context.for_one_check(), snapshot, isolation, options.get(c.name, {}), keep_arrays=keep_arrays)
         for c in checks
+    ]
+
+
+def _draws(context: Context) -> list[str]:
+    operators = drawing_operators(context.network)
+    if not operators:
+        return []
+    named = some(operators, 3)
+    return [
+        _(
+            "the network draws random numbers when it runs ({operators}): scores and maps are of one draw",
+            operators=named,
+        )
     ]
 
 
@@ -275,7 +291,11 @@ def _phases(
         if not waiting:
             return begun, Collected()
         one_pass = DataPass(context, settings, runs[0].snapshot, processes, send, observer.sweeping)
-        collected = one_pass.collect(collector for run in waiting for collector in run.wanted)
+        changes = list[str]()
+        with runs[0].isolation.watching(changes):
+            collected = one_pass.collect(collector for run in waiting for collector in run.wanted)
+        for run in waiting:
+            run.answer_for(changes)
         if collected.interrupted:
             return replace(begun, interrupted=True), collected
         turns = [(run, partial(run.go_on, collected.by_key)) for run in waiting]

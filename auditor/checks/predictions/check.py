@@ -9,6 +9,7 @@ from auditor import methods, pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.checks.predictions import figures, findings, rules
 from auditor.checks.predictions.permuted import order_findings
+from auditor.checks.predictions.stability import stability_finding
 from auditor.collectors import Predictions
 from auditor.language import _, many
 from auditor.results import Figure, Finding, Verdict
@@ -54,6 +55,8 @@ def predictions(
     seen = yield Predictions(mistakes)
     yield findings.ending(context.network.ending)
     yield findings.nonfinite(seen)
+    if seen.images:
+        yield stability_finding(context)
     if seen.labelled:
         yield findings.accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few, confident=confident)
         yield from findings.never_recognised(seen, context.classes, few)

@@ -31,6 +31,24 @@ NONFINITE = Rule(
     advice=marked("Look at weights.nonfinite and activations.nonfinite for the first layer that has such values."),
 )
 
+STABILITY = Rule(
+    "predictions.stability",
+    marked("Images whose scores depend on chance, or on the other images of the batch."),
+    level=Verdict.FAIL,
+    basis="exact",
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked(
+        "The images that are explained are given to the network twice, in another order, and one by one, each time "
+        "with other random numbers. Scores that differ by more than rounding are a failure."
+    ),
+    advice=marked(
+        "Turn dropout and noise off in evaluation, give the batch norms running statistics, and normalise each image "
+        "by itself."
+    ),
+)
+
 ACCURACY = Rule(
     "predictions.accuracy",
     marked("Top-1 accuracy: the share of labelled images that are correctly classified."),
@@ -109,4 +127,4 @@ CALIBRATION = Rule(
     source="Guo et al.: On Calibration of Modern Neural Networks, ICML 2017.",
 )
 
-RULES = (SOFTMAX, NONFINITE, ACCURACY, COLLAPSED, PERMUTED, CALIBRATION)
+RULES = (SOFTMAX, NONFINITE, STABILITY, ACCURACY, COLLAPSED, PERMUTED, CALIBRATION)
