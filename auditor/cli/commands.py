@@ -40,6 +40,7 @@ from auditor.config.settings import FORMATS, Settings, known, load
 from auditor.errors import AuditorError, OutputError, UsageError
 from auditor.language import printable, speaking
 from auditor.plugins import Plugins
+from auditor.process import interrupts, signs
 from auditor.report.folder import staged
 from auditor.results import Exit
 from auditor.version import __version__
@@ -58,7 +59,7 @@ FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code."""
+    """Run a command in this process, unsupervised, and return its exit code."""
     shared: dict[str, bool] = {}
     try:
         return int(program.main(arguments, "auditor", standalone_mode=False, obj=shared) or 0)
@@ -264,6 +265,7 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
     comparison.resolved(settings, chosen, baseline)  # refuse a bad limit before torch is loaded
     _refuse_report_among_images(settings)
     _refuse_unwritable(settings.folder)
+    signs.phase("the loading of the network and the data")
     from auditor import runner
     from auditor.process.distributed import joined
 
@@ -271,6 +273,7 @@ def _audit(checkpoint: Path, given: Mapping[str, Any], file: File) -> int:
         settings = replace(settings, device=processes.device(settings.device))
         if processes.first:
             return _audit_and_report(settings, found, given, processes, baseline)
+        signs.phase(f"the share of process {processes.number} of {processes.count}", silence=0)
         runner.assist(settings, found, processes)
         return Exit.OK
 
@@ -286,7 +289,7 @@ def _audit_and_report(
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
     workflow = Workflow(terminal.line)
-    with workflow.stopped():
+    with workflow.stopped(), interrupts.held():
         done = runner.run(settings, found, terminal, processes, baseline=baseline)
         audit, files, broken = _written(done, settings, found, templates)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
@@ -310,6 +313,8 @@ def _written(
     """Return the audit as written, its files by format, and the error if a format could not be written."""
     from auditor import report
 
+    signs.phase("the writing of the report")
+    formats = [name for name in settings.written if not done.audit.interrupted or name in _QUICK]
     write = partial(
         report.write,
         folder=settings.folder,
@@ -318,12 +323,13 @@ def _written(
         extra=found.formats,
     )
     try:
-        return done.audit, write(done.audit, formats=settings.written), None
+        with interrupts.held() if done.audit.interrupted else interrupts.opened():
+            return done.audit, write(done.audit, formats=formats), None
     except AuditorError as error:
         return done.audit, {}, error
     except KeyboardInterrupt:
         audit = replace(done.audit, interrupted=True)
-        return audit, write(audit, formats=[name for name in settings.written if name in _QUICK]), None
+        return audit, write(audit, formats=[name for name in formats if name in _QUICK]), None
 
 
 def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from auditor.errors import OutputError
+from auditor.process import signs
 from auditor.report import step_summary
 from auditor.report.annotations import command, lines, stopped
 from auditor.results import Audit
@@ -32,11 +33,13 @@ class Workflow:
             yield
             return
         begin, end = stopped()
+        signs.last_words(end)  # the runner would ignore an error that the supervisor annotates after a crash
         self._write(begin)
         try:
             yield
         finally:
             self._write(end)
+            signs.last_words("")
 
     def finished(self, audit: Audit) -> str:
         """Write the findings as annotations and the step summary; return what went wrong, or an empty text.
