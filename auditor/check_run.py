@@ -17,7 +17,9 @@ from auditor.errors import Skip, UsageError
 from auditor.judging.validation import levelled, measured, refuse_malformed
 from auditor.language import _, current, headed, message_of, some, speak
 from auditor.model.preserve import Snapshot
+from auditor.process import interrupts, signs
 from auditor.process.isolation import Isolation, surroundings
+from auditor.process.time_limit import OutOfTime, limited
 from auditor.results import Arrays, Evidence, Figure, Finding, Gallery, Result, Table, Verdict
 
 
@@ -27,6 +29,7 @@ class CheckRun:
 
     Attributes:
         keep_arrays: Whether the raw numbers behind the pictures are kept; they may be large.
+        seconds_allowed: The time that the check may take, without the shared pass over the data; 0 for any.
         wanted: The collectors that must be filled before the check can continue; () when it has ended.
     """
 
@@ -38,6 +41,7 @@ class CheckRun:
     evidence: list[Evidence] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
     keep_arrays: bool = True
+    seconds_allowed: float = 0.0
     wanted: tuple[Collector, ...] = ()
     seconds: float = 0.0
     _steps: Steps | None = None
@@ -125,12 +129,15 @@ class CheckRun:
         begun, changes = time.perf_counter(), list[str]()
         seed, device = self.context.seed, self.context.network.device
         try:
-            with surroundings(seed, self.check.name, device), self.isolation.watching(changes):
+            isolated = surroundings(seed, self.check.name, device), self.isolation.watching(changes)
+            with isolated[0], isolated[1], interrupts.opened(), limited(self._seconds_left()):
                 self._acted(act, changes)
         except Skip as reason:
             self._note("skipped", Verdict.SKIP, message_of(reason))
         except UsageError:
             raise
+        except OutOfTime:
+            self._note("timeout", Verdict.ERROR, self._too_long())
         except KeyboardInterrupt:
             self._note("interrupted", Verdict.ERROR, _("was interrupted before it ended"))
             raise
@@ -149,6 +156,26 @@ class CheckRun:
             if current().name != language:
                 speak(language)
                 changes.append("auditor.language.current()")
+
+    def _seconds_left(self) -> float:
+        """Return the seconds that are left to the check: negative if there are none, 0 for any time."""
+        left = self.seconds_allowed - self.seconds
+        return (left if left > 0 else -1.0) if self.seconds_allowed else 0.0
+
+    def _too_long(self) -> str:
+        return _(
+            "stopped after {seconds:g} s: longer than --check-timeout; raise the limit or give the check less to do",
+            seconds=self.seconds_allowed,
+        )
+
+    def end(self, death: signs.Death) -> None:
+        """End the check without another turn, because it ended an earlier process of this audit."""
+        self.wanted = ()
+        if death.stopped:
+            self._note("timeout", Verdict.ERROR, self._too_long())
+        else:
+            self._note("error", Verdict.ERROR, _("ended the process ({reason})", reason=death.reason))
+        self._close()
 
     def _close(self) -> None:
         """Close a generator that will not continue, so that its `with` blocks end."""

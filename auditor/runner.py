@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from auditor import comparison
 from auditor.assembly import assemble
@@ -34,6 +34,7 @@ from auditor.language import _, some, speaking
 from auditor.model.preserve import Snapshot
 from auditor.model.stability import drawing_operators
 from auditor.plugins import Plugins, load
+from auditor.process import interrupts, signs
 from auditor.process.distributed import Processes
 from auditor.process.isolation import Isolation
 from auditor.provenance import provenance, recorded
@@ -95,6 +96,9 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     Args:
         settings: The keys of `[tool.auditor]`; no configuration file is read.
 
+    The audit runs in this process. What ends the process, as `os._exit` in a check, ends the program; the command
+    `auditor run` supervises its process and survives that.
+
     Raises:
         AuditorError: The input can't be used, or no check is selected.
     """
@@ -146,7 +150,8 @@ def _run(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     checks = selected(plugins.checks, settings)
     settings, relative = comparison.resolved(settings, checks, baseline)
-    context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
+    with interrupts.opened():
+        context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     context = replace(context, working=observer.working)
     begin()
     observer.begun(provenance(context, settings, started), checks)
@@ -207,7 +212,10 @@ def _compared(done: Run, baseline: Source, settings: Settings, observer: Observe
     observer.checking(check)
     pair = Pair(baseline, Source(audit, str(settings.folder), done.arrays), rules).translated(settings.language)
     try:
-        result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
+        if death := signs.deaths().get(check.name):
+            raise RuntimeError(_("ended the process ({reason})", reason=death.reason))
+        with signs.turn(check.name, signs.BEGIN, settings.check_timeout):
+            result = comparison.result(pair, settings.options.get(check.name, {}), settings.levels)
     except Exception as error:
         broken = Finding(f"{check.name}.error", Verdict.ERROR, describe(error))
         result = Result(check.name, _(check.question), (broken,))
@@ -233,10 +241,17 @@ def check_runs(
 ) -> list[CheckRun]:
     """Return a run of each check with its options; all share one snapshot of the network."""
     snapshot, isolation = Snapshot(context.network.module, context.network.run_once), Isolation(context.shared)
-    options = settings.options
     return [
-        CheckRun(c, context.for_one_check(), snapshot, isolation, options.get(c.name, {}), keep_arrays=keep_arrays)
-        for c in checks
+        CheckRun(
+            check,
+            context.for_one_check(),
+            snapshot,
+            isolation,
+            settings.options.get(check.name, {}),
+            keep_arrays=keep_arrays,
+            seconds_allowed=settings.check_timeout,
+        )
+        for check in checks
     ]
 
 
@@ -266,6 +281,14 @@ def inspect(settings: Settings, plugins: Plugins) -> Provenance:
     return provenance(context, settings, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+class _Turn(NamedTuple):
+    """One of the two turns of a check, `BEGIN` or `GO_ON`."""
+
+    which: str
+    run: CheckRun
+    act: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Turns:
     """What the turns of some checks gave.
@@ -286,7 +309,7 @@ def _phases(
 ) -> tuple[_Turns, Collected]:
     """Start every check, collect what they wait for in one pass over the data, and let them continue."""
     with processes.offering() as send:
-        begun = _take_turns([(run, run.begin) for run in runs], settings, observer)
+        begun = _take_turns([_Turn(signs.BEGIN, run, run.begin) for run in runs], settings, observer)
         waiting = [] if begun.stopped else [run for run in runs if run.wanted]
         if not waiting:
             return begun, Collected()
@@ -298,7 +321,7 @@ def _phases(
             run.answer_for(changes)
         if collected.interrupted:
             return replace(begun, interrupted=True), collected
-        turns = [(run, partial(run.go_on, collected.by_key)) for run in waiting]
+        turns = [_Turn(signs.GO_ON, run, partial(run.go_on, collected.by_key)) for run in waiting]
         ended = _take_turns(turns, settings, observer, begun.results)
     if collected.bookmark and not ended.interrupted:
         collected.bookmark.remove()
@@ -306,7 +329,7 @@ def _phases(
 
 
 def _take_turns(
-    turns: Iterable[tuple[CheckRun, Callable[[], None]]],
+    turns: Iterable[_Turn],
     settings: Settings,
     observer: Observer,
     before: Mapping[str, Result] = MappingProxyType({}),
@@ -319,10 +342,15 @@ def _take_turns(
         observer.checked(results[run.check.name])
 
     try:
-        for run, act in turns:
+        for which, run, act in turns:
             observer.checking(run.check)
+            death = signs.deaths().get(run.check.name)
             try:
-                act()
+                if death and death.turn == which:
+                    run.end(death)
+                else:
+                    with signs.turn(run.check.name, which, settings.check_timeout):
+                        act()
             except KeyboardInterrupt:
                 end(run)
                 raise

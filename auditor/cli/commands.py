@@ -45,6 +45,7 @@ from auditor.config.settings import FORMATS, Settings, known, load
 from auditor.errors import AuditorError, OutputError, UsageError
 from auditor.language import speaking
 from auditor.plugins import Plugins
+from auditor.process import interrupts, signs
 from auditor.process.console import command, say
 from auditor.process.foreign_text import printable
 from auditor.report.folder import Claim, claimed, refuse_unusable, refuse_unwritable
@@ -66,7 +67,7 @@ FOLDER = click.argument("folder", metavar="DIR", type=PossiblePath())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code."""
+    """Run a command in this process, unsupervised, and return its exit code."""
     with Workflow(command) as workflow:
         return _ended(arguments, workflow, {"workflow": workflow})
 
@@ -313,6 +314,7 @@ def _scratch(folder: Path) -> Iterator[None]:
 
 def _shared(settings: Settings, found: Plugins, given: Mapping[str, Any], baseline: Source | None) -> int:
     """Audit with all processes that `torchrun` has started."""
+    signs.phase("the loading of the network and the data")
     from auditor import runner
     from auditor.process.distributed import joined
 
@@ -320,6 +322,7 @@ def _shared(settings: Settings, found: Plugins, given: Mapping[str, Any], baseli
         settings = replace(settings, device=processes.device(settings.device))
         if processes.first:
             return _audit_and_report(settings, found, given, processes, baseline)
+        signs.phase(f"the share of process {processes.number} of {processes.count}", silence=0)
         runner.assist(settings, found, processes)
         return Exit.OK
 
@@ -333,7 +336,7 @@ def _audit_and_report(
 
     color = False if given["no_color"] else None
     terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
-    with claimed(settings.folder) as claim:
+    with claimed(settings.folder) as claim, interrupts.held():
         done = runner.run(settings, found, terminal, processes, baseline=baseline, begin=claim.begin)
         audit, files, broken = _written(done, settings, found, templates, claim)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
@@ -368,6 +371,8 @@ def _written(
     """
     from auditor import report
 
+    signs.phase("the writing of the report")
+    formats = [name for name in settings.written if not done.audit.interrupted or name in _QUICK]
     write = partial(
         report.write,
         folder=settings.folder,
@@ -378,14 +383,15 @@ def _written(
     )
     audit = report.presented(done.audit, redact=settings.redacts)
     try:
-        return audit, write(audit, formats=settings.written), None
+        with interrupts.held() if done.audit.interrupted else interrupts.opened():
+            return audit, write(audit, formats=formats), None
     except AuditorError as error:
         if not claim.saved:
             raise
         return audit, {}, error
     except KeyboardInterrupt:
         audit = replace(audit, interrupted=True)
-        return audit, write(audit, formats=[name for name in settings.written if name in _QUICK]), None
+        return audit, write(audit, formats=[name for name in formats if name in _QUICK]), None
 
 
 def _understood(checkpoint: Path, given: Mapping[str, Any], file: File) -> tuple[Settings, Plugins]:

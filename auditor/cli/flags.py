@@ -101,6 +101,11 @@ SELECTION = (
     _OPTION,
     click.option("-x", "x", is_flag=True, default=None, help="Stop at the first check that fails or breaks."),
     click.option("--maxfail", metavar="N", help="Stop after N checks that fail or break."),
+    click.option(
+        "--check-timeout",
+        metavar="TIME",
+        help="Stop a check after this time, as in 90s, 10m or 2h; it counts as broken. 0: never. Default: 1h.",
+    ),
     _STRICT,
 )
 BASELINE = (

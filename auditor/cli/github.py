@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from auditor.errors import OutputError
+from auditor.process import signs
 from auditor.report import step_summary
 from auditor.report.annotations import command, lines, stopped
 from auditor.results import Audit
@@ -36,6 +37,7 @@ class Workflow:
     def __exit__(self, *_: object) -> None:
         if self._end:
             self._write(self._end)
+            signs.last_words("")
         for line in self._annotations:
             self._write(line)
         self._end, self._annotations = "", []
@@ -44,6 +46,7 @@ class Workflow:
         """Stop the runner from reading commands until the end of the block."""
         if self._stops and not self._end:
             begin, self._end = stopped()
+            signs.last_words(self._end)  # the runner would ignore an error that the supervisor annotates after a crash
             self._write(begin)
 
     def finished(self, audit: Audit) -> str:

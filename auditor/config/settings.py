@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 from auditor import language
 from auditor.config import branding, options
 from auditor.config.branding import Letterhead
+from auditor.config.duration import HOUR, duration
 from auditor.config.file import File, naming, parsed, shown, underscored
 from auditor.config.lookup import relative as relative_path
 from auditor.config.options import Range
@@ -51,6 +52,7 @@ class Settings:
         expression: The `-k` expression over the names of checks.
         checks: Names of the checks to run; empty for all.
         maxfail: Stop after this number of checks that failed or broke; 0 for never.
+        check_timeout: Seconds after which a check is stopped, without the shared pass over the data; 0 for never.
         options: Chosen options by check, coerced; a limit relative to the baseline is a `Relative`.
         levels: A verdict by rule that replaces the rule's own `warn` or `fail`.
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
@@ -81,6 +83,7 @@ class Settings:
     expression: str = ""
     checks: tuple[str, ...] = ()
     maxfail: Count = 0
+    check_timeout: float = HOUR
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
@@ -272,6 +275,9 @@ class _Table:
     def _x(self, value: Any) -> int:
         first: bool = options.coerce(self._name("x"), value, bool)
         return 1 if first else self._plain("maxfail", self.entries.get("maxfail", 0))
+
+    def _check_timeout(self, value: Any) -> float:
+        return duration(self._name("check_timeout"), value)
 
     def _format(self, value: Any) -> tuple[str, ...]:
         names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import AuditorError, OutputError, UsageError, did_you_mean
 from auditor.language import speaking
+from auditor.process import interrupts
 from auditor.report import folder as place
 from auditor.report import privacy, record, translation
 from auditor.results import Audit
@@ -46,10 +47,15 @@ def write(
         UsageError: There is no such format.
     """
     chosen = _chosen(formats, templates, extra or {})
-    with nullcontext(claim) if claim else place.claimed(folder) as held, held.staged() as stage:
+    with (
+        ExitStack() as moving,
+        nullcontext(claim) if claim else place.claimed(folder) as held,
+        held.staged() as stage,
+    ):
         record.save(audit, stage, taken=held.taken)
         _save_arrays(arrays or {}, stage)
         broken = _save_each(audit, stage, {name: one for name, one in chosen.items() if name != "json"})
+        moving.enter_context(interrupts.held())  # an interrupt comes before all files move in, or after
     if broken:
         raise broken
     return {name: folder / one.file for name, one in chosen.items()}

@@ -19,6 +19,7 @@ from auditor.data.sampling import spread
 from auditor.errors import DataError
 from auditor.language import _
 from auditor.model.preserve import Snapshot
+from auditor.process import interrupts, signs
 from auditor.process.distributed import Processes
 from auditor.sweep.fingerprint import fingerprint
 from auditor.sweep.resume import Bookmark
@@ -83,7 +84,8 @@ class DataPass:
         predictions = collectors[ImagePredictions.key] = ImagePredictions()
         notes: list[str] = []
         try:
-            broken, bookmark = self._fill(list(collectors.values()), notes)
+            with interrupts.opened():
+                broken, bookmark = self._fill(list(collectors.values()), notes)
         except KeyboardInterrupt:
             return Collected({}, readability, ImagePredictions(), notes, interrupted=True)
         except Exception as error:  # what the collectors hold is incomplete
@@ -103,10 +105,16 @@ class DataPass:
         refused: dict[Key, Exception] = {}
         if self.processes.count > 1:
             collectors, refused = sendable(collectors)
+        signs.phase("the pass over the data")
         job = Job(collectors, fingerprint(context, collectors, how) if self.settings.cache else None)
         self.send(job)
         with self.watch(len(context.data)) as seen:
-            collection = Collection(context, job, how, self.processes, seen, notes)
+
+            def counted(done: int) -> None:
+                signs.beat()
+                seen(done)
+
+            collection = Collection(context, job, how, self.processes, counted, notes)
             broken = collection.collect()
         return broken | refused, collection.bookmark
 
