@@ -254,7 +254,7 @@ def _run(command: Callable[[], int], handle: int, deaths: dict[str, Death], pare
         say("error: interrupted before any check finished; no report was written", err=True)
         line.send("final", str(code))
     except BaseException:
-        traceback.print_exc()
+        say(traceback.format_exc(), err=True)
     finally:
         os._exit(code)
 
