@@ -85,7 +85,7 @@ NETWORK = (
         help="Preprocessing: imagenet, imagenet-inception, raw255, unit, or a TOML or JSON file. "
         "Default: the network's own.",
     ),
-    _switch("trust-checkpoint", "Load a pickled checkpoint even if it can run code. The report records it."),
+    _switch("trust-checkpoint", "Let code in the checkpoint run in this process. The report says so on its cover."),
 )
 DATA = (
     click.option(

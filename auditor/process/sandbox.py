@@ -20,6 +20,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,7 @@ _SYSTEM = (
 )  # fmt: skip
 _ARITHMETIC = ("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_", "ATEN_", "MALLOC_", "LD_LIBRARY_PATH")
 _NO_NEW_PRIVILEGES, _DEATH_SIGNAL, _DUMPABLE = 38, 1, 4  # of prctl
+_PACKAGES = ("site-packages", "dist-packages")
 _LEAST_MEMORY = 4 * 2**30  # bytes
 _A_THREAD = 2**27  # bytes of addresses that the C library may reserve for a thread
 
@@ -67,14 +69,15 @@ def start(module: str, *, descriptors: Sequence[int] = (), folders: Iterable[Pat
             with a number of bytes that it may still take. The function takes the remaining rights and returns the names
             of the measures that hold. Only then may `main` touch what nobody vouches for.
         descriptors: Open files that the process inherits.
-        folders: Where else Python's packages lie.
+        folders: Where else Python's packages lie, besides the folders of that name which this process uses.
     """
     said = {
         "package": str(_PACKAGE),
         "module": module,
         "descriptors": list(descriptors),
-        "folders": [str(folder) for folder in folders],
+        "folders": [*map(str, folders), *(place for place in sys.path if Path(place).name in _PACKAGES)],
         "parent": os.getpid(),
+        "of_main_thread": threading.current_thread() is threading.main_thread(),
     }
     return subprocess.Popen(  # noqa: S603 - this Python and this package
         [sys.executable, "-I", "-B", "-c", _BOOT, json.dumps(said)],
@@ -91,12 +94,13 @@ def start(module: str, *, descriptors: Sequence[int] = (), folders: Iterable[Pat
 def begin(said: dict[str, Any]) -> None:
     """Take the rights to files from this process, which `start` has started, and run its module."""
     sys.path += [folder for folder in said["folders"] if folder not in sys.path]
-    _prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    if said["of_main_thread"]:  # the signal comes when the thread ends that started this process
+        _prctl(_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != said["parent"]:  # the parent ended before the line above
         os._exit(1)
+    _offer_to_the_killer()
     _prctl(_NO_NEW_PRIVILEGES, 1)
     _prctl(_DUMPABLE, 0)
-    _offer_to_the_killer()
     readable = [Path(place) for place in (*_SYSTEM, sys.prefix, sys.base_prefix, said["package"], *sys.path)]
     readable += [Path(place) for place in os.environ.get("LD_LIBRARY_PATH", "").split(":")]
     places = [place for place in readable if place.is_absolute() and place != Path("/")]

@@ -102,7 +102,7 @@ def _network(audit: Audit) -> Card:
         Fact("SHA-256", f"{checkpoint.sha256[:16]}…" if checkpoint.sha256 else "", "code"),
     ]
     if checkpoint.trusted:
-        told = _("the checkpoint was allowed to run code in the process of the audit (--trust-checkpoint)")
+        told = _("the checkpoint was allowed to run code in the process of the audit")
         facts.append(Fact(_("Trusted"), told, "warn"))
     if checkpoint.sandbox:
         facts.append(Fact(_("Ran in a sandbox"), ", ".join(checkpoint.sandbox)))

@@ -68,7 +68,7 @@ def cautions(audit: Audit) -> tuple[str, ...]:
     """Return what a reader has to know before the verdict: code of the checkpoint ran in the process of the audit."""
     if not audit.provenance.checkpoint.trusted:
         return ()
-    return (_("The checkpoint was allowed to run code in the process of the audit (--trust-checkpoint)."),)
+    return (_("With --trust-checkpoint the checkpoint was allowed to run code in the process of the audit."),)
 
 
 def is_strict(audit: Audit) -> bool:

@@ -3,6 +3,7 @@
 The first gate reads the file and refuses what it knows. The cases behind it are tried without that gate.
 """
 
+import json
 import zipfile
 from contextlib import suppress
 from typing import Tuple  # noqa: UP035 - TorchScript knows no other
@@ -253,3 +254,15 @@ def test_code_that_unpacks_to_more_than_memory_holds_is_refused(originals, tmp_p
         archive.writestr(f"{archive.namelist()[0].partition('/')[0]}/code/large.py", b" " * 10**7)
     with pytest.raises(CheckpointError, match="holds more than 1 MB of code"):
         read(tmp_path / "net.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trust", [True, False])
+def test_the_terminal_and_the_record_tell_where_the_program_ran(originals, tmp_path, command_line, trust):
+    flags = ["--format", "json", "--check", "checkpoint", "--out", tmp_path / "report", *["--trust-checkpoint"] * trust]
+    status, out, err = command_line("run", originals / "net.pt", *flags)
+    assert status in (0, 1), err
+    assert out.splitlines()[1].startswith("trusted: the checkpoint was allowed to run code") is trust
+    said = json.loads((tmp_path / "report" / "audit.json").read_text())["provenance"]["checkpoint"]
+    assert said["trusted"] is trust
+    assert bool(said["sandbox"]) is not trust
