@@ -6,7 +6,7 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor, nn
 
@@ -21,6 +21,9 @@ from auditor.model.files.checkpoint import Checkpoint
 from auditor.process.torchvision import torchvision
 
 __all__ = ["Architecture", "Coverage", "build"]
+
+LARGEST_DECLARED: Final = 2_000_000_000
+"""Elements of a network that is built because a checkpoint declares it: the largest of torchvision has 0.6 billion."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
             matches.append(inference.compare(builder, checkpoint.tensors, prefix=prefix, given=said | given))
         except ArchitectureError:
             continue  # the recorded arguments belong to another library's builder
-    return sorted(matches, key=lambda m: m.differing)
+    return sorted((m for m in matches if m.elements <= LARGEST_DECLARED), key=lambda m: m.differing)
 
 
 def _with_input_scaling(match: Match, sha256: str) -> Match:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from auditor.errors import ArchitectureError
 from auditor.model.architectures import naming
 
 
@@ -35,10 +36,19 @@ class Coverage:
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") -> Coverage:
-    """Load the tensors that fit into `module`, in the network's own types."""
+    """Load the tensors that fit into `module`, in the network's own types.
+
+    Raises:
+        ArchitectureError: A tensor is complex and the network's is real: the imaginary part would be lost.
+    """
     state = module.state_dict()
     own = naming.shapes(state)
     named = naming.fitted(tensors, own, prefix=prefix)
+    for key, tensor in named.items():
+        if tensor.is_complex() and isinstance(real := state.get(key), Tensor) and not real.is_complex():
+            raise ArchitectureError(
+                f"the tensor {key!r} of the checkpoint is complex, but the network's is {real.dtype}"
+            )
     misshaped = sorted(k for k, t in named.items() if k in own and own[k] != tuple(t.shape))
     missing, unexpected = _load(module, {k: t for k, t in named.items() if k not in misshaped})
     absent = set(missing) - set(misshaped)

@@ -28,11 +28,13 @@ class Match:
     Attributes:
         arguments: The builder's arguments, as inferred from the checkpoint's tensors.
         differing: The number of names that only one of the two has, or that have different shapes.
+        elements: The number of elements of all tensors of the network.
     """
 
     builder: Builder
     arguments: Mapping[str, Any] = field(default_factory=dict)
     differing: int = 0
+    elements: int = 0
 
 
 class Weightless(TorchFunctionMode):
@@ -83,7 +85,8 @@ def compare(
     classes = None if "num_classes" in given else _classes(module, own, names)
     if classes is not None:
         arguments["num_classes"] = classes
-    return Match(builder, arguments, _differing(module, own, names, classes))
+    elements = sum(math.prod(shape) for shape in own.values())
+    return Match(builder, arguments, _differing(module, own, names, classes), elements)
 
 
 def _weightless(builder: Builder, arguments: Mapping[str, Any]) -> nn.Module:

@@ -25,6 +25,7 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
+MOST_RECORDS: Final = 100_000
 LARGEST_PICKLE: Final = 256 * 2**20
 
 
@@ -118,6 +119,8 @@ def _records(view: memoryview, budget: Budget) -> dict[str, Record]:
     count, place, size = _directory(view)
     if not 0 <= place <= place + size <= len(view) or count * _ENTRY.size > size:
         raise Malformed("the index of its archive lies outside of the file")
+    if count > MOST_RECORDS:
+        raise Malformed(f"it has {count:,} records; expected at most {MOST_RECORDS:,}")
     budget.step(count)
     found: dict[str, Record] = {}
     for record in _entries(view, count, place):

@@ -99,6 +99,7 @@ def _pickled(file: Checkpoint, content: Content, *, trust: bool, named: bool) ->
         if not trust:
             raise
     if found is not None and (not trust or named or found.format != "pickled module"):
+        content.release()
         return found
     return _trusted(file, found)
 

@@ -31,16 +31,29 @@ class Content:
         self.size = size
         self.sha256 = sha256
         self.view = memoryview(buffer)[:size]
+        self._used: list[tuple[int, int]] = []
 
     def storage(self, start: int, count: int) -> torch.UntypedStorage:
         """Return a part as the memory of tensors; what is not aligned is moved into the bytes before it."""
         if not count:
             return torch.UntypedStorage(0)
+        self._used.append((start - start % _ALIGNED, start + count))
         if off := start % _ALIGNED:
             at = ctypes.addressof(ctypes.c_char.from_buffer(self.buffer, start))
             ctypes.memmove(at - off, at, count)
         whole = torch.frombuffer(self.buffer, dtype=torch.uint8, count=count, offset=start - off)
         return whole.untyped_storage()
+
+    def release(self) -> None:
+        """Give back the memory of what no storage has, such as the state of an optimizer; it can't be read again."""
+        if not isinstance(self.buffer, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        place = 0
+        for start, end in [*sorted(self._used), (self.size, self.size)]:
+            first = -(-place // mmap.PAGESIZE) * mmap.PAGESIZE
+            if (length := start // mmap.PAGESIZE * mmap.PAGESIZE - first) > 0:
+                self.buffer.madvise(mmap.MADV_DONTNEED, first, length)
+            place = max(place, end)
 
 
 def read(path: Path) -> Content:
@@ -52,9 +65,9 @@ def read(path: Path) -> Content:
     try:
         with regular_files.opened(path) as file:
             size = os.fstat(file.fileno()).st_size
-            if size > (most := _memory()):
+            if size > (most := _largest()):
                 raise CheckpointError(f"{path} has {size:,} bytes, but this machine has {most:,} bytes of memory")
-            buffer = mmap.mmap(-1, max(1, size))  # zeroed, and aligned to a page
+            buffer = _memory(max(1, size))
             digest = hashlib.sha256()
             place = 0
             with memoryview(buffer) as whole:
@@ -66,7 +79,14 @@ def read(path: Path) -> Content:
     return Content(buffer, place, digest.hexdigest())
 
 
-def _memory() -> int:
+def _memory(size: int) -> mmap.mmap:
+    """Return memory that begins at a page; what a forked process writes to it stays in that process."""
+    if hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)
+
+
+def _largest() -> int:
     if not hasattr(os, "sysconf"):
         return 2**40
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
+from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +16,7 @@ Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
 
 EXPECTED = "a state dict (.pt, .pth, .bin, .ckpt), safetensors, TorchScript or a torch.export program (.pt2)"
 _INTERPRETER = "The following operation failed in the TorchScript interpreter"
+_LARGEST_INDEX = 16 * 2**20
 _FOREIGN = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull`",
     b"<!doctype": "a web page: download the file again",
@@ -59,7 +62,7 @@ def _head(path: Path) -> bytes:
 
 def _of_archive(path: Path) -> Format:
     try:
-        with regular_files.opened(path) as file, zipfile.ZipFile(file) as archive:
+        with regular_files.opened(path) as file, zipfile.ZipFile(_small_index(file)) as archive:
             names = {name.partition("/")[2] for name in archive.namelist()} | set(archive.namelist())
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error, OverflowError):
         raise CheckpointError(
@@ -74,6 +77,23 @@ def _of_archive(path: Path) -> Format:
     if "data.pkl" in names:
         return "state dict"
     raise CheckpointError(f"{path} is a zip archive that torch did not write; expected {EXPECTED}")
+
+
+def _small_index(file: BufferedReader) -> BufferedReader:
+    """Return the file of an archive if its index, of which every entry takes memory, is small.
+
+    Raises:
+        ValueError: It is larger than `_LARGEST_INDEX`.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 2**16 - 100))
+    tail = file.read()
+    plain, wide = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
+    sizes = [int.from_bytes(tail[plain + 12 : plain + 16], "little")] if plain >= 0 else []
+    sizes += [int.from_bytes(tail[wide + 40 : wide + 48], "little")] if wide >= 0 else []
+    if any(_LARGEST_INDEX < found != 0xFFFFFFFF for found in sizes):
+        raise ValueError
+    return file
 
 
 def _is_pickle(head: bytes) -> bool:

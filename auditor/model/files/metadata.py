@@ -43,8 +43,16 @@ def mapping(value: object) -> Mapping[str, Any] | None:
     if isinstance(value, argparse.Namespace):
         value = vars(value)
     if isinstance(value, StandIn) and not module_state.is_module(value):
-        value = value.entries or value.attributes or None
+        value = _settings(value) or None
     return value if isinstance(value, Mapping) else None
+
+
+def _settings(value: StandIn) -> Mapping[Any, Any]:
+    """Return the entries of an object of settings; OmegaConf keeps them, and each value, in an attribute."""
+    inside = value.attributes.get("_content")
+    if not isinstance(inside, Mapping):
+        return value.entries or value.attributes
+    return {k: v.attributes.get("_val", v) if isinstance(v, StandIn) else v for k, v in inside.items()}
 
 
 def class_names(value: object) -> tuple[str, ...] | None:

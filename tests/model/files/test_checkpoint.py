@@ -4,12 +4,16 @@ import argparse
 import io
 import json
 import os
+import pathlib
 import pickle
+import sys
 import tarfile
+import types
 import warnings
 import zipfile
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -192,6 +196,51 @@ def test_what_stands_beside_the_weights_is_named_and_not_executed(tmp_path):
         assert set(file.tensors) == set(network().state_dict())
         assert not file.trusted
     assert not victim.exists()
+
+
+class Foreign:
+    """An object of a package that is not installed."""
+
+    def __init__(self, **state):
+        vars(self).update(state)
+
+
+def foreign(name, base=Foreign):
+    """Return a class under the name of another package, for as long as it takes to save."""
+    module, _, last = name.rpartition(".")
+    sys.modules[module] = types.ModuleType(module)
+    made = type(last, (base,), {"__module__": module, "__qualname__": last})
+    setattr(sys.modules[module], last, made)
+    return made
+
+
+def test_objects_of_packages_that_are_not_there_are_left_out_by_name(tmp_path):
+    """As mmengine, OmegaConf and training scripts save them."""
+    history, config, node = map(foreign, ("mmx_logging.HistoryBuffer", "omegax.DictConfig", "omegax2.AnyNode"))
+    bunch = foreign("mmx_config.ConfigDict", dict)
+    inside = config(_content={"model_name": node(_val="resnet18"), "lr": node(_val=0.1)}, _metadata=None)
+    optimizer = torch.optim.Adam(network().parameters())
+    content = {
+        "state_dict": network().state_dict(),
+        "message_hub": {"log": history(_log_history=np.ones(3), _count=3)},
+        "hyper_parameters": inside,
+        "meta": bunch(classes=["cat", "dog"]),
+        "criterion": nn.CrossEntropyLoss(),
+        "optim": optimizer,
+        "best_acc": np.float64(0.5),
+        "where": pathlib.PurePosixPath("a/b"),
+    }
+    path = saved(tmp_path, content)
+    for name in ("mmx_logging", "omegax", "omegax2", "mmx_config"):
+        del sys.modules[name]
+    file = read(path)
+    assert {"mmx_logging.HistoryBuffer", "torch.optim.adam.Adam", "mmx_config.ConfigDict"} <= set(
+        file.metadata["objects"]
+    )
+    assert file.metadata["arch"] == "resnet18"
+    assert file.metadata["classes"] == ("cat", "dog")
+    assert file.metadata["best_acc"] == 0.5
+    assert set(file.tensors) == set(network().state_dict())
 
 
 def test_trust_runs_what_the_file_asks_for(tmp_path):
