@@ -15,7 +15,7 @@ from auditor.collectors.image_predictions import ImagePredictions
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data.dataset import Loading
-from auditor.errors import DataError
+from auditor.errors import DataError, ProcessLost
 from auditor.language import _
 from auditor.model.preserve import Snapshot
 from auditor.process import interrupts, signs
@@ -85,6 +85,8 @@ class DataPass:
                 broken, bookmark = self._fill(list(collectors.values()), notes)
         except KeyboardInterrupt:
             return Collected({}, readability, ImagePredictions(), notes, interrupted=True)
+        except ProcessLost:
+            raise
         except Exception as error:  # what the collectors hold is incomplete
             return Collected(dict.fromkeys(collectors, error), notes=notes)
         finally:
