@@ -9,6 +9,7 @@ AuditorError            one line: what was found, what was expected, what to do
 ├── DataError           images or labels that can't be used
 ├── PluginError         a plugin that can't be loaded or breaks its contract
 ├── OutputError         a folder that can't be written, or an unreadable report
+├── ProcessLost         another process of the same audit that ended early
 └── NothingToRun        no check is selected, or none could run
 ```
 
@@ -59,6 +60,12 @@ class NothingToRun(AuditorError):
     """No check is selected, or none could run."""
 
     exit_code = 5
+
+
+class ProcessLost(AuditorError):
+    """Another process of the same audit has ended early."""
+
+    exit_code = 3
 
 
 class Skip(Exception):

@@ -16,7 +16,10 @@ from typing import Any
 import torch
 from torch import distributed
 
-_PATIENCE = timedelta(days=1)  # the checks of the first process may take long; torchrun ends all when one dies
+from auditor.errors import ProcessLost
+from auditor.process.peers import watched
+
+_PATIENCE = timedelta(days=1)  # the checks of the first process may take long; `peers` notices a process that ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Processes:
         if self.count == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box, src=0)
+        with _exchanging():
+            distributed.broadcast_object_list(box, src=0)
         return box[0]
 
     @contextmanager
@@ -73,8 +77,18 @@ class Processes:
         if self.count == 1:
             return [value]
         everyones = [None] * self.count if self.first else None
-        distributed.gather_object(value, everyones, dst=0)
+        with _exchanging():
+            distributed.gather_object(value, everyones, dst=0)
         return everyones or []
+
+
+@contextmanager
+def _exchanging() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1:] or ["no message"]
+        raise ProcessLost(f"another process of the audit ended early ({reason[0]}); there is no verdict") from error
 
 
 @contextmanager
@@ -84,9 +98,9 @@ def joined() -> Iterator[Processes]:
         yield Processes()
         return
     distributed.init_process_group("gloo", timeout=_PATIENCE)
+    number, count = distributed.get_rank(), distributed.get_world_size()
     try:
-        yield Processes(
-            distributed.get_rank(), distributed.get_world_size(), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
-        )
+        with watched(number, count):
+            yield Processes(number, count, int(os.environ.get("LOCAL_RANK", os.environ["RANK"])))
     finally:
         distributed.destroy_process_group()

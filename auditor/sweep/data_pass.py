@@ -16,7 +16,7 @@ from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data.dataset import Loading
 from auditor.data.sampling import spread
-from auditor.errors import DataError
+from auditor.errors import DataError, ProcessLost
 from auditor.language import _
 from auditor.model.preserve import Snapshot
 from auditor.process import interrupts, signs
@@ -88,6 +88,8 @@ class DataPass:
                 broken, bookmark = self._fill(list(collectors.values()), notes)
         except KeyboardInterrupt:
             return Collected({}, readability, ImagePredictions(), notes, interrupted=True)
+        except ProcessLost:
+            raise
         except Exception as error:  # what the collectors hold is incomplete
             return Collected(dict.fromkeys(collectors, error), notes=notes)
         finally:
