@@ -134,7 +134,9 @@ def _user() -> int:
 
 
 def _home() -> Path | None:
+    """Return the home folder, without links, as the working directory is; None if there is none."""
     try:
-        return Path.home()
+        home = Path.home()
     except RuntimeError:
         return None
+    return Path(os.path.realpath(home)) if home.is_absolute() else None

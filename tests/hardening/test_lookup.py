@@ -102,8 +102,10 @@ def test_without_a_root_only_the_working_directory_is_looked_at(tree):
     assert "mine" in plugins.load().checks
 
 
-def test_the_search_never_leaves_the_home_folder(tree, monkeypatch):
-    monkeypatch.setenv("HOME", str(tree.project))
+@pytest.mark.parametrize("home", ["o/project", "link"])
+def test_the_search_never_leaves_the_home_folder(tree, monkeypatch, home):
+    (tree.base / "link").symlink_to(tree.project)
+    monkeypatch.setenv("HOME", str(tree.base / home))
     (tree.outer / ".git").mkdir()
     tree.plugin(tree.outer)
     tree.settings(tree.outer)

@@ -56,6 +56,7 @@ def tree(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_change_of_a_file_or_at_a_random_moment_leaves_one_whole_report(quick):
     command = [sys.executable, "-m", "tests.hardening.killing", str(quick)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -408,6 +409,7 @@ def test_the_older_report_is_out_of_the_way_when_the_first_check_begins(auditor,
     assert {path.name for path in (tmp_path / "r").iterdir()} == {"audit.json"}
 
 
+@pytest.mark.slow
 def test_an_output_on_a_full_disk_costs_neither_the_report_nor_the_exit_code(tmp_path, net):
     (tmp_path / "auditfile.py").write_text(CHECK % (str(tmp_path), str(tmp_path), 0))
     command = [sys.executable, "-m", "auditor", "run", *net, "--out", "r", "--format", "json"]
