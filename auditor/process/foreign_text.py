@@ -19,7 +19,7 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f
 
 _STYLE = r"\x1b\[[0-9;]*m"
 _NUMBER_SIGN = re.compile(rf"(?<=#)((?:{_STYLE})*)#(?=(?:{_STYLE})*[A-Za-z._-]*(?:{_STYLE})*\[)")
-_FOLD = re.compile(r"\b(section_(?:start|end)|travis_(?:fold|time)):")
+_FOLD = re.compile(r"(section_(?:start|end)|travis_(?:fold|time)):")
 _FIRST = re.compile(rf"^((?:\s|{_STYLE})*)(:(?=:)|([-+~^])(?=\3\3(?:\s|$)))", re.MULTILINE)
 
 

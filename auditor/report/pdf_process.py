@@ -27,6 +27,7 @@ from auditor.results import Audit
 _SAVE: Mapping[str, Callable[[Audit, Path, Sequence[Path]], None]] = {pdf.NAME: pdf.save, brief.NAME: brief.save}
 _REFUSED, _UNWRITABLE = 4, 5
 _CODE = "import sys; sys.path.append(sys.argv.pop(1)); from auditor.report.pdf_process import main; sys.exit(main())"
+_SECONDS = 900  # for a layout; that of a report of 100 pages takes 30
 _PACKAGES = Path(__file__).parents[2]
 
 
@@ -42,14 +43,8 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = (), *, name: str)
     """
     task = pickle.dumps((name, folder.absolute(), tuple(folders), *record.contents(audit)))
     with tempfile.TemporaryDirectory(prefix=".fonts-", dir=folder) as temporary:
-        ended = subprocess.run(  # noqa: S603 - this interpreter and this module, without a shell
-            [sys.executable, "-P", "-c", _CODE, str(_PACKAGES)],
-            input=task,
-            capture_output=True,
-            env={**os.environ, "FONTCONFIG_FILE": str(_fonts(Path(temporary)))},
-            check=False,
-        )
-    _raise(name, ended)
+        environment = {**os.environ, "FONTCONFIG_FILE": str(_fonts(Path(temporary)))}
+        _raise(name, _ended(name, task, environment))
     if not (folder / name).is_file():
         raise OutputError(f"{name} could not be written: its process ended without writing it")
 
@@ -68,6 +63,22 @@ def main() -> int:
         say(str(error.errno or 0))
         return _UNWRITABLE
     return 0
+
+
+def _ended(name: str, task: bytes, environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(  # noqa: S603 - this interpreter and this module, without a shell
+            [sys.executable, "-P", "-c", _CODE, str(_PACKAGES)],
+            input=task,
+            capture_output=True,
+            env=environment,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise OutputError(
+            f"{name} could not be written: its layout took longer than {_SECONDS} s; leave it out with --format"
+        ) from None
 
 
 def _raise(name: str, ended: subprocess.CompletedProcess[bytes]) -> None:

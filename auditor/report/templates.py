@@ -43,6 +43,8 @@ _PACKAGE = Path(__file__).parent.parent
 # not allowed in HTML and XML; single surrogates could not be encoded
 _ILLEGAL = re.compile("[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # in a name they would turn around the text behind it
+
 # other line ends, and blanks before them: WeasyPrint fails on both
 _BREAKS = re.compile("[ \t]*(\r\n|[\n\r\v\f\u0085\u2028\u2029])")
 
@@ -65,7 +67,8 @@ def render(name: str, page: Page, folders: Sequence[Path], **more: object) -> st
         RecursionError,
     ) as error:
         raise OutputError(f"template {_place(error, name)} is invalid: {_reason(error)}") from error
-    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub("\n", text))
+    legal = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub("\n", text))
+    return _DIRECTIONS.sub("\N{REPLACEMENT CHARACTER}", legal)
 
 
 def asset(name: str, folders: Sequence[Path]) -> Markup:

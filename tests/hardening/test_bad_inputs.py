@@ -409,7 +409,8 @@ def test_a_working_directory_that_is_gone_is_one_line(tmp_path):
     command = f"cd {tmp_path}/gone && rmdir ../gone && {sys.executable} -m auditor run net.pt"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 4
-    assert done.stderr == "error: the working directory does not exist any more; change to another folder\n"
+    assert done.stderr.startswith("error: the working directory ")
+    assert done.stderr.count("\n") == 1
 
 
 def image(mode="RGB", size=(8, 8), form="PNG", **how):

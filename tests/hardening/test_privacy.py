@@ -19,7 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor import Check, Figure, Finding, Table, Verdict
+from auditor import Check, Finding, Table, Verdict, hookimpl
+
+
+@hookimpl
+def auditor_formats():
+    return {"text": lambda audit, folder: (folder / "audit.txt").write_text(repr(audit))}
 
 
 @Check
@@ -32,7 +37,7 @@ def telltale(context):
     yield Table(f"Files of {here.parent}", str(here), ("file",), ((str(here),),))
     raise RuntimeError(f"no weights in {here.parent}/weights")
 '''
-FORMATS = "html,pdf,json,junit,summary,sarif,pdf-summary"
+FORMATS = "html,pdf,json,junit,summary,sarif,pdf-summary,text"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +85,14 @@ def readable(path):
 @pytest.mark.parametrize("name", ["redacted", "handed"])
 def test_no_byte_of_a_redacted_report_names_the_folder_or_the_user(made, name):
     files = [path for path in made[name].rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {"report.html", "report.pdf", "summary.pdf", "audit.json", "report.sarif"}
+    assert {path.name for path in files} >= {
+        "report.html",
+        "report.pdf",
+        "summary.pdf",
+        "audit.json",
+        "report.sarif",
+        "audit.txt",
+    }
     assert not [path for path in files if TELLTALE.lower().encode() in readable(path)]
     assert not [path for path in files if TELLTALE.lower() in str(path.relative_to(made[name])).lower()]
 

@@ -34,6 +34,7 @@ from auditor.process.foreign_text import disarmed, printable, printable_lines
         ("x ##teamcity[buildStatus]", "x #\\x23teamcity[buildStatus]"),
         ("## heading", "## heading"),
         ("section_start:1:x", "section_start\\x3a1:x"),
+        ("a\nsection_end:1:x", "a\\nsection_end\\x3a1:x"),
         ("travis_fold:end:x", "travis_fold\\x3aend:x"),
         ("--- group", "\\x2d-- group"),
         ("+++ group", "\\x2b++ group"),

@@ -56,6 +56,13 @@ def test_if_its_process_dies_all_other_files_are_written_and_one_line_says_why(m
     }
 
 
+def test_a_layout_that_does_not_end_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(pdf_process, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(pdf_process, "_SECONDS", 0.5)
+    with pytest.raises(OutputError, match="its layout took longer than"):
+        pdf_process.save(audit(), tmp_path, name="report.pdf")
+
+
 def test_a_template_that_is_invalid_is_named_as_in_this_process(tmp_path):
     (tmp_path / "print.html").write_text("{% no such tag %}")
     with pytest.raises(OutputError, match=r"^template print.html is invalid: "):
