@@ -133,7 +133,10 @@ def _float(value: object) -> float:
         raise ValueError
     if isinstance(value, str) and (not value.isascii() or "_" in value):
         raise ValueError
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond all floating-point numbers
+        raise ValueError from None
     if math.isnan(number):
         raise ValueError
     return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,39 @@ from typing import Any, TypeVar
 
 Kind = TypeVar("Kind")
 
+_DEEPEST = 100  # objects and lists inside each other
+_MOST_DIGITS = 300  # of a whole number: larger ones have no floating-point number beside them
+
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class Malformed(ValueError):
     """The document is invalid; the message says where."""
+
+
+def document(data: bytes | str) -> Any:
+    """Return the document in a file.
+
+    Raises:
+        ValueError: It is not JSON, is nested too deep, or has a number that is too large.
+    """
+    try:
+        found = json.loads(data, parse_int=_whole)
+    except RecursionError:
+        raise Malformed("it is nested too deep") from None
+    level = [found] if isinstance(found, dict | list) else []
+    for _ in range(_DEEPEST):
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+        level = [inner for inner in level if isinstance(inner, dict | list)]
+        if not level:
+            return found
+    raise Malformed(f"it is nested more than {_DEEPEST} levels deep")
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise Malformed(f"a whole number has {len(text)} digits")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 from auditor.errors import OutputError
 from auditor.language import ENGLISH, known
 from auditor.process.regular_files import content
-from auditor.report import picture_files
+from auditor.report import json_reader, picture_files
 from auditor.report.document import SCHEMA, document
 from auditor.report.folder import reason_without_report, recover
 from auditor.report.json_reader import Malformed, Node, number, plain
@@ -79,9 +79,8 @@ def parsed(text: str | bytes, load: Load) -> Audit:
 
     Raises:
         ValueError: The text is not JSON, or not an audit (`Malformed`).
-        RecursionError: The JSON is nested too deeply.
     """
-    return _audit(Node.of(restored(json.loads(text)), ""), load)
+    return _audit(Node.of(restored(json_reader.document(text)), ""), load)
 
 
 def _text(whole: dict[str, Any]) -> str:
@@ -153,10 +152,10 @@ def _read(file: Path, load: Load) -> Audit:
     try:
         if file.stat().st_size > _LARGEST:
             raise OutputError(f"{file} is too large for an audit: {file.stat().st_size / 1e9:.1f} GB")
-        found = json.loads(content(file, most=_LARGEST))
+        found = json_reader.document(content(file, most=_LARGEST))
     except OSError as error:
         raise OutputError(f"{file} can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise OutputError(f"{file} is damaged: {error}") from None
     try:
         return _audit(Node.of(restored(found), ""), load)

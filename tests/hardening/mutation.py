@@ -134,10 +134,9 @@ def in_json(random: Random, content: bytes, others: Sequence[bytes], tokens: Seq
     place = random.randrange(len(lines))
     for whole, start, end in ((content, 0, len(lines)), (lines[place], place, place + 1)):
         try:
-            document = json.loads(whole)
-        except (ValueError, RecursionError):
+            text = json.dumps(_changed(random, json.loads(whole)), ensure_ascii=random.random() < 0.5)
+        except (ValueError, RecursionError):  # no document, or one that is nested too deep to change
             continue
-        text = json.dumps(_changed(random, document), ensure_ascii=random.random() < 0.5)
         return b"\n".join([*lines[:start], text.encode("utf-8", "surrogatepass"), *lines[end:]])
     return in_bytes(random, content, others, tokens)
 

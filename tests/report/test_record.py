@@ -197,7 +197,11 @@ def test_a_folder_without_a_record_is_no_report(tmp_path):
         record.read(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", "[" * 100_000, '{"schema": true}', '{"schema": 1}'])
+DAMAGED = ["", "{", "[]", "null", "\x00", "[" * 100_000, '{"schema": true}', '{"schema": 1}']
+DAMAGED += ['{"a": ' * 400 + "1" + "}" * 400, '{"schema": 1' + 400 * "0" + "}", '{"schema": 1' + 9000 * "0" + "}"]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_damaged_json_is_one_line(tmp_path, text):
     (tmp_path / "audit.json").write_text(text)
     with pytest.raises(OutputError) as caught:
