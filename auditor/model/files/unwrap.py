@@ -38,7 +38,6 @@ class Contents:
         left_out: The tensors of a loss or a metric, which do not have the prefix.
         taken: The keys that led to the tensors, for example `state_dict` or `ema`.
         of: The class of the module that was saved whole and whose tensors these are.
-        unreadable: By name, entries beside the tensors that are none: the class or the kind of tensor.
     """
 
     tensors: dict[str, Tensor]
