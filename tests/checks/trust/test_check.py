@@ -235,7 +235,8 @@ def test_a_network_that_hides_its_layers_is_tested_for_faithfulness_alone(folder
     free = ({0: torch.export.Dim("n")},)
     exported = torch.export.export(net.eval(), (torch.zeros(2, 3, 32, 32),), dynamic_shapes=free)
     torch.export.save(exported, tmp_path / "net.pt2")
-    found = result_of("trust", tmp_path / "net.pt2", folder / "data", FEW, preprocess=PREPROCESS, samples=8)
+    given = {"preprocess": PREPROCESS, "samples": 8, "trust_checkpoint": True}
+    found = result_of("trust", tmp_path / "net.pt2", folder / "data", FEW, **given)
     (hidden,) = [f for f in found.findings if f.rule == "trust.randomization" and f.subject == ""]
     assert hidden.verdict is Verdict.SKIP
     assert "can't be observed" in hidden.message

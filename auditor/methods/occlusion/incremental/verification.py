@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditor.language import _, joined
+from auditor.language import _
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.export import End, NotExportable, ends_of, summary_of
 from auditor.methods.occlusion.incremental.graph import Cell, Graph, Node
 from auditor.methods.occlusion.incremental.operators import Opaque, Slot
 from auditor.methods.occlusion.incremental.steps import Values, whole
-from auditor.model.opaque import advice, is_opaque
+from auditor.model.opaque import is_opaque
 from auditor.model.preserve import buffers_kept
 from auditor.statistics.closeness import alike
 
@@ -144,8 +144,15 @@ def _exportable(model: Model) -> nn.Module:
     module: Any = model if isinstance(model, nn.Module) else getattr(model, "module", None)
     while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or hasattr(module, "_orig_mod"):
         module = module._orig_mod if hasattr(module, "_orig_mod") else module.module  # from torch.compile
+    if isinstance(module, torch.jit.ScriptModule):
+        raise NotExportable(_("TorchScript does not show its graph; use the network that was scripted or traced"))
     if is_opaque(module):
-        raise NotExportable(joined(_("the program does not show its graph"), advice(module), between="; "))
+        raise NotExportable(
+            _(
+                "a program in a sandbox does not show its graph; with --trust-checkpoint it runs in the process of the "
+                "audit, which can observe more"
+            )
+        )
     if not isinstance(module, nn.Module):
         kind = type(module or model).__name__
         raise NotExportable(_("only an nn.Module shows its graph, and this is a {kind}", kind=kind))
