@@ -7,7 +7,6 @@ counts up a number in the store through which all have met, and looks at the num
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from datetime import timedelta
 from torch import distributed
 
 from auditor.process import signs
+from auditor.process.console import say
+from auditor.process.foreign_text import printable
 
 _BEAT, _GONE = 3.0, 30.0  # seconds
 _ENDED, _FAILED = "ended", "failed"
@@ -97,6 +98,5 @@ def _end(reason: str) -> None:
     """End the process from this thread; the main thread may wait in the process group or run a check."""
     signs.lost(reason)
     if not signs.supervised():
-        sys.stderr.write(f"error: {reason}; there is no verdict\n")
-        sys.stderr.flush()
+        say(f"error: {printable(reason)}; there is no verdict", err=True)
     os._exit(_LOST)

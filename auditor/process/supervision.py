@@ -44,7 +44,7 @@ class Tell(NamedTuple):
 
 
 def supervised(command: Callable[[], int], tell: Tell, *, again: bool = True, silence: float = signs.SILENCE) -> int:
-    """Run a command in a process of its own, and return its exit code.
+    """Run a command in a process of its own, and return its exit code, which a late signal no longer changes.
 
     Where the system has no `fork`, as on Windows, the command runs in this process, unsupervised.
 
@@ -55,9 +55,17 @@ def supervised(command: Callable[[], int], tell: Tell, *, again: bool = True, si
     """
     if not hasattr(os, "fork"):
         return command()
+    before = _handlers()
+    code = _outcome(command, tell, before, again=again, silence=silence)
+    interrupts.ignored()
+    return code
+
+
+def _outcome(command: Callable[[], int], tell: Tell, before: dict[int, Any], *, again: bool, silence: float) -> int:
+    """Run the command, again without a check that ends the process, and return the exit code."""
     deaths: dict[str, Death] = {}
     while True:
-        child = _Child(command, deaths, silence)
+        child = _Child(command, deaths, silence, before)
         code = child.watched()
         if code is not None:
             return code
@@ -86,7 +94,9 @@ class _Child:
         overdue: Why it was killed, or an empty text.
     """
 
-    def __init__(self, command: Callable[[], int], deaths: dict[str, Death], silence: float) -> None:
+    def __init__(
+        self, command: Callable[[], int], deaths: dict[str, Death], silence: float, before: dict[int, Any]
+    ) -> None:
         self.check = self.turn = self.words = self.overdue = ""
         self._requests: list[float] = []
         self._phase, self._lost, self._limit, self._silent = "its start", "", silence, 0.0
@@ -96,7 +106,6 @@ class _Child:
         self._wakes, wakes = os.pipe()
         os.set_blocking(wakes, False)
         os.set_blocking(self._wakes, False)
-        before = _handlers()
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         parent = os.getpid()
         self._pid = os.fork()
@@ -109,7 +118,7 @@ class _Child:
             _run(command, handle, deaths, parent)
         os.close(handle)
         self._open = True
-        self._restored = (before, wakes)
+        self._wakes_written = wakes
 
     @property
     def asked(self) -> bool:
@@ -140,7 +149,7 @@ class _Child:
                 self._wait()
             self._read()
         finally:
-            self._put_back()
+            self._close()
         ended = os.waitstatus_to_exitcode(self._status)
         return ended if ended == self._final >= 0 else None
 
@@ -213,12 +222,9 @@ class _Child:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
 
-    def _put_back(self) -> None:
-        before, wakes = self._restored
+    def _close(self) -> None:
         signal.set_wakeup_fd(-1)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for handle in (self._signs, self._wakes, wakes):
+        for handle in (self._signs, self._wakes, self._wakes_written):
             os.close(handle)
 
 
