@@ -78,21 +78,36 @@ def reordered(
         >>> found.better, found.p < 0.01
         (1.0, True)
     """
-    own = np.zeros_like(confusion)
-    own[among] = confusion[among]
+    own, kept, among = _occurring(confusion, among)
     random = np.random.default_rng(seed)
     halves = [random.binomial(own, 0.5) for _ in range(halvings)]
     tests = [_tested(own - half, best_order(half, among)) for half in halves]
     middle = sorted(tests, key=lambda test: (mcnemar(test.lost, test.gained), test.lost - test.gained))[halvings // 2]
     n = sum(middle)
+    order = np.arange(len(confusion))
+    order[kept] = kept[best_order(own, among)]
     return Reordered(
-        best_order(own, among),
+        order,
         (middle.both + middle.lost) / max(1, n),
         (middle.both + middle.gained) / max(1, n),
         n,
         difference(*middle),
         min(1.0, 2 * mcnemar(middle.lost, middle.gained)),
     )
+
+
+def _occurring(
+    confusion: Confusion, among: Int[NDArray[np.integer], " m"]
+) -> tuple[Int[NDArray[np.integer], "j j"], Int[NDArray[np.integer], " j"], Int[NDArray[np.integer], " m"]]:
+    """Return the images of some classes, by the classes that occur; these classes; and the places of `among`.
+
+    Of 20,000 classes few occur on some hundred images, and a copy of the whole matrix takes 3 GB.
+    """
+    kept = np.union1d(among, np.flatnonzero(confusion[among].any(0)))
+    places = np.searchsorted(kept, among)
+    own = np.zeros((len(kept), len(kept)), confusion.dtype)
+    own[places] = confusion[np.ix_(among, kept)]
+    return own, kept, places
 
 
 def best_order(confusion: Confusion, among: Int[NDArray[np.integer], " m"]) -> Order:

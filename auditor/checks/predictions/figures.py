@@ -37,16 +37,14 @@ def confusion_matrix(seen: Predictions, context: Context) -> Iterator[Figure | T
                 n=seen.labelled,
             ),
         )
-    off = seen.confusion.copy()
-    np.fill_diagonal(off, 0)
-    worst = np.argsort(-off, axis=None, kind="stable")[:10]
-    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(worst, off.shape), strict=True) if off[i, j]]
+    found = [(int(i), int(j)) for i, j in zip(*np.nonzero(seen.confusion), strict=True) if i != j]
+    pairs = sorted(found, key=lambda pair: -seen.confusion[pair])[:10]  # a copy of the matrix may be too large
     if pairs:
         yield Table(
             _("Most frequent confusions"),
             _("True class and predicted class, the most frequent first."),
             (_("true class"), _("predicted class"), _("images")),
-            tuple((context.classes[i], context.classes[j], int(off[i, j])) for i, j in pairs),
+            tuple((context.classes[i], context.classes[j], int(seen.confusion[i, j])) for i, j in pairs),
         )
 
 

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, ShapeEnv
 
 from auditor.language import _
 from auditor.methods.occlusion.incremental.affine_folding import folded
@@ -80,7 +80,7 @@ def _exported(module: nn.Module, images: Tensor) -> ExportedProgram:
         try:
             shapes = _shapes(module)
             program: ExportedProgram = torch.export.export(_double(module), (images.clone(),), dynamic_shapes=shapes)
-            program = program.run_decompositions({})
+            exported, program = program, program.run_decompositions({})
         except GuardOnDataDependentSymNode as error:
             reason = _("the computation depends on the values in the images")
             raise NotExportable(reason, alone=True) from error
@@ -90,7 +90,18 @@ def _exported(module: nn.Module, images: Tensor) -> ExportedProgram:
                 raise NotExportable(reason, alone=True) from error
             reason = _("torch.export can't follow the network: {reason}", reason=summary_of(error))
             raise NotExportable(reason) from error
+    for one in (exported, program):
+        _forget(one)
     return program
+
+
+def _forget(program: ExportedProgram) -> None:
+    """Empty the caches that torch fills while it exports: it keeps them, and each export would add its own."""
+    for node in program.graph.nodes:
+        shapes = getattr(getattr(node.meta.get("val"), "fake_mode", None), "shape_env", None)
+        getattr(shapes, "fake_tensor_cache", {}).clear()
+    for one in vars(ShapeEnv).values():
+        getattr(one, "cache_clear", lambda: None)()
 
 
 def summary_of(error: Exception) -> str:
