@@ -116,7 +116,7 @@ def _records(path: Path) -> Iterator[tuple[str, bytes]]:
             if left < 0:
                 raise CheckpointError(f"{path} holds more than {_MOST_TEXT / 1e6:.0f} MB of code and descriptions")
             yield name.lower(), reader.get_record(name) if checked else b""
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError, IndexError) as error:  # the last two of names that are no text
         raise CheckpointError(f"{path} is damaged or truncated: {first_line(error)}") from error
 
 

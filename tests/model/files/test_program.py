@@ -129,6 +129,14 @@ def test_refuses_truncated_programs(net, exported, tmp_path):
             read(cut)
 
 
+def test_a_record_whose_name_is_no_text_is_damage(net, tmp_path):
+    whole = scripted(net, tmp_path / "net.pt").read_bytes()
+    (tmp_path / "net.pt").write_bytes(whole.replace(b"/code/__torch__", b"/\xff\xfe\xfd\xfc/__torch__"))
+    with pytest.raises(CheckpointError, match="damaged or truncated") as caught:
+        read(tmp_path / "net.pt")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("batch", ["four", "any", "few"])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 9])
 def test_an_exported_program_takes_batches_of_any_size(net, loaded, batch, count):
