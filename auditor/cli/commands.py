@@ -42,7 +42,7 @@ from auditor.config import lookup
 from auditor.config.file import File
 from auditor.config.selection import selected
 from auditor.config.settings import FORMATS, Settings, known, load
-from auditor.errors import AuditorError, OutputError, UsageError
+from auditor.errors import AuditorError, OutputError, ProcessLost, UsageError
 from auditor.language import speaking
 from auditor.plugins import Plugins
 from auditor.process import interrupts, signs
@@ -316,15 +316,18 @@ def _shared(settings: Settings, found: Plugins, given: Mapping[str, Any], baseli
     """Audit with all processes that `torchrun` has started."""
     signs.phase("the loading of the network and the data")
     from auditor import runner
-    from auditor.process.distributed import joined
+    from auditor.process.distributed import Lost, joined
 
-    with joined() as processes:
-        settings = replace(settings, device=processes.device(settings.device))
-        if processes.first:
-            return _audit_and_report(settings, found, given, processes, baseline)
-        signs.phase(f"the share of process {processes.number} of {processes.count}", silence=0)
-        runner.assist(settings, found, processes)
-        return Exit.OK
+    try:
+        with joined() as processes:
+            settings = replace(settings, device=processes.device(settings.device))
+            if processes.first:
+                return _audit_and_report(settings, found, given, processes, baseline)
+            signs.phase(f"the share of process {processes.number} of {processes.count}", silence=0)
+            runner.assist(settings, found, processes)
+            return Exit.OK
+    except Lost as error:
+        raise ProcessLost(str(error)) from error
 
 
 def _audit_and_report(

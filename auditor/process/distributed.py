@@ -16,10 +16,13 @@ from typing import Any
 import torch
 from torch import distributed
 
-from auditor.errors import ProcessLost
 from auditor.process.peers import watched
 
 _PATIENCE = timedelta(days=1)  # the checks of the first process may take long; `peers` notices a process that ended
+
+
+class Lost(Exception):
+    """Another process of the audit has ended early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def _exchanging() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1:] or ["no message"]
-        raise ProcessLost(f"another process of the audit ended early ({reason[0]}); there is no verdict") from error
+        raise Lost(f"another process of the audit ended early ({reason[0]}); there is no verdict") from error
 
 
 @contextmanager

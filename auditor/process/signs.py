@@ -7,7 +7,6 @@ in a program that calls `auditor.run`, signs change nothing.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -137,6 +136,8 @@ def deaths() -> Mapping[str, Death]:
 
 
 def _moved_up(handle: int) -> int:
+    import fcntl  # Windows has none, and no supervisor
+
     for lowest in _HIGHEST:
         with suppress(OSError):  # the system allows fewer
             high = fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, lowest)

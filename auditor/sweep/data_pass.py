@@ -16,11 +16,11 @@ from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data.dataset import Loading
 from auditor.data.sampling import spread
-from auditor.errors import DataError, ProcessLost
+from auditor.errors import DataError
 from auditor.language import _
 from auditor.model.preserve import Snapshot
 from auditor.process import interrupts, signs
-from auditor.process.distributed import Processes
+from auditor.process.distributed import Lost, Processes
 from auditor.sweep.fingerprint import fingerprint
 from auditor.sweep.resume import Bookmark
 from auditor.sweep.sharding import Collection, Job, sendable
@@ -88,7 +88,7 @@ class DataPass:
                 broken, bookmark = self._fill(list(collectors.values()), notes)
         except KeyboardInterrupt:
             return Collected({}, readability, ImagePredictions(), notes, interrupted=True)
-        except ProcessLost:
+        except Lost:
             raise
         except Exception as error:  # what the collectors hold is incomplete
             return Collected(dict.fromkeys(collectors, error), notes=notes)
