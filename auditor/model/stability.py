@@ -34,19 +34,22 @@ class Stability:
     operators: tuple[str, ...]
 
 
-def stability(network: Network, images: Float[Tensor, "n c h w"], *, seed: int) -> Stability:
+def stability(network: Network, images: Float[Tensor, "n c h w"], *, seed: int, batch: int = 8) -> Stability:
     """Give a network the same images twice, in another order, and one by one.
 
-    Every pass draws other random numbers.
+    The second pass draws other random numbers.
+
+    Args:
+        batch: Images in a batch; with 1 no image has neighbours.
     """
     order = torch.arange(len(images), device=images.device).roll(1)
     with torch.no_grad(), buffers_kept(network.module):
         with _Drawing() as drawing:
-            first = _scores(network, images, seed)
-        again = _scores(network, images, seed + 1)
-        others = [_scores(network, images[order], seed)[order.argsort()]]
+            first = _scores(network, images, seed, batch)
+        again = _scores(network, images, seed + 1, batch)
+        others = [_scores(network, images[order], seed, batch)[order.argsort()]]
         with suppress(Exception):  # a network that takes no single image may raise any exception
-            others.append(torch.cat([_scores(network, image[None], seed) for image in images]))
+            others.append(torch.cat([_scores(network, image[None], seed, 1) for image in images]))
     by_chance = _differ(first, again)
     by_neighbours = torch.stack([_differ(first, one) for one in others]).any(0)
     moved = torch.stack([one.argmax(1) != first.argmax(1) for one in (again, *others)]).any(0)
@@ -58,15 +61,15 @@ def drawing_operators(network: Network) -> tuple[str, ...]:
     noise = torch.randn(2, *network.input_shape, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad(), buffers_kept(network.module), _Drawing() as drawing:
-            _scores(network, noise, 0)
+            _scores(network, noise, 0, len(noise))
     except Exception:  # the checks report what a network does not take
         return ()
     return tuple(drawing.operators)
 
 
-def _scores(network: Network, images: Tensor, seed: int) -> Tensor:
+def _scores(network: Network, images: Tensor, seed: int, batch: int) -> Tensor:
     with surroundings(seed, "stability", network.device):
-        scores = network.scores(images).detach()
+        scores = torch.cat([network.scores(part).detach() for part in images.split(batch)])
     return scores.bfloat16() if _is_coarse(network) else scores  # which is compared with the tolerance of 16 bits
 
 

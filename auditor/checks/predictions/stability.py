@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from auditor.context import Context
 
 _RULE = "predictions.stability"
+_IMAGES = 16
 _NAMED = {"bernoulli": "bernoulli (dropout)", "native_dropout": "dropout"}
 
 
@@ -19,8 +20,8 @@ def stability_finding(context: Context) -> Finding:
     from auditor.context import tensors
     from auditor.model.stability import stability
 
-    images = tensors(context, context.samples)
-    found = stability(context.network, images, seed=context.seed)
+    images = tensors(context, context.samples[:_IMAGES])
+    found = stability(context.network, images, seed=context.seed, batch=context.batch_size)
     n = len(images)
     if count := int(found.by_chance.sum()):
         message = many(
