@@ -65,7 +65,7 @@ def test_a_layout_that_does_not_end_is_given_up(monkeypatch, tmp_path):
 
 def test_a_template_that_is_invalid_is_named_as_in_this_process(tmp_path):
     (tmp_path / "print.html").write_text("{% no such tag %}")
-    with pytest.raises(OutputError, match=r"^template print.html is invalid: "):
+    with pytest.raises(OutputError, match=r"^template \S*print.html:1 is invalid: "):
         pdf_process.save(audit(), tmp_path, [tmp_path], name="report.pdf")
 
 

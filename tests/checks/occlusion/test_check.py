@@ -134,7 +134,7 @@ def test_a_wrong_answer_shows_what_the_true_class_needs_too(marked, tmp_path):
 
 @pytest.mark.parametrize("fill", ["grey", "black", "mean", "blur", "noise"])
 def test_every_fill_finds_the_mark(marked, tmp_path, fill):
-    found = result(marked, images(tmp_path, spot, count=2), samples=4, fill=fill, window=4, stride=2)
+    found = result(marked, images(tmp_path, spot, count=4), samples=4, fill=fill, window=4, stride=2)
     (shown,) = [g for g in found.evidence if isinstance(g, Gallery) and g.title.startswith("marked/0")]
     if fill != "black":  # which it has never seen
         assert re.search(r"strongest at row (19|2[0-2]) and column ([789]|10) ", shown.items[4].alt)

@@ -267,7 +267,7 @@ def test_a_part_that_can_not_be_watched_leaves_no_hook_on_the_others():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), torch.jit.script(nn.Conv2d(4, 4, 3)), nn.Flatten(), nn.Linear(100, 3))
     images = torch.randn(1, 3, 9, 9)
     assert grad_cam(model, images, 0).shape == (1, 7, 7)
-    with pytest.raises(ValueError, match="layer '1' is TorchScript"):
+    with pytest.raises(ValueError, match="layer '1' is part of a program"):
         grad_cam(model, images, 0, "1")
     assert not any(module._forward_hooks for module in model.modules())
 
