@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -85,18 +86,20 @@ def _sent(
     piped = _is_scarce(data, len(chosen[0]), workers)
     if piped:
         note(_("there is little shared memory, so the processes that decode images send them through pipes"))
-    loaded: Iterable[Any] = DataLoader(
-        data,
-        batch_sampler=chosen,
-        num_workers=workers,
-        pin_memory=pin and not piped,
-        collate_fn=partial(_packed, data) if piped else data.collate,
-        generator=torch.Generator(),  # otherwise every pass would draw from the global stream
-        multiprocessing_context=_processes(),
-        worker_init_fn=partial(_begin, current().name),
-        prefetch_factor=_AHEAD,
-        timeout=PATIENCE,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # the number was asked for
+        loaded: Iterable[Any] = DataLoader(
+            data,
+            batch_sampler=chosen,
+            num_workers=workers,
+            pin_memory=pin and not piped,
+            collate_fn=partial(_packed, data) if piped else data.collate,
+            generator=torch.Generator(),  # otherwise every pass would draw from the global stream
+            multiprocessing_context=_processes(),
+            worker_init_fn=partial(_begin, current().name),
+            prefetch_factor=_AHEAD,
+            timeout=PATIENCE,
+        )
     return map(_unpacked, loaded) if piped else loaded
 
 
