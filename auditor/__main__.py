@@ -7,13 +7,14 @@ import os
 import sys
 from contextlib import suppress
 
-from auditor.process.console import command, say
+from auditor.process.console import command, provide_streams, say
 from auditor.process.foreign_text import printable
 from auditor.process.supervision import Tell, supervised
 
 
 def run() -> None:
     """Run the command line in a supervised process, and leave with its exit code."""
+    provide_streams()
     together = {"RANK", "WORLD_SIZE"} <= os.environ.keys()  # the other processes can't start again
     sys.exit(supervised(_command, Tell(_warn, _refuse), again=not together))
 

@@ -118,7 +118,7 @@ def _broken(workflow: Workflow, error: BaseException, *, verbose: bool) -> int:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="auditor %(version)s")
 def program() -> None:
-    r"""Audit a trained image classifier before you ship it.
+    """Audit a trained image classifier before you ship it.
 
     Runs checks on the checkpoint and your images, and writes a report with a verdict.
 
@@ -130,7 +130,7 @@ def program() -> None:
       3  a bug in auditor
       4  wrong usage or unreadable input
       5  no check could run
-    """
+    """  # noqa: D301 - click wants the character, not a backslash and a letter
     lookup.working_folder()  # refuse here what every command needs
 
 

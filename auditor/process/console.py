@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def provide_streams() -> None:
+    """Let a standard stream that the process was started without, as by `>&-`, lead nowhere.
+
+    Its descriptor is taken too. Otherwise the next file that is opened gets it, and with it what a library prints.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # each gets the lowest number that is free
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(handle, True)
+            setattr(sys, name, os.fdopen(handle, mode, encoding="utf-8"))
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Print lines to stdout or, with `err`, to stderr."""
     stream = sys.stderr if err else sys.stdout

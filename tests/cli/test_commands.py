@@ -206,6 +206,12 @@ def test_without_a_command_it_shows_what_there_is(auditor):
     assert "inspect" in err
 
 
+def test_the_help_lists_each_exit_code_on_a_line_of_its_own(auditor):
+    _, out, _ = auditor("--help")
+    assert "  2  interrupted\n    3  a bug in auditor\n" in out
+    assert "\\b" not in out
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["checks"], ["checks", "weights"], ["--version"]])
 def test_answers_without_loading_torch(arguments):
     script = "import sys; from auditor.cli.commands import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"

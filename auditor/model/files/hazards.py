@@ -23,7 +23,11 @@ from torch import nn
 from auditor.errors import CheckpointError
 from auditor.model.files.format import first_line
 
-_BEYOND_TENSORS = re.compile(rb"\b(?:from_file|save|\w*sparse\w*|[Pp]rint)\b")  # torch checks no sparse index
+_BEYOND_TENSORS = re.compile(
+    rb"\b(from_file|save|[Pp]rint)\b|\b(getattr)[\s()]*(?:torch|ops)\b"
+    rb"|\b(?:torch|aten)[\s()]*\.[\s()]*(\w*sparse\w*)"  # torch checks no sparse index
+)
+_CALL = re.compile(rb"(?<!\w)(\w++)[\s)]*+\(")
 _OPERATORS = re.compile(rb"\bops[\s()]*\.[\s()]*(\w+)")
 _HIDDEN = re.compile(rb"\\\r?\n|#[^\n]*")  # continued lines and comments, which may tear a name from its call
 _FOREIGN_CLASS = re.compile(rb"\btorch\s*\.\s*classes\b(?!\s*\.\s*(?:quantized|rnn|xnnpack|mkldnn)\b)")
@@ -67,13 +71,24 @@ def in_script(path: Path) -> Iterator[str]:
     """Yield the hazards in an archive of TorchScript; some of them take effect while torch loads it."""
     for name, record in _records(path):
         content = record + _HIDDEN.sub(b" ", record) if name.endswith(".py") else record
-        if name.endswith(".py") and (found := _BEYOND_TENSORS.search(content)):
-            yield f"uses more than tensors: it calls {found[0].decode()}"
+        if name.endswith(".py") and (called := _beyond_tensors(content)):
+            yield f"uses more than tensors: it calls {called}"
         if name.endswith(".py"):
             spaces = {space.decode() for space in _OPERATORS.findall(content)}
             yield from (f"calls foreign operators: {space}" for space in sorted(spaces - {*_NAMESPACES}))
         if name.endswith((".py", ".pkl")) and _FOREIGN_CLASS.search(content):
             yield "creates objects of an unknown class"
+
+
+def _beyond_tensors(code: bytes) -> str:
+    """Return what the code calls that reaches beyond tensors, or an empty text.
+
+    Modules and arguments may be called sparse: `nn.Embedding` is a class of `torch.nn.modules.sparse`.
+    """
+    if found := _BEYOND_TENSORS.search(code):
+        return (found[1] or found[2] or found[3]).decode()
+    called = (found[1] for found in _CALL.finditer(code))
+    return next((name.decode() for name in called if b"sparse" in name), "")
 
 
 def in_graphs(module: nn.Module) -> Iterator[str]:

@@ -413,6 +413,24 @@ def test_a_program_under_a_name_that_is_not_scanned_is_refused(exported, tmp_pat
     assert not victim.exists()
 
 
+class Placed(nn.Module):
+    """A network with modules and arguments that are called sparse, as those of `nn.Embedding` are."""
+
+    def __init__(self):
+        super().__init__()
+        self.places = nn.Embedding(2, 3)
+        self.sparse_part = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return self.sparse_part(x).mean((2, 3)) + self.places(torch.zeros(1, dtype=torch.long))
+
+
+def test_a_network_with_an_embedding_needs_no_trust(tmp_path):
+    path = scripted(Placed().eval(), tmp_path / "net.pt")
+    assert list(hazards.in_script(path)) == []
+    assert read(path).module(torch.zeros(2, 3, 4, 4)).shape == (2, 3)
+
+
 CALLS = {
     "print('verdict: PASS')": "calls print",
     "print\\\n('verdict: PASS')": "calls print",
@@ -420,6 +438,9 @@ CALLS = {
     "(ops ).image.write_file('victim', x)": "foreign operators: image",
     "torch.sparse_coo_tensor(torch.zeros([1, 1]), torch.zeros([1]), [3])": "calls sparse_coo_tensor",
     "torch._sparse_coo_tensor_unsafe(x, x, [3])": "calls _sparse_coo_tensor_unsafe",
+    "(torch . sparse_coo_tensor)(x, x, [3])": "calls sparse_coo_tensor",
+    "(x.sparse_resize_)([3], 1, 0)": "calls sparse_resize_",
+    "getattr(torch, 'sp\\x61rse_coo_tensor')(x, x, [3])": "calls getattr",
     "ops.inductor._reinterpret_tensor(x, [3], [1], 100)": "foreign operators: inductor",
     "ops.image.write_file('victim', x)": "foreign operators: image",
 }
