@@ -31,7 +31,7 @@ def provided(beside: Path) -> Iterator[None]:
             tempfile.tempdir = str(own)
             environment["TMPDIR"] = os.environ.get("TMPDIR")
             os.environ["TMPDIR"] = str(own)
-        if not _has_home():
+        if not _has_caches():
             caches = Path(tempfile.mkdtemp(prefix="auditor-caches-"))
             for name in _CACHES:
                 environment[name] = os.environ.get(name)
@@ -52,10 +52,18 @@ def _has_temporary() -> bool:
     return True
 
 
-def _has_home() -> bool:
-    """Return whether the user has a home folder that can be written."""
+def _has_caches() -> bool:
+    """Return whether the folders of the user's caches and settings can be written, or made."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home raises where there is none
-    return home != "~" and os.access(home, os.W_OK)
+    if home == "~":
+        return False
+    places = (("XDG_CACHE_HOME", ".cache"), ("XDG_CONFIG_HOME", ".config"))
+    return all(_can_be_made(Path(os.environ.get(name) or Path(home) / usual)) for name, usual in places)
+
+
+def _can_be_made(folder: Path) -> bool:
+    nearest = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
 
 
 def _nearest(folder: Path) -> Path:

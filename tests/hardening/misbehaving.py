@@ -419,14 +419,14 @@ def takes_all_memory(context):
         kept.append(torch.ones(2**20))
 
 
-@check(harmless := {})
+@check(lasting := {})
 def thread_that_never_ends(context):
     threading.Thread(target=time.sleep, args=(10**6,)).start()
 
 
-@check(harmless)
+@check(lasting)
 def daemon_thread_that_never_ends(context):
     threading.Thread(target=time.sleep, args=(10**6,), daemon=True).start()
 
 
-globals().update(at_the_end | harmless)
+globals().update(at_the_end | lasting)

@@ -88,9 +88,9 @@ def test_what_strikes_after_its_check_is_no_success_either(run, name):
 
 @pytest.mark.slow
 def test_a_thread_that_never_ends_does_not_hold_up_the_command(run, tmp_path):
-    done = run(*misbehaving.harmless)
-    assert done.returncode == 0, done.stderr
-    assert not errors(tmp_path)
+    done = run(*misbehaving.lasting)
+    assert done.returncode == 1, done.stderr
+    assert errors(tmp_path).keys() == misbehaving.lasting.keys()
 
 
 def test_at_least_fifty_checks_misbehave():
