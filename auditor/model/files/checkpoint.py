@@ -74,6 +74,7 @@ def read(path: Path, *, trust: bool = False, named: bool = False) -> Checkpoint:
     if kind in ("TorchScript", "torch.export"):
         sha256, size = _fingerprint(path)
         module = program.read(path, kind, trust=trust)
+        _refuse_exchanged(path, sha256)
         return Checkpoint(path, sha256, size, kind, {}, module, {}, trusted=trust, sandbox=measures(module))
     content = read_content(path)
     file = Checkpoint(path, content.sha256, content.size, kind, {}, None, {})
@@ -87,6 +88,12 @@ def read(path: Path, *, trust: bool = False, named: bool = False) -> Checkpoint:
 def _fingerprint(path: Path) -> tuple[str, int]:
     with regular_files.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+
+
+def _refuse_exchanged(path: Path, sha256: str) -> None:
+    """Refuse a file that is not the one whose digest the report gives: torch opens it a second time."""
+    if _fingerprint(path)[0] != sha256:
+        raise CheckpointError(f"{path} changed while it was read; audit it again when it is complete")
 
 
 def _pickled(file: Checkpoint, content: Content, *, trust: bool, named: bool) -> Checkpoint:
@@ -107,7 +114,9 @@ def _pickled(file: Checkpoint, content: Content, *, trust: bool, named: bool) ->
 def _trusted(file: Checkpoint, found: Checkpoint | None) -> Checkpoint:
     """Return what torch unpickles; where only the class of a module is lost, the tensors of the module."""
     try:
-        return _unwrapped(replace(file, trusted=True), pickled.trusted(file.path))
+        saved = pickled.trusted(file.path)
+        _refuse_exchanged(file.path, file.sha256)
+        return _unwrapped(replace(file, trusted=True), saved)
     except (ImportError, AttributeError) as error:
         if found is not None:
             return replace(found, trusted=True, metadata={**found.metadata, "lost": first_line(error)})

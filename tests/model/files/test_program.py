@@ -14,7 +14,7 @@ from torch import nn
 from auditor.errors import CheckpointError, UnsafeCheckpoint
 from auditor.model.architectures.architecture import build
 from auditor.model.ending import Ending, ending
-from auditor.model.files import hazards
+from auditor.model.files import hazards, program
 from auditor.model.files.checkpoint import read
 from auditor.model.files.format import sniff
 from auditor.process.torchvision import torchvision
@@ -465,3 +465,18 @@ def test_sparse_operators_of_a_program_are_refused(exported, tmp_path, name):
     path = rewritten(exported / "any.pt2", tmp_path / "hostile.pt2", planted("target", target, tmp_path / "victim"))
     with pytest.raises(UnsafeCheckpoint, match="operator"):
         read(path)
+
+
+@pytest.mark.parametrize("trust", [True, False])
+def test_a_file_that_is_exchanged_while_it_is_read_is_refused(net, tmp_path, monkeypatch, trust):
+    path = scripted(net, tmp_path / "net.pt")
+    real = program.read
+
+    def exchanged(path, kind, *, trust):
+        found = real(path, kind, trust=trust)
+        path.write_bytes(path.read_bytes() + b"other")
+        return found
+
+    monkeypatch.setattr(program, "read", exchanged)
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        read(path, trust=trust)
