@@ -21,6 +21,7 @@ from auditor.data import image, manifest
 from auditor.data.manifest import Label
 from auditor.errors import DataError, did_you_mean
 from auditor.language import short
+from auditor.process import interrupts
 from auditor.process.regular_files import expanded, impossible, opened
 
 Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
@@ -193,9 +194,10 @@ def _those(suffixes: Iterable[str]) -> str:
 
 
 def _digests(files: Sequence[Path], at_once: int = 1024) -> Iterator[str]:
-    with ThreadPoolExecutor() as threads:
-        for start in range(0, len(files), at_once):
-            yield from threads.map(_digest, files[start : start + at_once])
+    for start in range(0, len(files), at_once):
+        with interrupts.held(), ThreadPoolExecutor() as threads:  # an interrupt inside could leave a lock of its held
+            found = list(threads.map(_digest, files[start : start + at_once]))
+        yield from found
 
 
 def _digest(path: Path) -> str:

@@ -28,6 +28,7 @@ _INTERRUPTED, _INTERNAL = 2, 3  # of results.Exit, which a small process doesn't
 _TICK = 1.0  # seconds
 _ENOUGH, _PATIENCE = 3, 5.0  # signals, and seconds after the last of them, until the process is killed
 _ENDING = 60.0  # seconds that atexit functions may take
+_STOPPING = 300.0  # seconds without a sign after a signal: a signal can strike where a library holds a lock
 _PR_SET_PDEATHSIG = 1
 
 
@@ -211,6 +212,8 @@ class _Child:
             self._kill_overdue()
             return
         limit, spent = self._limit, self._spent.get(self.check, 0.0) if self.check else self._silent
+        if self._requests and min(self._silent, time.monotonic() - self._requests[-1]) > _STOPPING:
+            self.overdue = f"no sign of life for {_STOPPING:.0f} s after a signal"
         if self.check and spent > limit + min(2 + limit / 10, 60):
             self.overdue = f"stopped after {spent:.0f} s: longer than --check-timeout, and it did not respond"
         elif not self.check and spent > limit:
