@@ -55,7 +55,7 @@ def _has_temporary() -> bool:
 def _has_caches() -> bool:
     """Return whether the folders of the user's caches and settings can be written, or made."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home raises where there is none
-    if home == "~":
+    if home == "~" or not os.access(home, os.W_OK):
         return False
     places = (("XDG_CACHE_HOME", ".cache"), ("XDG_CONFIG_HOME", ".config"))
     return all(_can_be_made(Path(os.environ.get(name) or Path(home) / usual)) for name, usual in places)

@@ -15,7 +15,7 @@ Switch = tuple[str, Callable[[], Any], Callable[[Any], object]]
 _PAIRS = (  # of getters and setters that torch._C names alike
     *("cublas_allow_bf16_reduced_precision_reduction", "cublas_allow_fp16_accumulation"),
     *("cublas_allow_fp16_reduced_precision_reduction", "cublas_allow_tf32", "cudnn_allow_tf32", "cudnn_benchmark"),
-    *("cudnn_deterministic", "cudnn_enabled", "deterministic_fill_uninitialized_memory", "float32_matmul_precision"),
+    *("cudnn_deterministic", "cudnn_enabled", "deterministic_fill_uninitialized_memory"),
     *("math_sdp_allow_fp16_bf16_reduction", "mkldnn_deterministic", "mkldnn_enabled", "nnpack_enabled"),
     *("onednn_allow_tf32", "qengine", "sdp_priority_order", "warnAlways", "graph_executor_optimize"),
     *("cpu_allow_fp16_reduced_precision_reduction", "linalg_preferred_backend", "blas_preferred_backend"),
@@ -114,6 +114,26 @@ def _flushes_denormals() -> bool:
     return not float(torch.tensor([2.0**-1060], dtype=torch.float64).mul(0.5))
 
 
+def _precisions() -> dict[str, str]:
+    """Return the precision of single-precision matrices by backend and operator, and under torch's older name."""
+    found = {}
+    for backend, operator in itertools.product(("generic", "cuda", "mkldnn"), ("all", "matmul", "conv", "rnn")):
+        with suppress(RuntimeError):  # not all pairs exist
+            found[f"{backend} {operator}"] = torch._C._get_fp32_precision_getter(backend, operator)
+    with suppress(RuntimeError):  # both names were used
+        found["older name"] = torch._C._get_float32_matmul_precision()
+    return found
+
+
+def _put_precisions(then: dict[str, str]) -> None:
+    if "older name" in then:
+        torch._C._set_float32_matmul_precision(then["older name"])  # writes to several of the others
+    for pair, value in then.items():
+        if pair != "older name" and torch._C._get_fp32_precision_getter(*pair.split()) != value:
+            backend, operator = pair.split()
+            torch._C._set_fp32_precision_setter(backend, operator, value)
+
+
 def _put_profiler(then: bool) -> None:
     if not then:
         with suppress(Exception):
@@ -150,6 +170,7 @@ _FIXED: tuple[Switch, ...] = (
     ("torch.autograd: multithreading", torch._C._is_multithreading_enabled, torch._C._set_multithreading_enabled),
     ("torch.autograd.graph.saved_tensors_hooks", _saved_tensor_hooks, _put_saved_tensor_hooks),
     ("torch.profiler", torch._C._autograd._profiler_enabled, _put_profiler),
+    ("torch.backends: fp32_precision", _precisions, _put_precisions),
     ("torch.set_flush_denormal()", _flushes_denormals, torch.set_flush_denormal),
     ("torch.nn.Module: global hooks", _hooks, _put_hooks),
     ("torch.is_autocast_cache_enabled()", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),

@@ -89,6 +89,7 @@ CHANGES = {
     "cudnn_enabled": lambda context: setattr(torch.backends.cudnn, "enabled", False),
     "mkldnn": lambda context: torch._C._set_mkldnn_enabled(False),
     "matmul": lambda context: torch.set_float32_matmul_precision("medium"),
+    "fp32_precision": lambda context: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
     "attention": lambda context: torch.backends.cuda.enable_math_sdp(False),
     "anomaly": lambda context: torch.autograd.set_detect_anomaly(True),
     "saved_tensors": lambda context: left_open(torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t)),
@@ -104,7 +105,9 @@ CHANGES = {
     "tensor_method": lambda context: setattr(torch.Tensor, "mean", wrong),
     "numpy_function": lambda context: setattr(np, "argsort", wrong),
     "pillow_function": lambda context: setattr(PIL.Image, "open", wrong),
-    "pillow_switch": lambda context: setattr(PIL.ImageFile, "LOAD_TRUNCATED_IMAGES", True),
+    "pillow_switch": lambda context: setattr(
+        PIL.ImageFile, "LOAD_TRUNCATED_IMAGES", not PIL.ImageFile.LOAD_TRUNCATED_IMAGES
+    ),
     "pillow_bound": lambda context: setattr(PIL.Image, "MAX_IMAGE_PIXELS", 1),
     "own_function": lambda context: setattr(softmax_module, "softmax", wrong),
     "own_method": lambda context: setattr(Network, "scores", wrong),

@@ -207,9 +207,9 @@ class Occluder:
     def _do_without(self, reason: NotExportable) -> None:
         direct = Direct(self._model, self._verification, self.windows, self._budget, alone=reason.alone)
         self.in_whole = self._way = direct
-        dense = str(reason)
+        dense = message_of(reason)
         if direct.mixes:
-            dense = _("{reason}; one image at a time, because a batch changes the scores", reason=reason)
+            dense = _("{reason}; one image at a time, because a batch changes the scores", reason=dense)
         self.how = How(dense, batch=direct.batch)
 
     def _plan(self, graph: Graph) -> None:
