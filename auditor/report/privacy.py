@@ -2,7 +2,7 @@ r"""Paths in reports, and reports that are handed over.
 
 A report names paths relative to the working directory, and of a path outside of it only the last two parts:
 
-    relative(audit)  # /home/ann/work/photos/cat.png is photos/cat.png, /opt/lib/python3/torch/nn.py is …/torch/nn.py
+    relative(audit)  # /home/ann/nets/photos/cat.png is photos/cat.png, /opt/lib/python3/torch/nn.py is …/torch/nn.py
     redacted(audit)  # neither folders of this machine, nor names of users and hosts, nor tracebacks
 """
 

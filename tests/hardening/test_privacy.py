@@ -44,25 +44,25 @@ FORMATS = "html,pdf,json,junit,summary,sarif,pdf-summary,text"
 def made(tmp_path_factory):
     """Reports of one audit in a folder of a telltale name: one redacted, one in full, one redacted from that."""
     home = tmp_path_factory.mktemp("base") / TELLTALE
-    (home / "work").mkdir(parents=True)
+    (home / "nets").mkdir(parents=True)
     photos = folders.noise(home / "my photos", ("cat", "dog", "fox", "owl"), 1, (40, 40))
     (photos / "cat" / "broken.png").write_bytes(b"none")
-    networks.write(home / "work" / "tiny.py", networks.Tiny)
-    networks.save(networks.build(networks.Tiny), home / "work" / "net.pt")
-    (home / "work" / "auditfile.py").write_text(PLUGIN)
-    (home / "work" / "pre.toml").write_text("[preprocess]\nresize = 32\n")
-    flags = ["--arch", f"{home}/work/tiny.py:Tiny", "--data", str(photos), "--preprocess", f"{home}/work/pre.toml"]
+    networks.write(home / "nets" / "tiny.py", networks.Tiny)
+    networks.save(networks.build(networks.Tiny), home / "nets" / "net.pt")
+    (home / "nets" / "auditfile.py").write_text(PLUGIN)
+    (home / "nets" / "pre.toml").write_text("[preprocess]\nresize = 32\n")
+    flags = ["--arch", f"{home}/nets/tiny.py:Tiny", "--data", str(photos), "--preprocess", f"{home}/nets/pre.toml"]
     flags += ["--check", "telltale", "--check", "predictions", "--check", "data", "--check", "checkpoint"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home / "work")
+        patch.chdir(home / "nets")
         patch.setenv("HOME", str(home))
         patch.setenv("LOGNAME", "secretuser")
-        assert main(["run", f"{home}/work/net.pt", *flags, "--out", "full", "--format", "html,json"]) == 1
-        flags += ["--redact", "--baseline", f"{home}/work/full", "--format", FORMATS]
+        assert main(["run", f"{home}/nets/net.pt", *flags, "--out", "full", "--format", "html,json"]) == 1
+        flags += ["--redact", "--baseline", f"{home}/nets/full", "--format", FORMATS]
         assert main(["run", "net.pt", *flags, "--out", "redacted"]) == 1
         assert main(["render", "full", "--redact", "--out", "handed", "--format", FORMATS]) == 0
     out = tmp_path_factory.mktemp("moved")
-    return {name: shutil.copytree(home / "work" / name, out / name) for name in ("full", "redacted", "handed")}
+    return {name: shutil.copytree(home / "nets" / name, out / name) for name in ("full", "redacted", "handed")}
 
 
 def readable(path):
@@ -126,7 +126,7 @@ def test_a_redacted_report_can_be_rendered_again_and_compared(made, name, comman
 @pytest.mark.slow
 def test_by_default_paths_are_relative_and_tracebacks_are_kept(made):
     text = (made["full"] / "audit.json").read_text()
-    assert f"{TELLTALE}/work" not in text
+    assert f"{TELLTALE}/nets" not in text
     assert "auditfile.py was read" in text
     assert "Traceback (most recent call last)" in text
     record = json.loads(text)
@@ -148,7 +148,7 @@ def audited(message, **facts):
         ("{here}2/photos/cat.png", "…/photos/cat.png"),
         ("/opt/lib/python3/torch/nn.py:12", "…/torch/nn.py:12"),
         ("file:///opt/lib/python3/nn.py", "…/python3/nn.py"),
-        ("C:\\Users\\ann\\work\\net.pt", "…/work/net.pt"),
+        ("C:\\Users\\ann\\nets\\net.pt", "…/nets/net.pt"),
         ("~ann/a/b/net.pt", "…/b/net.pt"),
         ("/data/photos", "/data/photos"),
         ("https://pytorch.org/docs/stable/nn.html", "https://pytorch.org/docs/stable/nn.html"),
