@@ -85,6 +85,17 @@ NETWORK = (
         help="Preprocessing: imagenet, imagenet-inception, raw255, unit, or a TOML or JSON file. "
         "Default: the network's own.",
     ),
+    click.option("--weights", metavar="NAME", help="The set of weights to audit, where the checkpoint holds several."),
+    click.option(
+        "--output",
+        metavar="NAME|INDEX",
+        help="The network's output that has the scores, where it gives several: a key, an attribute or an index.",
+    ),
+    click.option(
+        "--task",
+        metavar="TASK",
+        help="multiclass: one class an image; multilabel: any number. Default: recognised from labels and network.",
+    ),
     _switch("trust-checkpoint", "Let code in the checkpoint run in this process. The report says so on its cover."),
 )
 DATA = (
@@ -93,6 +104,8 @@ DATA = (
         metavar="PATH",
         help="Images: a folder per class, a flat folder, or a CSV or JSONL file of path,label.",
     ),
+    click.option("--split", metavar="NAME", help="The part of the data to audit, for example val or test."),
+    click.option("--root", metavar="DIR", help="The folder that the paths of a manifest are relative to."),
     click.option("--classes", metavar="FILE", help="Class names: one per line, or JSON."),
 )
 SELECTION = (

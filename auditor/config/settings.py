@@ -35,6 +35,7 @@ SCHEME = r"[a-z][a-z0-9+.-]+"  # the word before the colon in `--data scheme:res
 Positive = Annotated[int, Range(1)]
 Count = Annotated[int, Range(0, 1_000_000)]
 Level = Literal["fail", "warn", "info"]
+Task = Literal["multiclass", "multilabel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Settings:
     Attributes:
         arch: `NAME`, `timm:NAME`, `package.module:callable`, `file.py:callable` or a plugin's
             `scheme:...`; None detects the architecture from the checkpoint.
+        weights: The set of weights to audit, where the checkpoint holds several; None chooses.
+        output: The key, the attribute or the index of the output that has the scores; None chooses.
+        task: Whether an image has one class or any number; None recognises it.
+        split: The part of the data to audit; None for all of it, or for the only one.
+        root: The folder that the paths of a manifest are relative to; None for its own.
         classes: A file of class names, one per line, or a JSON list or object.
         preprocess: Keys of `[preprocess]`, or the name of a preset; None for the network's own.
         batch_size: Images per forward pass; None chooses by device.
@@ -71,6 +77,11 @@ class Settings:
     data: str | None = None
     arch: str | None = None
     arch_args: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    output: str | None = None
+    task: Task | None = None
+    split: str | None = None
+    root: Path | None = None
     classes: Path | None = None
     preprocess: Mapping[str, Any] | str | None = None
     device: str = "auto"
