@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from auditor.data.class_names import class_names
-from auditor.data.image import MAX_PIXELS, Unreadable, decode
+from auditor.data.image import LARGEST, MAX_PIXELS, Unreadable, decode
 from auditor.data.labels import Labels, fit
 from auditor.data.listing import Listing, listing
 from auditor.data.preprocessing import Preprocess
@@ -69,7 +70,7 @@ class ImageData(Dataset[Sample]):
         self.preprocess = preprocess
 
     def __len__(self) -> int:
-        return len(self.listing.files)
+        return len(self.listing.names)
 
     def __getitem__(self, index: int) -> Sample:
         label = self.labels.indices[index]
@@ -84,15 +85,17 @@ class ImageData(Dataset[Sample]):
         Raises:
             Unreadable: The file can't be read, or it is not the one that was listed.
         """
-        return decode(self.listing.files[index], digest=self.listing.digests[index])
+        source = self.listing.source
+        read = partial(source.content, index, most=LARGEST)
+        return decode(source.path(index), digest=self.listing.digests[index], read=read)
 
     def _tensor(self, index: int) -> Float[Tensor, "c h w"]:
         image = self.decoded(index)
-        path = self.listing.files[index]
         width, height = resized_size(image.size, self.preprocess.resize)
         if width * height > MAX_PIXELS or not min(width, height):
             raise Unreadable(
-                path, f"too large after resizing: {image.width} x {image.height} pixels become {width} x {height}"
+                self.listing.source.path(index),
+                f"too large after resizing: {image.width} x {image.height} pixels become {width} x {height}",
             )
         return self.preprocess.tensor(image)
 

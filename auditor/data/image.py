@@ -12,6 +12,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from auditor.process.regular_files import content
 MAX_PIXELS = 1024**3 // 4 // 3
 """An image with more pixels (a quarter of a GiB as RGB) counts as a decompression bomb."""
 
-_MAX_BYTES = 2**30
+LARGEST = 2**30
+"""The largest number of bytes of an image file."""
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -73,10 +75,11 @@ class Unreadable(DataError):
         self.reason = reason
 
 
-def decode(path: Path, *, digest: str | None = None) -> Image.Image:
+def decode(path: Path, *, digest: str | None = None, read: Callable[[], bytes] | None = None) -> Image.Image:
     """Return the image in the file, upright and in RGB.
 
     Args:
+        read: Reads the contents where they are not those of a file at `path`; it may raise OSError.
         digest: SHA-256 of the contents that the file had before; None if it may have any.
 
     Raises:
@@ -85,7 +88,7 @@ def decode(path: Path, *, digest: str | None = None) -> Image.Image:
     with warnings.catch_warnings(), pillow.refused():
         warnings.simplefilter("ignore")
         try:
-            found = content(path, most=_MAX_BYTES)
+            found = read() if read else content(path, most=LARGEST)
         except OSError as error:
             raise Unreadable(path, _reason(error)) from error
         if digest is not None and hashlib.sha256(found).hexdigest() != digest:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -18,11 +18,14 @@ from typing import Final
 import numpy as np
 
 from auditor.data import image, manifest
+from auditor.data.image import LARGEST
 from auditor.data.manifest import Label
+from auditor.data.sources.files import Files
+from auditor.data.sources.source import Source
 from auditor.errors import DataError, did_you_mean
 from auditor.language import short
 from auditor.process import interrupts
-from auditor.process.regular_files import expanded, impossible, opened
+from auditor.process.regular_files import expanded, impossible
 
 Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
 
@@ -33,19 +36,26 @@ _IGNORED: Final = frozenset(["__macosx", "thumbs.db", "desktop.ini"])
 
 @dataclass(frozen=True)
 class Listing:
-    """Image files in a stable order; they are not opened yet.
+    """Images in a stable order; they are not opened yet.
 
     Attributes:
         names: Paths relative to the root, with `/`.
         labels: The folder's name, the text or number of the manifest, or None.
         folders: All class folders, sorted, with those that have no images; () for a manifest.
+        archive: The source of images that are not files of their own; `files` is then ().
     """
 
     root: Path
-    files: tuple[Path, ...]
-    names: tuple[str, ...]
-    labels: tuple[Label, ...]
+    files: Sequence[Path]
+    names: Sequence[str]
+    labels: Sequence[Label]
     folders: tuple[str, ...] = ()
+    archive: Source | None = None
+
+    @property
+    def source(self) -> Source:
+        """The source of the bytes of all images."""
+        return self.archive or Files(self.files)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -63,8 +73,8 @@ class Listing:
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
-        """SHA-256 of each file's contents; empty for a file that can't be read."""
-        return tuple(_digests(self.files))
+        """SHA-256 of each image's contents; empty for an image that can't be read."""
+        return tuple(_digests(self.source))
 
 
 def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> Listing:
@@ -193,16 +203,16 @@ def _those(suffixes: Iterable[str]) -> str:
     return ", ".join(suffixes)
 
 
-def _digests(files: Sequence[Path], at_once: int = 1024) -> Iterator[str]:
-    for start in range(0, len(files), at_once):
+def _digests(source: Source, at_once: int = 1024) -> Iterator[str]:
+    for start in range(0, len(source), at_once):
+        some = range(start, min(start + at_once, len(source)))
         with interrupts.held(), ThreadPoolExecutor() as threads:  # an interrupt inside could leave a lock of its held
-            found = list(threads.map(_digest, files[start : start + at_once]))
+            found = list(threads.map(partial(_digest, source), some))
         yield from found
 
 
-def _digest(path: Path) -> str:
+def _digest(source: Source, index: int) -> str:
     try:
-        with opened(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(source.content(index, most=LARGEST)).hexdigest()
     except OSError:
         return ""

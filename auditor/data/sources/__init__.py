@@ -1,0 +1,1 @@
+"""Where the bytes of images come from: files, archives, tables, and addresses."""
