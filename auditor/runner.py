@@ -19,8 +19,9 @@ from auditor import comparison
 from auditor.assembly import assemble
 from auditor.check import Check
 from auditor.check_run import CheckRun
-from auditor.checks.data import amount_of, data_result
-from auditor.checks.data import data as DATA  # noqa: N812
+from auditor.checks.data.check import data as DATA  # noqa: N812
+from auditor.checks.data.check import data_result
+from auditor.checks.data.findings import amount_of
 from auditor.collectors import Readability
 from auditor.comparison import Pair, Source
 from auditor.config import settings as config

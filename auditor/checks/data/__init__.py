@@ -1,0 +1,1 @@
+"""Can the images and their labels be used?"""
