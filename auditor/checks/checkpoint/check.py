@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auditor.check import Check, Steps
+from auditor.check import Check, Share, Steps
 from auditor.checks.checkpoint import findings, rules
+from auditor.checks.checkpoint.weight_findings import weight_findings
 from auditor.language import _, numeral
 from auditor.results import Table
 
@@ -14,17 +15,23 @@ if TYPE_CHECKING:
 
 
 @Check.with_rules(*rules.RULES)
-def checkpoint(context: Context) -> Steps:
+def checkpoint(context: Context, *, weights_warn: Share = 0.02) -> Steps:
     """Does the checkpoint fill the whole network?
 
     A parameter that is missing in the file stays at random initialisation, without any error in the predictions. The
-    table counts the parameters that were loaded and the tensors that did not fit.
+    table counts the parameters that were loaded and the tensors that did not fit. A file with several sets of weights,
+    such as plain and averaged ones, is audited with one of them; the others are compared with it.
+
+    Args:
+        weights_warn: difference in accuracy between two sets of weights in the file over which the audit warns, if it
+            is larger than by chance.
     """
     coverage = context.architecture.coverage
     yield from findings.coverage(coverage)
     yield from findings.left_out(context.checkpoint.metadata.get("left_out", ()))
     yield from findings.objects(context.checkpoint.metadata.get("objects", ()))
     yield findings.batch_norm(context.network.module)
+    yield from weight_findings(context, warn=weights_warn)
     yield Table(
         _("Loaded parameters"),
         _(
