@@ -39,7 +39,9 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     if settings.threads:
         torch.set_num_threads(settings.threads)
     listing = dataset.listing(settings.data, schemes=sources) if settings.data else None
-    file = checkpoint.read(settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None)
+    file = checkpoint.read(
+        settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None, weights=settings.weights
+    )
     built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
     preprocess = preprocessing(settings, built)
     network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)

@@ -44,6 +44,8 @@ def provenance(
         context.architecture.coverage.loaded,
         trusted=file.trusted,
         sandbox=file.sandbox,
+        weights=file.weights,
+        others=tuple(file.others),
     )
     architecture = ArchitectureFacts(
         context.architecture.name,
@@ -110,6 +112,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "samples": settings.samples,
         "strict": settings.strict,
         "threads": settings.threads,
+        "weights": settings.weights,
     }
     return {name: value for name, value in chosen.items() if value not in (None, "", False, [], {})}
 

@@ -241,6 +241,8 @@ class CheckpointFacts:
 
     Attributes:
         loaded: Share of the network's parameters that the file filled, 0 to 1.
+        weights: The set of weights that was audited, where the file holds several.
+        others: The names of the other sets.
         trusted: Whether it was allowed to run code in the process of the audit (`--trust-checkpoint`).
         sandbox: The measures that held while a program in the file ran in a process without rights; none otherwise.
     """
@@ -252,6 +254,8 @@ class CheckpointFacts:
     loaded: float = 1.0
     trusted: bool = False
     sandbox: tuple[str, ...] = ()
+    weights: str = ""
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

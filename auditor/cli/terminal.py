@@ -222,6 +222,8 @@ class Terminal:
 def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
     file, network, data = about.checkpoint, about.architecture, about.data
     yield "checkpoint", f"{file.name} ({file.format}, {file.bytes / 1e6:.1f} MB, sha256 {file.sha256[:12]})"
+    if file.others:
+        yield "weights", f"{file.weights}; the file also holds {', '.join(file.others)} (--weights NAME)"
     if file.sandbox:
         yield "sandbox", ", ".join(file.sandbox)
     layers = f", {len(network.layers)} layers" if network.layers else ""

@@ -101,6 +101,9 @@ def _network(audit: Audit) -> Card:
         Fact(_("Weights loaded"), phrases.measured(checkpoint.loaded, ""), _kind(checkpoint.loaded == 1)),
         Fact("SHA-256", f"{checkpoint.sha256[:16]}…" if checkpoint.sha256 else "", "code"),
     ]
+    if checkpoint.others:
+        facts.insert(5, Fact(_("Set of weights"), checkpoint.weights))
+        facts.insert(6, Fact(_("Other sets"), ", ".join(checkpoint.others)))
     if checkpoint.trusted:
         told = _("the checkpoint was allowed to run code in the process of the audit")
         facts.append(Fact(_("Trusted"), told, "warn"))

@@ -235,6 +235,8 @@ def _checkpoint(node: Node) -> CheckpointFacts:
         loaded=node.number("loaded", 1.0),
         trusted=node.flag("trusted", False),
         sandbox=node.texts("sandbox", []),
+        weights=node.text("weights", ""),
+        others=node.texts("others", []),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from auditor.model.files.format import first_line, sniff
 from auditor.model.files.sandboxed import measures
 from auditor.model.files.stand_in import readable
 from auditor.model.files.unwrap import Contents, unwrap
+from auditor.model.files.weight_sets import UNNAMED, NoSuchWeights
 from auditor.process import regular_files
 
 _WORDS = {
@@ -42,6 +43,8 @@ class Checkpoint:
             tensors), `left_out` (the tensors of a loss or a metric), `objects` (the classes and functions that the
             file names and whose objects were left out), `class` (that of a module whose tensors these are) and `lost`
             (why that class can't be imported).
+        others: The other sets of weights of the same network, by the names that `--weights` takes.
+        unsplit: All tensors, where several sets lie side by side in one dict; a network may really have them all.
         trusted: Code of the file was run in this process, which the user has allowed.
         sandbox: The measures that hold where a program of the file runs in a process without rights.
     """
@@ -55,9 +58,16 @@ class Checkpoint:
     metadata: Mapping[str, Any]
     trusted: bool = False
     sandbox: tuple[str, ...] = ()
+    others: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    unsplit: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> str:
+        """The name of the set of weights that was taken, where the file holds several; "" otherwise."""
+        return (self.metadata.get("weights") or UNNAMED) if self.others else ""
 
 
-def read(path: Path, *, trust: bool = False, named: bool = False) -> Checkpoint:
+def read(path: Path, *, trust: bool = False, named: bool = False, weights: str | None = None) -> Checkpoint:
     """Read a checkpoint of any format.
 
     A pickle is read without running its code. Only with `trust` is a module that was pickled whole unpickled, or a
@@ -65,6 +75,7 @@ def read(path: Path, *, trust: bool = False, named: bool = False) -> Checkpoint:
 
     Args:
         named: The architecture is given, so that the tensors of a module are enough.
+        weights: The name of the set of weights to take, where the file holds several; None takes the plain ones.
 
     Raises:
         CheckpointError: It is missing, damaged, of another format, or holds no network.
@@ -72,6 +83,8 @@ def read(path: Path, *, trust: bool = False, named: bool = False) -> Checkpoint:
     """
     kind = sniff(path)
     if kind in ("TorchScript", "torch.export"):
+        if weights is not None:
+            raise CheckpointError(f"{path} is a program ({kind}) with one set of weights; leave out --weights")
         sha256, size = _fingerprint(path)
         module = program.read(path, kind, trust=trust)
         _refuse_exchanged(path, sha256)
@@ -81,8 +94,8 @@ def read(path: Path, *, trust: bool = False, named: bool = False) -> Checkpoint:
     if kind == "safetensors":
         with pickled.damage_told(path, what="can't be read as safetensors"):
             saved = safetensors.read(content)
-        return _unwrapped(file, saved)
-    return _pickled(file, content, trust=trust, named=named)
+        return _unwrapped(file, saved, weights=weights)
+    return _pickled(file, content, trust=trust, named=named, weights=weights)
 
 
 def _fingerprint(path: Path) -> tuple[str, int]:
@@ -96,27 +109,27 @@ def _refuse_exchanged(path: Path, sha256: str) -> None:
         raise CheckpointError(f"{path} changed while it was read; audit it again when it is complete")
 
 
-def _pickled(file: Checkpoint, content: Content, *, trust: bool, named: bool) -> Checkpoint:
+def _pickled(file: Checkpoint, content: Content, *, trust: bool, named: bool, weights: str | None) -> Checkpoint:
     saved = pickled.load(file.path, content)
     found: Checkpoint | None = None
     try:
         with pickled.damage_told(file.path):
-            found = _unwrapped(file, saved.value, unknown=saved.unknown)
+            found = _unwrapped(file, saved.value, unknown=saved.unknown, weights=weights)
     except UnsafeCheckpoint:
         if not trust:
             raise
     if found is not None and (not trust or named or found.format != "pickled module"):
         content.release()
         return found
-    return _trusted(file, found)
+    return _trusted(file, found, weights)
 
 
-def _trusted(file: Checkpoint, found: Checkpoint | None) -> Checkpoint:
+def _trusted(file: Checkpoint, found: Checkpoint | None, weights: str | None) -> Checkpoint:
     """Return what torch unpickles; where only the class of a module is lost, the tensors of the module."""
     try:
         saved = pickled.trusted(file.path)
         _refuse_exchanged(file.path, file.sha256)
-        return _unwrapped(replace(file, trusted=True), saved)
+        return _unwrapped(replace(file, trusted=True), saved, weights=weights)
     except (ImportError, AttributeError) as error:
         if found is not None:
             return replace(found, trusted=True, metadata={**found.metadata, "lost": first_line(error)})
@@ -126,9 +139,13 @@ def _trusted(file: Checkpoint, found: Checkpoint | None) -> Checkpoint:
         ) from error
 
 
-def _unwrapped(file: Checkpoint, saved: object, *, unknown: Sequence[str] = ()) -> Checkpoint:
+def _unwrapped(
+    file: Checkpoint, saved: object, *, unknown: Sequence[str] = (), weights: str | None = None
+) -> Checkpoint:
     try:
-        contents = unwrap(saved)
+        contents = unwrap(saved, weights=weights)
+    except NoSuchWeights as error:
+        raise CheckpointError(f"{file.path}: {error}") from None
     except CheckpointError as error:
         what = f"{file.path} is not a checkpoint of a network: {error}"
         raise (UnsafeCheckpoint(f"{what}; {_unexecuted(unknown)}") if unknown else CheckpointError(what)) from None
@@ -140,7 +157,15 @@ def _unwrapped(file: Checkpoint, saved: object, *, unknown: Sequence[str] = ()) 
     said |= {"class": readable(contents.of.name)} if contents.of is not None else {}
     whole = contents.module is not None or contents.of is not None
     kind = "pickled module" if whole else file.format
-    return replace(file, format=kind, tensors=contents.tensors, module=contents.module, metadata=said)
+    return replace(
+        file,
+        format=kind,
+        tensors=contents.tensors,
+        module=contents.module,
+        metadata=said,
+        others=contents.others,
+        unsplit=contents.unsplit,
+    )
 
 
 def _objects(unknown: Sequence[str], contents: Contents) -> tuple[str, ...]:

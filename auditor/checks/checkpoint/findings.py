@@ -1,4 +1,4 @@
-"""Judge whether the file filled the whole network."""
+"""Judge how the file fills the network, and whether its batch norms were trained."""
 
 from __future__ import annotations
 
@@ -7,137 +7,54 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.check import Check, Steps
-from auditor.judging.rule import Rule
-from auditor.language import _, many, marked, numeral, some
-from auditor.results import Finding, Table, Verdict
+from auditor.language import _, many, marked, some
+from auditor.results import Finding, Verdict
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from auditor.context import Context
     from auditor.model.architectures.architecture import Coverage
 
-MISSING = Rule(
-    "checkpoint.missing",
-    marked("Tensors of the network that are missing in the file."),
-    level=Verdict.FAIL,
-    basis="exact",
-    unit=marked("tensors"),
-    better="lower",
-    tolerance=0.0,
-    fail=0.0,
-    measured=marked("Missing tensors stay at random initialisation. Any is a failure."),
-    advice=marked("Save the whole network again, or set the architecture of training with --arch."),
-)
 
-UNEXPECTED = Rule(
-    "checkpoint.unexpected",
-    marked("Tensors of the file that are not in the network."),
-    level=Verdict.FAIL,
-    basis="exact",
-    unit=marked("tensors"),
-    better="lower",
-    tolerance=0.0,
-    fail=0.0,
-    measured=marked(
-        "Any is a failure. Tensors of a loss or a metric that was saved with the network are left out and listed as "
-        "information."
-    ),
-    advice=marked("The network of training is another one: set it with --arch and --arch-arg."),
-)
-
-SHAPE = Rule(
-    "checkpoint.shape",
-    marked("Tensors of the file that have another shape than in the network."),
-    level=Verdict.FAIL,
-    basis="exact",
-    unit=marked("tensors"),
-    better="lower",
-    tolerance=0.0,
-    fail=0.0,
-    measured=marked("Such tensors are not loaded. Any is a failure."),
-    advice=marked("Give the network its sizes of training, for example --arch-arg num_classes=4."),
-)
-
-BATCHNORM = Rule(
-    "checkpoint.batchnorm",
-    marked("Batch-norm layers whose running statistics were never trained."),
-    level=Verdict.FAIL,
-    basis="exact",
-    unit=marked("layers"),
-    better="lower",
-    tolerance=0.0,
-    fail=0.0,
-    measured=marked(
-        "The statistics of a layer were never trained if all its running means are 0 or all its running variances are "
-        "1. Any such layer is a failure. Layers with other statistics that have counted no training batch are "
-        "mentioned and are no failure, since converted checkpoints have them."
-    ),
-    advice=marked("Save the buffers with the parameters: state_dict(), not parameters()."),
-)
-
-
-@Check.with_rules(MISSING, UNEXPECTED, SHAPE, BATCHNORM)
-def checkpoint(context: Context) -> Steps:
-    """Does the checkpoint fill the whole network?
-
-    A parameter that is missing in the file stays at random initialisation, without any error in the predictions. The
-    table counts the parameters that were loaded and the tensors that did not fit.
-    """
-    coverage = context.architecture.coverage
-    yield from _coverage(coverage)
-    yield from _left_out(context.checkpoint.metadata.get("left_out", ()))
-    yield from _objects(context.checkpoint.metadata.get("objects", ()))
-    yield _batch_norm(context.network.module)
-    yield Table(
-        _("Loaded parameters"),
-        _(
-            "Share of the network's parameters that were loaded, by number of elements, and the number of tensors "
-            "that did not fit."
-        ),
-        (_("loaded"), _("missing"), _("unexpected"), _("other shape")),
-        ((numeral(coverage.loaded, ".1%"), len(coverage.missing), len(coverage.unexpected), len(coverage.misshaped)),),
-    )
-
-
-def _coverage(coverage: Coverage) -> Iterator[Finding]:
+def coverage(found: Coverage) -> Iterator[Finding]:
+    """Judge the tensors that are missing, unexpected or of another shape."""
     yield _listed(
         "checkpoint.missing",
-        coverage.missing,
+        found.missing,
         many(
             "{count} tensor of the network is missing and stays at random initialisation",
             "{count} tensors of the network are missing and stay at random initialisation",
-            len(coverage.missing),
+            len(found.missing),
         ),
         _("all tensors of the network are in the file"),
         _("Save the whole network again, or set the architecture of training with --arch."),
     )
     yield _listed(
         "checkpoint.unexpected",
-        coverage.unexpected,
+        found.unexpected,
         many(
             "{count} tensor of the file is not in the network",
             "{count} tensors of the file are not in the network",
-            len(coverage.unexpected),
+            len(found.unexpected),
         ),
         _("all tensors of the file are in the network"),
         _("The network of training is another one: set it with --arch and --arch-arg."),
     )
     yield _listed(
         "checkpoint.shape",
-        coverage.misshaped,
+        found.misshaped,
         many(
             "{count} tensor of the file has another shape than in the network",
             "{count} tensors of the file have another shape than in the network",
-            len(coverage.misshaped),
+            len(found.misshaped),
         ),
         _("all tensors of the file have the shape that the network has"),
         _("Give the network its sizes of training, for example --arch-arg num_classes=4."),
     )
 
 
-def _left_out(names: Sequence[str]) -> Iterator[Finding]:
+def left_out(names: Sequence[str]) -> Iterator[Finding]:
+    """Name the tensors of a loss or a metric, which are no part of the network."""
     if names:
         yield Finding(
             "checkpoint.unexpected",
@@ -153,7 +70,8 @@ def _left_out(names: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def _objects(names: Sequence[str]) -> Iterator[Finding]:
+def objects(names: Sequence[str]) -> Iterator[Finding]:
+    """Name the classes and functions of the file whose objects were not made."""
     if names:
         yield Finding(
             "checkpoint.unexpected",
@@ -183,7 +101,8 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -
     )
 
 
-def _batch_norm(module: nn.Module) -> Finding:
+def batch_norm(module: nn.Module) -> Finding:
+    """Judge whether the running statistics of every batch norm were trained."""
     statistics = {
         name: (m.running_mean, m.running_var)
         for name, m in module.named_modules()

@@ -1,0 +1,1 @@
+"""Does the checkpoint fill the whole network?"""
