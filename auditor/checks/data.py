@@ -11,11 +11,13 @@ from auditor.collectors import Readability
 from auditor.judging.rule import Rule
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, Amount
 from auditor.judging.validation import levelled
-from auditor.language import _, many, marked
+from auditor.language import _, joined, many, marked
 from auditor.results import Finding, Result, Table, Verdict, at_most
 
 if TYPE_CHECKING:
     from auditor.context import Context
+
+_MOST_ROWS = 1000
 
 UNREADABLE = Rule(
     "data.unreadable",
@@ -93,12 +95,24 @@ def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: 
         )
     counts = Counter(label for label in labels if label is not None)
     if counts:
-        yield Table(
-            _("Images by class"),
-            _("Number of images of each class. With few images, every number about the class is uncertain."),
-            (_("class"), _("images")),
-            tuple((context.classes[label], counts[label]) for label in sorted(counts)),
+        yield _by_class(counts, context.classes)
+
+
+def _by_class(counts: Counter[int], classes: Sequence[str]) -> Table:
+    """Tabulate the number of images of each class, of many classes those with the fewest images."""
+    shown = sorted(sorted(counts, key=lambda label: (counts[label], label))[:_MOST_ROWS])
+    caption = _("Number of images of each class. With few images, every number about the class is uncertain.")
+    if len(shown) < len(counts):
+        fewer = _(
+            "The {shown:,} classes with the fewest images of {count:,} are listed.", shown=len(shown), count=len(counts)
         )
+        caption = joined(caption, fewer)
+    return Table(
+        _("Images by class"),
+        caption,
+        (_("class"), _("images")),
+        tuple((classes[label], counts[label]) for label in shown),
+    )
 
 
 def sufficiency(
