@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from auditor.collectors.collector import Batch, State
 from auditor.collectors.sums import Sums, added, exact
+from auditor.statistics.confusion import NONE, Confusion
 from auditor.statistics.softmax import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _BINS = 4096
-_COUNTS = ("predicted", "confusion", "top5")
+_COUNTS = ("predicted", "top5")
 _WIDEST = 16.0  # log-odds of the outer edges of the first and the last confidence bin
 
 
@@ -43,7 +44,7 @@ class Predictions:
         images: The number of images with finite scores, labelled or not.
         unanswered: The number of images with NaN or infinite scores, which count nowhere else.
         predicted: The number of images by predicted class, `[k]`.
-        confusion: True class by predicted class, `[k, k]`, over the labelled images.
+        confusion: True class by predicted class, over the labelled images.
         top5: The number of labelled images of each class with this class among the five highest scores, `[k]`.
     """
 
@@ -54,7 +55,7 @@ class Predictions:
         self.images = 0
         self.unanswered = 0
         self.predicted = np.zeros(0, np.int64)
-        self.confusion = np.zeros((0, 0), np.int64)
+        self.confusion = NONE
         self.top5 = np.zeros(0, np.int64)
         self._bins = np.zeros((2, 3, _BINS))
         self._confidences = np.zeros((2, 2, _BINS))
@@ -77,12 +78,12 @@ class Predictions:
     @property
     def labelled(self) -> int:
         """The number of labelled images."""
-        return int(self.confusion.sum())
+        return self.confusion.total
 
     @property
     def right(self) -> int:
         """The number of labelled images that were correctly classified."""
-        return int(np.trace(self.confusion))
+        return int(self.confusion.correct.sum())
 
     @property
     def mistakes(self) -> tuple[Mistake, ...]:
@@ -114,7 +115,7 @@ class Predictions:
         known = batch.labels >= 0
         labels, predicted, confidence = batch.labels[known], predicted[known], confidence[known]
         right = predicted == labels
-        np.add.at(self.confusion, (labels, predicted), 1)
+        self.confusion = self.confusion.plus(Confusion.of(labels, predicted, len(self.predicted)))
         scores, own = batch.scores[known], np.take_along_axis(batch.scores[known], labels[:, None], 1)
         before = np.arange(scores.shape[1]) < labels[:, None]  # of equal scores the lower index comes first
         rank = ((scores > own) | ((scores == own) & before)).sum(1)
@@ -128,7 +129,6 @@ class Predictions:
         if not len(self.predicted):
             self.predicted = np.zeros(classes, np.int64)
             self.top5 = np.zeros(classes, np.int64)
-            self.confusion = np.zeros((classes, classes), np.int64)
 
     def _keep(self, mistakes: Sequence[Mistake]) -> None:
         self._mistakes = heapq.nsmallest(self.kept, [*self._mistakes, *mistakes], key=_worst_first)
@@ -141,6 +141,7 @@ class Predictions:
         self.images += other.images
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.confusion = self.confusion.plus(other.confusion)
         self._bins = added(self._bins, other._bins)
         self._confidences = added(self._confidences, other._confidences)
         self._keep(other._mistakes)
@@ -149,12 +150,14 @@ class Predictions:
         mistakes = np.array([astuple(m) for m in self.mistakes], np.float64).reshape(-1, 4)
         sums = {"bins": self._bins, "confidences": self._confidences}
         counts = {"images": np.array(self.images), "unanswered": np.array(self.unanswered)}
+        counts |= {"cells": self.confusion.cells, "cell counts": self.confusion.counts}
         return {**counts, "mistakes": mistakes, **sums, **{name: getattr(self, name) for name in _COUNTS}}
 
     def load(self, state: State) -> None:
         self.images, self.unanswered = int(state["images"]), int(state["unanswered"])
         for name in _COUNTS:
             setattr(self, name, state[name])
+        self.confusion = Confusion(len(self.predicted), state["cells"], state["cell counts"])
         self._bins, self._confidences = state["bins"], state["confidences"]
         self._mistakes = [Mistake(float(c), int(i), int(t), int(p)) for c, i, t, p in state["mistakes"]]
 

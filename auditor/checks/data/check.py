@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from auditor.check import Check, Count, Share, Steps
-from auditor.checks.data import findings
+from auditor.checks.data import figures, findings
 from auditor.checks.data.rules import RULES
 from auditor.collectors import Readability
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE
@@ -49,12 +49,7 @@ def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: 
         )
     counts = Counter(label for label in labels if label is not None)
     if counts:
-        yield Table(
-            _("Images by class"),
-            _("Number of images of each class. With few images, every number about the class is uncertain."),
-            (_("class"), _("images")),
-            tuple((context.classes[label], counts[label]) for label in sorted(counts)),
-        )
+        yield figures.by_class(counts, context.classes)
 
 
 def data_result(

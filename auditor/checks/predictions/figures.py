@@ -9,7 +9,7 @@ import numpy as np
 
 from auditor import methods, pictures
 from auditor.collectors import Predictions
-from auditor.language import _, many, numeral
+from auditor.language import _, joined, many, numeral
 from auditor.results import Figure, Gallery, Item, Table
 
 if TYPE_CHECKING:
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 _LARGEST_MATRIX = 40  # classes up to which a confusion matrix is legible
 _MOST_BARS = 20
+_MOST_ROWS = 1000
 
 
 def confusion_matrix(seen: Predictions, context: Context) -> Iterator[Figure | Table]:
     """Show the confusion matrix, of many classes only its largest entries off the diagonal."""
-    shown = np.flatnonzero(seen.confusion.sum(0) + seen.confusion.sum(1))
+    shown = np.flatnonzero(seen.confusion.by_true + seen.confusion.by_predicted)
     names = [context.classes[c] for c in shown]
     if len(shown) <= _LARGEST_MATRIX:
-        counts = seen.confusion[np.ix_(shown, shown)]
+        counts = seen.confusion.among(shown)[:-1, :-1]
         yield Figure(
             _("Confusion matrix"),
             _("Images by true class (rows) and predicted class (columns); correct predictions lie on the diagonal."),
@@ -37,33 +38,39 @@ def confusion_matrix(seen: Predictions, context: Context) -> Iterator[Figure | T
                 n=seen.labelled,
             ),
         )
-    found = [(int(i), int(j)) for i, j in zip(*np.nonzero(seen.confusion), strict=True) if i != j]
-    pairs = sorted(found, key=lambda pair: -seen.confusion[pair])[:10]  # a copy of the matrix may be too large
-    if pairs:
+    if pairs := seen.confusion.most_confused(10):
         yield Table(
             _("Most frequent confusions"),
             _("True class and predicted class, the most frequent first."),
             (_("true class"), _("predicted class"), _("images")),
-            tuple((context.classes[i], context.classes[j], int(seen.confusion[i, j])) for i, j in pairs),
+            tuple((context.classes[true], context.classes[predicted], n) for true, predicted, n in pairs),
         )
 
 
 def class_table(seen: Predictions, context: Context) -> Table:
-    """Tabulate recall and precision of each class that has images."""
-    counts, predicted = seen.confusion.sum(1), seen.confusion.sum(0)
+    """Tabulate recall and precision of each class that has images, of many classes those with the lowest recall."""
+    counts, predicted, correct = seen.confusion.by_true, seen.confusion.by_predicted, seen.confusion.correct
+    present = np.flatnonzero(counts)
+    shown = present[np.argsort(correct[present] / counts[present], kind="stable")[:_MOST_ROWS]]
     rows = []
-    for c in np.flatnonzero(counts):
-        hits, n = int(seen.confusion[c, c]), int(counts[c])
+    for c in np.sort(shown):
+        hits, n = int(correct[c]), int(counts[c])
         low, high = methods.wilson(hits, n)
         precision = numeral(hits / predicted[c], ".1%") if predicted[c] else _("never predicted")
         interval = _("{low:.1%} to {high:.1%}", low=low, high=high)
         rows.append((context.classes[c], n, numeral(hits / n, ".1%"), interval, precision))
+    caption = _(
+        "Recall is the share of a class's images that are correctly classified, with its 95 % interval. Precision "
+        "is the share of correct predictions among all predictions of the class."
+    )
+    if len(present) > len(rows):
+        fewer = _(
+            "The {shown:,} classes with the lowest recall of {count:,} are listed.", shown=len(rows), count=len(present)
+        )
+        caption = joined(caption, fewer)
     return Table(
         _("Class by class"),
-        _(
-            "Recall is the share of a class's images that are correctly classified, with its 95 % interval. Precision "
-            "is the share of correct predictions among all predictions of the class."
-        ),
+        caption,
         (_("class"), _("images"), _("recall"), _("interval"), _("precision")),
         tuple(rows),
     )

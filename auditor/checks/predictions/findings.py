@@ -17,9 +17,11 @@ from auditor.results import Finding, Verdict, at_least, at_most
 if TYPE_CHECKING:
     from auditor.model.ending import Ending
     from auditor.statistics.calibration import Calibration
+    from auditor.statistics.confusion import Confusion
 
 
 _ERROR = 0.05
+_NAMED = 100  # classes of which no image is correctly classified
 _TOP5 = 5  # classes up to which the top-5 accuracy is always 1
 
 
@@ -149,12 +151,14 @@ def never_recognised(seen: Predictions, classes: Sequence[str], few: int) -> Ite
         classes: Names of the network's classes.
         few: Number of images of a class from which a class without a correct classification is a failure.
     """
-    counts, right = seen.confusion.sum(1), seen.confusion.diagonal()
+    counts, right = seen.confusion.by_true, seen.confusion.correct
     judged = np.flatnonzero(counts >= few)
     rare = _missed(counts, right, few)
     missed = [int(c) for c in judged if right[c] == 0]
-    yield from (_never_recognised(seen.confusion[c], int(c), classes, Verdict.WARN) for c in rare)
-    yield from (_never_recognised(seen.confusion[c], int(c), classes, Verdict.FAIL) for c in missed)
+    yield from (_never_recognised(seen.confusion.of_class(c), c, classes, Verdict.WARN) for c in rare)
+    yield from (_never_recognised(seen.confusion.of_class(c), c, classes, Verdict.FAIL) for c in missed[:_NAMED])
+    if len(missed) > _NAMED:
+        yield _more_missed(missed[_NAMED:], counts)
     if not len(judged):
         message = _("no class has {few} images or more: the largest has {most}", few=few, most=int(counts.max()))
         yield Finding("predictions.collapsed", Verdict.SKIP, message)
@@ -197,12 +201,27 @@ def _never_recognised(predicted: NDArray[np.int64], c: int, classes: Sequence[st
     )
 
 
-def _all_recognised(
-    confusion: NDArray[np.int64], classes: Sequence[str], judged: NDArray[np.intp], few: int
-) -> Finding:
-    counts = confusion.sum(1)
-    least = int(min(judged, key=lambda c: confusion[c, c] / counts[c]))
-    hits, n = int(confusion[least, least]), int(counts[least])
+def _more_missed(missed: Sequence[int], counts: NDArray[np.int64]) -> Finding:
+    """Report the classes that are too many for a finding each."""
+    return Finding(
+        "predictions.collapsed",
+        Verdict.FAIL,
+        many(
+            "no image of {count} more class is correctly classified",
+            "no image of {count:,} more classes is correctly classified",
+            len(missed),
+        ),
+        value=len(missed),
+        unit=marked("classes"),
+        limit=0,
+        n=int(counts[missed].sum()),
+    )
+
+
+def _all_recognised(confusion: Confusion, classes: Sequence[str], judged: NDArray[np.intp], few: int) -> Finding:
+    counts, correct = confusion.by_true, confusion.correct
+    least = int(judged[np.argmin(correct[judged] / counts[judged])])
+    hits, n = int(correct[least]), int(counts[least])
     low, high = methods.wilson(hits, n)
     return Finding(
         "predictions.collapsed",
@@ -235,7 +254,7 @@ def single_class(seen: Predictions, classes: Sequence[str], few: int) -> Iterato
     if seen.images < few:
         return
     top = int(seen.predicted.argmax())
-    labels = int((seen.confusion.sum(1) > 0).sum())
+    labels = int((seen.confusion.by_true > 0).sum())
     if seen.predicted[top] == seen.images and labels != 1:
         yield Finding(
             "predictions.collapsed",

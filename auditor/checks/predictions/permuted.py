@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.judging import confidence
 from auditor.language import _, joined, many, some
 from auditor.results import Finding, Table, Verdict, at_most
+from auditor.statistics.confusion import Confusion
 
 if TYPE_CHECKING:
     from auditor.methods import Reordered
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
 _RULE = "predictions.permuted"
 _ERROR = 0.01
 _FEWEST = 2  # images of a class, and classes
+_MOST = 2000  # classes: the time that the order takes grows with their cube
 _LISTED = 100
 _FILE_LINES = 20
 _NUMBER = re.compile(r"(\d+)")
-
-Confusion = NDArray[np.int64]
 
 
 def order_findings(
@@ -33,7 +33,7 @@ def order_findings(
     """Judge whether the predictions fit the classes better in another order.
 
     Args:
-        confusion: Number of images by true class (rows) and predicted class (columns).
+        confusion: Number of images by true and by predicted class.
         classes: Names of the classes in the given order.
         few: A class with fewer than a quarter of this number of images keeps its place. A quarter is enough, since
             the order is tested on the images of all classes together.
@@ -41,7 +41,9 @@ def order_findings(
         seed: Seed of the random halves of the images.
     """
     least = max(_FEWEST, few // 4)
-    judged = np.flatnonzero(confusion.sum(1) >= least)
+    counts = confusion.by_true
+    judged = np.flatnonzero(counts >= least)
+    judged = np.sort(judged[np.argsort(-counts[judged], kind="stable")[:_MOST]])
     if len(judged) < _FEWEST:
         message = many(
             "{count} class has at least {few} images; the order of classes needs 2 of them",
@@ -51,7 +53,10 @@ def order_findings(
         )
         yield Finding(_RULE, Verdict.SKIP, message)
         return
-    found = methods.reordered(confusion, judged, seed=seed)
+    found = methods.reordered(confusion.among(judged), np.arange(len(judged)), seed=seed)
+    order = np.arange(confusion.classes)
+    order[judged] = judged[found.order[:-1]]
+    found = replace(found, order=order)
     gain = found.better - found.given
     verdict = at_most(gain, warn=warn, fail=fail) if found.p < _ERROR else Verdict.PASS
     yield _finding(found, len(judged), verdict, (warn, fail), classes)
@@ -127,7 +132,7 @@ def _as_numbers(name: str) -> list[tuple[bool, int, str]]:
 
 def _table(found: Reordered, confusion: Confusion, classes: Sequence[str]) -> Table:
     moved = np.flatnonzero(found.order != np.arange(len(found.order)))
-    given, better = np.diag(confusion), confusion[found.order, np.arange(len(found.order))]
+    given, better = confusion.at(moved, moved), confusion.at(found.order[moved], moved)
     caption = _(
         "Each predicted class that is another class in the order that fits all images best. The last two columns count "
         "its images whose label is the given class, and the class of the other order."
@@ -138,5 +143,8 @@ def _table(found: Reordered, confusion: Confusion, classes: Sequence[str]) -> Ta
         _("Classes that another order moves"),
         caption,
         (_("predicted class"), _("other class"), _("images of given class"), _("images of other class")),
-        tuple((classes[a], classes[found.order[a]], int(given[a]), int(better[a])) for a in moved[:_LISTED]),
+        tuple(
+            (classes[a], classes[found.order[a]], int(given[place]), int(better[place]))
+            for place, a in enumerate(moved[:_LISTED])
+        ),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
+from auditor.statistics.confusion import Confusion
 from auditor.statistics.paired import difference, mcnemar
 
 if TYPE_CHECKING:
@@ -165,12 +166,12 @@ def _corrected(found: Sequence[Candidate], others: Sequence[Alternative]) -> lis
 
 
 def reordered_as_declared(context: Context, chosen: Sequence[int]) -> Reordered:
-    """Return the best order of the classes with the declared preprocessing, tested on other images than chosen on."""
+    """Return the best order of the classes that occur with the declared preprocessing, tested on held-out images."""
     (predicted,), read = _predictions(context, chosen, [context.preprocess])
     labels = np.array([context.data.labels.indices[i] for i in read], np.int64)
-    confusion = np.zeros((context.network.outputs,) * 2, np.int64)
-    np.add.at(confusion, (labels[predicted >= 0], predicted[predicted >= 0]), 1)
-    return methods.reordered(confusion, np.unique(labels), seed=context.seed)
+    finite, known = predicted >= 0, np.unique(labels)
+    confusion = Confusion.of(labels[finite], predicted[finite], context.network.outputs)
+    return methods.reordered(confusion.among(known), np.arange(len(known)), seed=context.seed)
 
 
 def departures(

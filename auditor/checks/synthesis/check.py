@@ -202,9 +202,9 @@ def _explained(context: Context, predictions: Predictions | None, most: int) -> 
     """Return the classes with the highest and lowest accuracy and those of the explained images, and why each."""
     roles: dict[int, str] = {}
     if predictions and predictions.labelled:
-        counts = predictions.confusion.sum(1)
+        counts = predictions.confusion.by_true
         known = np.flatnonzero(counts)
-        right = predictions.confusion.diagonal()
+        right = predictions.confusion.correct
         shares = right[known] / counts[known]
         best, worst = int(known[shares.argmax()]), int(known[shares.argmin()])
         roles[best] = _("highest accuracy: {right} of {n} images", right=right[best], n=counts[best])

@@ -3,6 +3,7 @@ import pytest
 
 from auditor.checks.predictions.permuted import order_findings
 from auditor.results import Finding, Table, Verdict
+from auditor.statistics.confusion import Confusion
 
 
 def confusion(order, each=30, share=0.9, seed=0):
@@ -16,7 +17,7 @@ def confusion(order, each=30, share=0.9, seed=0):
 
 
 def found(counts, classes, few=20):
-    return list(order_findings(counts, classes, few=few, warn=0.1, fail=0.5, seed=0))
+    return list(order_findings(Confusion.full(counts), classes, few=few, warn=0.1, fail=0.5, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,10 @@ def test_what_another_seed_turns_is_called_close():
         counts = np.zeros((k, k), np.int64)
         np.add.at(counts, (truth, answers), 1)
         classes = [str(c) for c in range(k)]
-        every = [next(order_findings(counts, classes, few=20, warn=0.1, fail=0.5, seed=seed)) for seed in range(5)]
+        every = [
+            next(order_findings(Confusion.full(counts), classes, few=20, warn=0.1, fail=0.5, seed=seed))
+            for seed in range(5)
+        ]
         if len({finding.verdict for finding in every}) > 1:
             turned += 1
             assert all("could change this verdict" in finding.detail for finding in every)
