@@ -33,6 +33,7 @@ _SYSTEM = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/proc/self", "/proc/cpuinfo",
     "/proc/meminfo", "/proc/stat", "/sys/devices/system", "/dev/null", "/dev/zero", "/dev/urandom",
 )  # fmt: skip
+_WRITING = ("dill",)  # packages that torch imports where they are installed, and that open files to write
 _ARITHMETIC = ("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_", "ATEN_", "MALLOC_", "LD_LIBRARY_PATH")
 _NO_NEW_PRIVILEGES, _DEATH_SIGNAL, _DUMPABLE = 38, 1, 4  # of prctl
 _PACKAGES = ("site-packages", "dist-packages")
@@ -94,6 +95,7 @@ def start(module: str, *, descriptors: Sequence[int] = (), folders: Iterable[Pat
 def begin(said: dict[str, Any]) -> None:
     """Take the rights to files from this process, which `start` has started, and run its module."""
     sys.path += [folder for folder in said["folders"] if folder not in sys.path]
+    sys.modules.update(dict.fromkeys(_WRITING))  # type: ignore[arg-type]  # None: as if they were not installed
     if said["of_main_thread"]:  # the signal comes when the thread ends that started this process
         _prctl(_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != said["parent"]:  # the parent ended before the line above
