@@ -22,6 +22,8 @@ from tests.audits import LITTLE, record
 
 CLASSES = ("cat", "dog", "fox", "owl")
 SMALL = "[preprocess]\nresize = 64\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"
+OURS = "not passes and not warns and not fails and not breaks and not stops"
+FIRST = "checkpoint or weights or filters or predictions or saliency"  # once read, the network is like any other
 VERDICTS = """
 from auditor import Check, Finding, Verdict
 
@@ -114,23 +116,22 @@ def timm_state(path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
-    ("file", "write", "flags", "architecture"),
+    ("file", "write", "flags", "checks", "architecture"),
     [
-        ("net.pt", state_dict, [], "resnet18"),
-        ("net.ckpt", lightning, [], "resnet18"),
-        ("net.safetensors", tensors, [], "resnet18"),
-        ("net.pt", script, [], ""),
-        ("net.pt2", exported, [], ""),
-        ("net.pth", timm_state, ["--arch", "timm:resnet10t"], "resnet10t"),
+        ("net.pt", state_dict, [], OURS, "resnet18"),
+        ("net.ckpt", lightning, [], FIRST, "resnet18"),
+        ("net.safetensors", tensors, [], FIRST, "resnet18"),
+        ("net.pt", script, [], OURS, ""),
+        ("net.pt2", exported, [], OURS, ""),
+        ("net.pth", timm_state, ["--arch", "timm:resnet10t"], FIRST, "resnet10t"),
     ],
     ids=["state dict", "Lightning", "safetensors", "TorchScript", "torch.export", "timm"],
 )
-def test_audits_a_checkpoint_of_every_kind(auditor, here, photos, file, write, flags, architecture):
+def test_audits_a_checkpoint_of_every_kind(auditor, here, photos, file, write, flags, checks, architecture):
     write(here / file)
     (here / "auditor.toml").write_text(
         "samples = 2\n" + SMALL + LITTLE + "[checks.occlusion]\nwindow = 32\nstride = 32\n"
     )
-    checks = "not passes and not warns and not fails and not breaks and not stops"
     code, _, err = auditor(file, "--data", photos, "-k", checks, "--format", "html,json,junit", *flags)
     audit = record()
     assert code in (0, 1), err

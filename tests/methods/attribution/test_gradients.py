@@ -303,7 +303,7 @@ def test_many_images_leave_neither_hooks_nor_memory_behind():
         guided_grad_cam(model, images, 0)
     gc.collect()
     alive = sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
-    for i in range(500):
+    for i in range(250):
         explain(model, images, Unit("second", i % 6), layer="second")
     gc.collect()
     assert sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects()) <= alive
@@ -312,12 +312,12 @@ def test_many_images_leave_neither_hooks_nor_memory_behind():
 
 @pytest.mark.slow
 def test_the_memory_of_the_process_stays_flat():
-    """Graphs live outside of Python's own bookkeeping: 300 leaked ones of this size are over 300 MB."""
+    """Graphs live outside of Python's own bookkeeping: 150 leaked ones of this size are over 150 MB."""
     model, images = Deep().float(), torch.randn(1, 3, 224, 224)
     for _ in range(20):
         guided_grad_cam(model, images, 0)
     before = resident()
-    for _ in range(300):
+    for _ in range(150):
         guided_grad_cam(model, images, 0)
     assert resident() - before < 60e6
 

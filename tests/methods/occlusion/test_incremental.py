@@ -1,5 +1,6 @@
 """Computing only what a window changes gives what computing everything gives, whatever the network."""
 
+import os
 import time
 import tracemalloc
 
@@ -164,7 +165,9 @@ def test_random_networks():
 
 @pytest.mark.slow
 def test_many_random_networks():
-    assert ran_on_rectangles(200) > 50
+    """More of them with RANDOM_NETWORKS=200 in the environment: each takes half a second."""
+    count = int(os.environ.get("RANDOM_NETWORKS", "60"))
+    assert ran_on_rectangles(count) > count // 4
 
 
 ON_RECTANGLES = ["resnet18", "vgg11_bn", "mobilenet_v2", "densenet121", "googlenet", "squeezenet1_1", "alexnet"]
