@@ -33,10 +33,20 @@ class Content:
         self.view = memoryview(buffer)[:size]
         self._used: list[tuple[int, int]] = []
 
-    def storage(self, start: int, count: int) -> torch.UntypedStorage:
-        """Return a part as the memory of tensors; what is not aligned is moved into the bytes before it."""
+    def storage(self, start: int, count: int, *, header: bool = True, aligned: int = _ALIGNED) -> torch.UntypedStorage:
+        """Return a part as the memory of tensors.
+
+        Args:
+            header: The bytes before the part are not those of another tensor: a part that is not aligned is moved into
+                them. Otherwise it is copied.
+            aligned: The number of bytes of an element.
+        """
         if not count:
             return torch.UntypedStorage(0)
+        if not header:
+            self._used.append((start, start + count))
+            whole = torch.frombuffer(self.buffer, dtype=torch.uint8, count=count, offset=start)
+            return (whole.clone() if start % aligned else whole).untyped_storage()
         self._used.append((start - start % _ALIGNED, start + count))
         if off := start % _ALIGNED:
             at = ctypes.addressof(ctypes.c_char.from_buffer(self.buffer, start))
@@ -65,7 +75,7 @@ def read(path: Path) -> Content:
     try:
         with regular_files.opened(path) as file:
             size = os.fstat(file.fileno()).st_size
-            if size > (most := _largest()):
+            if size > (most := largest()):
                 raise CheckpointError(f"{path} has {size:,} bytes, but this machine has {most:,} bytes of memory")
             buffer = _memory(max(1, size))
             digest = hashlib.sha256()
@@ -86,7 +96,8 @@ def _memory(size: int) -> mmap.mmap:
     return mmap.mmap(-1, size)
 
 
-def _largest() -> int:
+def largest() -> int:
+    """Return the size of this machine's memory in bytes."""
     if not hasattr(os, "sysconf"):
         return 2**40
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

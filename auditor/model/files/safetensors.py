@@ -95,7 +95,7 @@ def _tensor(content: Content, name: str, entry: dict[str, Any], begin: int) -> T
     first, end = entry["data_offsets"]
     if end - first != math.prod(shape) * dtype.itemsize:
         raise Malformed(f"its tensor {name[:80]!r} of size {list(shape)} has {end - first:,} bytes")
-    storage = content.storage(begin + first, end - first)
+    storage = content.storage(begin + first, end - first, header=False, aligned=dtype.itemsize)
     if dtype is torch.bool and end > first and int(torch.empty(0, dtype=torch.uint8).set_(storage).max()) > 1:
         raise Malformed(f"its tensor {name[:80]!r} holds truth values other than 0 and 1")
     return torch.empty(0, dtype=dtype).set_(storage, 0, shape, _strides(shape))

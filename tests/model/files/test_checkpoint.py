@@ -72,6 +72,29 @@ def test_reads_safetensors_with_what_their_header_says(tmp_path):
     assert set(file.tensors) == set(network().state_dict())
 
 
+@pytest.mark.parametrize("sizes", [(3, 5, 7), (1, 1, 1), (3, 4, 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint8])
+def test_tensors_of_odd_sizes_do_not_overwrite_their_neighbours(tmp_path, sizes, dtype):
+    state = {f"t{i}": torch.arange(1, n + 1).to(dtype) for i, n in enumerate(sizes)} | {"wide": torch.ones(1).double()}
+    save_file(state, tmp_path / "net.safetensors")
+    found = read(tmp_path / "net.safetensors").tensors
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+
+
+def test_a_tensor_that_is_not_aligned_is_read_unchanged(tmp_path):
+    """Other writers than safetensors don't sort by the size of an element, which would align all of them."""
+    header = {
+        "a": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]},
+        "b": {"dtype": "F32", "shape": [2], "data_offsets": [3, 11]},
+    }
+    text = json.dumps(header).encode()
+    content = len(text).to_bytes(8, "little") + text + bytes([1, 2, 3]) + torch.tensor([1.5, -2.0]).numpy().tobytes()
+    (tmp_path / "net.safetensors").write_bytes(content)
+    found = read(tmp_path / "net.safetensors").tensors
+    assert found["a"].tolist() == [1, 2, 3]
+    assert found["b"].tolist() == [1.5, -2.0]
+
+
 def test_knows_safetensors_by_their_content(tmp_path):
     save_file(network().state_dict(), tmp_path / "net.bin")
     assert read(tmp_path / "net.bin").format == "safetensors"
