@@ -43,6 +43,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None, weights=settings.weights
     )
     built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
+    file = replace(file, others={}) if built.all_sets else file
     preprocess = preprocessing(settings, built)
     network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)
     names, named = class_names(settings, built, network.outputs)

@@ -142,6 +142,8 @@ def _set(place: weight_sets.Place) -> _Set:
         return _Set(place.keys, content, _bare(content).state_dict())
     whole = module_state.bare(content) if isinstance(content, StandIn) and module_state.is_module(content) else None
     tensors = named(content if whole is None else module_state.state_dict(whole))
+    if weight_sets.is_averaged(place.name):
+        tensors = weight_sets.without_counters(tensors)
     return _Set(place.keys, content, tensors, of=whole)
 
 
