@@ -10,9 +10,10 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, did_you_mean
-from auditor.model.files import metadata, module_state
+from auditor.model.files import module_state
 from auditor.model.files.parameter_names import stripped, unwrapped
 from auditor.model.files.parametrizations import plain_name
+from auditor.model.files.settings_objects import mapping
 from auditor.model.files.stand_in import readable
 from auditor.model.files.storages import Saved
 
@@ -95,7 +96,7 @@ def holds_tensors(content: object) -> bool:
 
 
 def _inside(place: Place) -> Iterator[Place]:
-    entries = metadata.mapping(place.content)
+    entries = mapping(place.content)
     for key, value in entries.items() if entries is not None else ():
         if isinstance(key, str) and not isinstance(value, Tensor | Saved) and not _NO_WEIGHTS.search(key):
             yield Place((*place.keys, key), value)
