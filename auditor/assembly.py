@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,14 +12,15 @@ from torch import nn
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data import dataset
-from auditor.data.dataset import ImageData
+from auditor.data.dataset import ImageData, Labels
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.errors import CheckpointError, DataError, UsageError
-from auditor.language import marked
+from auditor.language import _, chained, many, marked
 from auditor.model.architectures import architecture
 from auditor.model.architectures.architecture import Architecture
 from auditor.model.files import checkpoint
+from auditor.model.files.checkpoint import Checkpoint
 from auditor.model.network import Network, device_named
 from auditor.process.torchvision import torchvision
 
@@ -43,9 +44,10 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None, weights=settings.weights
     )
     built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
+    file = replace(file, others={}) if built.all_sets else file
     preprocess = preprocessing(settings, built)
     network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)
-    names, named = class_names(settings, built, network.outputs)
+    names, named = class_names(settings, built, network.outputs, file.metadata.get("class_lists", ()))
     fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None) if listing else None
     images = ImageData(listing, fitted, preprocess) if listing and fitted else None
     chosen, unreadable = explained(images, settings) if images else ((), ())
@@ -61,8 +63,14 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         data_problem=fitted.problem if fitted else "",
         chosen=chosen,
         unreadable=unreadable,
+        misnamed="" if settings.classes else misnamed(file, network.outputs, _source(fitted, named=named)),
         batch_size=min(8, settings.batch_size or 8),
     )
+
+
+def _source(fitted: Labels | None, *, named: bool) -> str:
+    """Return where the class names are from; without labels they are numbers, unless they are known."""
+    return fitted.names_source if fitted else "class names" if named else "numbers"
 
 
 def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
@@ -99,8 +107,13 @@ def _channels(module: nn.Module) -> int:
     return 1 if channels and channels[0] == 1 and 3 not in channels else 3
 
 
-def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[tuple[str, ...], bool]:
+def class_names(
+    settings: Settings, built: Architecture, outputs: int, lists: Sequence[tuple[str, ...]] = ()
+) -> tuple[tuple[str, ...], bool]:
     """Return a name for each output, and whether the names are more than numbers.
+
+    Args:
+        lists: Every list of class names in the checkpoint, where it has several.
 
     Raises:
         DataError: `--classes` names more or fewer classes than the network has.
@@ -115,9 +128,36 @@ def class_names(settings: Settings, built: Architecture, outputs: int) -> tuple[
         return names, True
     if built.classes and len(built.classes) == outputs:
         return built.classes, True
+    if fitting := [names for names in lists if len(names) == outputs]:
+        return fitting[0], True
     if outputs == 1000:
         return _imagenet_classes(), True
     return tuple(str(i) for i in range(outputs)), False
+
+
+def misnamed(file: Checkpoint, outputs: int, source: str) -> str:
+    """Return a sentence if the class names in the checkpoint are more or fewer than the network's outputs.
+
+    Args:
+        source: Where the names are taken from instead: `folders` or `labels` of the data, `numbers` or `class names`.
+    """
+    declared = file.metadata.get("classes", ())
+    lists = file.metadata.get("class_lists", (declared,))
+    if not declared or any(len(names) == outputs for names in lists):
+        return ""
+    taken = {
+        "folders": marked("the folders' names are taken"),
+        "labels": marked("the names of the labels are taken"),
+        "class names": marked("the names of ImageNet's classes are taken"),
+        "numbers": marked("the classes are numbered"),
+    }
+    counts = many(
+        "the file names {count} class, the network has {outputs} outputs",
+        "the file names {count} classes, the network has {outputs} outputs",
+        len(declared),
+        outputs=outputs,
+    )
+    return chained(counts, _(taken.get(source, taken["numbers"])))
 
 
 def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], tuple[tuple[str, str], ...]]:

@@ -149,6 +149,7 @@ class Context:
         data_problem: Why the labels can't be used; empty if they can.
         chosen: The images to explain, as indices of the data set.
         unreadable: Files that were candidates for `chosen` and can't be read, with the reason.
+        misnamed: Why the class names in the checkpoint are not used; empty if they are, or if it has none.
         batch_size: Images for each forward pass of a check.
         pool: The samples, once they are loaded; all checks share them.
         looked: Holds "images" once the images were asked for.
@@ -166,6 +167,7 @@ class Context:
     data_problem: str = ""
     chosen: Sequence[int] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
+    misnamed: str = ""
     batch_size: int = 8
     working: Callable[[int, str], Progress] = unseen
     pool: Samples = field(default_factory=Samples, repr=False)

@@ -63,7 +63,7 @@ def provenance(
         _settings(settings),
         _versions(),
         started,
-        tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys(note for note in (context.misnamed, *notes) if note)),
         current().name,
     )
 

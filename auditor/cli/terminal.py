@@ -234,6 +234,8 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
     else:
         yield "data", "none; checks that need images are skipped"
     yield "preprocess", _in_english(about.preprocess.get("source") or "as configured")
+    for note in about.notes:
+        yield "note", _in_english(note)
     yield "checks", ", ".join(check.name for check in checks)
     if loaded := about.settings.get("loaded"):
         yield "loaded", ", ".join(loaded)

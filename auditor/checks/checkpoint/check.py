@@ -30,6 +30,7 @@ def checkpoint(context: Context, *, weights_warn: Share = 0.02) -> Steps:
     yield from findings.coverage(coverage)
     yield from findings.left_out(context.checkpoint.metadata.get("left_out", ()))
     yield from findings.objects(context.checkpoint.metadata.get("objects", ()))
+    yield from findings.class_names(context)
     yield findings.batch_norm(context.network.module)
     yield from weight_findings(context, warn=weights_warn)
     yield Table(

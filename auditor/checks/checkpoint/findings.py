@@ -13,6 +13,7 @@ from auditor.results import Finding, Verdict
 if TYPE_CHECKING:
     from torch import nn
 
+    from auditor.context import Context
     from auditor.model.architectures.architecture import Coverage
 
 
@@ -99,6 +100,19 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -
         unit=marked("tensors"),
         detail=_("{advice} Tensors: {names}", advice=advice, names=some(names)),
     )
+
+
+def class_names(context: Context) -> Iterator[Finding]:
+    """Judge whether the file names as many classes as the network has outputs; yield nothing if it names none."""
+    rule, outputs = "checkpoint.classes", context.network.outputs
+    declared = context.checkpoint.metadata.get("classes", ())
+    if context.misnamed:
+        advice = _("Give one name for each output, in their order, with --classes.")
+        count, unit = len(declared), marked("classes")
+        yield Finding(rule, Verdict.WARN, context.misnamed, value=count, limit=outputs, unit=unit, detail=advice)
+    elif context.classes in context.checkpoint.metadata.get("class_lists", (declared,)):
+        message = _("the file names the {count} classes of the network", count=outputs)
+        yield Finding(rule, Verdict.PASS, message, value=outputs, limit=outputs, unit=marked("classes"))
 
 
 def batch_norm(module: nn.Module) -> Finding:

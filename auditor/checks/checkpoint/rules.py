@@ -89,4 +89,18 @@ WEIGHTS = Rule(
     source="McNemar, Psychometrika 12, 1947; Newcombe, Statistics in Medicine 17, 1998.",
 )
 
-RULES = (MISSING, UNEXPECTED, SHAPE, BATCHNORM, WEIGHTS)
+CLASSES = Rule(
+    "checkpoint.classes",
+    marked("Whether the class names in the file fit the network."),
+    level=Verdict.WARN,
+    basis="exact",
+    unit=marked("classes"),
+    images=False,
+    measured=marked(
+        "A file that names more or fewer classes than the network has outputs is a warning, and its names are not "
+        "used. A file without class names is not judged."
+    ),
+    advice=marked("Give one name for each output, in their order, with --classes."),
+)
+
+RULES = (MISSING, UNEXPECTED, SHAPE, BATCHNORM, CLASSES, WEIGHTS)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from auditor.errors import ArchitectureError
 from auditor.language import _, marked
 from auditor.model import declared_preprocessing
-from auditor.model.architectures import builders, inference
+from auditor.model.architectures import builders, inference, naming
 from auditor.model.architectures.builders import Builder, Schemes
 from auditor.model.architectures.coverage import Coverage, fill, frozen
 from auditor.model.architectures.inference import Match
@@ -39,6 +39,7 @@ class Architecture:
         preprocess: Keys of `[preprocess]`, None if neither the checkpoint nor the library has any.
         preprocess_certain: False if the library has several weights with different preprocessing, and the
             checkpoint is none of them.
+        all_sets: The network itself has all sets of weights of the file as its parts, such as student and teacher.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Architecture:
     preprocess: Mapping[str, Any] | None = None
     preprocess_source: str = ""
     preprocess_certain: bool = True
+    all_sets: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,10 @@ def build(
     match = _named(arch, tensors, given, schemes or {}, checkpoint) if arch is not None else _found(checkpoint, given)
     match = _with_input_scaling(match, checkpoint.sha256)
     module = match.builder(match.arguments)
-    coverage = fill(module, tensors, prefix=checkpoint.metadata.get("prefix", ""))
-    return _architecture(checkpoint, match, frozen(module), coverage)
+    prefix = checkpoint.metadata.get("prefix", "")
+    whole = bool(checkpoint.unsplit) and naming.fits_better(module, checkpoint.unsplit, tensors, prefix=prefix)
+    coverage = fill(module, checkpoint.unsplit if whole else tensors, prefix=prefix)
+    return replace(_architecture(checkpoint, match, frozen(module), coverage), all_sets=whole)
 
 
 def _itself(checkpoint: Checkpoint, module: nn.Module) -> Architecture:

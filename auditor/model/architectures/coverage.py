@@ -17,8 +17,8 @@ class Coverage:
     """How completely a checkpoint fills a network.
 
     Attributes:
-        missing: Names of the network that the checkpoint does not have. Counters and indices that training does
-            not change are left out: old checkpoints have no `num_batches_tracked`.
+        missing: Names of the network that the checkpoint does not have, and no name that is tied to them. Counters and
+            indices that training does not change are left out: old checkpoints have no `num_batches_tracked`.
         unexpected: Names of the checkpoint that the network does not have.
         misshaped: Names that both have, with different shapes.
         loaded: The share of the network's parameters that were loaded, by number of elements, 0 to 1.
@@ -51,13 +51,18 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") 
             )
     misshaped = sorted(k for k, t in named.items() if k in own and own[k] != tuple(t.shape))
     missing, unexpected = _load(module, {k: t for k, t in named.items() if k not in misshaped})
-    absent = set(missing) - set(misshaped)
+    absent = _absent(set(missing), naming.tied(module)) - set(misshaped)
     return Coverage(
         missing=tuple(k for k in missing if k in absent and _matters(state[k])),
         unexpected=tuple(unexpected),
         misshaped=tuple(misshaped),
         loaded=_share_loaded(module, absent | set(misshaped)),
     )
+
+
+def _absent(missing: set[str], tied: Mapping[str, frozenset[str]]) -> set[str]:
+    """Return the missing names without those of tensors that were loaded under another name."""
+    return {name for name in missing if not tied.get(name, frozenset()) - missing}
 
 
 def _load(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:

@@ -81,7 +81,7 @@ def compare(
     arguments = _auxiliary(builder, tensors) | given
     module = _weightless(builder, arguments)
     own = naming.shapes(module.state_dict())
-    names = naming.fitted(tensors, own, prefix=prefix)
+    names = naming.fitted(naming.without_values(tensors), own, prefix=prefix)
     classes = None if "num_classes" in given else _classes(module, own, names)
     if classes is not None:
         arguments["num_classes"] = classes
@@ -144,6 +144,7 @@ def _differing(module: nn.Module, own: naming.Shapes, tensors: Mapping[str, Tens
         return shape == own[key] or resized
 
     counted = _counters(module.state_dict())
+    counted |= {name for name, others in naming.tied(module).items() if others & tensors.keys()}
     shared = own.keys() & tensors.keys()
     apart = (own.keys() ^ tensors.keys()) - counted
     return len(apart) + sum(not fits(key) for key in shared)

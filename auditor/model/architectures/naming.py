@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
+
+from auditor.model.files import parametrizations
+from auditor.model.files.parameter_names import unwrapped
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -20,19 +24,65 @@ _RENAMED = (
 def fitted(tensors: Mapping[str, Tensor], own: Shapes, *, prefix: str = "") -> dict[str, Tensor]:
     """Return the tensors under the names with which most of them match the network's names and shapes.
 
+    Names stay as they are where that fits best. Otherwise prefixes are added or removed, the parts of names that
+    wrappers leave are removed, and parametrized weights are folded into plain ones.
+
     Args:
         prefix: The prefix that was removed when the file was read; the network may have it itself.
     """
+    found = _renamed(tensors, own, prefix)
+    if _fit(found, own) == len(found) or not parametrizations.has_parts(tensors):
+        return found
+    return max(found, _renamed(parametrizations.folded(tensors), own, prefix), key=lambda names: _fit(names, own))
 
-    def fit(names: Mapping[str, Tensor]) -> int:
-        return sum(own.get(key) == tuple(tensor.shape) for key, tensor in names.items())
 
-    return max(_candidates(tensors, own, prefix), key=fit)
+def fits_better(
+    module: torch.nn.Module, first: Mapping[str, Tensor], second: Mapping[str, Tensor], *, prefix: str = ""
+) -> bool:
+    """Return whether more of a network's tensors are among the first than among the second."""
+    own = shapes(module.state_dict())
+    one, other = (_fit(fitted(without_values(names), own, prefix=prefix), own) for names in (first, second))
+    return one > other
+
+
+def _fit(names: Mapping[str, Tensor], own: Shapes) -> int:
+    return sum(own.get(key) == tuple(tensor.shape) for key, tensor in names.items())
+
+
+def _renamed(tensors: Mapping[str, Tensor], own: Shapes, prefix: str) -> dict[str, Tensor]:
+    best = max(_candidates(tensors, own, prefix), key=lambda names: _fit(names, own))
+    if _fit(best, own) == len(best):
+        return best
+    return max(best, _without_wrappers(tensors, own, prefix), key=lambda names: _fit(names, own))
+
+
+def _without_wrappers(tensors: Mapping[str, Tensor], own: Shapes, prefix: str) -> dict[str, Tensor]:
+    """Return the tensors under the network's names, where these differ in what wrappers put into names, too."""
+    plain = {unwrapped(name): tensor for name, tensor in tensors.items()}
+    known = {unwrapped(name): name for name in own}
+    if len(plain) < len(tensors) or len(known) < len(own):  # then these parts of the names tell tensors apart
+        return dict(tensors)
+    shapes = {name: own[whole] for name, whole in known.items()}
+    best = max(_candidates(plain, shapes, unwrapped(prefix)), key=lambda names: _fit(names, shapes))
+    return {known.get(name, name): tensor for name, tensor in best.items()}
+
+
+def without_values(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors without their values, for comparing shapes only."""
+    return {name: tensor.to("meta") for name, tensor in tensors.items()}
 
 
 def is_constant(tensor: Tensor) -> bool:
     """Return whether a buffer is a counter or an index, which training does not change."""
     return not tensor.is_floating_point() and not tensor.is_complex()
+
+
+def tied(module: torch.nn.Module) -> dict[str, frozenset[str]]:
+    """Return the other names of each tensor that a module has under several names."""
+    names: defaultdict[int, list[str]] = defaultdict(list)
+    for name, value in module.state_dict(keep_vars=True).items():
+        names[id(value)].append(name)
+    return {name: frozenset(group) - {name} for group in names.values() if len(group) > 1 for name in group}
 
 
 def shapes(state: Mapping[str, object]) -> dict[str, tuple[int, ...]]:

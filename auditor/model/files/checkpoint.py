@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model.files import metadata, module_state, pickled, program, safetensors
+from auditor.model.files import extra_files, metadata, module_state, pickled, program, safetensors
 from auditor.model.files.content import Content
 from auditor.model.files.content import read as read_content
 from auditor.model.files.format import first_line, sniff
@@ -88,7 +88,8 @@ def read(path: Path, *, trust: bool = False, named: bool = False, weights: str |
         sha256, size = _fingerprint(path)
         module = program.read(path, kind, trust=trust)
         _refuse_exchanged(path, sha256)
-        return Checkpoint(path, sha256, size, kind, {}, module, {}, trusted=trust, sandbox=measures(module))
+        said = metadata.normalised(extra_files.read(path))
+        return Checkpoint(path, sha256, size, kind, {}, module, said, trusted=trust, sandbox=measures(module))
     content = read_content(path)
     file = Checkpoint(path, content.sha256, content.size, kind, {}, None, {})
     if kind == "safetensors":

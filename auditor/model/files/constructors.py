@@ -41,7 +41,7 @@ INERT: Final = {
 }
 """Names whose stand-ins hold settings, or nothing: no one misses what they would be."""
 
-_NUMBERS = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16)")
+_LETTERS = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU]\d{1,5})")
 _CLASSES = ("torch.nn.parameter.Parameter", "torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Buffer")
 
 
@@ -50,11 +50,24 @@ class Array:
 
     def __init__(self) -> None:
         self.value: np.ndarray | None = None
+        self.objects: list[Any] = []
+
+    @property
+    def listed(self) -> list[Any] | None:
+        """Its items, if it has one dimension; None if it has more, or text that is none."""
+        if self.value is None or self.value.ndim != 1:
+            return self.objects or None
+        try:
+            return list(self.value.tolist())
+        except ValueError:
+            return None
 
     def take_state(self, state: Any) -> None:
-        """Take shape, dtype and bytes; an array of objects stays empty."""
+        """Take shape, dtype and bytes; those of objects stay a list."""
         _version, shape, kind, by_columns, data = state
-        if isinstance(kind, DType) and isinstance(data, bytes | memoryview | str):
+        if isinstance(data, list):
+            self.objects = data
+        elif isinstance(kind, DType) and isinstance(data, bytes | memoryview | str):
             raw = data.encode("latin-1") if isinstance(data, str) else data
             self.value = _array(raw, kind, shape, "F" if by_columns is True else "C")
 
@@ -180,7 +193,7 @@ def _encoded(budget: Budget, text: Any = b"", *rest: Any) -> bytes:
 
 
 def _dtype(letters: Any, *rest: Any) -> Any:
-    if not isinstance(letters, str) or not _NUMBERS.fullmatch(letters):
+    if not isinstance(letters, str) or not _LETTERS.fullmatch(letters):
         return NotImplemented
     return DType(letters)
 

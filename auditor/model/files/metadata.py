@@ -6,74 +6,39 @@ architecture is only looked up among the builders of torchvision and timm.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from auditor.model import declared_preprocessing
-from auditor.model.files import module_state
-from auditor.model.files.stand_in import StandIn
+from auditor.model.files.declared_classes import class_lists
+from auditor.model.files.settings_objects import mapping, plain
 
 _INSIDE = ("hyper_parameters", "hparams", "config", "cfg", "args", "opt", "meta", "metadata")
 _ARCH = ("arch", "architecture", "model_name", "arch_name", "backbone")
 _ARGUMENTS = ("arch_args", "model_args", "model_kwargs")
-_CLASSES = ("classes", "class_names", "class_to_idx", "idx_to_class", "names", "categories", "labels")
 LARGEST_ARGUMENT: Final = 1_000_000
 _LONGEST = 1000  # letters of a name, or items of a list of numbers
 _RECIPES = ("preprocess", "preprocessing", "pretrained_cfg", "data_config", "transforms")
 
 
 def normalised(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `arch`, `arch_args`, `classes` and `preprocess`, where given, and other plain values unchanged."""
+    """Return `arch`, `arch_args`, `classes` and `preprocess`, where given, and other plain values unchanged.
+
+    Where the file has several lists of class names, `class_lists` has all of them.
+    """
     found = {key: value for key, value in said.items() if isinstance(value, str | int | float | bool)}
-    for name in (*_ARCH, *_ARGUMENTS, *_CLASSES, *_RECIPES):
+    for name in (*_ARCH, *_ARGUMENTS, *_RECIPES):
         found.pop(name, None)
     places = list(_places(said))
+    lists = class_lists(said)
     named = {
         "arch": _first(places, _ARCH, _name) or _first(places, ("model",), _name),
         "arch_args": _first(places, _ARGUMENTS, _arguments),
-        "classes": _first(places, _CLASSES, class_names),
+        "classes": lists[0] if lists else None,
+        "class_lists": lists if len(lists) > 1 else None,
         "preprocess": _first(places, _RECIPES, _recipe) or declared_preprocessing.of_timm(said),
     }
     return found | {key: value for key, value in named.items() if value}
-
-
-def mapping(value: object) -> Mapping[str, Any] | None:
-    """Return a mapping, or the entries or attributes of an object of settings; None for anything else."""
-    if isinstance(value, argparse.Namespace):
-        value = vars(value)
-    if isinstance(value, StandIn) and not module_state.is_module(value):
-        value = _settings(value) or None
-    return value if isinstance(value, Mapping) else None
-
-
-def _settings(value: StandIn) -> Mapping[Any, Any]:
-    """Return the entries of an object of settings; OmegaConf keeps them, and each value, in an attribute."""
-    inside = value.attributes.get("_content")
-    if not isinstance(inside, Mapping):
-        return value.entries or value.attributes
-    return {k: v.attributes.get("_val", v) if isinstance(v, StandIn) else v for k, v in inside.items()}
-
-
-def class_names(value: object) -> tuple[str, ...] | None:
-    """Return class names in the order of their indices; None if the value does not hold one for each index.
-
-    The value is a list, a mapping from index to name, or one from name to index.
-    """
-    if isinstance(value, list | tuple):
-        return tuple(value) if value and all(isinstance(v, str) for v in value) else None
-    if not isinstance(value, Mapping) or not value:
-        return None
-    pairs = [(k, v) for k, v in value.items() if isinstance(v, str)] or [(v, k) for k, v in value.items()]
-    if not all(isinstance(part, str | int | float) for pair in pairs for part in pair):
-        return None
-    try:
-        by_index = {int(index): str(name) for index, name in pairs}
-    except (ValueError, OverflowError):  # not a number, or infinite
-        return None
-    if sorted(by_index) != list(range(len(value))):
-        return None
-    return tuple(by_index[i] for i in range(len(value)))
 
 
 def _places(said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -94,6 +59,7 @@ def _first(places: list[Mapping[str, Any]], names: tuple[str, ...], reader: Any)
 
 
 def _name(value: object) -> str | None:
+    value = plain(value)
     return value.strip() if isinstance(value, str) and value.strip() and len(value) <= _LONGEST else None
 
 
@@ -101,7 +67,8 @@ def _arguments(value: object) -> dict[str, Any] | None:
     said = mapping(value)
     if said is None:
         return None
-    return {str(k): v for k, v in said.items() if isinstance(v, str | int | float | bool) and _is_sane(v)}
+    values = {str(k): plain(v) for k, v in said.items()}
+    return {k: v for k, v in values.items() if isinstance(v, str | int | float | bool) and _is_sane(v)}
 
 
 def _is_sane(value: str | int | float) -> bool:
@@ -114,7 +81,7 @@ def _recipe(value: object) -> dict[str, Any] | None:
     if not said:
         return None
     if set(said) <= set(declared_preprocessing.KEYS):
-        return {key: _plain(entry) for key, entry in said.items()}
+        return {key: _plain(plain(entry)) for key, entry in said.items()}
     return declared_preprocessing.of_timm(said)
 
 

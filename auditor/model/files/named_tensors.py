@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from auditor.errors import CheckpointError
-from auditor.model.files import metadata
+from auditor.model.files.settings_objects import mapping
 from auditor.model.files.stand_in import StandIn, readable
 from auditor.model.files.storages import Saved
 
@@ -35,7 +35,7 @@ def named(content: object) -> dict[str, Any]:
     Raises:
         CheckpointError: There are none, or more than a network has.
     """
-    entries = metadata.mapping(content)
+    entries = mapping(content)
     if entries is None:
         raise CheckpointError(f"it holds {_described(content)}; expected named tensors: save `model.state_dict()`")
     found = {key: entries[key] for key in keys_of_tensors(entries)}

@@ -50,7 +50,13 @@ def read(content: Content) -> dict[str, Any]:
         raise Malformed("its metadata is no mapping")
     _refuse_gaps(header, content.size - begin)
     tensors = {name: _tensor(content, name, entry, begin) for name, entry in header.items()}
-    return {name: _decoded(text) for name, text in said.items()} | {"state_dict": tensors}
+    tied = {name: other for name, other in said.items() if name not in tensors and _names(other, tensors)}
+    tensors |= {name: tensors[other] for name, other in tied.items()}  # `save_model` drops all names but one
+    return {name: _decoded(text) for name, text in said.items() if name not in tied} | {"state_dict": tensors}
+
+
+def _names(other: object, tensors: dict[str, Tensor]) -> bool:
+    return isinstance(other, str) and other in tensors
 
 
 def _header(content: Content) -> tuple[dict[str, Any], int]:

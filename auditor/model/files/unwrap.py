@@ -10,9 +10,10 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError
-from auditor.model.files import metadata, module_state, weight_sets
+from auditor.model.files import module_state, weight_sets
 from auditor.model.files.named_tensors import belongs_to_training, dense, keys_of_tensors, named
 from auditor.model.files.parameter_names import stripped
+from auditor.model.files.settings_objects import mapping
 from auditor.model.files.stand_in import StandIn
 from auditor.model.files.storages import Saved
 
@@ -107,7 +108,7 @@ def _default(saved: object) -> tuple[weight_sets.Place, dict[str, Any]]:
     said: dict[str, Any] = {}
     path: list[str] = []
     content = saved
-    while (entries := metadata.mapping(content)) is not None and (key := search.wrapper(entries)) is not None:
+    while (entries := mapping(content)) is not None and (key := search.wrapper(entries)) is not None:
         said = search.beside(entries, key) | said
         path.append(key)
         content = entries[key]
@@ -142,6 +143,8 @@ def _set(place: weight_sets.Place) -> _Set:
         return _Set(place.keys, content, _bare(content).state_dict())
     whole = module_state.bare(content) if isinstance(content, StandIn) and module_state.is_module(content) else None
     tensors = named(content if whole is None else module_state.state_dict(whole))
+    if weight_sets.is_averaged(place.name):
+        tensors = weight_sets.without_counters(tensors)
     return _Set(place.keys, content, tensors, of=whole)
 
 

@@ -10,8 +10,10 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, did_you_mean
-from auditor.model.files import metadata, module_state
+from auditor.model.files import module_state
 from auditor.model.files.parameter_names import stripped, unwrapped
+from auditor.model.files.parametrizations import plain_name
+from auditor.model.files.settings_objects import mapping
 from auditor.model.files.stand_in import readable
 from auditor.model.files.storages import Saved
 
@@ -27,6 +29,8 @@ _LATE: Final = re.compile(
 _NO_WEIGHTS: Final = re.compile(
     r"optim|sched|scaler|loss|criterion|metric|rng|grad|exp_avg|momentum_buffer|fisher|hessian|variance", re.IGNORECASE
 )
+_COUNTERS: Final = ("steps", "step", "num_updates", "n_averaged", "decay", "initted")
+_ONE: Final = ((), (1,))
 _DEEPEST: Final = 16
 _MOST_PLACES: Final = 20_000
 _MOST: Final = 32  # sets
@@ -92,7 +96,7 @@ def holds_tensors(content: object) -> bool:
 
 
 def _inside(place: Place) -> Iterator[Place]:
-    entries = metadata.mapping(place.content)
+    entries = mapping(place.content)
     for key, value in entries.items() if entries is not None else ():
         if isinstance(key, str) and not isinstance(value, Tensor | Saved) and not _NO_WEIGHTS.search(key):
             yield Place((*place.keys, key), value)
@@ -120,6 +124,13 @@ def is_averaged(name: str) -> bool:
     return bool(_AVERAGED.search(name))
 
 
+def without_counters(tensors: Named) -> dict[str, Any]:
+    """Return averaged weights without what counts the steps of averaging."""
+    return {
+        name: tensor for name, tensor in tensors.items() if name not in _COUNTERS or tuple(tensor.shape) not in _ONE
+    }
+
+
 def rank(key: str) -> tuple[bool, bool]:
     """Return the order in which sets are taken: plain before averaged ones, the best before the last."""
     return is_averaged(key), bool(_LATE.search(key))
@@ -133,7 +144,8 @@ def alike(one: Named, other: Named) -> bool:
 
 
 def _shapes(tensors: Named) -> dict[str, tuple[int, ...]]:
-    return {unwrapped(name): tuple(tensor.shape) for name, tensor in stripped(tensors)[0].items()}
+    names = stripped(tensors)[0]
+    return {unwrapped(plain_name(name, names)): tuple(tensor.shape) for name, tensor in names.items()}
 
 
 def split(tensors: Named) -> dict[str, dict[str, Any]]:
@@ -167,7 +179,7 @@ def _averaged_groups(names: Named) -> dict[str, dict[str, Any]]:
 def _roof(plain: Named, group: Named) -> str | None:
     """Return the prefix in front of what a group averages, None if it averages nothing."""
     heads = dict.fromkeys(name.partition(".")[0] + "." for name in plain if "." in name)
-    for roof in ("", *heads):
+    for roof in (*heads, ""):
         under = {name.removeprefix(roof): tensor for name, tensor in plain.items() if name.startswith(roof)}
         if alike(under, group):
             return roof
