@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError, CheckpointError, UsageError
+from auditor.model import refusal
 from auditor.model.ending import Ending, before, ending
 from auditor.model.fields.receptive_fields import ReceptiveField, receptive_fields, traced_fields
 from auditor.model.files.sandboxed import Sandboxed, is_script, operations
@@ -59,12 +60,7 @@ class Network:
         except (ArchitectureError, CheckpointError):  # the latter if a sandbox has failed
             raise
         except Exception as error:
-            size = "x".join(str(s) for s in input_shape)
-            reason = str(error).strip().partition("\n")[0]
-            raise ArchitectureError(
-                f"the network refuses an image of {size} ({type(error).__name__}: {reason}); "
-                "set its size and colours with --preprocess"
-            ) from error
+            raise ArchitectureError(refusal.advice(module, example, error)) from error
         if found.changes():
             found.restore()
             _lay(module, layout)

@@ -116,7 +116,7 @@ def test_refuses_what_is_no_classifier(ending):
 
 def test_says_which_size_the_network_refuses_and_what_to_do():
     model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
-    with pytest.raises(ArchitectureError, match=r"refuses an image of 3x8x8 .* with --preprocess"):
+    with pytest.raises(ArchitectureError, match=r"refuses an image of 3x8x8: .* 1 channel.* resize = \[28, 28\]"):
         network(model)
 
 

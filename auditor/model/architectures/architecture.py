@@ -141,6 +141,8 @@ def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
 
 def _without_class(kind: str, tensors: int, checkpoint: Checkpoint) -> str:
     """Return what helps where a module was pickled whole and its tensors fit no known network."""
+    if origin := checkpoint.metadata.get("origin"):
+        return f"{checkpoint.path} is {origin.what}: its tensors are read, but its network is not known; {origin.way}"
     what = f"{checkpoint.path} holds a whole {kind}, and no torchvision network has its {tensors} tensors"
     arch = f"give its class with --arch path/to/file.py:{kind.rpartition('.')[2]}"
     if lost := checkpoint.metadata.get("lost"):

@@ -20,7 +20,7 @@ from torch import nn
 
 from auditor.errors import ArchitectureError, did_you_mean
 from auditor.language import _
-from auditor.model.files.format import first_line
+from auditor.model.architectures import build_errors
 from auditor.process.torchvision import torchvision
 
 Schemes = Mapping[str, Callable[..., nn.Module]]
@@ -35,12 +35,14 @@ class Builder:
 
     Attributes:
         library: `torchvision` or `timm`, whose heads can be resized and whose preprocessing is known; or empty.
+        file: The file that `--arch` names, if it is one.
     """
 
     name: str
     source: str
     function: Callable[..., Any]
     library: str = ""
+    file: Path | None = None
 
     def __call__(self, arguments: Mapping[str, Any]) -> nn.Module:
         """Build the network, with the same random weights each time.
@@ -55,13 +57,21 @@ class Builder:
         except ArchitectureError:
             raise
         except (Exception, SystemExit) as error:  # other people's code may raise any exception
-            raise ArchitectureError(
-                f"{self.name} can't be built: {type(error).__name__}: {first_line(error)}; "
-                "give its arguments with --arch-arg KEY=VALUE"
-            ) from error
+            called, cause = (error.function, error.cause) if isinstance(error, _Raised) else (None, error)
+            why = build_errors.advice(cause, function=called, arguments=arguments, file=self.file)
+            raise ArchitectureError(f"{self.name} can't be built: {why}") from cause
         if not isinstance(module, nn.Module):
             raise ArchitectureError(f"{self.name} returned {type(module).__name__}; expected a torch.nn.Module")
         return module
+
+
+class _Raised(Exception):
+    """What the function of a user raised, with that function."""
+
+    def __init__(self, function: Callable[..., Any], cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.function = function
+        self.cause = cause
 
 
 def named(spec: str, schemes: Schemes) -> Builder:
@@ -72,6 +82,8 @@ def named(spec: str, schemes: Schemes) -> Builder:
     """
     scheme, colon, rest = spec.partition(":")
     if not colon:
+        if spec.endswith(".py"):
+            raise ArchitectureError(build_errors.without_callable(spec))
         return torchvision_builder(spec)
     if scheme == "timm":
         return timm_builder(rest)
@@ -80,9 +92,8 @@ def named(spec: str, schemes: Schemes) -> Builder:
         return Builder(spec, source, partial(schemes[scheme], rest))
     place, attribute = spec.rpartition(":")[::2]
     if place.endswith(".py"):
-        return Builder(
-            f"{Path(place).name}:{attribute}", _("a Python file"), partial(_from_file, Path(place), attribute)
-        )
+        path = Path(place)
+        return Builder(f"{path.name}:{attribute}", _("a Python file"), partial(_from_file, path, attribute), file=path)
     if "/" in place:
         raise ArchitectureError(f"--arch is {spec!r}, but has to be {FORMS}")
     return Builder(spec, _("a Python module"), partial(_from_module, place, attribute, schemes))
@@ -113,12 +124,21 @@ def torchvision_builder(name: str) -> Builder:
     """
     known = torchvision_names()
     if name not in known:
-        hint = did_you_mean(name, known)
+        hint = _did_you_mean_timm(name) or did_you_mean(name, known)
         raise ArchitectureError(f"torchvision has no classification network {name!r}; expected {FORMS}{hint}")
     function = torchvision.models.get_model_builder(name)
     if name in ("googlenet", "inception_v3"):
         function = partial(function, init_weights=False)  # otherwise a warning, and minutes of drawing weights
     return Builder(name, "torchvision", function, "torchvision")
+
+
+def _did_you_mean_timm(name: str) -> str:
+    """Return a hint at the timm network of a name, if timm was imported or is installed and has it."""
+    bare = name.rpartition("/")[2]
+    if not bare.partition(".")[0] or importlib.util.find_spec("timm") is None:
+        return ""
+    known = bare.partition(".")[0] in importlib.import_module("timm").list_models()
+    return f"; did you mean 'timm:{bare}'?" if known else ""
 
 
 def timm_builder(name: str) -> Builder:
@@ -193,8 +213,7 @@ def _made(module: ModuleType, place: str, attribute: str, arguments: Mapping[str
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
-            public = [n for n in vars(found) if not n.startswith("_")]
-            raise ArchitectureError(f"{place} has no {attribute!r}{did_you_mean(part, public)}")
+            raise ArchitectureError(build_errors.absent(attribute, place, vars(found)))
         found = getattr(found, part)
     if isinstance(found, nn.Module):
         return copy.deepcopy(found)
@@ -202,7 +221,10 @@ def _made(module: ModuleType, place: str, attribute: str, arguments: Mapping[str
         raise ArchitectureError(
             f"{place}:{attribute} is {type(found).__name__}; expected a callable that returns a torch.nn.Module"
         )
-    return found(**arguments)
+    try:
+        return found(**arguments)
+    except (Exception, SystemExit) as error:  # other people's code may raise any exception
+        raise _Raised(found, error) from error
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from auditor.errors import CheckpointError, UnsafeCheckpoint
 from auditor.model.files import extra_files, metadata, module_state, pickled, program, safetensors
 from auditor.model.files.content import Content
 from auditor.model.files.content import read as read_content
-from auditor.model.files.format import first_line, sniff
+from auditor.model.files.foreign import objects
+from auditor.model.files.format import EXPECTED, first_line, sniff
 from auditor.model.files.sandboxed import measures
-from auditor.model.files.stand_in import readable
+from auditor.model.files.stand_in import StandIn, readable
 from auditor.model.files.unwrap import Contents, unwrap
 from auditor.model.files.weight_sets import UNNAMED, NoSuchWeights
 from auditor.process import regular_files
@@ -42,7 +43,7 @@ class Checkpoint:
             plain values unchanged, `prefix` (the prefix that was removed), `weights` (the keys that led to the
             tensors), `left_out` (the tensors of a loss or a metric), `objects` (the classes and functions that the
             file names and whose objects were left out), `class` (that of a module whose tensors these are) and `lost`
-            (why that class can't be imported).
+            (why that class can't be imported), and `origin` (the library that the class is of).
         others: The other sets of weights of the same network, by the names that `--weights` takes.
         unsplit: All tensors, where several sets lie side by side in one dict; a network may really have them all.
         trusted: Code of the file was run in this process, which the user has allowed.
@@ -148,14 +149,22 @@ def _unwrapped(
     except NoSuchWeights as error:
         raise CheckpointError(f"{file.path}: {error}") from None
     except CheckpointError as error:
+        if (foreign := objects.without_network(saved)) is not None:
+            raise CheckpointError(f"{file.path} is {foreign.what}; expected {EXPECTED}; {foreign.way}") from None
         what = f"{file.path} is not a checkpoint of a network: {error}"
         raise (UnsafeCheckpoint(f"{what}; {_unexecuted(unknown)}") if unknown else CheckpointError(what)) from None
-    said = metadata.normalised(contents.said)
+    if task := objects.no_classifier(contents.of):
+        raise CheckpointError(
+            f"{file.path} holds {task}; expected an image classifier, which gives a score for each class"
+        )
+    said = metadata.normalised({**_attributes(contents.of), **contents.said})
     said |= {"prefix": contents.prefix, "weights": "" if file.format == "safetensors" else contents.taken}
     said |= {"left_out": contents.left_out} if contents.left_out else {}
-    objects = _objects(unknown, contents)
-    said |= {"objects": objects} if objects else {}
+    unknown_objects = _objects(unknown, contents)
+    said |= {"objects": unknown_objects} if unknown_objects else {}
     said |= {"class": readable(contents.of.name)} if contents.of is not None else {}
+    origin = objects.origin(saved, contents.of)
+    said |= {"origin": origin} if origin is not None else {}
     whole = contents.module is not None or contents.of is not None
     kind = "pickled module" if whole else file.format
     return replace(
@@ -167,6 +176,12 @@ def _unwrapped(
         others=contents.others,
         unsplit=contents.unsplit,
     )
+
+
+def _attributes(of: StandIn | None) -> dict[str, Any]:
+    """Return what a module that was pickled whole keeps as attributes, such as the names of its classes."""
+    attributes = of.attributes if of is not None else {}
+    return {key: value for key, value in attributes.items() if isinstance(key, str) and not key.startswith("_")}
 
 
 def _objects(unknown: Sequence[str], contents: Contents) -> tuple[str, ...]:

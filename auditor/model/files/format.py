@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from auditor.errors import CheckpointError
+from auditor.model.files.foreign import magic, packed
+from auditor.model.files.foreign.kind import Foreign
 from auditor.process import regular_files
 
 Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
@@ -17,14 +19,6 @@ Format = Literal["state dict", "safetensors", "TorchScript", "torch.export"]
 EXPECTED = "a state dict (.pt, .pth, .bin, .ckpt), safetensors, TorchScript or a torch.export program (.pt2)"
 _INTERPRETER = "The following operation failed in the TorchScript interpreter"
 _LARGEST_INDEX = 16 * 2**20
-_FOREIGN = {
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull`",
-    b"<!doctype": "a web page: download the file again",
-    b"<html": "a web page: download the file again",
-    b"\x89hdf": "an HDF5 file, the format of Keras",
-    b"\x1f\x8b": "a gzip archive: unpack it first",
-    b"\xfd7zxz": "an xz archive: unpack it first",
-}
 
 
 def sniff(path: Path) -> Format:
@@ -36,15 +30,45 @@ def sniff(path: Path) -> Format:
     head = _head(path)
     if head.startswith(b"PK"):
         return _of_archive(path)
-    if path.suffix == ".safetensors" or head[8:9] == b"{":
-        return "safetensors"
-    if _is_pickle(head) or head[257:262] == b"ustar":
+    if head[257:262] == b"ustar":
+        _refuse_foreign(path, head)
         return "state dict"
+    if _is_pickle(head):
+        if (foreign := magic.of_pickle(head)) is not None:
+            raise _foreign(path, foreign)
+        return "state dict"
+    if head[8:9] == b"{":
+        return "safetensors"
+    _refuse_foreign(path, head)
+    if path.suffix == ".safetensors":
+        return "safetensors"  # its reader says what is wrong with it
     raise CheckpointError(f"{path} is {_kind(head)}; expected {EXPECTED}")
+
+
+def _refuse_foreign(path: Path, head: bytes) -> None:
+    """Refuse a file of a known kind that is no checkpoint.
+
+    Raises:
+        CheckpointError: It is one.
+    """
+    try:
+        with regular_files.opened(path) as file:
+            tar = head[257:262] == b"ustar"
+            found = packed.of_tar(path, file) if tar else magic.of_file(path, file, head)
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {error.strerror}") from error
+    if found is not None:
+        raise _foreign(path, found)
+
+
+def _foreign(path: Path, found: Foreign) -> CheckpointError:
+    return CheckpointError(f"{path} is {found.what}; expected {EXPECTED}; {found.way}")
 
 
 def _head(path: Path) -> bytes:
     if path.is_dir():
+        if (foreign := magic.of_folder(path)) is not None:
+            raise _foreign(path, foreign)
         inside = sorted(p.name for p in path.iterdir() if p.suffix in {".safetensors", ".bin", ".pt", ".pth", ".ckpt"})
         hint = f"; did you mean {path / inside[0]}?" if inside else f"; expected a file: {EXPECTED}"
         raise CheckpointError(f"{path} is a folder{hint}")
@@ -63,11 +87,12 @@ def _head(path: Path) -> bytes:
 def _of_archive(path: Path) -> Format:
     try:
         with regular_files.opened(path) as file, zipfile.ZipFile(_small_index(file)) as archive:
-            names = {name.partition("/")[2] for name in archive.namelist()} | set(archive.namelist())
+            every = archive.namelist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error, OverflowError):
         raise CheckpointError(
             f"{path} is damaged or truncated: the index of its archive can't be read; copy it again"
         ) from None
+    names = {name.partition("/")[2] for name in every} | set(every)
     if "archive_format" in names:
         return "torch.export"
     if "serialized_exported_program.json" in names:
@@ -76,6 +101,8 @@ def _of_archive(path: Path) -> Format:
         return "TorchScript"
     if "data.pkl" in names:
         return "state dict"
+    if (found := packed.of_zip(path, every)) is not None:
+        raise _foreign(path, found)
     raise CheckpointError(f"{path} is a zip archive that torch did not write; expected {EXPECTED}")
 
 
@@ -102,9 +129,6 @@ def _is_pickle(head: bytes) -> bool:
 
 def _kind(head: bytes) -> str:
     """Return what a file of an unknown format is, from its first bytes."""
-    for magic, words in _FOREIGN.items():
-        if head.lower().startswith(magic):
-            return words
     text = head[:24].decode("utf-8", errors="ignore")
     whole = len(text.encode()) > len(head[:24]) - 4  # the last letter may be cut
     if whole and " ".join(text.split()).isprintable():
