@@ -12,7 +12,7 @@ from torch import nn
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data import dataset
-from auditor.data.dataset import ImageData, Labels
+from auditor.data.dataset import ImageData, Labels, Listing
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.errors import CheckpointError, DataError, UsageError
@@ -46,7 +46,14 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
     file = replace(file, others={}) if built.all_sets else file
     preprocess = preprocessing(settings, built)
-    network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)
+    network = Network.of(
+        built.module,
+        preprocess.input_shape,
+        device,
+        amp=settings.amp,
+        output=settings.output,
+        classes=_expected(settings, built, listing),
+    )
     names, named = class_names(settings, built, network.outputs, file.metadata.get("class_lists", ()))
     fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None) if listing else None
     images = ImageData(listing, fitted, preprocess) if listing and fitted else None
@@ -158,6 +165,17 @@ def misnamed(file: Checkpoint, outputs: int, source: str) -> str:
         outputs=outputs,
     )
     return chained(counts, _(taken.get(source, taken["numbers"])))
+
+
+def _expected(settings: Settings, built: Architecture, listing: Listing | None) -> int | None:
+    """Return the number of classes, as far as it is known before the network has run."""
+    if settings.classes:
+        return len(dataset.class_names(settings.classes))
+    if built.classes:
+        return len(built.classes)
+    if listing is None:
+        return None
+    return len(listing.folders) or len({label for label in listing.labels if label is not None}) or None
 
 
 def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], tuple[tuple[str, str], ...]]:

@@ -52,6 +52,7 @@ def provenance(
         context.architecture.source,
         network.parameters,
         _layers(network),
+        str(network.output),
     )
     return Provenance(
         checkpoint,
@@ -107,6 +108,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "levels": dict(settings.levels),
         "loaded": list(settings.loaded),
         "plugins": list(settings.plugins),
+        "output": settings.output,
         "options": {check: dict(options) for check, options in settings.options.items()},
         "report": settings.report.as_settings(),
         "samples": settings.samples,

@@ -281,12 +281,13 @@ class LayerFacts:
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureFacts:
-    """The network, and where its definition came from."""
+    """The network, and where its definition came from; `output` is which of its outputs has the scores."""
 
     name: str
     source: str
     parameters: int
     layers: tuple[LayerFacts, ...] = ()
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)

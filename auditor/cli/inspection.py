@@ -60,6 +60,7 @@ def _facts(about: Provenance) -> Mapping[str, str]:
         **trusted,
         "network": f"{network.name}, {network.source}",
         "layers": str(len(network.layers)) if network.layers else f"not available from a {file.format} file",
+        **({"output": network.output} if network.output else {}),
         "parameters": f"{network.parameters:,}, {file.loaded:.1%} of them loaded",
         "checkpoint": f"{file.name}, {file.format}, {file.bytes:,} bytes, sha256 {file.sha256}",
         **weights,

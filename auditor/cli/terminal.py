@@ -228,6 +228,8 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
         yield "sandbox", ", ".join(file.sandbox)
     layers = f", {len(network.layers)} layers" if network.layers else ""
     yield "network", f"{network.name} from {_in_english(network.source)}, {network.parameters:,} parameters{layers}"
+    if network.output:
+        yield "output", network.output
     if data.name:
         labels = "labelled" if data.labelled else "not labelled"
         yield "data", f"{data.name}: {data.images:,} files, {labels}; {len(data.classes)} classes"

@@ -236,7 +236,8 @@ _Moment = tuple[int, int]  # a tensor's identity, and how often it was written t
 
 
 def _moment(tensor: Tensor) -> _Moment:
-    return id(tensor), tensor._version
+    """Return when a tensor has its values; tensors of inference mode do not count how often they were written to."""
+    return id(tensor), 0 if tensor.is_inference() else tensor._version
 
 
 class _Tracer(TorchDispatchMode):
@@ -291,7 +292,8 @@ class _Tracer(TorchDispatchMode):
         output = func(*args, **kwargs)
         self._alive.append(output)
         # The version of a tensor written in place is counted up only after this returns.
-        self._ceilings[(taken[0], taken[1] + 1) if output is args[0] else _moment(output)] = ceiling
+        written = output is args[0] and not output.is_inference()
+        self._ceilings[(taken[0], taken[1] + 1) if written else _moment(output)] = ceiling
         if taken in self._maker:
             self._mark(self._maker[taken], ceiling)
         return output

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError, CheckpointError, UsageError
 from auditor.model import refusal
+from auditor.model.checkpointed_blocks import run_plainly
 from auditor.model.ending import Ending, before, ending
 from auditor.model.fields.receptive_fields import ReceptiveField, receptive_fields, traced_fields
-from auditor.model.files.sandboxed import Sandboxed, is_script, operations
+from auditor.model.files.sandboxed import Sandboxed, choose_output, is_script, operations
 from auditor.model.layers import LayerTable, trace
+from auditor.model.output import WHOLE, Output
 from auditor.model.preserve import Snapshot
 
 
@@ -29,6 +31,7 @@ class Network:
         input_shape: Channels, height and width of the images that it takes.
         outputs: The number of classes; a single output counts as two classes.
         ending: The softmax or sigmoid at its end, if there is one; the scores are its input.
+        output: Which tensor has the scores, if the network gives several.
         layout: The memory format of images: channels_last, which is faster, if the network supports it.
     """
 
@@ -40,13 +43,28 @@ class Network:
     outputs: int
     ending: Ending
     layout: torch.memory_format = torch.contiguous_format
+    output: Output = WHOLE
 
     @classmethod
-    def of(cls, module: nn.Module, input_shape: tuple[int, int, int], device: torch.device, *, amp: bool) -> Network:
+    @run_plainly()
+    def of(
+        cls,
+        module: nn.Module,
+        input_shape: tuple[int, int, int],
+        device: torch.device,
+        *,
+        amp: bool,
+        output: str | None = None,
+        classes: int | None = None,
+    ) -> Network:
         """Move the network to its device and run it once to find its layers, outputs and ending.
 
+        Args:
+            output: The output that has the scores, by its path or its index; None to choose.
+            classes: The number of classes of the data, if it is known.
+
         Raises:
-            ArchitectureError: It refuses images of `input_shape`, or gives no scores.
+            ArchitectureError: It refuses images of `input_shape`, or gives no scores, or several.
             CheckpointError: The sandbox in which it runs has failed.
         """
         module.to(device)
@@ -55,7 +73,8 @@ class Network:
         layout = _layout(module, example)
         example = example.contiguous(memory_format=layout)
         try:
-            scores, end = ending(module, example, scores_in)
+            chosen = _output(module, example, output, classes)
+            scores, end = ending(module, example, chosen.scores)
             layers = _traced(module, example, layout)
         except (ArchitectureError, CheckpointError):  # the latter if a sandbox has failed
             raise
@@ -64,7 +83,7 @@ class Network:
         if found.changes():
             found.restore()
             _lay(module, layout)
-        return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end, layout)
+        return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end, layout, chosen)
 
     @cached_property
     def parameters(self) -> int:
@@ -93,8 +112,8 @@ class Network:
     def scores(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Return the scores before any softmax or sigmoid, in float32; differentiable."""
         images = images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
-        with self._precision():
-            scores = before(self.ending, self.module, images, scores_in)
+        with self._precision(), run_plainly():
+            scores = before(self.ending, self.module, images, self.output.scores)
         return as_classes(scores).float()
 
     __call__ = scores
@@ -144,6 +163,13 @@ class Network:
         return torch.autocast(self.device.type, dtype=torch.bfloat16 if self.device.type == "cpu" else None)
 
 
+def _output(module: nn.Module, example: Tensor, name: str | None, classes: int | None) -> Output:
+    if isinstance(module, Sandboxed):
+        return choose_output(module, example, name=name, classes=classes)
+    with torch.enable_grad():
+        return Output.of(module(example.clone().requires_grad_().clone()), name=name, classes=classes)
+
+
 def _traced(module: nn.Module, example: Tensor, layout: torch.memory_format) -> LayerTable:
     """Return the layers, from a forward pass with two images if the network takes two: see `trace`."""
     try:
@@ -170,32 +196,6 @@ def _lay(module: nn.Module, layout: torch.memory_format) -> None:
     for parameter in module.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=layout)
-
-
-def scores_in(output: Any) -> Float[Tensor, "n k"]:
-    """Return the scores in a network's output: a tensor, or of several the one called `logits` or the first.
-
-    Raises:
-        ArchitectureError: There is no tensor with one row for each image.
-    """
-    if isinstance(output, Mapping):
-        output = output.get("logits", next(iter(output.values()), None))
-    elif hasattr(output, "logits"):
-        output = output.logits
-    elif isinstance(output, Sequence) and output:
-        output = output[0]
-    if isinstance(output, Tensor) and output.ndim == 1:
-        output = output[:, None]
-    if not isinstance(output, Tensor) or output.ndim < 2 or not output.is_floating_point() or not _is_rows(output):
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ArchitectureError(
-            f"the network gives {shape} for a batch of images; a classifier gives [images, classes]"
-        )
-    return output.flatten(1)
-
-
-def _is_rows(output: Tensor) -> bool:
-    return 0 < output.shape[1] == output[0].numel()
 
 
 def as_classes(scores: Float[Tensor, "n _"]) -> Float[Tensor, "n k"]:

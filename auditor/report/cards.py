@@ -96,6 +96,7 @@ def _network(audit: Audit) -> Card:
         Fact(_("Architecture"), architecture.name),
         Fact(_("Source"), _(architecture.source)),
         Fact(_("Parameters"), phrases.decimal(architecture.parameters)),
+        Fact(_("Output"), architecture.output),
         Fact(_("Layers"), phrases.decimal(len(architecture.layers)) if architecture.layers else ""),
         Fact(_("Checkpoint"), ", ".join(part for part in (checkpoint.format, phrases.size(checkpoint.bytes)) if part)),
         Fact(_("Weights loaded"), phrases.measured(checkpoint.loaded, ""), _kind(checkpoint.loaded == 1)),

@@ -242,7 +242,8 @@ def _checkpoint(node: Node) -> CheckpointFacts:
 
 def _architecture(node: Node) -> ArchitectureFacts:
     layers = tuple(_layer(layer) for layer in node.each("layers"))
-    return ArchitectureFacts(node.text("name"), node.text("source"), node.whole("parameters"), layers)
+    output = node.text("output", "")
+    return ArchitectureFacts(node.text("name"), node.text("source"), node.whole("parameters"), layers, output)
 
 
 def _layer(node: Node) -> LayerFacts:

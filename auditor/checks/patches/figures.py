@@ -13,7 +13,7 @@ from auditor import pictures
 from auditor.collectors.patches import Box, Patch
 from auditor.collectors.top import TopActivations, edges
 from auditor.errors import DataError
-from auditor.language import _, headed, joined
+from auditor.language import _, headed, joined, message_of
 from auditor.results import Gallery, Item
 
 if TYPE_CHECKING:
@@ -56,12 +56,14 @@ def channel_row(
         highest=patches[0].value,
     )
     about = _("channel {channel} of {layer}", channel=channel, layer=layer.name)
-    items = _items(context, patches, projected(context, layer, channel, patches), about)
+    signals = projected(context, layer, channel, patches)
+    items = _items(context, patches, None if isinstance(signals, str) else signals, about)
     belongs = {"layer": layer.name, "channel": str(channel)}
     distribution = _distribution(counts, kernel, about, bgr=context.preprocess.color == "bgr")
     if role:
         title = headed(title, role)
-    return Gallery(title, joined(caption, field_size), (distribution, *items), about=belongs)
+    why = _("Without guided backprop: {reason}.", reason=signals) if isinstance(signals, str) else ""
+    return Gallery(title, joined(caption, field_size, why), (distribution, *items), about=belongs)
 
 
 def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[Patch]]) -> Iterator[Item]:
@@ -88,13 +90,14 @@ def channel_sheets(context: Context, layer: Layer, found: Mapping[int, Sequence[
         yield Item(drawn, _("channel {channel}", channel=channel), patches[0].value, alt=alt)
 
 
-def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Patch]) -> NDArray[np.float32] | None:
-    """Return the guided backprop of each patch's unit, `[n, c, h, w]`.
+def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Patch]) -> NDArray[np.float32] | str:
+    """Return the guided backprop of each patch's unit, `[n, c, h, w]`, or why there is none.
 
-    It is defined for ReLU only. Return None if other activation functions lie before the layer.
+    It is defined for ReLU only, and needs a gradient from the layer to the image.
     """
     import torch
 
+    from auditor.methods.attribution.forward_pass import NotDifferentiable
     from auditor.methods.attribution.gradients import sent_back, sent_back_from
     from auditor.methods.attribution.rectifiers import NoRectifier, Rule
     from auditor.methods.attribution.targets import Position
@@ -114,8 +117,10 @@ def projected(context: Context, layer: Layer, channel: int, patches: Sequence[Pa
             found = send(network, images, unit, Rule.GUIDED)
         except NoRectifier as reason:
             if not reason.linear:
-                return None
+                return message_of(reason)
             found = send(network, images, unit, Rule.GRADIENT)  # without an activation function the two are the same
+        except NotDifferentiable as reason:
+            return message_of(reason)
         signals.append(found.cpu().numpy())
     return np.concatenate(signals)
 

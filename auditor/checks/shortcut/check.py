@@ -13,7 +13,7 @@ from auditor.checks.shortcut.figures import background_row, exchange_row, galler
 from auditor.config.options import Range
 from auditor.errors import Skip
 from auditor.language import _, many
-from auditor.results import Arrays, Evidence
+from auditor.results import Arrays, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
     from auditor.checks.shortcut.backgrounds import Backgrounds, ClassBackground
@@ -167,7 +167,10 @@ def _findings(measured: _Measured, classes: Sequence[str], few: int) -> Iterator
     tested, confirmed = measured.tested, measured.confirmed
     yield from findings.locations(tested, confirmed, classes, {c: len(seen.of(c)) for c in judged})
     places = {one.target: one.place for (one, _exchanged), sure in zip(tested, confirmed, strict=True) if sure}
-    yield from findings.clusters(measured.groups, classes, places)
+    if without := measured.probe.without_gradient:
+        yield Finding("shortcut.cluster", Verdict.SKIP, without)
+    else:
+        yield from findings.clusters(measured.groups, classes, places)
     backgrounds = measured.tested_backgrounds, measured.confirmed_backgrounds
     yield from background_findings.backgrounds(*backgrounds, classes, places)
     yield from findings.left_out(seen, judged, classes, few)
@@ -188,4 +191,4 @@ def _pictures(measured: _Measured) -> Iterator[Evidence | Arrays]:
             yield background_row(probe, measured.backgrounds, shown[c], confirmed=any(confirmed))
         yield from galleries(probe, c, measured.groups[c])
         name = probe.context.classes[c]
-        yield Arrays({f"{name}/{kind}": getattr(evidence, kind) for kind in ("occlusion", "gradient")})
+        yield Arrays({f"{name}/{kind}": shares for kind, shares in evidence.by_method.items()})

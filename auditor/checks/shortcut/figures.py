@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from auditor import pictures
-from auditor.language import _, many
+from auditor.language import _, many, marked
 from auditor.results import Gallery, Item
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.checks.shortcut.places import Candidate, PlaceExchange
     from auditor.checks.shortcut.probe import Evidence, Probe
 
+_METHODS = {"occlusion": marked("evidence by occlusion"), "gradient": marked("evidence by gradient")}
 _PAIRS = 3
 _MEMBERS = 8
 _SIDE = 112  # pixels of a picture on a sheet
@@ -34,8 +35,10 @@ def mean_maps(probe: Probe, found: Evidence) -> Gallery:
     about = _("the mean image of {name}", name=name)
     items = (
         Item(pictures.photo(mean), about, role="photo"),
-        pictures.overlay_item(mean, _spread(probe, found.occlusion), _("evidence by occlusion"), about),
-        pictures.overlay_item(mean, _spread(probe, found.gradient), _("evidence by gradient"), about),
+        *(
+            pictures.overlay_item(mean, _spread(probe, shares), _(_METHODS[method]), about)
+            for method, shares in found.by_method.items()
+        ),
     )
     caption = many(
         "The mean of {images} images, and the mean share of each window in the evidence for the class; occlusion on "

@@ -91,20 +91,21 @@ class PlaceExchange:
 def candidates(probe: Probe, own: Evidence, others: Sequence[Evidence]) -> Iterator[Candidate]:
     """Yield the windows with the most evidence by occlusion and by gradient, and the ring, if they qualify.
 
-    A window qualifies if both methods give it more than an even share of the evidence and its content is constant.
-    Unless it lies at the border, other classes must not have more than an even share there. The ring qualifies with
-    more evidence than area, if its content is constant or the evidence of other classes lies inside.
+    A window qualifies if both methods (occlusion alone if no gradient reaches the images) give it more than an even
+    share of the evidence and its content is constant. Unless it lies at the border, other classes must not have more
+    than an even share there. The ring qualifies with more evidence than area, if its content is constant or the
+    evidence of other classes lies inside.
     """
     import torch
 
     images, other = probe.seen.of(own.target)[::2], probe.seen.others(own.target)[::2]
     common = shared(probe.seen.images[images], probe.seen.images[other])
     constancy = common.by_window(probe.windows).double().numpy()
-    usual = {name: np.mean([getattr(one, name) for one in others], 0) for name in ("occlusion", "gradient")}
+    usual = {name: np.mean([one.by_method[name] for one in others], 0) for name in own.by_method}
     even = 1 / len(probe.windows)
     eligible = (constancy >= CONSTANT) & ((usual["occlusion"] <= even) | probe.at_border())
-    eligible &= (own.occlusion > even) & (own.gradient > even)
-    numbers = {_strongest(getattr(own, name), usual[name], eligible) for name in usual}
+    eligible &= np.all([shares > even for shares in own.by_method.values()], 0)
+    numbers = {_strongest(shares, usual[name], eligible) for name, shares in own.by_method.items()}
     for number in sorted(n for n in numbers if n is not None):
         place = probe.windows.inside(torch.tensor([number]))[0].numpy()
         cell = np.unravel_index(number, probe.windows.grid)

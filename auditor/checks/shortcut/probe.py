@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
+from auditor.methods.attribution.forward_pass import gradient_problem
 from auditor.methods.occlusion.windows import Windows
 from auditor.methods.shortcuts.evidence_shares import estimated, occluded_shares, ring, share_inside, shares_of
 from auditor.methods.shortcuts.exchange import scores_of
@@ -40,21 +41,27 @@ class Evidence:
     Attributes:
         target: The class, or `REST`.
         occlusion: The share of each window by occlusion, `[rows, cols]`, 0 to 1.
-        gradient: The same by gradient.
+        gradient: The same by gradient; None if no gradient reaches the images.
         ring: The share of the outer ring, against the inside, 0 to 1.
         n: On how many images occlusion was computed.
     """
 
     target: int
     occlusion: Map
-    gradient: Map
+    gradient: Map | None
     ring: float
     n: int
 
     @property
     def finite(self) -> bool:
         """Whether there is evidence: no share is NaN."""
-        return bool(np.isfinite(self.occlusion).all() and np.isfinite(self.gradient).all() and np.isfinite(self.ring))
+        return all(np.isfinite(one).all() for one in self.by_method.values()) and bool(np.isfinite(self.ring))
+
+    @property
+    def by_method(self) -> dict[str, Map]:
+        """The shares of the windows by each method."""
+        found = {"occlusion": self.occlusion, "gradient": self.gradient}
+        return {name: shares for name, shares in found.items() if shares is not None}
 
 
 class Probe:
@@ -82,9 +89,9 @@ class Probe:
         images = self.seen.rest() if target == REST else self.seen.of(target)[::2]
         some = images[: self.explained]
         occlusion = occluded_shares(self.occluder, *self.given(some)).double().numpy()
-        gradient = self.gradients(images).astype(np.float64)
+        gradient = None if self.without_gradient else _mean(self.gradients(images).astype(np.float64))
         inside = share_inside(self.context.network, *self.given(some), self.ring, batch=self.context.batch_size)
-        return Evidence(target, _mean(occlusion), _mean(gradient), float(_mean(inside.double().numpy())), len(some))
+        return Evidence(target, _mean(occlusion), gradient, float(_mean(inside.double().numpy())), len(some))
 
     def gradients(self, images: Indices) -> NDArray[np.float32]:
         """Return the gradient's share of each window, `[n, rows, cols]`; NaN for an image without a prediction."""
@@ -95,10 +102,16 @@ class Probe:
         return self._gradients[1][images]
 
     @cached_property
+    def without_gradient(self) -> str:
+        """Why no gradient reaches the images; empty if one does."""
+        return gradient_problem(self.context.network, self.seen.images[:1].to(self.context.network.device))
+
+    @cached_property
     def _gradients(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         grids = self.windows, self.cells
         by_window, by_cell = (np.full((len(self.seen.predicted), *one.grid), np.nan, np.float32) for one in grids)
         known, step = np.flatnonzero(self.seen.predicted >= 0), self.context.batch_size
+        known = known[:0] if self.without_gradient else known
         for some in (known[start : start + step] for start in range(0, len(known), step)):
             drops = estimated(self.context.network, *self.given(some)).cpu()
             by_window[some], by_cell[some] = (shares_of(one.mean(drops)).numpy() for one in grids)

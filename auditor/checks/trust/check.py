@@ -17,6 +17,8 @@ from auditor.checks.trust.randomization import Maps, Randomization, randomized
 from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import Skip
+from auditor.language import _
+from auditor.methods.attribution.forward_pass import gradient_problem
 from auditor.methods.attribution.names import OCCLUSION
 from auditor.results import Arrays, Finding, Verdict
 
@@ -73,7 +75,11 @@ def trust(
     """
     samples = context.samples[:images]
     batch = tensors(context, samples)
-    explain = _explaining(context, samples, occlusion)
+    without = gradient_problem(context.network, batch)
+    if without:
+        yield findings.no_gradient(without)
+        occlusion = len(samples) if occlusion else 0
+    explain = _explaining(context, samples, occlusion, gradients=not without)
     trained = explain()
     whole = {name: maps for name, maps in trained.items() if name != OCCLUSION or occlusion >= len(samples)}
     curves = _curves(context, samples, batch, whole, patch=patch, steps=steps, orders=orders)
@@ -96,19 +102,31 @@ def trust(
     yield table(curves, list(trained), randomization if isinstance(randomization, Randomization) else None)
 
 
-def _explaining(context: Context, samples: Sequence[Sample], occlusion: int) -> Callable[[], dict[str, Maps]]:
+def _explaining(
+    context: Context, samples: Sequence[Sample], occlusion: int, *, gradients: bool
+) -> Callable[[], dict[str, Maps]]:
     """Return a function that computes the maps of the predicted classes with the network as it is when called.
 
     The maps of occlusion are NaN from image number `occlusion` on.
+
+    Args:
+        gradients: Whether methods by gradient are computed; occlusion needs none.
+
+    Raises:
+        Skip: Nothing can be computed.
     """
     import torch
 
+    if not gradients and not occlusion:
+        raise Skip(_("no gradient reaches the images, and trust.occlusion is 0"))
     images, target = tensors(context, samples), torch.tensor([sample.predicted for sample in samples])
-    location = _location(context, images)
+    location = _location(context, images) if gradients else None
 
     def explain() -> dict[str, Maps]:
         parts = zip(images.split(context.batch_size), target.split(context.batch_size), strict=True)
-        found = [methods.heat_maps(context.network, some, classes, location) for some, classes in parts]
+        found: list[dict[str, Tensor]] = [
+            methods.heat_maps(context.network, some, classes, location) if gradients else {} for some, classes in parts
+        ]
         if occlusion:
             found[0][OCCLUSION] = _occluded(context, images, target, occlusion)
         every = {name: [part[name] for part in found if name in part] for name in found[0]}

@@ -264,6 +264,12 @@ def _areas(one: _Test, found: DeletionCurves) -> str:
     )
 
 
+def no_gradient(reason: str) -> Finding:
+    """Report that the methods by gradient can't be computed."""
+    message = _("the methods by gradient can't be computed: {reason}", reason=reason)
+    return Finding("trust.randomization", Verdict.SKIP, message)
+
+
 def occlusion_left_out(computed: int, images: int) -> Finding:
     """Report that occlusion was computed on fewer images than the other methods.
 

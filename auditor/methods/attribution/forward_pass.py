@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from auditor.errors import Skip, did_you_mean
-from auditor.language import _
+from auditor.language import _, message_of
 from auditor.methods.attribution.arrangement import Arrangement, may_show
 from auditor.methods.attribution.grid import as_maps
 from auditor.methods.attribution.in_place_rectifiers import RectifiersOutOfPlace
@@ -34,12 +34,15 @@ from auditor.methods.attribution.rectifiers import (
     operator,
     rectified,
 )
+from auditor.model.checkpointed_blocks import run_plainly
 from auditor.model.opaque import is_opaque, kind_of
+from auditor.model.output import class_scores
 from auditor.model.preserve import buffers_kept
 from auditor.statistics.probabilities import are_probabilities
 
 Model = Callable[[Tensor], Tensor]
 
+_FLAT = ("Round", "Floor", "Ceil", "Trunc", "Sign", "Sgn", "FloorDivide")  # the gradient is 0 wherever it exists
 _POOLS = ("MaxPool2DWithIndices", "AdaptiveMaxPool2D")
 
 
@@ -213,8 +216,21 @@ def record_up_to(
     running = _running(model, images, _watching(modules, None), None, _mode(rules))
     with running as (passages, leaf), suppress(_ReachedError), _ending(modules, layers):
         model(leaf.clone())
-    _refuse_missing(layers, passages, "the images")
+    _refuse_missing(layers, passages, _("the images"))
     return PartialRecording(images=leaf, passages=passages, scripted=_is_scripted(model))
+
+
+def gradient_problem(model: Model, images: Float[Tensor, "n c h w"]) -> str:
+    """Return why no gradient of the scores reaches the images; empty if one does.
+
+    Raises:
+        ValueError: As `record`.
+    """
+    try:
+        record(model, images[:1], rules=False)
+    except NotDifferentiable as reason:
+        return message_of(reason)
+    return ""
 
 
 def survey(model: Model, images: Float[Tensor, "n c h w"]) -> Recording:
@@ -253,13 +269,11 @@ def _run(
     mode: AbstractContextManager[object],
 ) -> Recording:
     with _running(model, images, watching, cut, mode) as (passages, leaf):
-        scores = model(leaf.clone())  # an in-place operator may come first
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
-        shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"the model returns {shape} for {len(images)} images, but has to return scores [n, k]")
-    _refuse_missing(layers, passages, f"layer {cut!r}" if cut else "the images")
+        scores = class_scores(model, leaf.clone())  # an in-place operator may come first
+    _refuse_missing(layers, passages, _("layer {layer!r}", layer=cut) if cut else _("the images"))
     if not scores.requires_grad:
         raise NotDifferentiable(_("the score does not depend on the images by differentiable operations"))
+    _refuse_flat(get_gradient_edge(scores), leaf)
     edge = _before_softmax(scores)
     return Recording(
         images=leaf,
@@ -269,6 +283,32 @@ def _run(
         scores_edge=edge,
         softmax=edge.node is not get_gradient_edge(scores).node,
     )
+
+
+def _refuse_flat(start: GradientEdge, leaf: Tensor) -> None:
+    """Refuse a graph in which every way to the images leads through rounding, whose gradient is 0 everywhere.
+
+    Raises:
+        NotDifferentiable: It is so.
+    """
+    end = get_gradient_edge(leaf).node if leaf.requires_grad else None
+    waiting, seen, flat = [start.node], set[Node](), dict[str, None]()
+    while waiting:
+        node = waiting.pop()
+        if node is end:
+            return
+        if node in seen:
+            continue
+        seen.add(node)
+        if operator(node) in _FLAT:
+            flat[operator(node).lower()] = None
+        else:
+            waiting += [before for before, _number in node.next_functions if before is not None]
+    if flat and end is not None:
+        names = ", ".join(flat)
+        raise NotDifferentiable(
+            _("the network rounds ({operators}): its gradient is 0 on every image", operators=names)
+        )
 
 
 @contextmanager
@@ -282,7 +322,8 @@ def _running(
     """Yield a dictionary that is filled with passages while the model runs, and the leaf to run it on."""
     if images.ndim != 4 or not images.is_floating_point() or not len(images):
         raise ValueError(f"images are {images.dtype} {list(images.shape)}, but have to be floats [n, c, h, w]")
-    settings = torch.inference_mode(False), torch.set_grad_enabled(cut is None), buffers_kept(model), mode
+    gradients = torch.set_grad_enabled(cut is None)
+    settings = torch.inference_mode(False), gradients, buffers_kept(model), run_plainly(), mode
     with ExitStack() as around:
         for setting in settings:
             around.enter_context(setting)
@@ -296,7 +337,9 @@ def _mode(rules: bool) -> AbstractContextManager[object]:
 
 def _refuse_missing(layers: Iterable[str], passages: Mapping[str, Passage], source: str) -> None:
     if missing := [name for name in layers if name not in passages]:
-        raise ValueError(f"layer {missing[0]!r} has no tensor as output that depends on {source}")
+        raise NotDifferentiable(
+            _("layer {layer!r} has no tensor as output that depends on {source}", layer=missing[0], source=source)
+        )
 
 
 def _submodules(model: Model, layers: Sequence[str]) -> dict[str, nn.Module]:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.score_table import probabilities_of
+from auditor.model.output import class_scores
 from auditor.statistics.probabilities import are_probabilities
 
 
@@ -216,6 +217,6 @@ def area_under(curves: Float[Tensor, "*m points"]) -> Float[Tensor, "*m"]:
 
 
 def _probabilities(model: Model, images: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, " b"]:
-    scores = model(images).double()
+    scores = class_scores(model, images).double()
     shares = scores if are_probabilities(scores) else probabilities_of(scores)
     return shares[:, target].cpu()

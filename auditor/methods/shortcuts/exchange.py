@@ -20,6 +20,7 @@ from torch import Tensor
 
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.shortcuts.log_odds import log_odds
+from auditor.model.output import class_scores
 from auditor.statistics.proportion import majority
 
 Images = Float[Tensor, "n c h w"]
@@ -147,7 +148,7 @@ def answers_of(scores: Float[Tensor, "n k"]) -> Tensor:
 def scores_of(model: Model, images: Images, *, batch: int) -> Float[Tensor, "n k"]:
     """Return the scores of images, computed in batches."""
     with torch.no_grad():
-        return torch.cat([model(part) for part in images.split(batch)])
+        return torch.cat([class_scores(model, part) for part in images.split(batch)])
 
 
 def most(flips: Flips) -> float:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from auditor.methods.attribution.forward_pass import Model
+from auditor.model.output import class_scores
 
 
 def log_odds(scores: Float[Tensor, "n k"], classes: Int64[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -39,4 +40,4 @@ class LogOdds:
         self._classes = classes
 
     def __call__(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
-        return log_odds(self._model(images), self._classes)[:, None]
+        return log_odds(class_scores(self._model, images), self._classes)[:, None]

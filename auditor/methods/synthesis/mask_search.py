@@ -18,6 +18,7 @@ from torch.autograd.graph import get_gradient_edge
 from auditor.methods.attribution.before_softmax import BeforeSoftmax
 from auditor.methods.attribution.forward_pass import Model, record
 from auditor.methods.synthesis.parameterization import Bounds
+from auditor.model.output import class_scores
 from auditor.model.preserve import buffers_kept
 
 ROUND = 10  # steps after which the triggers are tested on all images, and the cost of the mask changes
@@ -82,7 +83,7 @@ class Victim:
     @torch.no_grad()
     def _scores(self, images: Tensor) -> Tensor:
         with buffers_kept(self.model):
-            return self.model(images)
+            return class_scores(self.model, images)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -33,6 +33,7 @@ TRUST = "pass --trust-checkpoint if you trust its author"
 LOADING = 120.0  # seconds for starting and loading, and again for each 100 MB of the file
 A_CALL, AN_IMAGE = 60.0, 30.0  # seconds for a call, and for each of its images; three times as long with gradients
 _MOST_SCORES = 2**28  # bytes
+_MOST_OUTPUTS = 1000
 _MOST_STATE = 2**26  # bytes, besides four times the size of the file
 _ERRORS: dict[str, type[Exception]] = {
     error.__name__: error for error in (ArchitectureError, CheckpointError, UnsafeCheckpoint)
@@ -52,6 +53,7 @@ class Run:
         random: Whether the program drew random numbers.
         written: The tensors that the program has changed, by name.
         operations: Multiplications and additions, if they were to be counted.
+        depends: Whether a gradient of the scores with respect to the images can be asked for.
     """
 
     scores: Tensor
@@ -59,6 +61,7 @@ class Run:
     random: bool
     written: Tensors
     operations: int
+    depends: bool = False
 
 
 class ProgramProcess:
@@ -66,11 +69,12 @@ class ProgramProcess:
 
     Attributes:
         run: The number of the last run, whose graph the process keeps.
+        output: The output of the program that has the scores; empty if it gives one tensor.
     """
 
     def __init__(self, path: Path, kind: Format, file: BinaryIO) -> None:
         self.path, self.kind = path, kind
-        self.run = 0
+        self.run, self.output = 0, ""
         self._file, self._size = file, os.fstat(file.fileno()).st_size
         weakref.finalize(self, file.close)
         self._process: subprocess.Popen[bytes] | None = None
@@ -110,6 +114,25 @@ class ProgramProcess:
         self._kinds = {name: (tensor.shape, tensor.dtype) for name, tensor in found[1].items()}
         return found
 
+    def choose(self, images: Tensor, *, name: str | None, classes: int | None) -> tuple[str, tuple[str, ...]]:
+        """Choose the output that has the scores; return its name, and all outputs with their shapes.
+
+        Raises:
+            ArchitectureError: The program has no such output, or several that may be the scores.
+            ProgramFailed: The process gives no usable answer.
+            RuntimeError: The program raised an error.
+        """
+        with self._lock:
+            self._awake()
+            said = {"kind": "output", "name": name, "classes": classes, **_computing()}
+            answer, _given = self._exchanged(said, [images], most=0, seconds=_patience(images, gradients=True))
+            self._raise_from(answer)
+            found, every = answer.get("name"), answer.get("every")
+            if not isinstance(found, str) or not isinstance(every, list):
+                self._fail("it answers with an invalid header")
+            self.output = found
+            return in_one_line(found), tuple(map(in_one_line, every[:_MOST_OUTPUTS]))
+
     def scores(
         self, images: Tensor, state: Tensors, *, randomness: Tensor, gradients: bool, training: bool, count: bool
     ) -> Run:
@@ -134,6 +157,7 @@ class ProgramProcess:
                 "gradients": gradients,
                 "training": training,
                 "count": count,
+                "output": self.output,
                 "autocast": _autocast(images.device.type),
                 **_computing(),
             }
@@ -205,9 +229,7 @@ class ProgramProcess:
         scores = given[0]
         if scores.ndim != 2 or len(scores) != len(images) or not scores.is_floating_point():
             self._fail(f"it answers with {list(scores.shape)} for {len(images)} images")
-        if gradients and not depends:
-            raise RuntimeError("the scores do not depend on the images by differentiable operations")
-        return Run(scores, ending, random, changed, operations)
+        return Run(scores, ending, random, changed, operations, depends=gradients and depends is True)
 
     def _raise_from(self, answer: Mapping[str, Any]) -> None:
         if answer.get("kind") == "error":

@@ -23,7 +23,7 @@ from auditor.model.files import program
 from auditor.model.files.description import ATTRIBUTES
 from auditor.model.files.exchange import BrokenExchange, Exchange, carried
 from auditor.model.files.format import first_line
-from auditor.model.network import scores_in
+from auditor.model.output import Output
 from auditor.process import sandbox
 from auditor.process.allocator import keep_freed
 
@@ -75,6 +75,7 @@ class _Server:
         self._parameters = {name for name, _ in module.named_parameters()}
         self._before: dict[str, Tensor] = {}  # the buffers before the program ran
         self._ending: Ending | None = None
+        self._output = Output()
         self._graph: tuple[Tensor, Tensor] | None = None  # the images and the scores of the last differentiable run
 
     def description(self) -> dict[str, Any]:
@@ -96,13 +97,24 @@ class _Server:
             torch.set_num_threads(said["threads"])
             if said["kind"] == "gradient":
                 return {"kind": "gradient"}, [self._gradient(tensors[0])]
+            if said["kind"] == "output":
+                return self._choose(said, tensors[0]), []
             return self._scores(said, tensors)
         except Exception as error:  # a network may raise any exception
             self._graph = None
             return _failure(error), []
 
+    def _choose(self, said: dict[str, Any], images: Tensor) -> dict[str, Any]:
+        """Choose the output that has the scores."""
+        self._graph = None
+        with torch.enable_grad():
+            given = self._module(images.requires_grad_().clone())
+        chosen = Output.of(given, name=said["name"], classes=said["classes"])
+        return {"kind": "output", "name": chosen.name, "every": list(chosen.every)}
+
     def _scores(self, said: dict[str, Any], tensors: list[Tensor]) -> tuple[dict[str, Any], list[Tensor]]:
         images, randomness, *changed = tensors
+        self._output = Output(said["output"])
         for name, tensor in zip(said["changed"], changed, strict=True):
             self._set(name, tensor)
         if self._module.training != said["training"]:
@@ -133,11 +145,11 @@ class _Server:
     def _run(self, images: Tensor) -> tuple[Tensor, Ending]:
         """Return the scores before the ending if the audit can apply the ending itself, else the output as it is."""
         if self._ending is Ending.SCORES:
-            return scores_in(self._module(images)), Ending.SCORES
+            return self._output.scores(self._module(images)), Ending.SCORES
         try:
-            last, fed, kind = fed_to_ending(self._module, images, scores_in)
+            last, fed, kind = fed_to_ending(self._module, images, self._output.scores)
         except RuntimeError:  # of TorchScript, which loses its message while its operators are watched
-            scores_in(self._module(images))
+            self._output.scores(self._module(images))
             raise
         if self._ending is None:
             self._ending = kind

@@ -7,6 +7,7 @@ here, and are sent when they have changed, so that a check can change and restor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from auditor.model.ending import applied
 from auditor.model.files.description import Description, Tensors
 from auditor.model.files.format import Format
 from auditor.model.files.program_process import TRUST, ProgramProcess, Run
+from auditor.model.output import Output
 from auditor.process import sandbox
 from auditor.process.regular_files import opened
 
@@ -89,6 +91,8 @@ class SandboxedProgram(torch.autograd.Function):
         ctx.randomness, ctx.module = torch.get_rng_state(), module
         found = _run(module, images, ctx.randomness, gradients=True)
         ctx.run = module._sandboxed[0].run
+        if not found.depends:
+            ctx.mark_non_differentiable(found.scores)
         ctx.save_for_backward(images)
         return found.scores, found.ending
 
@@ -116,6 +120,16 @@ def is_script(module: object) -> bool:
     return isinstance(module, torch.jit.ScriptModule)
 
 
+def choose_output(module: Sandboxed, images: Tensor, *, name: str | None, classes: int | None) -> Output:
+    """Choose the output of the program that has the scores: `Sandboxed` gives that one alone from now on.
+
+    Raises:
+        ArchitectureError: The program has no such output, or several that may be the scores.
+    """
+    found, every = module._sandboxed[0].choose(images.detach().cpu(), name=name, classes=classes)
+    return Output(found, every, alone=True)
+
+
 def operations(module: Sandboxed, images: Tensor) -> int:
     """Return the number of multiplications and additions of the program for some images."""
     return _run(module, images, torch.get_rng_state(), count=True).operations
@@ -132,7 +146,7 @@ def _run(module: Sandboxed, images: Tensor, randomness: Tensor, *, gradients: bo
             process.holds(name, state[name])
     if found.random and torch.equal(torch.get_rng_state(), randomness):
         torch.rand(1)  # so that the next run draws other numbers
-    return Run(found.scores.to(images.device), found.ending, found.random, found.written, found.operations)
+    return replace(found, scores=found.scores.to(images.device))
 
 
 def _state(module: Sandboxed) -> Tensors:

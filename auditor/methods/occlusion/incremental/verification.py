@@ -18,6 +18,7 @@ from auditor.methods.occlusion.incremental.last_export import last_ends, new_end
 from auditor.methods.occlusion.incremental.operators import Opaque, Slot
 from auditor.methods.occlusion.incremental.steps import Values, whole
 from auditor.model.opaque import is_opaque
+from auditor.model.output import class_scores
 from auditor.model.preserve import buffers_kept
 from auditor.statistics.closeness import alike
 
@@ -108,11 +109,7 @@ def scores_of(model: Model, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "
         ValueError: The model does not return scores `[n, k]`.
     """
     with torch.inference_mode(False), torch.no_grad(), buffers_kept(model):  # the model may store tensors
-        scores = model(images.clone())  # an in-place operator may come first
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(images):
-        shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"the model returns {shape} for {len(images)} images, but has to return scores [n, k]")
-    return scores
+        return class_scores(model, images.clone())  # an in-place operator may come first
 
 
 def _finite(image: Tensor) -> Tensor:
