@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +14,7 @@ from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data import dataset
 from auditor.data.dataset import ImageData, Labels, Listing
+from auditor.data.decoding.stored import MAX_BANDS
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.errors import CheckpointError, DataError, UsageError
@@ -25,6 +27,9 @@ from auditor.model.network import Network, device_named
 from auditor.process.torchvision import torchvision
 
 Schemes = Mapping[str, Callable[..., Any]]
+
+_WHITE = 0.99  # the quantile of an image that is white
+_DARK = 0.5  # of full intensity: pictures of brighter images are shown as they are
 
 
 def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) -> Context:
@@ -58,6 +63,8 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None) if listing else None
     images = ImageData(listing, fitted, preprocess) if listing and fitted else None
     chosen, unreadable = explained(images, settings) if images else ((), ())
+    if images:
+        preprocess = images.preprocess = replace(preprocess, white=brightest(images, chosen))
     return Context(
         network=network,
         checkpoint=file,
@@ -82,24 +89,37 @@ def _source(fitted: Labels | None, *, named: bool) -> str:
 
 def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
     """Return the preprocessing of the settings; without one the network's own, or else ImageNet's."""
-    asked = settings.preprocess
+    asked, channels = settings.preprocess, first_channels(built.module)
     if isinstance(asked, str):
         return preset(asked)
     if asked is not None:
-        return Preprocess.of(asked, source=marked("configuration"))
+        own = {} if {"channels", "color"} & asked.keys() or _counts(asked, 3) else {"channels": channels}
+        return Preprocess.of({**own, **asked}, source=marked("configuration"))
     if built.preprocess is not None:
-        return _declared(built.preprocess, built)
-    if _channels(built.module) == 1:
+        return _declared(built.preprocess, built, channels)
+    if channels == 1:
         return replace(Preprocess.of({"color": "gray"}), source=marked("ImageNet's, in grey"), assumed=True)
+    if channels != 3:
+        return Preprocess.of({"channels": channels}, source=marked("ImageNet's, without mean and std"), assumed=True)
     return replace(IMAGENET, assumed=True)
 
 
-def _declared(said: Mapping[str, Any], built: Architecture) -> Preprocess:
+def _counts(keys: Mapping[str, Any], channels: int) -> bool:
+    """Return whether mean or std of some keys are for so many channels."""
+    return any(isinstance(keys.get(key), list | tuple) and len(keys[key]) == channels for key in ("mean", "std"))
+
+
+def _declared(said: Mapping[str, Any], built: Architecture, channels: int) -> Preprocess:
     """Return the preprocessing that the checkpoint or the library declares.
+
+    What it declares for colours is left out where the network takes another number of channels.
 
     Raises:
         CheckpointError: It is impossible.
     """
+    if channels not in (1, 3) and "channels" not in said:
+        kept = {key: value for key, value in said.items() if key not in ("mean", "std", "color")}
+        return Preprocess.of({**kept, "channels": channels}, source=built.preprocess_source, assumed=True)
     try:
         return Preprocess.of(said, source=built.preprocess_source, assumed=not built.preprocess_certain)
     except UsageError as error:
@@ -108,10 +128,27 @@ def _declared(said: Mapping[str, Any], built: Architecture) -> Preprocess:
         ) from None
 
 
-def _channels(module: nn.Module) -> int:
-    """Return 1 if the first kernels take one channel and no kernels take three, as for colour images; else 3."""
+def first_channels(module: nn.Module) -> int:
+    """Return the number of channels of the images: of the first kernels, or 3 if any kernels take as many."""
     channels = [p.shape[1] for p in module.parameters() if p.ndim == 4]
-    return 1 if channels and channels[0] == 1 and 3 not in channels else 3
+    return 3 if not channels or 3 in channels or channels[0] > MAX_BANDS else int(channels[0])
+
+
+def brightest(images: ImageData, chosen: Sequence[int]) -> float:
+    """Return the share of full intensity that is white in pictures: of dark images of 16 bits or floats their own.
+
+    Without this, pictures of values that fill a small part of their range would be black.
+    """
+    steps, highest = images.preprocess, list[float]()
+    for index in chosen:
+        stored = images.stored(index)
+        if stored.picture is not None:
+            return 1.0
+        shares = stored.shares(steps.limits)
+        seen = shares[..., list(steps.shown)] if shares.shape[2] > max(steps.shown) else shares
+        highest.append(float(np.quantile(seen, _WHITE)))
+    top = max(highest, default=1.0)
+    return top if 0 < top < _DARK else 1.0
 
 
 def class_names(
@@ -187,6 +224,7 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
         DataError: None of the files is a readable image.
     """
     usable, unreadable = list(range(len(images))), dict[str, str]()
+    first = ""
     while usable:
         labels = [images.labels.indices[i] for i in usable]
         chosen = [usable[place] for place in spread(labels, settings.samples, settings.seed)]
@@ -194,8 +232,9 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
         if not broken:
             return tuple(chosen), tuple(sorted(unreadable.items()))
         unreadable |= {images.listing.names[i]: reason for i, reason in broken.items()}
+        first = first or f"{images.listing.names[min(broken)]}: {broken[min(broken)]}"
         usable = [i for i in usable if i not in broken]
-    raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image")
+    raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image ({first})")
 
 
 def _imagenet_classes() -> tuple[str, ...]:

@@ -8,11 +8,13 @@ same summary. Nothing here imports torch: tensors are taken, numpy arrays are ke
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from auditor.data.decoding.traits import Traits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,12 +31,14 @@ class Batch:
         labels: Their classes, `[n]`; -1 if unknown.
         scores: The scores before any softmax, `[n, k]`, on the CPU.
         unreadable: Files that could not be read, with the reason.
+        traits: What distinguishes the images from plain upright ones of 8 bits.
     """
 
     indices: NDArray[np.int64]
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
     unreadable: tuple[tuple[str, str], ...] = ()
+    traits: Traits = field(default_factory=Traits)
 
 
 class Collector(Protocol):

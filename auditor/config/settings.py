@@ -205,10 +205,16 @@ _PREPROCESS: Mapping[str, Any] = {
     "crop": _Size,
     "mean": tuple[float, ...],
     "std": tuple[float, ...],
-    "scale": Literal[1, 255],
+    "scale": int,
     "color": Literal["rgb", "bgr", "gray"],
     "interpolation": str,
     "invert": bool,
+    "channels": int,
+    "show": int | tuple[int, ...],
+    "range": tuple[float, ...],
+    "exif": bool,
+    "alpha": Literal["white", "black", "drop"],
+    "antialias": bool,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -14,12 +14,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from auditor.data.class_names import class_names
-from auditor.data.image import LARGEST, MAX_PIXELS, Unreadable, decode
+from auditor.data.decoding.stored import MAX_PIXELS, Refused, Stored
+from auditor.data.decoding.traits import Traits
+from auditor.data.image import LARGEST, Unreadable, load
 from auditor.data.labels import Labels, fit
 from auditor.data.listing import Listing, listing
 from auditor.data.preprocessing import Preprocess
 from auditor.data.resizing import resized_size
 from auditor.data.workers import batches
+from auditor.language import many
 
 __all__ = [
     "ImageData",
@@ -38,12 +41,17 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One preprocessed image; if it can't be read, `tensor` is None and `reason` says why."""
+    """One preprocessed image; if it can't be read, `tensor` is None and `reason` says why.
+
+    Attributes:
+        traits: What distinguishes it from a plain upright image of 8 bits.
+    """
 
     index: int
     tensor: Float[Tensor, "c h w"] | None
     label: int | None
     reason: str = ""
+    traits: Traits = field(default_factory=Traits)
 
 
 class Loaded(NamedTuple):
@@ -53,12 +61,14 @@ class Loaded(NamedTuple):
         indices: The index of each image in the listing.
         labels: The index of its class, -1 if unknown.
         unreadable: The files that could not be read, with the reason.
+        traits: What distinguishes images from plain upright ones of 8 bits.
     """
 
     indices: Int64[Tensor, " n"]
     images: Float[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
     unreadable: list[tuple[str, str]]
+    traits: Traits = Traits()  # noqa: RUF012, RUF100 - it is never changed
 
 
 class ImageData(Dataset[Sample]):
@@ -75,29 +85,45 @@ class ImageData(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         label = self.labels.indices[index]
         try:
-            return Sample(index, self._tensor(index), label)
+            stored = self.stored(index)
+            return Sample(index, self._tensor(index, stored), label, traits=Traits.of([stored]))
         except Unreadable as error:
             return Sample(index, None, label, error.reason)
 
-    def decoded(self, index: int) -> Image.Image:
+    def stored(self, index: int) -> Stored:
         """Return an image as it is in its file.
 
         Raises:
             Unreadable: The file can't be read, or it is not the one that was listed.
         """
-        source = self.listing.source
-        read = partial(source.content, index, most=LARGEST)
-        return decode(source.path(index), digest=self.listing.digests[index], read=read)
+        source, bands = self.listing.source, self.preprocess.bands
+        path, read = source.path(index), partial(source.content, index, most=LARGEST)
+        stored = load(path, bands=bands, digest=self.listing.digests[index], read=read)
+        if bands is not None and stored.bands != bands:
+            raise Unreadable(path, _wrong_bands(stored.bands, bands))
+        return stored
 
-    def _tensor(self, index: int) -> Float[Tensor, "c h w"]:
-        image = self.decoded(index)
-        width, height = resized_size(image.size, self.preprocess.resize)
-        if width * height > MAX_PIXELS or not min(width, height):
-            raise Unreadable(
-                self.listing.source.path(index),
-                f"too large after resizing: {image.width} x {image.height} pixels become {width} x {height}",
-            )
-        return self.preprocess.tensor(image)
+    def decoded(self, index: int) -> Image.Image:
+        """Return an image in RGB and in its own size, as the report shows it.
+
+        Raises:
+            Unreadable: As from `stored`.
+        """
+        try:
+            return self.preprocess.picture(self.stored(index))
+        except Refused as error:
+            raise Unreadable(self.listing.source.path(index), str(error)) from error
+
+    def _tensor(self, index: int, stored: Stored) -> Float[Tensor, "c h w"]:
+        path = self.listing.source.path(index)
+        old = stored.size(exif=self.preprocess.exif)
+        width, height = resized_size(old, self.preprocess.resize)
+        if width * height * (1 if stored.bands <= 4 else stored.bands) > MAX_PIXELS or not min(width, height):
+            raise Unreadable(path, f"too large after resizing: {old[0]} x {old[1]} pixels become {width} x {height}")
+        try:
+            return self.preprocess.prepared(stored)
+        except Refused as error:
+            raise Unreadable(path, str(error)) from error
 
     def collate(self, samples: Sequence[Sample]) -> Loaded:
         """Return samples as one batch; it has no images if none could be read."""
@@ -107,7 +133,17 @@ class ImageData(Dataset[Sample]):
             torch.stack([tensor for _, tensor, _ in read]) if read else torch.empty(0, *self.preprocess.input_shape),
             torch.tensor([label for _, _, label in read], dtype=torch.int64),
             [(self.listing.names[s.index], s.reason) for s in samples if s.tensor is None],
+            sum((s.traits for s in samples), Traits()),
         )
+
+
+def _wrong_bands(found: int, expected: int) -> str:
+    return many(
+        "has {count} channel; the network takes {expected}",
+        "has {count} channels; the network takes {expected}",
+        found,
+        expected=expected,
+    )
 
 
 def loader(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
-from auditor.data import image
+from auditor.data import suffixes
 from auditor.errors import did_you_mean
 
 PATHS: Final = (
@@ -116,7 +115,7 @@ def hot_labels(row: Sequence[str], found: Columns) -> tuple[str, ...]:
 
 def is_image(cell: str) -> bool:
     """Return whether a text is the name of an image file."""
-    return PurePosixPath(cell.strip().replace("\\", "/")).suffix.lower() in image.SUFFIXES
+    return suffixes.of(cell.strip().replace("\\", "/")) in suffixes.readable()
 
 
 def _first(names: Sequence[str], usual: Iterable[str]) -> int | None:

@@ -17,9 +17,11 @@ from typing import Final
 
 import numpy as np
 
-from auditor.data import image, manifest
+from auditor.data import manifest, skipped, suffixes
+from auditor.data.decoding.extras import install
 from auditor.data.image import LARGEST
 from auditor.data.manifest import Label
+from auditor.data.skipped import Skipped
 from auditor.data.sources.files import Files
 from auditor.data.sources.source import Source
 from auditor.errors import DataError, did_you_mean
@@ -43,6 +45,7 @@ class Listing:
         labels: The folder's name, the text or number of the manifest, or None.
         folders: All class folders, sorted, with those that have no images; () for a manifest.
         archive: The source of images that are not files of their own; `files` is then ().
+        walked: The images are those that were found below the root, and not named by a manifest.
     """
 
     root: Path
@@ -50,12 +53,18 @@ class Listing:
     names: Sequence[str]
     labels: Sequence[Label]
     folders: tuple[str, ...] = ()
+    walked: bool = False
     archive: Source | None = None
 
     @property
     def source(self) -> Source:
         """The source of the bytes of all images."""
         return self.archive or Files(self.files)
+
+    @cached_property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The files below the root that are not among the images; () for a manifest."""
+        return skipped.below(self.root, arrays=suffixes.of(self.names[0]) == suffixes.ARRAY) if self.walked else ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -111,17 +120,11 @@ def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
 
 
 def _of_folder(root: Path) -> Listing:
-    others: Counter[str] = Counter()
-    names, folders = [], []
-    for name in _walk(root, "", ()):
-        if name.endswith("/"):
-            folders.append(name[:-1])
-        elif Path(name).suffix.lower() in image.SUFFIXES:
-            names.append(name)
-        else:
-            others[Path(name).suffix.lower() or "no suffix"] += 1
+    entries = list(_walk(root, "", ()))
+    folders = [name[:-1] for name in entries if name.endswith("/")]
+    names = suffixes.among(entries)
     if not names:
-        raise DataError(_no_image(root, others))
+        raise DataError(_no_image(root, Counter(suffixes.of(n) or "no suffix" for n in entries if n[-1] != "/")))
     names.sort(key=os.fsencode)
     labels = tuple(_printable(n.partition("/")[0]) if "/" in n else None for n in names)
     return Listing(
@@ -130,6 +133,7 @@ def _of_folder(root: Path) -> Listing:
         names=tuple(map(_printable, names)),
         labels=labels,
         folders=tuple(map(_printable, sorted(folders, key=os.fsencode))),
+        walked=True,
     )
 
 
@@ -154,9 +158,11 @@ def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
 
 def _no_image(root: Path, others: Counter[str]) -> str:
     if not others:
-        return f"folder {root} is empty; expected images ({_those(sorted(image.SUFFIXES))})"
+        return f"folder {root} is empty; expected images ({_those(sorted(suffixes.readable()))})"
     kinds = ", ".join(f"{count} x {suffix}" for suffix, count in others.most_common(3))
-    return f"folder {root} has no images, only {kinds}; expected {_those(sorted(image.SUFFIXES))}"
+    extras = sorted({suffixes.EXTRAS[suffix] for suffix in others if suffix in suffixes.EXTRAS})
+    more = f"; to read them run {' and '.join(map(install, extras))}" if extras else ""
+    return f"folder {root} has no images, only {kinds}; expected {_those(sorted(suffixes.readable()))}{more}"
 
 
 def _of_manifest(path: Path) -> Listing:

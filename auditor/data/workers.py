@@ -123,8 +123,8 @@ def _packed(data: ImageData, samples: Any) -> tuple[Any, ...]:
 def _unpacked(parts: tuple[Any, ...]) -> Loaded:
     from auditor.data.dataset import Loaded
 
-    indices, images, labels, unreadable = parts
-    return Loaded(torch.from_numpy(indices), torch.from_numpy(images), torch.from_numpy(labels), unreadable)
+    indices, images, labels, *rest = parts
+    return Loaded(torch.from_numpy(indices), torch.from_numpy(images), torch.from_numpy(labels), *rest)
 
 
 def _begin(language: str, worker: int) -> None:

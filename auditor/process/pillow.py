@@ -6,6 +6,7 @@ imported, and training code often does too. The missing part of a photograph is 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ def refused() -> Iterator[None]:
     """Let truncated files raise an `OSError` inside the block; several threads may be in it at once."""
     from PIL import ImageFile
 
+    silence("PIL")
     with _switch.lock:
         if _switch.readers == 0:
             _switch.before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
@@ -39,3 +41,10 @@ def refused() -> Iterator[None]:
             _switch.readers -= 1
             if _switch.readers == 0:
                 ImageFile.LOAD_TRUNCATED_IMAGES = _switch.before
+
+
+def silence(package: str) -> None:
+    """Keep what a package logs about damaged files off the terminal, unless somebody has asked for its log."""
+    logger = logging.getLogger(package)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())

@@ -136,6 +136,7 @@ def survey(context: Context) -> Readability:
             found.unread([(data.listing.names[index], sample.reason)])
         else:
             found.read += 1
+            found.traits += sample.traits
     return found
 
 

@@ -99,12 +99,12 @@ def _mixes(network: Network) -> bool:
 
 
 def parts(loaded: Loaded, most: int | None) -> list[Loaded]:
-    """Return a batch in parts of at most `most` images; the first part has the unreadable files."""
+    """Return a batch in parts of at most `most` images; the first part has the unreadable files and the traits."""
     count = max(1, math.ceil(len(loaded.indices) / most)) if most else 1
     columns = (loaded.indices, loaded.images, loaded.labels)
     shares = zip(*(column.tensor_split(count) for column in columns), strict=True)
     return [
-        Loaded(indices, images, labels, [] if number else loaded.unreadable)
+        Loaded(indices, images, labels, *(([],) if number else (loaded.unreadable, loaded.traits)))
         for number, (indices, images, labels) in enumerate(shares)
     ]
 
@@ -123,7 +123,7 @@ def _step(network: Network, loaded: Loaded, recorders: Sequence[_Recorder], note
         for half in parts(loaded, math.ceil(count / 2)):
             _step(network, half, recorders, note)
         return
-    batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable))
+    batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable), loaded.traits)
     for recorder in recorders:
         recorder.update(batch)
 

@@ -146,9 +146,9 @@ def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_things_says_what_it_holds(tmp_path: Path) -> None:
-    for name in ("a.npy", "b.npy", "c.txt", "d"):
+    for name in ("a.npz", "b.npz", "c.txt", "d"):
         (tmp_path / name).touch()
-    assert "has no images, only 2 x .npy, 1 x" in refusal(tmp_path)
+    assert "has no images, only 2 x .npz, 1 x" in refusal(tmp_path)
 
 
 def test_a_file_is_no_folder(tree: Path) -> None:

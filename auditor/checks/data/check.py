@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.check import Check, Count, Share, Steps
 from auditor.checks.data import figures, findings
+from auditor.checks.data.conversions import converted
+from auditor.checks.data.left_out import skipped
 from auditor.checks.data.rules import RULES
 from auditor.collectors import Readability
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE
@@ -20,7 +22,13 @@ if TYPE_CHECKING:
 
 
 @Check.with_rules(*RULES)
-def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: Count = FEWEST) -> Steps:
+def data(
+    context: Context,
+    *,
+    unreadable_fail: Share = MOST_UNREADABLE,
+    skipped_fail: Share = MOST_UNREADABLE,
+    fewest: Count = FEWEST,
+) -> Steps:
     """Can the images and their labels be used?
 
     Unreadable files are left out of everything else in this report. Labels are used only if they fit the classes of the
@@ -29,6 +37,7 @@ def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: 
     Args:
         unreadable_fail: share of unreadable files over which the audit fails, and nothing that is judged on images
             passes.
+        skipped_fail: share of skipped image files over which the audit fails.
         fewest: number of distinct readable images under which nothing that is judged on images passes.
     """
     readability = yield Readability()
@@ -40,6 +49,8 @@ def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: 
         if name not in left_out
     ]
     yield findings.classes(context, labels)
+    yield from skipped(context.data.listing, fail=skipped_fail)
+    yield from converted(readability, context.preprocess)
     if readability.unreadable:
         yield Table(
             _("Files left out"),

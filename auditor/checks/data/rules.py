@@ -51,4 +51,39 @@ CLASSES = Rule(
     advice=marked("Name the folders like the classes, or list the classes in their order with --classes."),
 )
 
-RULES = (UNREADABLE, FEW, CLASSES)
+SKIPPED = Rule(
+    "data.skipped",
+    marked("Image files that were skipped: in formats that are not read, or hidden."),
+    level=Verdict.FAIL,
+    basis="exact",
+    better="lower",
+    tolerance=0.0,
+    warn=0.0,
+    images=False,
+    measured=marked(
+        "Files below the folder of the data are counted by suffix and class. Any image in a format that is not "
+        "read, such as RAW or JPEG XL, or HEIC and DICOM without their extra, and any hidden image is a warning. A"
+        " share over the limit is a failure: the accuracy is then measured on another selection than the data. "
+        "These files are only mentioned: files that are no images, images beside a readable one of the same name, "
+        "arrays beside images, and images in folders that a program keeps for itself, such as .ipynb_checkpoints. "
+        "A manifest names its files, so that none are skipped."
+    ),
+    advice=marked("Install the extra that reads the format, convert the files, or rename hidden ones."),
+)
+
+CONVERTED = Rule(
+    "data.converted",
+    marked("Images that were converted when they were read."),
+    level=Verdict.INFO,
+    basis="information",
+    unit=marked("images"),
+    images=False,
+    measured=marked(
+        "Counted are images with an EXIF orientation, transparent pixels, 16 bits, floating-point values, CMYK, a "
+        "palette, an embedded colour profile, several frames, or a DICOM window. The finding says what was done to "
+        "them."
+    ),
+    advice=marked("Compare with training. The keys exif, alpha and range of [preprocess] do the same as training did."),
+)
+
+RULES = (UNREADABLE, FEW, CLASSES, SKIPPED, CONVERTED)

@@ -134,7 +134,7 @@ def _items(
         box = _in_original(context, image, patch)
         shown = [pictures.part(image, box, _SIDE)]
         if projections is not None:
-            signal = pictures.signal(projections[number], limit)
+            signal = pictures.signal(projections[number][list(context.preprocess.shown)], limit)
             shown.append(pictures.part(signal, patch.box, _SIDE))
         shown.append(pictures.outlined(image, box, _SIDE))
         name, label = context.data.listing.names[patch.image], context.data.labels.indices[patch.image]

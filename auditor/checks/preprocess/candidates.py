@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from auditor.context import Context
     from auditor.data.alternatives import Alternative
+    from auditor.data.decoding.traits import Traits
     from auditor.data.preprocessing import Preprocess
     from auditor.methods import Departure, Reordered
     from auditor.model.first_norm import FirstNorm
@@ -141,6 +143,7 @@ def _prepared(
     """Yield the readable images batch by batch: their indices, and a tensor for each way. Each file is decoded once."""
     import torch
 
+    from auditor.data.decoding.stored import Refused
     from auditor.data.image import Unreadable
 
     for start in range(0, len(images), context.batch_size):
@@ -148,13 +151,26 @@ def _prepared(
         rows: list[list[Tensor]] = []
         for i in images[start : start + context.batch_size]:
             try:
-                image = context.data.decoded(i)
-            except Unreadable:
+                stored = context.data.stored(i)
+                row = [way.prepared(stored) for way in ways]
+            except (Unreadable, Refused):
                 continue
-            rows.append([way.tensor(image) for way in ways])
+            rows.append(row)
             places.append(i)
         if places:
             yield places, [torch.stack(column) for column in zip(*rows, strict=True)]
+
+
+def traits(context: Context, images: Sequence[int]) -> Traits:
+    """Return what is special about some images."""
+    from auditor.data.decoding.traits import Traits
+    from auditor.data.image import Unreadable
+
+    found = Traits()
+    for i in images:
+        with suppress(Unreadable):
+            found += Traits.of([context.data.stored(i)])
+    return found
 
 
 def _corrected(found: Sequence[Candidate], others: Sequence[Alternative]) -> list[Candidate]:

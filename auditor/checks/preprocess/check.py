@@ -36,15 +36,15 @@ def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 
     yield Table(
         _("Preprocessing"),
         _(
-            "In this order: colour, resize (shorter side), centre crop, inversion if there is one, scale, mean and std "
-            "by channel."
+            "In this order: orientation, transparency, colour, resize (shorter side), centre crop, inversion if there "
+            "is one, scale, mean and std by channel."
         ),
         (_("step"), _("value")),
         tuple((name, _shown(value)) for name, value in settings.items()),
     )
     if context.images is not None:
         items = tuple(Item(pictures.photo(s.pixels), s.name, file=s.name, role="photo") for s in context.samples)
-        yield Gallery(_("Input of the network"), _("The explained images, resized and cropped."), items)
+        yield Gallery(_("Input of the network"), _pictured(context.preprocess), items)
 
 
 def _assumed(preprocess: Preprocess) -> Finding:
@@ -61,6 +61,15 @@ def _assumed(preprocess: Preprocess) -> Finding:
         detail=_(
             "Set resize, crop, mean and std as in training: in [preprocess] of auditor.toml or with --preprocess."
         ),
+    )
+
+
+def _pictured(preprocess: Preprocess) -> str:
+    if preprocess.white == 1:
+        return _("The explained images, resized and cropped.")
+    return _(
+        "The explained images, resized and cropped. They are dark: {share:.2g} of full intensity is shown as white.",
+        share=preprocess.white,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import methods
-from auditor.checks.preprocess.candidates import Candidate, compared, departures, reordered_as_declared
+from auditor.checks.preprocess.candidates import Candidate, compared, departures, reordered_as_declared, traits
 from auditor.data.sampling import spread
 from auditor.judging import confidence
 from auditor.language import _, joined, many, numeral, p_value
@@ -43,7 +43,7 @@ def preprocess_findings(context: Context, *, images: int, few: int, warn: float)
         return
     from auditor.data.alternatives import alternatives
 
-    others = alternatives(context.preprocess)
+    others = alternatives(context.preprocess, traits(context, _chosen(context, range(len(context.data)), _INPUTS)))
     yield from _by_accuracy(context, others, images, few, warn)
     yield from _by_inputs(context, others, few)
 
@@ -89,12 +89,23 @@ def judged(found: Sequence[Candidate], chance: float, warn: float, *, reordered:
     """
     better = [one for one in found if one.p < _ERROR and one.gain > warn]
     if fit := [one for one in better if one.accuracy[0] > chance]:
-        best = max(fit, key=lambda one: one.gain)
+        best = _best(fit)
         other = reordered()
         return _reordered(best, other) if _explains_more(other, best) else _better(best, len(found), warn)
     if better or _at_chance(found, chance):
         return _guessing(found, chance)
     return _none_better(found, warn)
+
+
+def _best(fit: Sequence[Candidate]) -> Candidate:
+    """Return the candidate with the largest gain, or the one that the files call for, if it may gain as much.
+
+    What the files call for is the simpler explanation: where transparent pixels were put on black, inverted values
+    can fit by accident.
+    """
+    most = max(fit, key=lambda one: one.gain)
+    called_for = [one for one in fit if one.alternative.of_files and one.interval[1] >= most.gain]
+    return max(called_for, key=lambda one: one.gain, default=most)
 
 
 def _at_chance(found: Sequence[Candidate], chance: float) -> bool:
@@ -113,15 +124,22 @@ def _guessing(found: Sequence[Candidate], chance: float) -> Finding:
     return Finding(
         _RULE,
         Verdict.SKIP,
-        _(
-            "no preprocessing gives an accuracy better than chance ({chance:.1%}): top-1 accuracy {given:.1%} as "
-            "declared (n = {n})",
+        many(
+            "neither the declared preprocessing nor the alternative tried gives an accuracy better than chance "
+            "({chance:.1%}): top-1 accuracy {given:.1%} as declared (n = {n})",
+            "neither the declared preprocessing nor any of {count} alternatives gives an accuracy better than chance "
+            "({chance:.1%}): top-1 accuracy {given:.1%} as declared (n = {n})",
+            len(found),
             chance=chance,
             given=longest.right / longest.n,
             n=longest.n,
         ),
         n=longest.n,
-        detail=_("Look at predictions.accuracy, predictions.permuted and predictions.nonfinite first."),
+        detail=_(
+            "Look at predictions.accuracy, predictions.permuted and predictions.nonfinite first. Each alternative "
+            "differs from the declared preprocessing in one thing; two differences at once, other input sizes and "
+            "other channels were not tried."
+        ),
     )
 
 

@@ -76,8 +76,8 @@ def test_accuracies_at_chance_are_not_judged(right, gained, verdict):
     assert found.verdict is verdict
     if verdict is SKIP:
         assert found.message == (
-            f"no preprocessing gives an accuracy better than chance (25.0 %): top-1 accuracy {right:.1f} % as declared "
-            "(n = 100)"
+            "neither the declared preprocessing nor the alternative tried gives an accuracy better than chance "
+            f"(25.0 %): top-1 accuracy {right:.1f} % as declared (n = 100)"
         )
 
 
