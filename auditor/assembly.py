@@ -11,10 +11,13 @@ from torch import nn
 
 from auditor.config.settings import Settings
 from auditor.context import Context
-from auditor.data import dataset
+from auditor.data import dataset, label_sets
 from auditor.data.dataset import ImageData
+from auditor.data.label_sets import LabelLists
+from auditor.data.labels import Labels
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
+from auditor.data.task import Task, decided
 from auditor.errors import CheckpointError, DataError, UsageError
 from auditor.language import marked
 from auditor.model.architectures import architecture
@@ -44,7 +47,10 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     preprocess = preprocessing(settings, built)
     network = Network.of(built.module, preprocess.input_shape, device, amp=settings.amp)
     names, named = class_names(settings, built, network.outputs)
-    fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None) if listing else None
+    found = label_sets.read(listing, outputs=network.outputs, names=names if named else None) if listing else None
+    outputs = 1 if network.single else network.outputs
+    task = decided(settings.task, outputs=outputs, ending=network.ending.value, several=found.example if found else "")
+    fitted = _labels(found, task, network.outputs) if found else None
     images = ImageData(listing, fitted, preprocess) if listing and fitted else None
     chosen, unreadable = explained(images, settings) if images else ((), ())
     return Context(
@@ -56,11 +62,18 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         named=named or (fitted is not None and fitted.names_source != "numbers"),
         seed=settings.seed,
         images=images,
+        task=task,
         data_problem=fitted.problem if fitted else "",
         chosen=chosen,
         unreadable=unreadable,
         batch_size=min(8, settings.batch_size or 8),
     )
+
+
+def _labels(found: LabelLists, task: Task, outputs: int) -> Labels:
+    if task.multilabel:
+        return label_sets.fit(found, outputs=outputs, complete=task.asked)
+    return label_sets.single(found, outputs=outputs)
 
 
 def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
@@ -128,7 +141,8 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
     """
     usable, unreadable = list(range(len(images))), dict[str, str]()
     while usable:
-        labels = [images.labels.indices[i] for i in usable]
+        groups = images.labels.groups
+        labels = [groups[i] for i in usable]
         chosen = [usable[place] for place in spread(labels, settings.samples, settings.seed)]
         broken = {i: tried.reason for i in chosen if (tried := images[i]).tensor is None}
         if not broken:

@@ -80,12 +80,9 @@ def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: 
     readability = yield Readability()
     yield from sufficiency(readability, context, unreadable_fail=unreadable_fail, fewest=fewest)
     left_out = {name for name, why in readability.unreadable}
-    labels = [
-        label
-        for name, label in zip(context.data.listing.names, context.data.labels.indices, strict=True)
-        if name not in left_out
-    ]
-    yield _classes(context, labels)
+    read = [place for place, name in enumerate(context.data.listing.names) if name not in left_out]
+    sets = [_set(context, place) for place in read]
+    yield _classes(context, sets)
     if readability.unreadable:
         yield Table(
             _("Files left out"),
@@ -93,7 +90,7 @@ def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: 
             (_("file"), _("reason")),
             readability.unreadable,
         )
-    counts = Counter(label for label in labels if label is not None)
+    counts = Counter(label for one in sets for label in one or ())
     if counts:
         yield _by_class(counts, context.classes)
 
@@ -179,7 +176,17 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
     )
 
 
-def _classes(context: Context, labels: Sequence[int | None]) -> Finding:
+def _set(context: Context, place: int) -> tuple[int, ...] | None:
+    """Return the labels of an image, the only one where it has one class; None if they are unknown."""
+    labels = context.data.labels
+    if labels.sets:
+        one = labels.sets[place]
+        return None if one is None else one.present
+    label = labels.indices[place]
+    return None if label is None else (label,)
+
+
+def _classes(context: Context, sets: Sequence[tuple[int, ...] | None]) -> Finding:
     rule = "data.classes"
     if context.data_problem:
         return Finding(
@@ -188,12 +195,40 @@ def _classes(context: Context, labels: Sequence[int | None]) -> Finding:
             context.data_problem,
             detail=_("Name the folders like the classes, or list the classes in their order with --classes."),
         )
-    if all(label is None for label in labels):
+    if all(one is None for one in sets):
         return Finding(rule, Verdict.SKIP, _("the images have no labels: the accuracy is not measured"))
-    present = len({label for label in labels if label is not None})
+    present = len({label for one in sets for label in one or ()})
     message = _(
         "the labels fit: {present} of {classes} classes of the network have images",
         present=present,
         classes=len(context.classes),
     )
-    return Finding(rule, Verdict.PASS, message, value=present, unit=marked("classes"), n=len(labels))
+    detail = joined(_several(context, sets), _left_out(context))
+    return Finding(rule, Verdict.PASS, message, value=present, unit=marked("classes"), n=len(sets), detail=detail)
+
+
+def _several(context: Context, sets: Sequence[tuple[int, ...] | None]) -> str:
+    """Describe the labels of images that may have several."""
+    if not context.task.multilabel:
+        return ""
+    known = [one for one in sets if one is not None]
+    if context.data.labels.partial:
+        return _("Each image names one label; whether others apply to it is unknown.")
+    return _(
+        "An image has {mean:.1f} labels on average; {none} of {n} images have none, and {unknown} are unknown.",
+        mean=sum(map(len, known)) / len(known),
+        none=sum(not one for one in known),
+        n=len(known),
+        unknown=len(sets) - len(known),
+    )
+
+
+def _left_out(context: Context) -> str:
+    """Count the images whose several labels are not used, because one class an image was asked for."""
+    if context.task.multilabel or not (count := context.data.labels.several):
+        return ""
+    return many(
+        "{count} image has several labels and counts as unlabelled.",
+        "{count} images have several labels and count as unlabelled.",
+        count,
+    )

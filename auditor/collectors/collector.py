@@ -29,12 +29,14 @@ class Batch:
         labels: Their classes, `[n]`; -1 if unknown.
         scores: The scores before any softmax, `[n, k]`, on the CPU.
         unreadable: Files that could not be read, with the reason.
+        targets: Where an image may have several labels, for each whether it applies, `[n, k]`: 1, 0, or -1 if unknown.
     """
 
     indices: NDArray[np.int64]
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
     unreadable: tuple[tuple[str, str], ...] = ()
+    targets: NDArray[np.int8] | None = None
 
 
 class Collector(Protocol):

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int8, Int64
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -52,12 +53,14 @@ class Loaded(NamedTuple):
         indices: The index of each image in the listing.
         labels: The index of its class, -1 if unknown.
         unreadable: The files that could not be read, with the reason.
+        targets: Where an image may have several labels, for each whether it applies: 1, 0, or -1 if unknown.
     """
 
     indices: Int64[Tensor, " n"]
     images: Float[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
     unreadable: list[tuple[str, str]]
+    targets: Int8[Tensor, "n k"] | None = None
 
 
 class ImageData(Dataset[Sample]):
@@ -104,7 +107,14 @@ class ImageData(Dataset[Sample]):
             torch.stack([tensor for _, tensor, _ in read]) if read else torch.empty(0, *self.preprocess.input_shape),
             torch.tensor([label for _, _, label in read], dtype=torch.int64),
             [(self.listing.names[s.index], s.reason) for s in samples if s.tensor is None],
+            self._targets([index for index, _, _ in read]),
         )
+
+    def _targets(self, indices: Sequence[int]) -> Int8[Tensor, "n k"] | None:
+        rows = [row for index in indices if (row := self.labels.targets(index)) is not None]
+        if not self.labels.sets:
+            return None
+        return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, len(self.labels.classes), dtype=torch.int8)
 
 
 def loader(

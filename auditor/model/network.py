@@ -27,6 +27,7 @@ class Network:
     Attributes:
         input_shape: Channels, height and width of the images that it takes.
         outputs: The number of classes; a single output counts as two classes.
+        single: Whether the network has a single output.
         ending: The softmax or sigmoid at its end, if there is one; the scores are its input.
         layout: The memory format of images: channels_last, which is faster, if the network supports it.
     """
@@ -39,6 +40,7 @@ class Network:
     outputs: int
     ending: Ending
     layout: torch.memory_format = torch.contiguous_format
+    single: bool = False
 
     @classmethod
     def of(cls, module: nn.Module, input_shape: tuple[int, int, int], device: torch.device, *, amp: bool) -> Network:
@@ -68,7 +70,8 @@ class Network:
         if found.changes():
             found.restore()
             _lay(module, layout)
-        return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end, layout)
+        outputs = scores.shape[1]
+        return cls(module, input_shape, device, amp, layers, max(2, outputs), end, layout, outputs == 1)
 
     @cached_property
     def parameters(self) -> int:

@@ -103,8 +103,9 @@ def parts(loaded: Loaded, most: int | None) -> list[Loaded]:
     count = max(1, math.ceil(len(loaded.indices) / most)) if most else 1
     columns = (loaded.indices, loaded.images, loaded.labels)
     shares = zip(*(column.tensor_split(count) for column in columns), strict=True)
+    targets = [None] * count if loaded.targets is None else loaded.targets.tensor_split(count)
     return [
-        Loaded(indices, images, labels, [] if number else loaded.unreadable)
+        Loaded(indices, images, labels, [] if number else loaded.unreadable, targets[number])
         for number, (indices, images, labels) in enumerate(shares)
     ]
 
@@ -123,7 +124,8 @@ def _step(network: Network, loaded: Loaded, recorders: Sequence[_Recorder], note
         for half in parts(loaded, math.ceil(count / 2)):
             _step(network, half, recorders, note)
         return
-    batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable))
+    targets = None if loaded.targets is None else loaded.targets.numpy()
+    batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable), targets)
     for recorder in recorders:
         recorder.update(batch)
 
