@@ -12,11 +12,13 @@ from torch import nn
 
 from auditor.config.settings import Settings
 from auditor.context import Context
-from auditor.data import dataset
+from auditor.data import dataset, label_sets
 from auditor.data.dataset import ImageData, Labels, Listing
 from auditor.data.decoding.stored import MAX_BANDS
+from auditor.data.label_sets import LabelLists
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
+from auditor.data.task import Task, decided
 from auditor.errors import CheckpointError, DataError, UsageError
 from auditor.language import _, chained, many, marked
 from auditor.model.architectures import architecture
@@ -60,7 +62,10 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         classes=_expected(settings, built, listing),
     )
     names, named = class_names(settings, built, network.outputs, file.metadata.get("class_lists", ()))
-    fitted = dataset.fit(listing, outputs=network.outputs, names=names if named else None) if listing else None
+    found = label_sets.read(listing, outputs=network.outputs, names=names if named else None) if listing else None
+    outputs = 1 if network.single else network.outputs
+    task = decided(settings.task, outputs=outputs, ending=network.ending.value, several=found.example if found else "")
+    fitted = _labels(found, task, network.outputs) if found else None
     images = ImageData(listing, fitted, preprocess) if listing and fitted else None
     chosen, unreadable = explained(images, settings) if images else ((), ())
     if images:
@@ -74,6 +79,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         named=named or (fitted is not None and fitted.names_source != "numbers"),
         seed=settings.seed,
         images=images,
+        task=task,
         data_problem=fitted.problem if fitted else "",
         chosen=chosen,
         unreadable=unreadable,
@@ -85,6 +91,12 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
 def _source(fitted: Labels | None, *, named: bool) -> str:
     """Return where the class names are from; without labels they are numbers, unless they are known."""
     return fitted.names_source if fitted else "class names" if named else "numbers"
+
+
+def _labels(found: LabelLists, task: Task, outputs: int) -> Labels:
+    if task.multilabel:
+        return label_sets.fit(found, outputs=outputs, complete=task.asked)
+    return label_sets.single(found, outputs=outputs)
 
 
 def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
@@ -226,7 +238,8 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
     usable, unreadable = list(range(len(images))), dict[str, str]()
     first = ""
     while usable:
-        labels = [images.labels.indices[i] for i in usable]
+        groups = images.labels.groups
+        labels = [groups[i] for i in usable]
         chosen = [usable[place] for place in spread(labels, settings.samples, settings.seed)]
         broken = {i: tried.reason for i in chosen if (tried := images[i]).tensor is None}
         if not broken:

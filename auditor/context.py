@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.data.task import MULTICLASS, Task
 from auditor.errors import Skip
-from auditor.language import _
-from auditor.statistics.softmax import softmax
+from auditor.language import _, marked
+from auditor.statistics.softmax import sigmoid, softmax
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,7 @@ class Advance(Protocol):
 
 Progress = AbstractContextManager[Advance]
 Maps = NDArray[np.float32]
+ONE_CLASS = marked("one class an image is needed, and here an image may have several labels")
 
 
 def unseen(total: int, unit: str) -> Progress:
@@ -55,6 +57,7 @@ class Sample:
         tensor: The preprocessed image, `[c, h, w]`, on the CPU.
         pixels: The same image as RGB pixels, `[h, w, 3]`, 0 to 255.
         scores: The network's scores before any softmax, `[k]`.
+        labels: Its labels, where an image may have several; None if it has one class. The label is then None.
     """
 
     index: int
@@ -63,20 +66,29 @@ class Sample:
     tensor: Tensor
     pixels: NDArray[np.uint8]
     scores: NDArray[np.float32]
+    labels: frozenset[int] | None = None
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """The softmax of the scores, `[k]`."""
-        return np.asarray(softmax(self.scores[None])[0])
+        """The softmax of the scores, `[k]`; where an image may have several labels, their sigmoid."""
+        return np.asarray(softmax(self.scores[None])[0] if self.labels is None else sigmoid(self.scores))
+
+    @cached_property
+    def by_score(self) -> NDArray[np.int64]:
+        """The classes from the highest to the lowest score, `[k]`; ties by index."""
+        return np.argsort(-self.scores, kind="stable")
 
     @cached_property
     def ranked(self) -> NDArray[np.int64]:
-        """The classes from the most to the least probable, `[k]`; ties by index."""
-        return np.argsort(-self.scores, kind="stable")
+        """The classes in the order in which they are explained, `[k]`: by score, the true labels of several first."""
+        if not self.labels:
+            return self.by_score
+        is_true = np.isin(self.by_score, list(self.labels))
+        return np.concatenate([self.by_score[is_true], self.by_score[~is_true]])
 
     @property
     def predicted(self) -> int:
-        """The predicted class."""
+        """The class that is explained: the predicted one; where an image has several labels, the most confident."""
         return int(self.ranked[0])
 
 
@@ -134,9 +146,16 @@ def _load(context: Context) -> tuple[Sample, ...]:
     for array in (pixels, scores):
         array.setflags(write=False)
     return tuple(
-        Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row)
+        Sample(one.index, data.listing.names[one.index], one.label, tensor, picture, row, _labels(context, one.index))
         for one, tensor, picture, row in zip(loaded, tensors, pixels, scores, strict=True)
     )
+
+
+def _labels(context: Context, index: int) -> frozenset[int] | None:
+    if not context.task.multilabel:
+        return None
+    one = context.data.labels.sets[index]
+    return frozenset(one.present if one else ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +165,7 @@ class Context:
     Attributes:
         classes: A name for each of the network's outputs.
         named: Whether the names are known; otherwise they are numbers.
+        task: Whether an image has one class or may have several labels.
         data_problem: Why the labels can't be used; empty if they can.
         chosen: The images to explain, as indices of the data set.
         unreadable: Files that were candidates for `chosen` and can't be read, with the reason.
@@ -164,6 +184,7 @@ class Context:
     named: bool
     seed: int
     images: ImageData | None = None
+    task: Task = MULTICLASS
     data_problem: str = ""
     chosen: Sequence[int] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -226,6 +247,24 @@ class Context:
         samples = self.pool.of(self)
         self.looked.add("images")
         return samples
+
+    @property
+    def score(self) -> Literal["probability", "sigmoid"]:
+        """How a probability follows from the scores: by the softmax, or for several labels by the sigmoid."""
+        return "sigmoid" if self.task.multilabel else "probability"
+
+    def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probability of each class from scores `[n, k]`."""
+        return sigmoid(scores) if self.task.multilabel else softmax(scores)
+
+    def one_class_needed(self) -> None:
+        """Skip the check, or its part, where an image may have several labels.
+
+        Raises:
+            Skip: It may.
+        """
+        if self.task.multilabel:
+            raise Skip(_(ONE_CLASS))
 
     def changed_samples(self) -> list[str]:
         """Restore the samples that a check has changed, and return a phrase for each."""

@@ -77,15 +77,16 @@ def _layers(network: Network) -> tuple[LayerFacts, ...]:
 def _data(context: Context, settings: Settings, unreadable: Sequence[tuple[str, str]]) -> DataFacts:
     images = context.images
     if images is None:
-        return DataFacts(0, context.classes)
-    labelled = any(label is not None for label in images.labels.indices)
+        return DataFacts(0, context.classes, task=context.task.name, task_source=context.task.reason)
     return DataFacts(
         len(images) - len(unreadable),
         context.classes,
         tuple(unreadable),
         images.listing.fingerprint,
         settings.data or "",
-        labelled,
+        images.labels.known > 0,
+        context.task.name,
+        context.task.reason,
     )
 
 

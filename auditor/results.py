@@ -292,7 +292,12 @@ class ArchitectureFacts:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """The images; `skipped` are the files that could not be read, with the reason."""
+    """The images; `skipped` are the files that could not be read, with the reason.
+
+    Attributes:
+        task: `multiclass` if an image has one class, `multilabel` if it may have several labels.
+        task_source: What that was recognised by; empty if nothing speaks for several labels.
+    """
 
     images: int
     classes: tuple[str, ...] = ()
@@ -300,6 +305,8 @@ class DataFacts:
     fingerprint: str = ""
     name: str = ""
     labelled: bool = False
+    task: str = "multiclass"
+    task_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,9 @@ def _header(about: Provenance, checks: Sequence[Check]) -> Iterator[tuple[str, s
         yield "data", f"{data.name}: {data.images:,} files, {labels}; {len(data.classes)} classes"
     else:
         yield "data", "none; checks that need images are skipped"
+    if data.task_source:
+        labels = "several labels an image" if data.task == "multilabel" else "one class an image"
+        yield "task", f"{labels} ({_in_english(data.task_source)})"
     yield "preprocess", _in_english(about.preprocess.get("source") or "as configured")
     for note in about.notes:
         yield "note", _in_english(note)

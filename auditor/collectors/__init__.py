@@ -2,8 +2,18 @@
 
 from auditor.collectors.channel_statistics import ChannelStatistics
 from auditor.collectors.collector import Batch, Collector, State
+from auditor.collectors.label_scores import LabelScores
 from auditor.collectors.predictions import Predictions
 from auditor.collectors.readability import Readability
 from auditor.collectors.top import TopActivations
 
-__all__ = ["Batch", "ChannelStatistics", "Collector", "Predictions", "Readability", "State", "TopActivations"]
+__all__ = [
+    "Batch",
+    "ChannelStatistics",
+    "Collector",
+    "LabelScores",
+    "Predictions",
+    "Readability",
+    "State",
+    "TopActivations",
+]

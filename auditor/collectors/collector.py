@@ -32,6 +32,7 @@ class Batch:
         scores: The scores before any softmax, `[n, k]`, on the CPU.
         unreadable: Files that could not be read, with the reason.
         traits: What distinguishes the images from plain upright ones of 8 bits.
+        targets: Where an image may have several labels, for each whether it applies, `[n, k]`: 1, 0, or -1 if unknown.
     """
 
     indices: NDArray[np.int64]
@@ -39,6 +40,7 @@ class Batch:
     scores: NDArray[np.float32]
     unreadable: tuple[tuple[str, str], ...] = ()
     traits: Traits = field(default_factory=Traits)
+    targets: NDArray[np.int8] | None = None
 
 
 class Collector(Protocol):

@@ -24,7 +24,7 @@ class ImagePredictions:
     """The label, the predicted class and the confidence of each image; with more than `MOST` images only their number.
 
     Attributes:
-        images: The number of images seen.
+        images: The number of images seen. Where images may have several labels, nothing else is kept.
     """
 
     key: tuple[Any, ...] = ("image predictions",)
@@ -49,6 +49,9 @@ class ImagePredictions:
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
         count = len(batch.indices)
+        if batch.targets is not None:  # an image with several labels has no predicted class
+            self._take_in(count, [])
+            return
         rows = np.stack([batch.indices, batch.labels, np.full(count, -1), np.zeros(count)], axis=1).astype(np.float64)
         finite = np.isfinite(batch.scores).all(1)
         if finite.any():

@@ -79,7 +79,8 @@ def _steps(audit: Audit) -> dict[str, Any]:
 
 
 def _classes(audit: Audit) -> dict[str, Any]:
-    return {"names": audit.provenance.data.classes}
+    task = {} if audit.provenance.data.task == "multiclass" else {"task": audit.provenance.data.task}
+    return {"names": audit.provenance.data.classes, **task}
 
 
 def _network(audit: Audit) -> dict[str, Any]:

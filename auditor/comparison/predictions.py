@@ -16,6 +16,7 @@ from auditor.results import Answer
 Flags = NDArray[np.bool_]
 
 _OLD = marked("the baseline has no predictions per image: audit it again with this version of auditor")
+_SEVERAL = marked("one class an image is needed, and in one of the audits an image may have several labels")
 _NONE = marked("no check read all images, so there are no predictions")
 
 
@@ -98,5 +99,7 @@ def missing(pair: Pair) -> str:
     before, after = (bool(audit.recorded.answers) for audit in pair.audits)
     if before and after:
         return ""
+    if "multilabel" in {audit.provenance.data.task for audit in pair.audits}:
+        return _(_SEVERAL)
     swept = pair.before.audit.provenance.data.images and not before and after
     return _(_OLD) if swept else _(_NONE)

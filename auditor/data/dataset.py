@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int8, Int64
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -62,6 +63,7 @@ class Loaded(NamedTuple):
         labels: The index of its class, -1 if unknown.
         unreadable: The files that could not be read, with the reason.
         traits: What distinguishes images from plain upright ones of 8 bits.
+        targets: Where an image may have several labels, for each whether it applies: 1, 0, or -1 if unknown.
     """
 
     indices: Int64[Tensor, " n"]
@@ -69,6 +71,7 @@ class Loaded(NamedTuple):
     labels: Int64[Tensor, " n"]
     unreadable: list[tuple[str, str]]
     traits: Traits = Traits()  # noqa: RUF012, RUF100 - it is never changed
+    targets: Int8[Tensor, "n k"] | None = None
 
 
 class ImageData(Dataset[Sample]):
@@ -134,7 +137,14 @@ class ImageData(Dataset[Sample]):
             torch.tensor([label for _, _, label in read], dtype=torch.int64),
             [(self.listing.names[s.index], s.reason) for s in samples if s.tensor is None],
             sum((s.traits for s in samples), Traits()),
+            self._targets([index for index, _, _ in read]),
         )
+
+    def _targets(self, indices: Sequence[int]) -> Int8[Tensor, "n k"] | None:
+        rows = [row for index in indices if (row := self.labels.targets(index)) is not None]
+        if not self.labels.sets:
+            return None
+        return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, len(self.labels.classes), dtype=torch.int8)
 
 
 def _wrong_bands(found: int, expected: int) -> str:

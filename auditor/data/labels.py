@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.data.label_cells import Several
 from auditor.data.listing import Listing
 from auditor.errors import DataError, did_you_mean
 from auditor.language import _, chained, many, marked
@@ -19,6 +23,19 @@ _SPLITS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
+class LabelSet:
+    """The labels of an image that may have several, as indices of outputs.
+
+    Attributes:
+        present: The labels that apply.
+        unknown: The labels of which it is not known whether they apply.
+    """
+
+    present: tuple[int, ...]
+    unknown: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Labels:
     """The label of each image, as the index of an output.
 
@@ -27,12 +44,41 @@ class Labels:
         classes: A name for every output of the network.
         problem: Why the folders don't fit, with both lists; every index is then None.
         names_source: The source of the names: `class names`, `folders`, `labels` or `numbers`.
+        sets: By image its labels, where images may have several; None if nothing is known. Every index is then None.
+        partial: Whether an image may have labels that its set does not name.
+        several: The number of images that are unlabelled because they have several labels.
     """
 
     indices: tuple[int | None, ...]
     classes: tuple[str, ...]
     problem: str = ""
     names_source: str = "class names"
+    sets: tuple[LabelSet | None, ...] = ()
+    partial: bool = False
+    several: int = 0
+
+    @property
+    def known(self) -> int:
+        """The number of images with labels."""
+        return sum(one is not None for one in self.sets or self.indices)
+
+    @property
+    def groups(self) -> Sequence[int | None]:
+        """What a sample is spread over: the class of each image, or its label that the fewest images have."""
+        counts = Counter(label for one in self.sets if one for label in one.present)
+        rarest = [min(one.present, key=lambda c: (counts[c], c), default=-1) if one else None for one in self.sets]
+        return rarest if self.sets else self.indices
+
+    def targets(self, image: int) -> NDArray[np.int8] | None:
+        """Return for each label whether it applies to an image, `[k]`: 1, 0, or -1 if unknown; None for one class."""
+        if not self.sets:
+            return None
+        one = self.sets[image]
+        found = np.full(len(self.classes), -1 if one is None or self.partial else 0, np.int8)
+        if one is not None:
+            found[list(one.unknown)] = -1
+            found[list(one.present)] = 1
+        return found
 
 
 def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Labels:
@@ -49,7 +95,8 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
     """
     if names is not None and len(names) != outputs:
         raise DataError(f"there are {len(names)} class names, but the network has {outputs} outputs")
-    found = _distinct(listing.labels)
+    each = [None if isinstance(label, Several) else label for label in listing.labels]
+    found = _distinct(each)
     classes, source = _classes(found, listing.folders, outputs, names)
     try:
         places = _places(found, _spelled(listing.folders, classes), "folder" if listing.folders else "label", source)
@@ -57,8 +104,8 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
         if not listing.folders:
             raise
         problem = f"{misfit}{_hint_below(listing, outputs, names)}"
-        return Labels((None,) * len(listing.labels), classes, problem, source)
-    return Labels(tuple(None if label is None else places[label] for label in listing.labels), classes, "", source)
+        return Labels((None,) * len(each), classes, problem, source)
+    return Labels(tuple(None if label is None else places[label] for label in each), classes, "", source)
 
 
 def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> str:
@@ -103,9 +150,9 @@ def _places(found: Sequence[str | int], classes: tuple[str, ...], kind: str, sou
     Raises:
         DataError: A label is not a class, or the name of two classes.
     """
-    exact, alike = _positions(classes), _positions(map(_plain, classes))
+    exact, alike = _positions(classes), _positions(map(plain, classes))
     words = [label for label in found if isinstance(label, str)]
-    named = {word: exact.get(word) or alike.get(_plain(word), []) for word in words}
+    named = {word: exact.get(word) or alike.get(plain(word), []) for word in words}
     for label, positions in named.items():
         if len(positions) > 1:
             raise DataError(_ambiguous(kind, label, positions))
@@ -126,7 +173,8 @@ def _positions(names: Iterable[str]) -> dict[str, list[int]]:
     return positions
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return the name without case; `_` counts as a space."""
     return " ".join(name.replace("_", " ").casefold().split())
 
 

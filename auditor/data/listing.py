@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from auditor.data import manifest, skipped, suffixes
 from auditor.data.decoding.extras import install
 from auditor.data.image import LARGEST
+from auditor.data.label_cells import of_value
 from auditor.data.manifest import Label
 from auditor.data.skipped import Skipped
 from auditor.data.sources.files import Files
@@ -179,12 +180,17 @@ def _entries(source: str, scheme: Scheme, rest: str) -> list[tuple[Path, Label]]
         DataError: The source raised, or gives something else than pairs of a path and a label.
     """
     try:
-        return [(Path(path), label.item() if isinstance(label, np.generic) else label) for path, label in scheme(rest)]
+        return [(Path(path), _of_scheme(label)) for path, label in scheme(rest)]
     except (Exception, SystemExit) as error:  # other people's code may raise any exception
         raise DataError(
             f"data source {source} failed: {type(error).__name__}: {' '.join(str(error).split())}; "
             "it has to give pairs of a path and a label"
         ) from error
+
+
+def _of_scheme(label: Any) -> Label:
+    """Return what a plugin gives for a label: a name, a number, or several of them."""
+    return of_value(label.tolist() if isinstance(label, np.generic | np.ndarray) else label)
 
 
 def _of_plugin(source: str, entries: list[tuple[Path, Label]]) -> Listing:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from auditor.data.label_cells import Several, label_columns, mark, of_cell, of_marks, of_value
 from auditor.errors import DataError, did_you_mean
 from auditor.language import short
 from auditor.process.regular_files import content
@@ -22,7 +23,7 @@ _LARGEST: Final = 2**30  # bytes
 _PATH_COLUMNS: Final = ("path", "file", "filename", "file_name", "image", "image_path", "filepath")
 _LABEL_COLUMNS: Final = ("label", "class", "class_name", "target", "category", "y")
 
-Label = str | int | None
+Label = str | int | Several | None
 
 
 class Entry(NamedTuple):
@@ -37,7 +38,7 @@ def read(path: Path) -> list[Entry]:
 
     A CSV file may begin with a header that names its columns; without a header they are path and
     label. A JSON line is an object with these keys, or a list of path and label. A missing or empty
-    label is None.
+    label is None. A list of labels, and columns of 0 and 1 in place of one label, are `Several`.
 
     Raises:
         DataError: The file can't be read, a line is not an entry, or there are no entries.
@@ -59,18 +60,30 @@ def _text(path: Path) -> str:
         raise DataError(f"manifest {path} can't be read: {error.strerror}") from error
 
 
+class _Columns(NamedTuple):
+    """The columns of the path and of the label, -1 without one, and those of marks by the name of their label."""
+
+    path: int
+    label: int
+    marks: Mapping[str, int]
+    header: bool
+
+
 def _table(path: Path, text: str) -> Iterator[Entry]:
+    rows = list(_filled(path, text))
+    columns = _columns(path, [row for _, row in rows]) if rows else None
+    if columns:
+        for line, row in rows[1:] if columns.header else rows:
+            yield _row(path, line, row, columns)
+
+
+def _filled(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of each line that is not empty."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, text), strict=True)
-    columns: tuple[int, int] | None = None
     try:
         for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            if columns is None:
-                columns, is_header = _columns(path, row)
-                if is_header:
-                    continue
-            yield _row(path, reader.line_num, row, columns)
+            if any(cell.strip() for cell in row):
+                yield reader.line_num, row
     except csv.Error as error:
         raise DataError(f"manifest {path}, line {reader.line_num}: {error}") from error
 
@@ -82,31 +95,36 @@ def _delimiter(path: Path, text: str) -> str:
     return next((mark for mark in ",;\t" if mark in first), ",")
 
 
-def _columns(path: Path, row: Sequence[str]) -> tuple[tuple[int, int], bool]:
-    """Return the columns of path and label, and whether this first row was a header."""
-    names = [cell.strip().lower() for cell in row]
+def _columns(path: Path, rows: Sequence[Sequence[str]]) -> _Columns:
+    """Return what the columns hold, by the names in the first row, if it is a header."""
+    names = [cell.strip().lower() for cell in rows[0]]
     paths = [names.index(name) for name in _PATH_COLUMNS if name in names]
     labels = [names.index(name) for name in _LABEL_COLUMNS if name in names]
     if paths:
-        others = [name for place, name in enumerate(names) if place != paths[0]]
-        if others and not labels:
-            hint = did_you_mean(others[0], _LABEL_COLUMNS) or "; without labels, give only the paths"
+        others = [place for place in range(len(names)) if place != paths[0]]
+        marked = [] if labels else label_columns(rows[1:], others)
+        if others and not labels and not marked:
+            hint = did_you_mean(names[others[0]], _LABEL_COLUMNS) or "; without labels, give only the paths"
             raise DataError(f"manifest {path} has no column 'label'; its columns are: {', '.join(names)}{hint}")
-        return (paths[0], labels[0] if labels else -1), True
+        marks = {rows[0][place].strip(): place for place in marked}
+        return _Columns(paths[0], labels[0] if labels else -1, marks, header=True)
     if labels:
         raise DataError(f"manifest {path} has no column 'path'; its columns are: {', '.join(names)}")
-    if len(row) > 2:
-        raise DataError(f"manifest {path} has {len(row)} columns and no header; expected path,label or a header")
-    return (0, 1), False
+    if len(names) > 2:
+        raise DataError(f"manifest {path} has {len(names)} columns and no header; expected path,label or a header")
+    return _Columns(0, 1, {}, header=False)
 
 
-def _row(path: Path, line: int, row: Sequence[str], columns: tuple[int, int]) -> Entry:
-    where, what = columns
-    image = row[where].strip() if where < len(row) else ""
+def _row(path: Path, line: int, row: Sequence[str], columns: _Columns) -> Entry:
+    def cell(place: int) -> str:
+        return row[place].strip() if 0 <= place < len(row) else ""
+
+    image = cell(columns.path)
     if not image:
         raise DataError(f"manifest {path}, line {line} has no path: {','.join(row)!r}")
-    label = row[what].strip() if 0 <= what < len(row) else ""
-    return Entry(_possible(f"manifest {path}, line {line}", image), label or None)
+    marks = {name: mark(cell(place)) for name, place in columns.marks.items()}
+    label = of_marks(marks) if marks else of_cell(cell(columns.label))
+    return Entry(_possible(f"manifest {path}, line {line}", image), label)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[Entry]:
@@ -123,9 +141,12 @@ def _json_entry(where: str, line: str) -> Entry:
     image, label = _picked(value)
     if not isinstance(image, str) or not image:
         raise DataError(f'{where} has no path; expected {{"path": "...", "label": "..."}}, got {line.strip()[:80]}')
-    if isinstance(label, bool) or not isinstance(label, str | int | None):
-        raise DataError(f"{where} has the label {label!r}; expected a name or a class index")
-    return Entry(_possible(where, image), None if label == "" else label)
+    try:
+        return Entry(_possible(where, image), of_value(label))
+    except TypeError:
+        raise DataError(
+            f"{where} has the label {label!r}; expected a name or a class index, or a list of these"
+        ) from None
 
 
 def _possible(where: str, image: str) -> str:

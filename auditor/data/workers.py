@@ -123,8 +123,15 @@ def _packed(data: ImageData, samples: Any) -> tuple[Any, ...]:
 def _unpacked(parts: tuple[Any, ...]) -> Loaded:
     from auditor.data.dataset import Loaded
 
-    indices, images, labels, *rest = parts
-    return Loaded(torch.from_numpy(indices), torch.from_numpy(images), torch.from_numpy(labels), *rest)
+    indices, images, labels, unreadable, traits, targets = parts
+    return Loaded(
+        torch.from_numpy(indices),
+        torch.from_numpy(images),
+        torch.from_numpy(labels),
+        unreadable,
+        traits,
+        None if targets is None else torch.from_numpy(targets),
+    )
 
 
 def _begin(language: str, worker: int) -> None:

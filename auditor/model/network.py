@@ -30,6 +30,7 @@ class Network:
     Attributes:
         input_shape: Channels, height and width of the images that it takes.
         outputs: The number of classes; a single output counts as two classes.
+        single: Whether the network has a single output.
         ending: The softmax or sigmoid at its end, if there is one; the scores are its input.
         output: Which tensor has the scores, if the network gives several.
         layout: The memory format of images: channels_last, which is faster, if the network supports it.
@@ -44,6 +45,7 @@ class Network:
     ending: Ending
     layout: torch.memory_format = torch.contiguous_format
     output: Output = WHOLE
+    single: bool = False
 
     @classmethod
     @run_plainly()
@@ -83,7 +85,8 @@ class Network:
         if found.changes():
             found.restore()
             _lay(module, layout)
-        return cls(module, input_shape, device, amp, layers, max(2, scores.shape[1]), end, layout, chosen)
+        outputs = scores.shape[1]
+        return cls(module, input_shape, device, amp, layers, max(2, outputs), end, layout, chosen, outputs == 1)
 
     @cached_property
     def parameters(self) -> int:

@@ -34,13 +34,16 @@ class Stability:
     operators: tuple[str, ...]
 
 
-def stability(network: Network, images: Float[Tensor, "n c h w"], *, seed: int, batch: int = 8) -> Stability:
+def stability(
+    network: Network, images: Float[Tensor, "n c h w"], *, seed: int, batch: int = 8, several: bool = False
+) -> Stability:
     """Give a network the same images twice, in another order, and one by one.
 
     The second pass draws other random numbers.
 
     Args:
         batch: Images in a batch; with 1 no image has neighbours.
+        several: Whether the network tells several labels of an image, each by the sign of its score.
     """
     order = torch.arange(len(images), device=images.device).roll(1)
     with torch.no_grad(), buffers_kept(network.module):
@@ -52,7 +55,7 @@ def stability(network: Network, images: Float[Tensor, "n c h w"], *, seed: int, 
             others.append(torch.cat([_scores(network, image[None], seed, 1) for image in images]))
     by_chance = _differ(first, again)
     by_neighbours = torch.stack([_differ(first, one) for one in others]).any(0)
-    moved = torch.stack([one.argmax(1) != first.argmax(1) for one in (again, *others)]).any(0)
+    moved = torch.stack([_moved(first, one, several=several) for one in (again, *others)]).any(0)
     return Stability(by_chance, by_neighbours, moved & (by_chance | by_neighbours), tuple(drawing.operators))
 
 
@@ -75,6 +78,12 @@ def _scores(network: Network, images: Tensor, seed: int, batch: int) -> Tensor:
 
 def _is_coarse(network: Network) -> bool:
     return network.amp or any(p.dtype in (torch.float16, torch.bfloat16) for p in network.module.parameters())
+
+
+def _moved(first: Tensor, other: Tensor, *, several: bool) -> Bool[Tensor, " n"]:
+    if several:
+        return ((first >= 0) != (other >= 0)).any(1)
+    return first.argmax(1) != other.argmax(1)
 
 
 def _differ(first: Tensor, other: Tensor) -> Bool[Tensor, " n"]:

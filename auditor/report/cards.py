@@ -11,7 +11,7 @@ from typing import Any
 from auditor.language import _, many
 from auditor.report import phrases
 from auditor.report.json_reader import encoded
-from auditor.results import Audit, LayerFacts, Table
+from auditor.results import Audit, DataFacts, LayerFacts, Table
 
 _LONGEST_FACT = 300
 
@@ -136,6 +136,7 @@ def _data(audit: Audit) -> Card:
     facts = [
         Fact(_("Images"), phrases.decimal(data.images)),
         Fact(_("Labels"), _("yes") if data.labelled else _("no")),
+        Fact(_("Task"), _task(data)),
         Fact(_("Classes"), _classes(data.classes)),
         Fact(_("Left out"), _unreadable(len(data.skipped)) if data.skipped else "", "warn"),
         Fact(_("Preprocessing"), ", ".join(_step(name, value) for name, value in shown.items())),
@@ -143,6 +144,14 @@ def _data(audit: Audit) -> Card:
         Fact(_("Fingerprint"), f"{data.fingerprint[:16]}…" if data.fingerprint else "", "code"),
     ]
     return Card(_("Data"), data.name or phrases.images(data.images), _present(facts))
+
+
+def _task(data: DataFacts) -> str:
+    """Return what the network is asked, where that is not obvious."""
+    if not data.task_source:
+        return ""
+    labels = _("several labels an image") if data.task == "multilabel" else _("one class an image")
+    return _("{label} ({note})", label=labels, note=_(data.task_source))
 
 
 def _parameters(count: int) -> str:

@@ -263,6 +263,8 @@ def _data(node: Node) -> DataFacts:
         fingerprint=node.text("fingerprint"),
         name=node.text("name", ""),
         labelled=node.flag("labelled", False),
+        task=node.text("task", "multiclass"),
+        task_source=node.text("task_source", ""),
     )
 
 

@@ -22,8 +22,8 @@ class Calibration:
     Attributes:
         error: The expected calibration error, 0 to 1.
         interval: Its 95 % confidence interval, by the basic bootstrap over images.
-        by_chance: The 95 % quantile of the error of a perfectly calibrated network on samples of this size. A
-            smaller error is no evidence of miscalibration.
+        by_chance: The quantile, by default 95 %, of the error of a perfectly calibrated network on samples of this
+            size. A smaller error is no evidence of miscalibration.
         confidence, accuracy, counts: Mean confidence, accuracy and number of images of each bin, `[b]`.
     """
 
@@ -35,7 +35,9 @@ class Calibration:
     counts: Counts
 
 
-def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int = 0) -> Calibration:
+def calibration_of(
+    fine: Counts, *, bins: int = 15, draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> Calibration:
     """Return the calibration of predictions that were counted in fine bins of confidence.
 
     Args:
@@ -43,6 +45,7 @@ def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int
             rising confidence.
         bins: How many bins of equal mass to form. Fine bins are not split.
         draws: How many samples to draw for the interval, and for the error expected by chance.
+        level: The quantile of the error by chance: higher than 0.95 if several calibrations are judged together.
         seed: Seed of these samples.
 
     Returns:
@@ -74,7 +77,7 @@ def calibration_of(fine: Counts, *, bins: int = 15, draws: int = 1000, seed: int
     return Calibration(
         found,
         (max(0.0, float(low)), min(1.0, float(high))),
-        float(np.quantile(honest, 0.95)),
+        float(np.quantile(honest, level)),
         confidence / count,
         right / count,
         count,

@@ -36,7 +36,7 @@ def fingerprint(context: Context, collectors: Sequence[Collector], loading: Load
         "code": _code(kinds),
         "behaviour": _behaviour(context, collectors),
         "data": data.listing.fingerprint,
-        "labels": _digest(repr((context.classes, data.labels.indices))),
+        "labels": _digest(repr((context.classes, data.labels.indices, data.labels.sets, data.labels.partial))),
         "preprocess": context.preprocess.settings(),
         "computing": [context.seed, network.amp, str(network.device), torch.get_num_threads(), loading.batch_size],
         "collectors": [_digest(repr(c.key)) for c in collectors],

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from auditor.collectors import Batch, Collector
 from auditor.collectors.reductions import shared
 from auditor.data.dataset import Loaded
+from auditor.data.decoding.traits import Traits
 from auditor.errors import describe
 from auditor.language import _
 from auditor.model.network import Network
@@ -103,8 +104,15 @@ def parts(loaded: Loaded, most: int | None) -> list[Loaded]:
     count = max(1, math.ceil(len(loaded.indices) / most)) if most else 1
     columns = (loaded.indices, loaded.images, loaded.labels)
     shares = zip(*(column.tensor_split(count) for column in columns), strict=True)
+    targets = [None] * count if loaded.targets is None else loaded.targets.tensor_split(count)
     return [
-        Loaded(indices, images, labels, *(([],) if number else (loaded.unreadable, loaded.traits)))
+        Loaded(
+            indices,
+            images,
+            labels,
+            *(([], Traits()) if number else (loaded.unreadable, loaded.traits)),
+            targets[number],
+        )
         for number, (indices, images, labels) in enumerate(shares)
     ]
 
@@ -123,7 +131,10 @@ def _step(network: Network, loaded: Loaded, recorders: Sequence[_Recorder], note
         for half in parts(loaded, math.ceil(count / 2)):
             _step(network, half, recorders, note)
         return
-    batch = Batch(loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable), loaded.traits)
+    targets = None if loaded.targets is None else loaded.targets.numpy()
+    batch = Batch(
+        loaded.indices.numpy(), loaded.labels.numpy(), scores, tuple(loaded.unreadable), loaded.traits, targets
+    )
     for recorder in recorders:
         recorder.update(batch)
 

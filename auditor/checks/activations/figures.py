@@ -109,7 +109,7 @@ def _count_of_features(values: NDArray[np.float32]) -> str:
 
 
 def _scores_item(context: Context, sample: Sample, *, tall: bool) -> Item:
-    best, count = sample.ranked[:_CLASSES], len(sample.scores)
+    best, count = sample.by_score[:_CLASSES], len(sample.scores)
     label = _("probability and score")
     if count > len(best):
         label = joined(label, _("{shown} of {count:,} classes", shown=len(best), count=count), between="\n")

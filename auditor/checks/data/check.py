@@ -43,12 +43,9 @@ def data(
     readability = yield Readability()
     yield from findings.sufficiency(readability, context, unreadable_fail=unreadable_fail, fewest=fewest)
     left_out = {name for name, why in readability.unreadable}
-    labels = [
-        label
-        for name, label in zip(context.data.listing.names, context.data.labels.indices, strict=True)
-        if name not in left_out
-    ]
-    yield findings.classes(context, labels)
+    read = [place for place, name in enumerate(context.data.listing.names) if name not in left_out]
+    sets = [findings.labels_of(context, place) for place in read]
+    yield findings.classes(context, sets)
     yield from skipped(context.data.listing, fail=skipped_fail)
     yield from converted(readability, context.preprocess)
     if readability.unreadable:
@@ -58,7 +55,7 @@ def data(
             (_("file"), _("reason")),
             readability.unreadable,
         )
-    counts = Counter(label for label in labels if label is not None)
+    counts = Counter(label for one in sets for label in one or ())
     if counts:
         yield figures.by_class(counts, context.classes)
 

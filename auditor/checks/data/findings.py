@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from auditor.collectors import Readability
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, Amount
-from auditor.language import _, many, marked
+from auditor.language import _, joined, many, marked
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -68,7 +68,18 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
     )
 
 
-def classes(context: Context, labels: Sequence[int | None]) -> Finding:
+def labels_of(context: Context, place: int) -> tuple[int, ...] | None:
+    """Return the labels of an image, the only one where it has one class; None if they are unknown."""
+    labels = context.data.labels
+    if labels.sets:
+        one = labels.sets[place]
+        return None if one is None else one.present
+    label = labels.indices[place]
+    return None if label is None else (label,)
+
+
+def classes(context: Context, sets: Sequence[tuple[int, ...] | None]) -> Finding:
+    """Judge whether the labels fit the classes of the network."""
     rule = "data.classes"
     if context.data_problem:
         return Finding(
@@ -77,12 +88,40 @@ def classes(context: Context, labels: Sequence[int | None]) -> Finding:
             context.data_problem,
             detail=_("Name the folders like the classes, or list the classes in their order with --classes."),
         )
-    if all(label is None for label in labels):
+    if all(one is None for one in sets):
         return Finding(rule, Verdict.SKIP, _("the images have no labels: the accuracy is not measured"))
-    present = len({label for label in labels if label is not None})
+    present = len({label for one in sets for label in one or ()})
     message = _(
         "the labels fit: {present} of {classes} classes of the network have images",
         present=present,
         classes=len(context.classes),
     )
-    return Finding(rule, Verdict.PASS, message, value=present, unit=marked("classes"), n=len(labels))
+    detail = joined(_several(context, sets), _left_out(context))
+    return Finding(rule, Verdict.PASS, message, value=present, unit=marked("classes"), n=len(sets), detail=detail)
+
+
+def _several(context: Context, sets: Sequence[tuple[int, ...] | None]) -> str:
+    """Describe the labels of images that may have several."""
+    if not context.task.multilabel:
+        return ""
+    known = [one for one in sets if one is not None]
+    if context.data.labels.partial:
+        return _("Each image names one label; whether others apply to it is unknown.")
+    return _(
+        "An image has {mean:.1f} labels on average; {none} of {n} images have none, and {unknown} are unknown.",
+        mean=sum(map(len, known)) / len(known),
+        none=sum(not one for one in known),
+        n=len(known),
+        unknown=len(sets) - len(known),
+    )
+
+
+def _left_out(context: Context) -> str:
+    """Count the images whose several labels are not used, because one class an image was asked for."""
+    if context.task.multilabel or not (count := context.data.labels.several):
+        return ""
+    return many(
+        "{count} image has several labels and counts as unlabelled.",
+        "{count} images have several labels and count as unlabelled.",
+        count,
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor import methods
 from auditor.check import Check, Count, Layers, Share, Steps
@@ -13,15 +14,18 @@ from auditor.checks.filters import findings, rules
 from auditor.checks.filters.figures import Order, norms, picture
 from auditor.checks.filters.linear_duplicates import unit_findings
 from auditor.checks.filters.noise import distances, linear_findings, noise_findings
-from auditor.collectors import Predictions
+from auditor.collectors import LabelScores, Predictions
 from auditor.config.options import Range
 from auditor.language import _, many, some
 from auditor.model.convolutions import convolutions, in_other_dimensions, select
 from auditor.results import Arrays, Figure, Finding, Table, Verdict
+from auditor.statistics import precision_recall
 
 if TYPE_CHECKING:
     from auditor.context import Context
     from auditor.methods.layers.kernels import Pair
+
+_LABELS, _FEW = 20, 10  # labels, those of the most images, and images with and without one
 
 Deviations = Annotated[float, Range(0)]
 
@@ -66,7 +70,7 @@ def filters(
     """
     seen = None
     if context.images:
-        seen = yield Predictions()
+        seen = yield LabelScores() if context.task.multilabel else Predictions()
     module = context.network.module
     if flat := in_other_dimensions(module):
         yield Finding("filters.dead", Verdict.SKIP, _left_out(len(flat)), detail=some(flat))
@@ -92,11 +96,20 @@ def filters(
     yield from distances([layer.randomness for layer in every], noise_deviations)
 
 
-def _is_trained(context: Context, seen: Predictions | None) -> bool:
-    """Return whether the whole 95 % interval of the accuracy is nearer to 1 than to chance."""
+def _is_trained(context: Context, seen: Predictions | LabelScores | None) -> bool:
+    """Return whether the whole 95 % interval of the accuracy, or of a label's average precision, is nearer to 1."""
+    if isinstance(seen, LabelScores):
+        return any(_is_known(seen.halves(label).sum(0)) for label in np.argsort(-seen.present)[:_LABELS])
     if seen is None or not seen.labelled:
         return False
     return methods.wilson(seen.right, seen.labelled)[0] > (1 + 1 / len(context.classes)) / 2
+
+
+def _is_known(bins: NDArray[np.int64]) -> bool:
+    absent, present = bins.sum(1).tolist()
+    if min(absent, present) < _FEW:
+        return False
+    return bool(precision_recall.interval(bins)[0] > (1 + present / (present + absent)) / 2)
 
 
 def _left_out(count: int) -> str:

@@ -31,6 +31,7 @@ Filling = Literal["grey", "black", "mean", "blur", "noise"]
 Gibibytes = Annotated[float, Range(0.01)]
 
 _SIDE = 0.107  # default side of the window, as a share of the shorter side of the image: 24 of 224 pixels
+_LABELS = 3  # of an image that has several
 _COMPARED = 3  # images whose maps are computed with a second fill, too
 _ESTIMATED = marked("The maps are approximate: small windows are estimated where large ones made no difference.")
 _FILLINGS: dict[Filling, str] = {
@@ -92,7 +93,7 @@ def occlusion(
         for number, sample in enumerate(samples):
             classes = _classes(sample)
             image, cover = images[number : number + 1], covers[number : number + 1]
-            found, finest = _occluded(occluder, coarse, image, classes, cover, advance)
+            found, finest = _occluded(occluder, coarse, image, classes, cover, context.score, advance)
             measured.append(findings.measured(sample, found, finest))
             drops.append(finest.drop[0].cpu().numpy())
             yield row(context, sample, classes, found, finest)
@@ -105,7 +106,7 @@ def occlusion(
     yield findings.insensitive(finite, insensitive_warn)
     yield _other_fill(context, occluder, coarse, images[:_COMPARED], fill, drops[:_COMPARED], fill_warn)
     if coarse is not None:
-        yield _approximation(occluder, coarse, images[:1], samples[0].predicted, covers[:1])
+        yield _approximation(occluder, coarse, images[:1], samples[0].predicted, covers[:1], context.score)
     yield Finding("occlusion.inference", Verdict.INFO, _("computation of the scores: {how}", how=occluder.how))
 
 
@@ -147,19 +148,22 @@ def _occluded(
     image: Tensor,
     classes: Sequence[int],
     cover: Tensor,
+    score: Literal["probability", "sigmoid"],
     advance: Callable[[int], None],
 ) -> tuple[OcclusionMap, OcclusionMap | RefinedMap]:
     """Return the map of the first pass, and the one with the smallest windows; without refinement they are the same."""
     if coarse is None:
-        found = methods.occlude(occluder, image, list(classes), fill=cover, seen=advance)
+        found = methods.occlude(occluder, image, list(classes), fill=cover, score=score, seen=advance)
         return found, found
-    finest = methods.refine(occluder, coarse, image, list(classes), fill=cover, seen=advance)
+    finest = methods.refine(occluder, coarse, image, list(classes), fill=cover, score=score, seen=advance)
     return finest.coarse, finest
 
 
 def _classes(sample: Sample) -> tuple[int, ...]:
-    """Return the predicted class, then the true class if it is another one."""
+    """Return the predicted class, then the true class if it is another one; of several true labels the first ones."""
     predicted = sample.predicted
+    if sample.labels:
+        return tuple(int(label) for label in sample.ranked[: min(len(sample.labels), _LABELS)])
     return (predicted,) if sample.label in (None, predicted) else (predicted, int(sample.label))
 
 
@@ -191,17 +195,24 @@ def _other_fill(
     cover = _covers(context, images, other, occluder.windows.window)
     found: OcclusionMap | RefinedMap
     if coarse is None:
-        found = methods.occlude(occluder, images, predicted, fill=cover)
+        found = methods.occlude(occluder, images, predicted, fill=cover, score=context.score)
     else:
-        found = methods.refine(occluder, coarse, images, predicted, fill=cover)
+        found = methods.refine(occluder, coarse, images, predicted, fill=cover, score=context.score)
     others = found.drop.cpu().numpy()
     correlations = [methods.rank_correlation(a, b) for a, b in zip(drops, others, strict=True)]
     return findings.other_fill(correlations, _(_FILLINGS[fill]), _(_FILLINGS[other]), warn)
 
 
-def _approximation(occluder: Occluder, coarse: Occluder, image: Tensor, target: int, cover: Tensor) -> Finding:
+def _approximation(
+    occluder: Occluder,
+    coarse: Occluder,
+    image: Tensor,
+    target: int,
+    cover: Tensor,
+    score: Literal["probability", "sigmoid"],
+) -> Finding:
     """Compare the approximate map of one image with the full one."""
-    full = methods.occlude(occluder, image, target, fill=cover).drop
-    refined = methods.refine(occluder, coarse, image, target, fill=cover)
+    full = methods.occlude(occluder, image, target, fill=cover, score=score).drop
+    refined = methods.refine(occluder, coarse, image, target, fill=cover, score=score)
     correlation = methods.rank_correlation(refined.drop.cpu().numpy(), full.cpu().numpy())
     return findings.approximation(correlation, float(refined.computed.float().mean()))

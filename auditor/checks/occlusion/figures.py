@@ -25,12 +25,34 @@ def row(
     found: OcclusionMap,
     finest: OcclusionMap | RefinedMap,
 ) -> Gallery:
-    """Show the three maps by position for the first class, and an attribution map of each class over the image.
+    """Show the maps by position for the first class, and an attribution map of each class over the image.
 
     Args:
         found: The first pass, which has the predicted class and the feature map.
         finest: The pass with the smallest windows, which may be approximate; without refinement the same.
     """
+    height, width = finest.windows.window
+    window = _("A window of {height} x {width} pixels.", height=height, width=width)
+    most_probable, caption = (
+        (None, window) if context.task.multilabel else _most_probable(context, sample, found, window)
+    )
+    items = (
+        photo(context, sample),
+        *_by_position(context, sample, classes[0], found, finest),
+        *([most_probable] if most_probable else []),
+        *_over_the_image(context, sample, classes, finest),
+    )
+    return Gallery(
+        headed(sample.name, class_of(context, sample, classes[0])),
+        caption,
+        items,
+        about={"image": sample.name, "class": context.classes[classes[0]]},
+        methods=(OCCLUSION,),
+    )
+
+
+def _most_probable(context: Context, sample: Sample, found: OcclusionMap, window: str) -> tuple[Item, str]:
+    """Return the map of the most probable class by position, and the caption of the row."""
     predicted = found.predicted[0].cpu().numpy()
     drawn, named = pictures.categories(predicted)
     shares = [
@@ -38,31 +60,12 @@ def row(
         for c in named
     ]
     digits = [share if place == 1 else joined(str(place), share) for place, share in enumerate(shares, start=1)]
-    height, width = finest.windows.window
-    items = (
-        photo(context, sample),
-        *_by_position(context, sample, classes[0], found, finest),
-        Item(
-            drawn,
-            _("most probable class"),
-            alt=_(
-                "Most probable class on {image}: {classes}.", image=sample.name, classes=joined(*shares, between=", ")
-            ),
-        ),
-        *_over_the_image(context, sample, classes, finest),
+    item = Item(
+        drawn,
+        _("most probable class"),
+        alt=_("Most probable class on {image}: {classes}.", image=sample.name, classes=joined(*shares, between=", ")),
     )
-    return Gallery(
-        headed(sample.name, class_of(context, sample, classes[0])),
-        _(
-            "A window of {height} x {width} pixels. Most probable class: {classes}.",
-            height=height,
-            width=width,
-            classes=joined(*digits, between=", "),
-        ),
-        items,
-        about={"image": sample.name, "class": context.classes[classes[0]]},
-        methods=(OCCLUSION,),
-    )
+    return item, joined(window, _("Most probable class: {classes}.", classes=joined(*digits, between=", ")))
 
 
 def _by_position(

@@ -16,10 +16,11 @@ from auditor.checks.patches.figures import channel_row, channel_sheets
 from auditor.collectors import TopActivations
 from auditor.collectors.patches import patches_of
 from auditor.config.options import Range
+from auditor.context import ONE_CLASS
 from auditor.errors import Skip, UsageError
 from auditor.language import _, joined
 from auditor.model.convolutions import convolutions
-from auditor.results import Arrays, Gallery
+from auditor.results import Arrays, Finding, Gallery, Verdict
 
 if TYPE_CHECKING:
     from auditor.context import Context
@@ -74,7 +75,10 @@ def patches(
     yield from findings.dead(seen, dead_warn, dead_fail, few)
     yield from findings.duplicate(seen, duplicate_warn, few)
     yield from findings.corner(seen, corner_warn, few)
-    yield findings.class_pure(seen, context.data.labels.indices, context.data.listing.duplicates, context.classes)
+    if context.task.multilabel:
+        yield Finding("patches.class-pure", Verdict.SKIP, _(ONE_CLASS))
+    else:
+        yield findings.class_pure(seen, context.data.labels.indices, context.data.listing.duplicates, context.classes)
     kernels = {one.name: one.kernels for one in convolutions(context.network.module, context.network.layers)}
     for layer in chosen:
         yield from _shown(context, seen, layer, channels, kernels.get(layer.name))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.collectors import Predictions
+from auditor.collectors import LabelScores, Predictions
 from auditor.judging import confidence
 from auditor.language import _, joined, many, marked
 from auditor.results import Finding, Verdict, at_least, at_most
@@ -43,7 +43,29 @@ def ending(found: Ending) -> Finding:
     return Finding(rule, Verdict.INFO, message)
 
 
-def nonfinite(seen: Predictions) -> Finding:
+def label_ending(found: Ending, outputs: int) -> Finding:
+    """Report the ending of a network whose labels are predicted one by one."""
+    from auditor.model.ending import Ending
+
+    rule = "predictions.softmax"
+    if found is Ending.SIGMOID:
+        message = _(
+            "the network ends in a sigmoid over {n} outputs, for several labels an image; the logits before it are "
+            "used",
+            n=outputs,
+        )
+        return Finding(rule, Verdict.INFO, message)
+    if found is Ending.SCORES:
+        message = _("the network returns logits; the probability of each label is the sigmoid of its logit")
+        return Finding(rule, Verdict.PASS, message)
+    message = _(
+        "the network ends in a {ending}, for one class an image, but is audited for several", ending=_(found.value)
+    )
+    detail = _("The probability of each label is the sigmoid of its logit, which such a network was not trained for.")
+    return Finding(rule, Verdict.WARN, message, detail=detail)
+
+
+def nonfinite(seen: Predictions | LabelScores) -> Finding:
     """Report how many images have scores that are NaN or infinite."""
     rule, total = "predictions.nonfinite", seen.images + seen.unanswered
     if not seen.unanswered:
@@ -266,6 +288,13 @@ def single_class(seen: Predictions, classes: Sequence[str], few: int) -> Iterato
             n=seen.images,
             detail=_("Check whether the head was trained, and whether the preprocessing is the one of training."),
         )
+
+
+def several_sigmoids() -> Finding:
+    """Report that the probabilities of a sigmoid over several classes are no confidence in one of them."""
+    message = _("the network ends in a sigmoid over several outputs: their probabilities are not those of one class")
+    detail = _("--task multilabel judges the calibration of each label.")
+    return Finding("predictions.calibration", Verdict.SKIP, message, detail=detail)
 
 
 def calibration(found: Calibration, n: int, warn: float, *, confident: bool) -> Finding:

@@ -61,7 +61,8 @@ ACCURACY = Rule(
         "confident, the lower end of its 95 % interval (Wilson) is compared. On fewer than 20 labelled images a limit "
         "that the accuracy keeps is a warning, and without labels a limit is not kept. On 20 labelled images or more, "
         "the audit warns if the accuracy is no better than chance: if the lower end of the interval is not above one "
-        "over the number of classes."
+        "over the number of classes. Where an image may have several labels, this is the share of the images with "
+        "exactly the right labels, over the images of which all labels are known."
     ),
     advice=marked("Look at the most confident mistakes, and check the preprocessing."),
     source="Interval: Wilson, Journal of the American Statistical Association, 1927.",
@@ -78,7 +79,9 @@ COLLAPSED = Rule(
         "A class with 20 images or more, none of them correctly classified, is a failure. A class with fewer images is "
         "a warning if at a recall of one half, all of its images would be misclassified with a probability under 5 % "
         "(corrected for the number of such classes). A network that predicts the same class for all images is a "
-        "warning, too; this also needs 20 images, and is not judged if all images have the same label."
+        "warning, too; this also needs 20 images, and is not judged if all images have the same label. Where an image "
+        "may have several labels, a label is judged that 20 images have: it is a failure if it is predicted for none "
+        "of them, and a warning if it is predicted for all images."
     ),
     advice=marked(
         "Check whether the class or the head was trained, whether the order of the classes is right, and whether the "
@@ -121,10 +124,50 @@ CALIBRATION = Rule(
         "The error is measured in 15 bins of equal mass, with a 95 % interval by the bootstrap over the images. The "
         "audit warns if it is over the limit, and larger than a calibrated network reaches in 95 % of samples of the "
         "same size. With the option confident, the upper end of the interval has to keep the limit. With fewer than 20 "
-        "labelled images nothing is judged."
+        "labelled images nothing is judged. Where an image may have several labels, each label is judged that at least "
+        "20 images have and 20 do not, of many the 50 most frequent; the error by chance is then corrected for their "
+        "number."
     ),
     advice=marked("Use temperature scaling on held-out images: it corrects the confidence without retraining."),
     source="Guo et al.: On Calibration of Modern Neural Networks, ICML 2017.",
 )
 
-RULES = (SOFTMAX, NONFINITE, STABILITY, ACCURACY, COLLAPSED, PERMUTED, CALIBRATION)
+AVERAGE_PRECISION = Rule(
+    "predictions.average_precision",
+    marked("Mean average precision of the labels, where an image may have several."),
+    level=Verdict.FAIL,
+    basis="statistical",
+    better="higher",
+    tolerance=0.005,
+    measured=marked(
+        "The scores of each label are counted in bins of 1/64 in log-odds (in wider ones with more than 256 labels), "
+        "and images in one bin count as equally scored. The interval of a label is the 95 % bootstrap over the images. "
+        "The interval of the mean is the mean of the intervals. It is wide enough, however the labels depend on each "
+        "other. With more than 200 labels there is no interval. The audit warns if the interval is not above the mean "
+        "share of the images that have a label, which scores that say nothing give. By default there are no other "
+        "limits."
+    ),
+    advice=marked("Look at the labels with the lowest average precision, and check the order of the labels."),
+    source="Zhu: Recall, Precision and Average Precision, 2004; interval: Efron, The Annals of Statistics, 1979.",
+)
+
+LABEL_RECALL = Rule(
+    "predictions.label_recall",
+    marked("Recall of a label, where an image may have several."),
+    level=Verdict.FAIL,
+    basis="statistical",
+    better="higher",
+    tolerance=0.01,
+    measured=marked(
+        "The share of the images with a label for which it is predicted, from a probability that the option threshold "
+        "sets (0.5 by default). It is compared with its limits, if there are any: by default there are none, and the "
+        "lowest recall is reported. A label that fewer than 20 images have is not judged."
+    ),
+    advice=marked("Look at the threshold that fits the label better, and at the images with the label."),
+    source="Interval: Wilson, Journal of the American Statistical Association, 1927.",
+)
+
+RULES = (
+    *(SOFTMAX, NONFINITE, STABILITY, ACCURACY, COLLAPSED, PERMUTED, CALIBRATION),
+    *(AVERAGE_PRECISION, LABEL_RECALL),
+)

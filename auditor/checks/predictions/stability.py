@@ -21,7 +21,8 @@ def stability_finding(context: Context) -> Finding:
     from auditor.model.stability import stability
 
     images = tensors(context, context.samples[:_IMAGES])
-    found = stability(context.network, images, seed=context.seed, batch=context.batch_size)
+    several = context.task.multilabel
+    found = stability(context.network, images, seed=context.seed, batch=context.batch_size, several=several)
     n = len(images)
     if count := int(found.by_chance.sum()):
         message = many(

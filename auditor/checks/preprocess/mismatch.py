@@ -10,6 +10,7 @@ import numpy as np
 from auditor import methods
 from auditor.checks.preprocess.candidates import Candidate, compared, departures, reordered_as_declared, traits
 from auditor.data.sampling import spread
+from auditor.errors import Skip
 from auditor.judging import confidence
 from auditor.language import _, joined, many, numeral, p_value
 from auditor.results import Finding, Table, Verdict, at_most
@@ -44,14 +45,18 @@ def preprocess_findings(context: Context, *, images: int, few: int, warn: float)
     from auditor.data.alternatives import alternatives
 
     others = alternatives(context.preprocess, traits(context, _chosen(context, range(len(context.data)), _INPUTS)))
-    yield from _by_accuracy(context, others, images, few, warn)
+    try:
+        context.one_class_needed()
+        yield from _by_accuracy(context, others, images, few, warn)
+    except Skip as reason:
+        yield Finding(_RULE, Verdict.SKIP, str(reason))
     yield from _by_inputs(context, others, few)
 
 
 def _chosen(context: Context, among: Sequence[int], count: int) -> list[int]:
     """Return indices of images, spread over the classes, in a random order, without duplicates of a file."""
     distinct = [i for i in among if i not in context.data.listing.duplicates]
-    labels = [context.data.labels.indices[i] for i in distinct]
+    labels = [context.data.labels.groups[i] for i in distinct]
     chosen = np.array([distinct[place] for place in spread(labels, count, context.seed)], np.int64)
     return [int(i) for i in np.random.default_rng(context.seed).permutation(chosen)]
 

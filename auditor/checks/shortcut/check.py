@@ -59,6 +59,7 @@ def shortcut(
     """
     from auditor.checks.shortcut.probe import SMALLEST, Probe
 
+    context.one_class_needed()
     if min(context.network.input_shape[1:]) < SMALLEST:
         raise Skip(_("images with a side under {pixels} pixels are too small for windows", pixels=SMALLEST))
     seen = class_images(context, classes=classes, images=images, few=few)

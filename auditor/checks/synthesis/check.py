@@ -120,6 +120,8 @@ def _collected(
     """Collect the predictions and the best patches of the last layer with maps; None without images or a layer."""
     if not context.images:
         return None, None
+    if context.task.multilabel:
+        return None, (yield from _best_patches(context))
     last = context.network.layers.maps[-1:]
     if not last:
         (predictions,) = yield (Predictions(),)
@@ -127,6 +129,15 @@ def _collected(
     wanted = Predictions(), TopActivations(last, _PATCHES, leave_out=context.data.listing.duplicates)
     predictions, best = yield wanted
     return predictions, best
+
+
+def _best_patches(context: Context) -> Generator[tuple[Collector, ...], Any, TopActivations | None]:
+    last = context.network.layers.maps[-1:]
+    if not last:
+        return None
+    best: TopActivations
+    (best,) = yield (TopActivations(last, _PATCHES, leave_out=context.data.listing.duplicates),)
+    return best
 
 
 def _synthesizer(

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.statistics.softmax import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +36,7 @@ class SynthesizedImage:
         probabilities: Of all classes for the finished image, `[k]`.
         outside: The share of its values that are darker than black or brighter than white, 0 to 1.
         note: Why it stopped early, or that it never changed; "" if neither.
+        several: Whether an image may have several labels, so that the probabilities do not sum to 1.
     """
 
     preset: Preset
@@ -47,9 +47,11 @@ class SynthesizedImage:
     probabilities: NDArray[np.float64]
     outside: float
     note: str
+    several: bool = False
 
     @property
     def predicted(self) -> int:
+        """The class with the highest probability."""
         return int(self.probabilities.argmax())
 
     def probability(self, target: int) -> float:
@@ -75,8 +77,9 @@ class ClassModel:
         return _most_probable((self.plain, *self.natural), self.target)
 
     def reached(self, limit: float) -> bool:
-        """Return whether an image is predicted as its class with at least this probability."""
-        return self.best.predicted == self.target and self.best.probability(self.target) >= limit
+        """Return whether an image is predicted as its class, or has its label, with at least this probability."""
+        alone = self.best.several or self.best.predicted == self.target
+        return alone and self.best.probability(self.target) >= limit
 
     @property
     def moved(self) -> bool:
@@ -168,7 +171,7 @@ class Synthesizer:
         import torch
 
         with torch.no_grad():
-            probabilities = softmax(self.context.network.scores(images).cpu().numpy())
+            probabilities = self.context.probabilities(self.context.network.scores(images).cpu().numpy())
         low, high = (bound.to(images)[:, None, None] for bound in self.context.preprocess.bounds)
         outside = ((images < low) | (images > high)).float().mean((1, 2, 3)).tolist()
         pixels = self.context.preprocess.pixels(images)
@@ -182,6 +185,7 @@ class Synthesizer:
                 probabilities[i],
                 outside[i],
                 found.notes[i],
+                self.context.task.multilabel,
             )
             for i in range(len(images))
         ]

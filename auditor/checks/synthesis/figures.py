@@ -46,6 +46,8 @@ def row(context: Context, model: ClassModel, best: TopActivations | None, *, rol
 
 def _prediction(context: Context, image: SynthesizedImage) -> str:
     name, share = context.classes[image.predicted], image.probabilities[image.predicted]
+    if image.several:
+        return _("Most probable label: {name}, with a probability of {share:.1%}.", name=name, share=share)
     return _("Predicted class: {name}, with a probability of {share:.1%}.", name=name, share=share)
 
 
@@ -116,7 +118,7 @@ def _item(context: Context, model: ClassModel, one: SynthesizedImage, method: st
     share = one.probability(model.target)
     label = (
         _("{method}: p {share:.3f}", method=method, share=share)
-        if one.predicted == model.target
+        if one.several or one.predicted == model.target
         else _("{method}: p {share:.3f}, predicted as {predicted}", method=method, share=share, predicted=predicted)
     )
     if one.note:
@@ -193,13 +195,14 @@ def table(context: Context, models: Sequence[ClassModel]) -> Table:
             share, predicted = numeral(one.probability(model.target), ".4f"), context.classes[one.predicted]
             numbers = (one.score, share, predicted, norm, variation, numeral(one.outside, ".0%"))
             rows.append((context.classes[model.target], describe_preset(one.preset), *numbers))
+    predicted = _("most probable") if context.task.multilabel else _("predicted")
     return Table(
         _("Class models"),
         _(
             "How each image was made, and the network's output for it: the score of the class, its probability p, and "
-            "the predicted class. Norm and total variation are those of the network's input. Clipped: the share of "
-            "values darker than black or brighter than white, which the pictures can't show."
+            "the class with the highest score. Norm and total variation are those of the network's input. Clipped: the "
+            "share of values darker than black or brighter than white, which the pictures can't show."
         ),
-        (_("class"), _("method"), _("score"), "p", _("predicted"), _("norm"), _("variation"), _("clipped")),
+        (_("class"), _("method"), _("score"), "p", predicted, _("norm"), _("variation"), _("clipped")),
         tuple(rows),
     )

@@ -52,11 +52,16 @@ def unreached(
 
 def _unreached(model: ClassModel, classes: Sequence[str], warn: float, n: int, *, in_data: bool) -> Finding:
     name, best = classes[model.target], model.best
-    message = _(
-        "no image was found for {name}: the best one is predicted as {predicted} with a probability of {share:.1%}",
-        name=name,
-        predicted=classes[best.predicted],
-        share=best.probabilities[best.predicted],
+    own, other = best.probability(model.target), best.probabilities[best.predicted]
+    message = (
+        _("no image was found for {name}: the best one reaches a probability of {share:.1%}", name=name, share=own)
+        if best.several
+        else _(
+            "no image was found for {name}: the best one is predicted as {predicted} with a probability of {share:.1%}",
+            name=name,
+            predicted=classes[best.predicted],
+            share=other,
+        )
     )
     detail = (
         _("Some images of the data are predicted as this class, so that more steps may be enough.")
@@ -97,6 +102,13 @@ def _all_reached(models: Sequence[ClassModel], warn: float) -> Finding:
         len(models),
         share=share,
     )
+    if models[0].best.several:
+        message = many(
+            "the image made for {count} label has a probability of {share:.1%}",
+            "the images made for {count} labels have a probability of {share:.1%} or more",
+            len(models),
+            share=share,
+        )
     return Finding("synthesis.unreached", Verdict.PASS, message, value=share, limit=warn, n=len(models))
 
 

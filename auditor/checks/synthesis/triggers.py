@@ -113,6 +113,7 @@ def found_triggers(context: Context, search: TriggerSearch) -> FoundTriggers:
     Raises:
         Skip: There are too few classes or images, the budget is too small, or a score is not finite.
     """
+    context.one_class_needed()
     classes = _classes(context, search)
     places, images, labels = _images(context, search.images)
     scores = _scores(context, images)

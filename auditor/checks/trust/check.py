@@ -156,7 +156,13 @@ def _occluded(context: Context, images: Tensor, target: Tensor, count: int) -> T
     grey = filling("grey", images[:count], context.preprocess, blur=0.0, random=context.random("trust.occlusion"))
     maps = torch.full((len(images), height, width), math.nan, device=images.device)
     maps[:count] = methods.losses(
-        context.network, images[:count], grey, target[:count], cells, batch_size=context.batch_size
+        context.network,
+        images[:count],
+        grey,
+        target[:count],
+        cells,
+        batch_size=context.batch_size,
+        score=context.score,
     )
     return maps
 

@@ -90,7 +90,15 @@ def deletion_curves(
 
     def curves(a: Tensor, b: Tensor, here: slice) -> Curves:
         found = methods.replaced(
-            network, a[here], b[here], classes[here], every[:, here], cells, steps=steps, batch_size=context.batch_size
+            network,
+            a[here],
+            b[here],
+            classes[here],
+            every[:, here],
+            cells,
+            steps=steps,
+            batch_size=context.batch_size,
+            score=context.score,
         )
         return np.asarray(found.numpy())
 

@@ -170,7 +170,7 @@ def refine(
     for i, here in enumerate(computed):
         if here.any():
             rows, _ = table(fine, images[i : i + 1], filling[i : i + 1], classes[i], seen, here)
-            values = rows.probability if score == "probability" else rows.logit
+            values = rows.value(score)
             drop.view(len(images), -1, *here.shape)[i][:, here] = (clean[i] - values[1:]).T
     return RefinedMap(drop, computed, fine.windows.spread(drop), coarse, fine.windows, fine.how)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int64
@@ -21,7 +21,7 @@ from auditor.methods.occlusion.score_table import Table, table
 from auditor.methods.occlusion.windows import Size, Windows
 
 Fill = float | Sequence[float] | Tensor
-Score = Literal["probability", "logit"]
+Score = Literal["probability", "sigmoid", "logit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,8 @@ def occlusion(
         stride: In pixels, likewise. A stride larger than the window leaves pixels uncovered.
         fill: In the images' own units: a number, one number per channel, or an image from which the windows are cut
             (`[c, h, w]` for all, or `[n, c, h, w]`).
-        score: The score for `drop`, `clean` and `attribution`: "probability", 0 to 1, or "logit".
+        score: The score for `drop`, `clean` and `attribution`: "probability", 0 to 1, by the softmax of the scores;
+            "sigmoid", 0 to 1, of each score by itself, for a network that gives an image several labels; or "logit".
         incremental: Compute only what a window changes, where this is possible and saves time.
         memory: Bytes to use in addition to the network's parameters.
         seen: Called with the number of windows that were computed since its last call.
@@ -182,10 +183,10 @@ def occlude(
         >>> found.attribution.shape
         torch.Size([2, 16, 16])
     """
-    if score not in ("probability", "logit"):
-        raise ValueError(f"score is {score!r}, but has to be 'probability' or 'logit'")
+    if score not in get_args(Score):
+        raise ValueError(f"score is {score!r}, but has to be 'probability', 'sigmoid' or 'logit'")
     refuse_no_images(images)
-    if score == "logit" and occluder.gives_probabilities:
+    if score != "probability" and occluder.gives_probabilities:
         message = "the scores are probabilities, and their softmax is hidden: logits are the logarithms of these"
         warnings.warn(message, stacklevel=2)
     if tuple(images.shape[2:]) != occluder.windows.image:
@@ -230,8 +231,8 @@ def _map(occluder: Occluder, clean: Table, filled: Table, channels: list[int], s
     def dropped(before: Tensor, after: Tensor) -> Tensor:  # [n, k], [n, windows, k]
         return (before[:, None] - after).transpose(1, 2).reshape(-1, rows, cols)
 
-    values, others = (clean.probability, filled.probability) if score == "probability" else (clean.logit, filled.logit)
-    drop = dropped(values, others)
+    values = clean.value(score)
+    drop = dropped(values, filled.value(score))
     responses = filled.response.unflatten(1, (rows, cols))
     most_active = torch.tensor(channels, device=responses.device)
     return OcclusionMap(

@@ -29,6 +29,12 @@ class Table(NamedTuple):
     predicted: Int64[Tensor, "*n rows"]
     response: Float[Tensor, "*n rows"]
 
+    def value(self, score: str) -> Float[Tensor, "*n rows k"]:
+        """Return the probability by softmax, by sigmoid, or the logit: see `occlusion`."""
+        if score == "sigmoid":
+            return self.logit.sigmoid()
+        return self.probability if score == "probability" else self.logit
+
     @classmethod
     def stacked(cls, tables: list[Table]) -> Table:
         """Return the tables of `n` images as one."""

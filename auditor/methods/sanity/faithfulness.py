@@ -5,6 +5,8 @@ V. Petsiuk, A. Das, K. Saenko: RISE: Randomized Input Sampling for Explanation o
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -99,6 +101,7 @@ def replaced(
     *,
     steps: int,
     batch_size: int = 8,
+    score: Literal["probability", "sigmoid"] = "probability",
 ) -> Float[Tensor, "m n points"]:
     """Return the probability of each image's class while its cells are replaced by another image's, in `m` orders.
 
@@ -114,6 +117,7 @@ def replaced(
         cells: The cell of each pixel, from `cells_of`.
         steps: Number of replacements.
         batch_size: Images per forward pass.
+        score: How a probability follows from the scores: "probability" by their softmax, "sigmoid" from each by itself.
 
     Returns:
         Probabilities, 0 to 1, `[m, n, steps + 1]`.
@@ -143,9 +147,9 @@ def replaced(
         when = orders[:, i].argsort(1).cpu()  # each cell's place in the order
         masks = (when[:, None] < counts)[:, :, cells.cpu()].flatten(0, 1).to(images.device)  # [m * points, h, w]
         mixed = (torch.where(some[:, None], others[i], images[i]) for some in masks.split(batch_size))
-        found[:, i, 0], found[:, i, -1] = _probabilities(model, torch.stack([images[i], others[i]]), target[i])
+        found[:, i, 0], found[:, i, -1] = _probabilities(model, torch.stack([images[i], others[i]]), target[i], score)
         if len(masks):
-            inner = torch.cat([_probabilities(model, some, target[i]) for some in mixed])
+            inner = torch.cat([_probabilities(model, some, target[i], score) for some in mixed])
             found[:, i, 1:-1] = inner.unflatten(0, (len(orders), -1))
     return found
 
@@ -159,6 +163,7 @@ def losses(
     cells: Int64[Tensor, "h w"],
     *,
     batch_size: int = 8,
+    score: Literal["probability", "sigmoid"] = "probability",
 ) -> Float[Tensor, "n h w"]:
     """Return how far the probability of each image's class falls if the pixel's cell is replaced by another image's.
 
@@ -170,6 +175,7 @@ def losses(
         target: The class of each image, `[n]`.
         cells: The cell of each pixel, from `cells_of`.
         batch_size: Images per forward pass.
+        score: How a probability follows from the scores: "probability" by their softmax, "sigmoid" from each by itself.
 
     Returns:
         `[n, h, w]`, -1 to 1; negative where the replacement raises the probability.
@@ -193,8 +199,8 @@ def losses(
     places, found = cells.to(images.device), []
     for image, other, wanted in zip(images, others, target, strict=True):
         covered = (torch.where(some[:, None].to(images.device), other, image) for some in masks.split(batch_size))
-        left = torch.cat([_probabilities(model, some, wanted) for some in covered])
-        found.append((_probabilities(model, image[None], wanted) - left).to(images)[places])
+        left = torch.cat([_probabilities(model, some, wanted, score) for some in covered])
+        found.append((_probabilities(model, image[None], wanted, score) - left).to(images)[places])
     return torch.stack(found)
 
 
@@ -216,7 +222,11 @@ def area_under(curves: Float[Tensor, "*m points"]) -> Float[Tensor, "*m"]:
     return torch.trapezoid(curves, dx=1 / (curves.shape[-1] - 1), dim=-1)
 
 
-def _probabilities(model: Model, images: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, " b"]:
+def _probabilities(
+    model: Model, images: Float[Tensor, "b c h w"], target: Tensor, score: Literal["probability", "sigmoid"]
+) -> Float[Tensor, " b"]:
     scores = class_scores(model, images).double()
+    if score == "sigmoid":
+        return scores[:, target].sigmoid().cpu()
     shares = scores if are_probabilities(scores) else probabilities_of(scores)
     return shares[:, target].cpu()
