@@ -11,10 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model.files import extra_files, metadata, module_state, pickled, program, safetensors
+from auditor.model.files import extra_files, metadata, module_state, packed_weights, pickled, program, safetensors
 from auditor.model.files.content import Content
 from auditor.model.files.content import read as read_content
 from auditor.model.files.format import first_line, sniff
+from auditor.model.files.packed_weights import NotPlain
 from auditor.model.files.sandboxed import measures
 from auditor.model.files.stand_in import readable
 from auditor.model.files.unwrap import Contents, unwrap
@@ -145,7 +146,8 @@ def _unwrapped(
 ) -> Checkpoint:
     try:
         contents = unwrap(saved, weights=weights)
-    except NoSuchWeights as error:
+        packed_weights.refuse_modules(unknown if contents.of is not None else ())
+    except (NoSuchWeights, NotPlain) as error:
         raise CheckpointError(f"{file.path}: {error}") from None
     except CheckpointError as error:
         what = f"{file.path} is not a checkpoint of a network: {error}"
