@@ -136,6 +136,7 @@ def test_says_which_of_several_sets_of_weights_was_audited(audited, content, tak
     assert found["checkpoint.weights", about["others"][0]]["verdict"] == "skip"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "taken", "other"), SETS.values(), ids=SETS)
 def test_another_set_can_be_chosen(audited, content, taken, other):
     ended, found = audited(content, "--weights", other, data=None)

@@ -41,7 +41,8 @@ STABILITY = Rule(
     fail=0.0,
     measured=marked(
         "The images that are explained are given to the network twice, in another order, and one by one, each time "
-        "with other random numbers. Scores that differ by more than rounding are a failure."
+        "with other random numbers. Scores that differ by more than rounding are a failure. With dynamically "
+        "quantised layers, scores that depend on the batch without changing a prediction are a warning."
     ),
     advice=marked(
         "Turn dropout and noise off in evaluation, give the batch norms running statistics, and normalise each image "

@@ -18,6 +18,7 @@ _NAMED = {"bernoulli": "bernoulli (dropout)", "native_dropout": "dropout"}
 def stability_finding(context: Context) -> Finding:
     """Compare the scores of the samples with those of the same images given again."""
     from auditor.context import tensors
+    from auditor.model.quantised import is_quantised
     from auditor.model.stability import stability
 
     images = tensors(context, context.samples[:_IMAGES])
@@ -45,6 +46,9 @@ def stability_finding(context: Context) -> Finding:
             n=n,
             moved=int(found.moved.sum()),
         )
+        if is_quantised(context.network.module) and not found.moved.any():
+            reason = _("The layers are quantised dynamically: the scale of their inputs follows from the whole batch.")
+            return Finding(_RULE, Verdict.WARN, message, value=count / n, limit=0.0, n=n, detail=reason)
         advice = _("Give the batch norms running statistics, and normalise each image by itself.")
         return _failed(message, count, n, advice)
     message = many(

@@ -11,11 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model.files import extra_files, metadata, module_state, pickled, program, safetensors
+from auditor.model.files import extra_files, metadata, module_state, packed_weights, pickled, program, safetensors
 from auditor.model.files.content import Content
 from auditor.model.files.content import read as read_content
 from auditor.model.files.foreign import objects
 from auditor.model.files.format import EXPECTED, first_line, sniff
+from auditor.model.files.packed_weights import NotPlain
 from auditor.model.files.sandboxed import measures
 from auditor.model.files.stand_in import StandIn, readable
 from auditor.model.files.unwrap import Contents, unwrap
@@ -146,7 +147,8 @@ def _unwrapped(
 ) -> Checkpoint:
     try:
         contents = unwrap(saved, weights=weights)
-    except NoSuchWeights as error:
+        packed_weights.refuse_modules(unknown if contents.of is not None else ())
+    except (NoSuchWeights, NotPlain) as error:
         raise CheckpointError(f"{file.path}: {error}") from None
     except CheckpointError as error:
         if (foreign := objects.without_network(saved)) is not None:

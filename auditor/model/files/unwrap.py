@@ -10,7 +10,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError
-from auditor.model.files import module_state, weight_sets
+from auditor.model.files import adapters, module_state, packed_weights, weight_sets
 from auditor.model.files.named_tensors import belongs_to_training, dense, keys_of_tensors, named
 from auditor.model.files.parameter_names import stripped
 from auditor.model.files.settings_objects import mapping
@@ -65,7 +65,7 @@ def unwrap(saved: object, *, weights: str | None = None) -> Contents:
     chosen = sets[name]
     if isinstance(chosen.content, nn.Module):
         return Contents({}, _bare(chosen.content), said, taken=name)
-    names, prefix, left_out = stripped(dense(chosen.tensors))
+    names, prefix, left_out = stripped(adapters.merged(dense(chosen.tensors), said))
     return Contents(
         names,
         None,
@@ -142,7 +142,9 @@ def _set(place: weight_sets.Place) -> _Set:
     if isinstance(content, nn.Module):
         return _Set(place.keys, content, _bare(content).state_dict())
     whole = module_state.bare(content) if isinstance(content, StandIn) and module_state.is_module(content) else None
-    tensors = named(content if whole is None else module_state.state_dict(whole))
+    entries = module_state.state_dict(whole) if whole is not None else mapping(content)
+    packed_weights.refuse(entries or {})
+    tensors = named(content if whole is None else entries)
     if weight_sets.is_averaged(place.name):
         tensors = weight_sets.without_counters(tensors)
     return _Set(place.keys, content, tensors, of=whole)
