@@ -12,11 +12,11 @@ from torch import nn
 from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.data import dataset
-from auditor.data.dataset import ImageData
+from auditor.data.dataset import ImageData, Listing
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.errors import CheckpointError, DataError, UsageError
-from auditor.language import marked
+from auditor.language import marked, short
 from auditor.model.architectures import architecture
 from auditor.model.architectures.architecture import Architecture
 from auditor.model.files import checkpoint
@@ -38,7 +38,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     device = device_named(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    listing = dataset.listing(settings.data, schemes=sources) if settings.data else None
+    listing = listed(settings, sources) if settings.data else None
     file = checkpoint.read(settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None)
     built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
     preprocess = preprocessing(settings, built)
@@ -61,6 +61,15 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         unreadable=unreadable,
         batch_size=min(8, settings.batch_size or 8),
     )
+
+
+def listed(settings: Settings, sources: Schemes) -> Listing:
+    """Return the images that the settings name.
+
+    Raises:
+        DataError: There are none, or several splits and none was asked for.
+    """
+    return dataset.listing(settings.data or "", schemes=sources, split=settings.split, root=settings.root)
 
 
 def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
@@ -135,7 +144,14 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
             return tuple(chosen), tuple(sorted(unreadable.items()))
         unreadable |= {images.listing.names[i]: reason for i, reason in broken.items()}
         usable = [i for i in usable if i not in broken]
-    raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image")
+    why = _first_unreadable(images, unreadable)
+    raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image; {why}")
+
+
+def _first_unreadable(images: ImageData, reasons: Mapping[str, str]) -> str:
+    listing = images.listing
+    path, reason = listing.files[0].absolute(), reasons[listing.names[0]]
+    return f"the first one is {short(str(path), 200)}: {reason}{listing.whereabouts(listing.names)}"
 
 
 def _imagenet_classes() -> tuple[str, ...]:
