@@ -20,7 +20,7 @@ from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.data.task import Task, decided
 from auditor.errors import CheckpointError, DataError, UsageError
-from auditor.language import _, chained, many, marked
+from auditor.language import _, chained, many, marked, short
 from auditor.model.architectures import architecture
 from auditor.model.architectures.architecture import Architecture
 from auditor.model.files import checkpoint
@@ -46,7 +46,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     device = device_named(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    listing = dataset.listing(settings.data, schemes=sources) if settings.data else None
+    listing = listed(settings, sources) if settings.data else None
     file = checkpoint.read(
         settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None, weights=settings.weights
     )
@@ -86,6 +86,15 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         misnamed="" if settings.classes else misnamed(file, network.outputs, _source(fitted, named=named)),
         batch_size=min(8, settings.batch_size or 8),
     )
+
+
+def listed(settings: Settings, sources: Schemes) -> Listing:
+    """Return the images that the settings name.
+
+    Raises:
+        DataError: There are none, or several splits and none was asked for.
+    """
+    return dataset.listing(settings.data or "", schemes=sources, split=settings.split, root=settings.root)
 
 
 def _source(fitted: Labels | None, *, named: bool) -> str:
@@ -236,7 +245,6 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
         DataError: None of the files is a readable image.
     """
     usable, unreadable = list(range(len(images))), dict[str, str]()
-    first = ""
     while usable:
         groups = images.labels.groups
         labels = [groups[i] for i in usable]
@@ -245,9 +253,15 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
         if not broken:
             return tuple(chosen), tuple(sorted(unreadable.items()))
         unreadable |= {images.listing.names[i]: reason for i, reason in broken.items()}
-        first = first or f"{images.listing.names[min(broken)]}: {broken[min(broken)]}"
         usable = [i for i in usable if i not in broken]
-    raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image ({first})")
+    why = _first_unreadable(images, unreadable)
+    raise DataError(f"none of the {len(images)} files in {settings.data} is a readable image; {why}")
+
+
+def _first_unreadable(images: ImageData, reasons: Mapping[str, str]) -> str:
+    listing = images.listing
+    path, reason = listing.source.path(0).absolute(), reasons[listing.names[0]]
+    return f"the first one is {short(str(path), 200)}: {reason}{listing.whereabouts(listing.names)}"
 
 
 def _imagenet_classes() -> tuple[str, ...]:

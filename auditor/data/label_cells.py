@@ -90,11 +90,7 @@ def of_marks(marks: Mapping[str, bool | None]) -> Several:
     return Several(present, tuple(name for name, applies in marks.items() if applies is None), tuple(marks))
 
 
-def label_columns(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[int]:
-    """Return the columns that hold marks, one at least of them in each column."""
-    return [column for column in columns if _is_marked([row[column] for row in rows if column < len(row)])]
-
-
-def _is_marked(cells: Sequence[str]) -> bool:
+def are_marks(cells: Sequence[str]) -> bool:
+    """Return whether the cells of a column are marks, one at least of them neither blank nor unknown."""
     plain = {cell.strip().lower() for cell in cells}
     return plain <= _YES | _NO | _BLANK and bool(plain & (_YES | _NO))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from auditor.data import suffixes
+from auditor.data import label_cells, suffixes
 from auditor.errors import did_you_mean
 
 PATHS: Final = (
@@ -28,7 +28,6 @@ SPLITS: Final = ("split", "subset", "partition", "set", "fold_name", "dataset", 
 """The usual names of the column that says which images are for training, validation and test."""
 
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
-_HOT: Final = {"0": False, "1": True, "0.0": False, "1.0": True, "": False, "false": False, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +96,6 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
 _WITHOUT: Final = "; without labels, give only the paths"
 
 
-def hot_labels(row: Sequence[str], found: Columns) -> tuple[str, ...]:
-    """Return the classes of an image whose columns are 1.
-
-    Raises:
-        ValueError: A column has something else than 0 and 1; the message is its name and the value.
-    """
-    labels = []
-    for place, name in zip(found.hot, found.classes, strict=True):
-        value = _cell(row, place)
-        if value not in _HOT:
-            raise ValueError(f"{value!r} in the column {name!r}; expected 0 or 1")
-        if _HOT[value]:
-            labels.append(name)
-    return tuple(labels)
-
-
 def is_image(cell: str) -> bool:
     """Return whether a text is the name of an image file."""
     return suffixes.of(cell.strip().replace("\\", "/")) in suffixes.readable()
@@ -144,10 +127,9 @@ def _named_and_numbered(places: Sequence[int], label: int, rows: Sequence[Sequen
 
 
 def _hot(rest: Sequence[int], rows: Sequence[Sequence[str]]) -> tuple[int, ...]:
-    """Return the columns if there are at least two, and all of them hold 0 and 1 only."""
-    if len(rest) < 2 or not rows:
-        return ()
-    return tuple(rest) if all(_cell(row, place) in _HOT for row in rows for place in rest) else ()
+    """Return the columns that hold marks of 0 and 1 only, if there are at least two."""
+    marked = tuple(place for place in rest if label_cells.are_marks([_cell(row, place) for row in rows]))
+    return marked if len(marked) > 1 else ()
 
 
 def _cell(row: Sequence[str], place: int) -> str:

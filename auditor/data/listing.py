@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,10 +17,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from auditor.data import manifest, skipped, suffixes
+from auditor.data import folder_tree, manifest, manifest_files, parts, skipped, suffixes
+from auditor.data.assumption import Assumption
 from auditor.data.decoding.extras import install
+from auditor.data.folder_tree import printable
 from auditor.data.image import LARGEST
 from auditor.data.label_cells import of_value
+from auditor.data.levels import Level, levels
 from auditor.data.manifest import Label
 from auditor.data.skipped import Skipped
 from auditor.data.sources.files import Files
@@ -34,7 +37,6 @@ Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
 
 _NO_SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType({})
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.+-]+(?=:)")
-_IGNORED: Final = frozenset(["__macosx", "thumbs.db", "desktop.ini"])
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Listing:
         folders: All class folders, sorted, with those that have no images; () for a manifest.
         archive: The source of images that are not files of their own; `files` is then ().
         walked: The images are those that were found below the root, and not named by a manifest.
+        inner: The folders at deeper levels, one of which may hold the classes.
+        hidden: The hidden folders beside the class folders, which are left out.
+        numbers: The number of each class that a manifest gives.
+        assumptions: What was assumed where the data leave it open.
     """
 
     root: Path
@@ -54,6 +60,10 @@ class Listing:
     names: Sequence[str]
     labels: Sequence[Label]
     folders: tuple[str, ...] = ()
+    inner: tuple[Level, ...] = ()
+    hidden: tuple[str, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    assumptions: tuple[Assumption, ...] = ()
     walked: bool = False
     archive: Source | None = None
 
@@ -71,6 +81,8 @@ class Listing:
     def fingerprint(self) -> str:
         """SHA-256 over the names, the labels and the contents of all files."""
         total = hashlib.sha256(json.dumps(self.folders).encode())
+        if self.numbers:
+            total.update(json.dumps(self.numbers).encode())
         for entry in zip(self.names, self.labels, self.digests, strict=True):
             total.update(json.dumps(entry).encode() + b"\n")
         return total.hexdigest()
@@ -86,29 +98,59 @@ class Listing:
         """SHA-256 of each image's contents; empty for an image that can't be read."""
         return tuple(_digests(self.source))
 
+    def whereabouts(self, names: Sequence[str]) -> str:
+        """Return a hint to the folder that has missing files of a manifest; empty if none near the root has them."""
+        missing = [] if self.folders else [name for name in names if not manifest_files.present(self.root / name)]
+        return manifest_files.whereabouts(missing, self.root) if missing else ""
 
-def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> Listing:
+
+def listing(
+    source: str,
+    *,
+    schemes: Mapping[str, Scheme] = _NO_SCHEMES,
+    split: str | None = None,
+    root: Path | None = None,
+) -> Listing:
     """Return the images of a folder, of a manifest, or of a plugin's `scheme:rest`.
 
     The folders of the first level are the classes; images outside of them have no label. Hidden files are
     left out, links are followed.
 
+    Args:
+        split: The part to audit, of data with training, validation and test images.
+        root: The folder that the paths of a manifest are relative to; None for its own.
+
     Raises:
-        DataError: There is no such source, or it has no images.
+        DataError: There is no such source, it has no images, or it has several splits and none was asked for.
     """
     found = _SCHEME.match(source)
     if found and found[0] in schemes:
+        _refuse(source, split=split, root=root)
         return _of_plugin(source, _entries(source, schemes[found[0]], source[found.end() + 1 :]))
     path = expanded(Path(source))
     if reason := impossible(path):
         raise DataError(f"data {short(source, 80)!r} can't be a path: {reason}")
     if path.is_dir():
-        return _of_folder(path)
+        _refuse(source, split=None, root=root)
+        return _of_folder(path, split)
     if not path.exists():
         raise DataError(_missing(source, path, schemes))
     if path.suffix.lower() in manifest.SUFFIXES:
-        return _of_manifest(path)
+        return _of_manifest(path, split, _root(root))
     raise DataError(f"data {source} is a file; expected a folder of images or a manifest ({_those(manifest.SUFFIXES)})")
+
+
+def _refuse(source: str, *, split: str | None, root: Path | None) -> None:
+    if root is not None:
+        raise DataError(f"--root is the folder of a manifest's paths, but {source} is no manifest; leave it out")
+    if split is not None:
+        raise DataError(f"--split chooses among the splits of a folder or a manifest, but {source} is neither")
+
+
+def _root(root: Path | None) -> Path | None:
+    if root is not None and not expanded(root).is_dir():
+        raise DataError(f"--root {root} is no folder; expected the folder that the paths of the manifest start from")
+    return root and expanded(root)
 
 
 def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
@@ -120,41 +162,24 @@ def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
     return f"data {source} does not exist; expected a folder of images or a manifest{did_you_mean(path.name, beside)}"
 
 
-def _of_folder(root: Path) -> Listing:
-    entries = list(_walk(root, "", ()))
-    folders = [name[:-1] for name in entries if name.endswith("/")]
-    names = suffixes.among(entries)
-    if not names:
-        raise DataError(_no_image(root, Counter(suffixes.of(n) or "no suffix" for n in entries if n[-1] != "/")))
-    names.sort(key=os.fsencode)
-    labels = tuple(_printable(n.partition("/")[0]) if "/" in n else None for n in names)
+def _of_folder(root: Path, split: str | None) -> Listing:
+    tree = folder_tree.tree(root)
+    if not tree.images:
+        raise DataError(_no_image(root, Counter(suffixes.of(name) or "no suffix" for name in tree.others)))
+    names, below, folders, said = parts.of_folder(root, tree, split)
+    labels = tuple(printable(n.partition("/")[0]) if "/" in n else None for n in below)
+    inner = levels([printable(name) for name in below], [printable(name) for name in folders])
     return Listing(
         root=root,
         files=tuple(root / name for name in names),
-        names=tuple(map(_printable, names)),
+        names=tuple(map(printable, names)),
         labels=labels,
-        folders=tuple(map(_printable, sorted(folders, key=os.fsencode))),
+        folders=tuple(printable(name) for name in folders if "/" not in name),
+        inner=tuple(level for level in inner if level.place != 1),
+        hidden=tuple(map(printable, tree.hidden)),
+        assumptions=said,
         walked=True,
     )
-
-
-def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
-    """Yield the files below a folder and, with a `/` at the end, the folders of the first level."""
-    here = os.path.realpath(folder)
-    if here in above:
-        return  # a link to a parent folder
-    try:
-        entries = [e for e in os.scandir(folder) if not e.name.startswith(".") and e.name.lower() not in _IGNORED]
-    except OSError as error:
-        raise DataError(f"folder {folder} can't be read: {error.strerror}") from error
-    for entry in entries:
-        name = f"{prefix}{entry.name}"
-        if entry.is_dir():
-            if not prefix:
-                yield f"{name}/"
-            yield from _walk(folder / entry.name, f"{name}/", (*above, here))
-        else:
-            yield name
 
 
 def _no_image(root: Path, others: Counter[str]) -> str:
@@ -166,11 +191,18 @@ def _no_image(root: Path, others: Counter[str]) -> str:
     return f"folder {root} has no images, only {kinds}; expected {_those(sorted(suffixes.readable()))}{more}"
 
 
-def _of_manifest(path: Path) -> Listing:
-    root = path.parent
-    entries = manifest.read(path)
-    files = tuple(root / expanded(Path(entry.path)) for entry in entries)
-    return Listing(root, files, tuple(_name(f, root) for f in files), tuple(e.label for e in entries))
+def _of_manifest(path: Path, split: str | None, root: Path | None) -> Listing:
+    found, said = parts.of_manifest(path, manifest.read(path), split)
+    places = manifest_files.Places(root or path.parent, given=root is not None)
+    files = tuple(places.files(entry.path for entry in found.entries))
+    return Listing(
+        root=places.root,
+        files=files,
+        names=tuple(_name(file, places.root) for file in files),
+        labels=tuple(entry.label for entry in found.entries),
+        numbers=found.numbers,
+        assumptions=(*found.assumptions, *said, *places.assumptions),
+    )
 
 
 def _entries(source: str, scheme: Scheme, rest: str) -> list[tuple[Path, Label]]:
@@ -203,12 +235,7 @@ def _of_plugin(source: str, entries: list[tuple[Path, Label]]) -> Listing:
 
 def _name(path: Path, root: Path) -> str:
     inside = path.relative_to(root) if path.is_relative_to(root) else path
-    return _printable(inside.as_posix())
-
-
-def _printable(name: str) -> str:
-    """Return the name as valid text: bytes that are not UTF-8 are replaced."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    return printable(inside.as_posix())
 
 
 def _those(suffixes: Iterable[str]) -> str:

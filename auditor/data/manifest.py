@@ -1,27 +1,28 @@
-"""A manifest: a text file with images and their labels, as CSV or as JSON lines."""
+"""A manifest: a text file with images and their labels, as a table or as JSON lines."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from auditor.data.label_cells import Several, label_columns, mark, of_cell, of_marks, of_value
-from auditor.errors import DataError, did_you_mean
-from auditor.language import short
+from auditor.data import encodings, label_columns, separators, table
+from auditor.data.assumption import Assumption
+from auditor.data.label_cells import Several, mark, of_cell, of_marks, of_value
+from auditor.data.label_columns import Columns
+from auditor.errors import DataError
+from auditor.language import _, short
 from auditor.process.regular_files import content
 
-SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
+SUFFIXES: Final = (".csv", ".tsv", ".txt", ".lst", ".jsonl", ".ndjson")
 
 _LONGEST_PATH: Final = 4096
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LARGEST: Final = 2**30  # bytes
-_PATH_COLUMNS: Final = ("path", "file", "filename", "file_name", "image", "image_path", "filepath")
-_LABEL_COLUMNS: Final = ("label", "class", "class_name", "target", "category", "y")
+_SAMPLED: Final = 1000  # rows that tell what the columns are
 
 Label = str | int | Several | None
 
@@ -33,116 +34,169 @@ class Entry(NamedTuple):
     label: Label
 
 
-def read(path: Path) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest says.
+
+    Attributes:
+        splits: The part of the data that each entry belongs to; () if the manifest doesn't say.
+        numbers: The number of each class that the manifest gives, in columns of its own or by their order.
+        assumptions: What was assumed about the form of the file.
+    """
+
+    entries: tuple[Entry, ...]
+    splits: tuple[str, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    assumptions: tuple[Assumption, ...] = ()
+
+
+class _Row(NamedTuple):
+    entry: Entry
+    number: str = ""
+    split: str = ""
+
+
+def read(path: Path) -> Manifest:
     """Return the entries in the order of the file.
 
-    A CSV file may begin with a header that names its columns; without a header they are path and
-    label. A JSON line is an object with these keys, or a list of path and label. A missing or empty
-    label is None. A list of labels, and columns of 0 and 1 in place of one label, are `Several`.
+    A table may begin with a header that names its columns; without a header they are path and label. A JSON line is
+    an object with these keys, or a list of path and label. A missing or empty label is None. A list of labels, and
+    columns of 0 and 1 in place of one label, are `Several`.
 
     Raises:
         DataError: The file can't be read, a line is not an entry, or there are no entries.
     """
-    text = _text(path)
-    lines = _json_lines(path, text) if path.suffix.lower() in (".jsonl", ".ndjson") else _table(path, text)
-    entries = list(lines)
-    if not entries:
+    text, encoding = _text(path)
+    said = [Assumption(_("the manifest is read as {encoding}", encoding=encoding))] if encoding else []
+    classes: tuple[str, ...] = ()
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        rows = list(_json_lines(path, text))
+    else:
+        rows, classes = _table(path, text, said)
+    if not rows:
         raise DataError(f"manifest {path} has no images; expected lines of path,label")
-    return entries
+    splits = tuple(row.split for row in rows)
+    numbers = {name: place for place, name in enumerate(classes)} if classes else _numbers(path, rows)
+    return Manifest(tuple(row.entry for row in rows), splits if any(splits) else (), numbers, tuple(said))
 
 
-def _text(path: Path) -> str:
+def _text(path: Path) -> encodings.Text:
     try:
-        return content(path, most=_LARGEST).decode("utf-8-sig")
+        return encodings.any_text(content(path, most=_LARGEST))
     except UnicodeDecodeError as error:
         raise DataError(f"manifest {path} is not UTF-8 text: byte {error.start} is not valid") from error
     except OSError as error:
         raise DataError(f"manifest {path} can't be read: {error.strerror}") from error
 
 
-class _Columns(NamedTuple):
-    """The columns of the path and of the label, -1 without one, and those of marks by the name of their label."""
-
-    path: int
-    label: int
-    marks: Mapping[str, int]
-    header: bool
-
-
-def _table(path: Path, text: str) -> Iterator[Entry]:
-    rows = list(_filled(path, text))
-    columns = _columns(path, [row for _, row in rows]) if rows else None
-    if columns:
-        for line, row in rows[1:] if columns.header else rows:
-            yield _row(path, line, row, columns)
+def _table(path: Path, text: str, said: list[Assumption]) -> tuple[list[_Row], tuple[str, ...]]:
+    mark = separators.separator(text)
+    lines = list(table.rows(path, text, mark))
+    if not lines:
+        return [], ()
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    if mark != usual and len(lines[0].cells) > 1:
+        said.append(Assumption(_("its cells are separated by {mark}", mark=separators.NAMES[mark])))
+    columns, is_header = _columns(path, [line.cells for line in lines[:_SAMPLED]])
+    said += _said(columns, is_header, lines[0].cells)
+    return [_row(path, line, columns) for line in lines[is_header:]], columns.classes
 
 
-def _filled(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the cells of each line that is not empty."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path, text), strict=True)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(f"manifest {path}, line {reader.line_num}: {error}") from error
+def _columns(path: Path, rows: Sequence[Sequence[str]]) -> tuple[Columns, bool]:
+    """Return the columns, and whether the first row is a header."""
+    first, rest = rows[0], rows[1:]
+    if label_columns.is_header(first) or _begins_above(first, rest):
+        try:
+            return label_columns.columns(first, rest), True
+        except LookupError as error:
+            raise DataError(f"manifest {path} has no column {error}") from None
+    if len(first) > 2:
+        raise DataError(f"manifest {path} has {len(first)} columns and no header; expected path,label or a header")
+    if len(first) == 2 and label_columns.is_image(first[1]) and not label_columns.is_image(first[0]):
+        return Columns(1, 0), False
+    return Columns(0, 1 if len(first) > 1 else None), False
 
 
-def _delimiter(path: Path, text: str) -> str:
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    first = text.lstrip().partition("\n")[0]
-    return next((mark for mark in ",;\t" if mark in first), ",")
+def _begins_above(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Return whether a column of image files begins below the first row."""
+    return bool(rest) and not any(map(label_columns.is_image, first)) and any(map(label_columns.is_image, rest[0]))
 
 
-def _columns(path: Path, rows: Sequence[Sequence[str]]) -> _Columns:
-    """Return what the columns hold, by the names in the first row, if it is a header."""
-    names = [cell.strip().lower() for cell in rows[0]]
-    paths = [names.index(name) for name in _PATH_COLUMNS if name in names]
-    labels = [names.index(name) for name in _LABEL_COLUMNS if name in names]
-    if paths:
-        others = [place for place in range(len(names)) if place != paths[0]]
-        marked = [] if labels else label_columns(rows[1:], others)
-        if others and not labels and not marked:
-            hint = did_you_mean(names[others[0]], _LABEL_COLUMNS) or "; without labels, give only the paths"
-            raise DataError(f"manifest {path} has no column 'label'; its columns are: {', '.join(names)}{hint}")
-        marks = {rows[0][place].strip(): place for place in marked}
-        return _Columns(paths[0], labels[0] if labels else -1, marks, header=True)
-    if labels:
-        raise DataError(f"manifest {path} has no column 'path'; its columns are: {', '.join(names)}")
-    if len(names) > 2:
-        raise DataError(f"manifest {path} has {len(names)} columns and no header; expected path,label or a header")
-    return _Columns(0, 1, {}, header=False)
+def _said(columns: Columns, is_header: bool, first: Sequence[str]) -> Iterator[Assumption]:
+    if not is_header and columns.label is not None:
+        order = _("path, label") if columns.path == 0 else _("label, path")
+        yield Assumption(_("it has no header: the columns are {order}", order=order))
+    if columns.eliminated:
+        yield Assumption(_("the labels are those of the column {name!r}", name=columns.eliminated))
+    if columns.number is not None and columns.label is not None:
+        number, label = first[columns.number].strip(), first[columns.label].strip()
+        yield Assumption(_("the column {number!r} numbers the classes of {label!r}", number=number, label=label))
+    if columns.hot:
+        yield Assumption(
+            _(
+                "{n} columns of 0 and 1 are the classes, in their order: {first!r} is 0",
+                n=len(columns.hot),
+                first=columns.classes[0],
+            )
+        )
 
 
-def _row(path: Path, line: int, row: Sequence[str], columns: _Columns) -> Entry:
-    def cell(place: int) -> str:
-        return row[place].strip() if 0 <= place < len(row) else ""
-
-    image = cell(columns.path)
+def _row(path: Path, line: table.Line, columns: Columns) -> _Row:
+    where = f"manifest {path}, line {line.number}"
+    image = line.cell(columns.path)
     if not image:
-        raise DataError(f"manifest {path}, line {line} has no path: {','.join(row)!r}")
-    marks = {name: mark(cell(place)) for name, place in columns.marks.items()}
-    label = of_marks(marks) if marks else of_cell(cell(columns.label))
-    return Entry(_possible(f"manifest {path}, line {line}", image), label)
+        raise DataError(f"{where} has no path: {','.join(line.cells)!r}")
+    entry = Entry(_possible(where, image), _label(where, line, columns))
+    return _Row(entry, line.cell(columns.number), line.cell(columns.split))
 
 
-def _json_lines(path: Path, text: str) -> Iterator[Entry]:
+def _label(where: str, line: table.Line, columns: Columns) -> Label:
+    if not columns.hot:
+        return of_cell(line.cell(columns.label))
+    marks: dict[str, bool | None] = {}
+    for place, name in zip(columns.hot, columns.classes, strict=True):
+        try:
+            marks[name] = mark(line.cell(place))
+        except TypeError:
+            what = f"{line.cell(place)[:80]!r} in the column {name!r}"
+            raise DataError(f"{where} has {what}; expected 0 or 1, or nothing where it is unknown") from None
+    return of_marks(marks)
+
+
+def _numbers(path: Path, rows: Sequence[_Row]) -> dict[str, int]:
+    """Return the number of each class.
+
+    Raises:
+        DataError: A class has two numbers.
+    """
+    numbers: dict[str, int] = {}
+    for row in rows:
+        if row.number.isdecimal() and isinstance(row.entry.label, str):
+            number = int(row.number[:9])
+            if numbers.setdefault(row.entry.label, number) != number:
+                both = f"{numbers[row.entry.label]} and {number}"
+                raise DataError(f"manifest {path} numbers the class {row.entry.label!r} twice: {both}")
+    return numbers
+
+
+def _json_lines(path: Path, text: str) -> Iterator[_Row]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield _json_entry(f"manifest {path}, line {number}", line)
+            yield _json_row(f"manifest {path}, line {number}", line)
 
 
-def _json_entry(where: str, line: str) -> Entry:
+def _json_row(where: str, line: str) -> _Row:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not JSON: {error}") from error
-    image, label = _picked(value)
+    image, label, split = _picked(value)
+    if isinstance(image, int) and not isinstance(image, bool):
+        image = str(image)
     if not isinstance(image, str) or not image:
         raise DataError(f'{where} has no path; expected {{"path": "...", "label": "..."}}, got {line.strip()[:80]}')
     try:
-        return Entry(_possible(where, image), of_value(label))
+        return _Row(Entry(_possible(where, image), of_value(label)), split=str(split or ""))
     except TypeError:
         raise DataError(
             f"{where} has the label {label!r}; expected a name or a class index, or a list of these"
@@ -161,11 +215,13 @@ def _possible(where: str, image: str) -> str:
     return image
 
 
-def _picked(value: Any) -> tuple[Any, Any]:
+def _picked(value: Any) -> tuple[Any, Any, Any]:
+    """Return path, label and split of a JSON line."""
     if isinstance(value, Mapping):
-        keys = {str(key).lower(): item for key, item in value.items()}
-        image = next((keys[name] for name in _PATH_COLUMNS if name in keys), None)
-        return image, next((keys[name] for name in _LABEL_COLUMNS if name in keys), None)
+        keys = {label_columns.plain(str(key)): item for key, item in value.items()}
+        usual = (label_columns.PATHS, label_columns.LABELS, label_columns.SPLITS)
+        image, label, split = (next((keys[name] for name in names if name in keys), None) for names in usual)
+        return image, label, split
     if isinstance(value, list) and len(value) in (1, 2):
-        return value[0], value[1] if len(value) == 2 else None
-    return (value, None)
+        return value[0], value[1] if len(value) == 2 else None, None
+    return value if isinstance(value, str) else None, None, None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.data.label_columns import Columns, columns, hot_labels, is_header
+from auditor.data.label_columns import Columns, columns, is_header
 
 TABLES = [
     ("path,label", "a.png,cat", Columns(0, 1)),
@@ -49,10 +49,6 @@ def test_a_header_has_the_name_of_a_column_and_no_image(row: str, header: bool) 
     assert is_header(row.split(",")) is header
 
 
-def test_columns_of_ones_are_the_labels_of_an_image() -> None:
-    found = columns(["id", "cat", "dog", "owl"], [["1", "0", "1", "0"]])
-    assert hot_labels(["1", "0", "1", "0"], found) == ("dog",)
-    assert hot_labels(["1", "1.0", "0", "1"], found) == ("cat", "owl")
-    assert hot_labels(["1", "", "0", "0"], found) == ()
-    with pytest.raises(ValueError, match="'2' in the column 'cat'; expected 0 or 1"):
-        hot_labels(["1", "2", "0", "0"], found)
+def test_columns_of_marks_are_told_from_others() -> None:
+    found = columns(["id", "age", "cat", "dog", "note"], [["1", "31", "1", "0", "x"], ["2", "40", "", "1", "y"]])
+    assert (found.hot, found.classes) == ((2, 3), ("cat", "dog"))

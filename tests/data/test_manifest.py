@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from auditor.data.label_cells import Several
 from auditor.data.manifest import read
 from auditor.errors import DataError
 
@@ -11,7 +12,7 @@ from auditor.errors import DataError
 def entries(folder: Path, text: str | bytes, name: str = "list.csv") -> list[tuple[str, str | int | None]]:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return [tuple(entry) for entry in read(path)]
+    return [tuple(entry) for entry in read(path).entries]
 
 
 @pytest.mark.parametrize(
@@ -57,11 +58,11 @@ def test_json_lines_keep_numbers_and_names_apart(tmp_path: Path) -> None:
     [
         ("list.csv", "", "has no images"),
         ("list.csv", "path,label\n", "has no images"),
-        ("list.csv", "image_id,label\n1,cat\n", "has no column 'path'; its columns are: image_id, label"),
+        ("list.csv", "number,label\n1,cat\n", "has no column 'path'; its columns are: number, label"),
         ("list.csv", "1,a.png,cat\n", "has 3 columns and no header"),
         ("list.csv", "a.png,cat\n,dog\n", "line 2 has no path"),
         ("list.csv", 'a.png,cat\n"b.png,dog\n', "line 2: unexpected end of data"),
-        ("list.csv", b"a.png,cat\nb\xff.png,dog\n", "is not UTF-8 text"),
+        ("list.csv", b"a.png,cat\nb\xff\x01.png,dog\n", "is not UTF-8 text"),
         ("list.jsonl", '{"path": "a.png"}\n{"path": \n', "line 2 is not JSON"),
         ("list.jsonl", "[" * 100_000, "line 1 is not JSON"),
         ("list.jsonl", '{"label": "cat"}\n', "line 1 has no path"),
@@ -81,4 +82,52 @@ def test_a_manifest_that_can_not_be_read_gets_one_line(tmp_path: Path, name: str
 def test_a_column_that_may_be_meant_for_the_labels_is_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("file,lable\na.jpg,cat\n")
     with pytest.raises(DataError, match=r"no column 'label'; its columns are: file, lable; did you mean 'label'\?"):
+        read(tmp_path / "list.csv")
+
+
+def assumed(folder: Path, text: str | bytes, name: str = "list.csv") -> str:
+    entries(folder, text, name)
+    return "; ".join(one.text for one in read(folder / name).assumptions)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path|label\na.png|cat\nb/c.png|dog\n", "its cells are separated by '|'"),
+        ("path\tlabel\na.png\tcat\nb/c.png\tdog\n", "its cells are separated by tabs"),
+        ("a.png cat\nb/c.png dog\n", "separated by spaces; it has no header: the columns are path, label"),
+        ("cat,a.png\ndog,b/c.png\n", "it has no header: the columns are label, path"),
+        ("id,breed\na.png,cat\nb/c.png,dog\n", "the labels are those of the column 'breed'"),
+        ("id,cat,dog\na.png,1,0\nb/c.png,0,1\n", "2 columns of 0 and 1 are the classes, in their order: 'cat' is 0"),
+        ("path,class_id,class_name\na.png,0,cat\nb/c.png,1,dog\n", "'class_id' numbers the classes of 'class_name'"),
+        ("path,label\r\na.png,cat\r\nb/c.png,dog".encode("utf-16"), "the manifest is read as UTF-16"),
+        ("path,label\na.png,cat\nb/c.png,dog".encode("utf-16-le"), "the manifest is read as UTF-16"),
+    ],
+)
+def test_what_is_assumed_of_a_table_is_told(tmp_path: Path, text: str | bytes, said: str) -> None:
+    found = [(path, label.present[0] if isinstance(label, Several) else label) for path, label in entries(tmp_path, text)]
+    assert found == [("a.png", "cat"), ("b/c.png", "dog")]
+    assert said in assumed(tmp_path, text)
+
+
+def test_letters_of_latin_1_are_read_and_told(tmp_path: Path) -> None:
+    text = "path,label\na.png,B\u00e4r\n".encode("latin-1")
+    assert entries(tmp_path, text) == [("a.png", "B\u00e4r")]
+    assert assumed(tmp_path, text) == "the manifest is read as Windows-1252"
+
+
+def test_a_usual_table_leaves_nothing_to_assume(tmp_path: Path) -> None:
+    assert assumed(tmp_path, "path,label\na.png,cat\n") == ""
+
+
+def test_the_numbers_of_classes_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,class_name,class_id\na.png,cat,7\nb.png,dog,3\n")
+    assert read(tmp_path / "list.csv").numbers == {"cat": 7, "dog": 3}
+    (tmp_path / "list.csv").write_text("id,owl,cat\na.png,0,1\n")
+    assert read(tmp_path / "list.csv").numbers == {"owl": 0, "cat": 1}
+
+
+def test_a_class_of_two_numbers_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,class_name,class_id\na.png,cat,7\nb.png,cat,3\n")
+    with pytest.raises(DataError, match="numbers the class 'cat' twice: 7 and 3"):
         read(tmp_path / "list.csv")

@@ -487,4 +487,6 @@ def test_a_manifest_that_names_no_regular_file_has_no_readable_image(here, monke
     (here / "odd.csv").write_text(f"path,label\n{named},0\n")
     done = command_line("run", "net.pt", "--arch", "tiny.py:Tiny", "--data", "odd.csv", "--out", "out")
     assert (done.code, done.out) == (4, "")
-    assert re.fullmatch(r"error: none of the 1 files in odd\.csv is a readable image \(.+: .+\)\n", done.err)
+    assert done.err.startswith("error: none of the 1 files in odd.csv is a readable image; the first one is /")
+    assert re.search(rf"{named}: \w.+\n\Z", done.err)
+    assert done.err.count("\n") == 1
