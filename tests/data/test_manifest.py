@@ -105,7 +105,9 @@ def assumed(folder: Path, text: str | bytes, name: str = "list.csv") -> str:
     ],
 )
 def test_what_is_assumed_of_a_table_is_told(tmp_path: Path, text: str | bytes, said: str) -> None:
-    found = [(path, label.present[0] if isinstance(label, Several) else label) for path, label in entries(tmp_path, text)]
+    found = [
+        (path, label.present[0] if isinstance(label, Several) else label) for path, label in entries(tmp_path, text)
+    ]
     assert found == [("a.png", "cat"), ("b/c.png", "dog")]
     assert said in assumed(tmp_path, text)
 
