@@ -153,7 +153,7 @@ def _unwrapped(
         what = f"{file.path} is not a checkpoint of a network: {error}"
         raise (UnsafeCheckpoint(f"{what}; {_unexecuted(unknown)}") if unknown else CheckpointError(what)) from None
     said = metadata.normalised(contents.said)
-    said |= {"prefix": contents.prefix, "weights": "" if file.format == "safetensors" else contents.taken}
+    said |= {"prefix": contents.prefix, "weights": _inside(contents.taken, file.format)}
     said |= {"left_out": contents.left_out} if contents.left_out else {}
     objects = _objects(unknown, contents)
     said |= {"objects": objects} if objects else {}
@@ -166,9 +166,14 @@ def _unwrapped(
         tensors=contents.tensors,
         module=contents.module,
         metadata=said,
-        others=contents.others,
+        others={_inside(name, kind): tensors for name, tensors in contents.others.items()},
         unsplit=contents.unsplit,
     )
+
+
+def _inside(name: str, kind: str) -> str:
+    """Return the name of a set of weights; of safetensors without the key under which our reader has all tensors."""
+    return name.removeprefix("state_dict").removeprefix(".") if kind == "safetensors" else name
 
 
 def _objects(unknown: Sequence[str], contents: Contents) -> tuple[str, ...]:
