@@ -38,10 +38,14 @@ def fitting(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "
 
 def distance(module: nn.Module, tensors: Mapping[str, Tensor]) -> float:
     """Return how far some tensors are from a network's parameters, relative to the norm of these."""
-    own = {name: p for name, p in module.named_parameters(remove_duplicate=False) if name in tensors}
-    apart = sum(float((tensors[name].to(p) - p).double().square().sum()) for name, p in own.items())
-    norm = sum(float(p.double().square().sum()) for p in own.values())
+    own = {n: p.detach() for n, p in module.named_parameters(remove_duplicate=False) if n in tensors}
+    apart = sum(_square(tensors[name].to(values) - values) for name, values in own.items())
+    norm = sum(_square(values) for values in own.values())
     return (apart / norm) ** 0.5 if norm else 0.0
+
+
+def _square(values: Tensor) -> float:
+    return float(torch.linalg.vector_norm(values)) ** 2
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

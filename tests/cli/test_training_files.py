@@ -74,6 +74,25 @@ def test_lightning_with_averaged_weights(audited, tmp_path):
     assert audit["provenance"]["checkpoint"]["weights"] == "current_model_state", ended
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_timm_with_its_average(audited, tmp_path, command_line):
+    import timm
+    from timm.utils import CheckpointSaver, ModelEmaV3
+
+    net = timm.create_model("resnet10t", num_classes=4)
+    optimizer, args = torch.optim.SGD(net.parameters(), 0.1), argparse.Namespace(model="resnet10t", lr=0.1)
+    folder = str(tmp_path)
+    saver = CheckpointSaver(net, optimizer, args, ModelEmaV3(net), checkpoint_dir=folder, recovery_dir=folder)
+    saver.save_checkpoint(0, 1.0)
+    command_line("run", "last.pth.tar", "--check", "checkpoint", "--format", "json", "--out", "out")
+    audit = record("out")
+    about = audit["provenance"]
+    assert about["architecture"]["name"] == "resnet10t"
+    assert (about["checkpoint"]["weights"], about["checkpoint"]["others"]) == ("state_dict", ["state_dict_ema"])
+    assert verdicts(audit)["checkpoint.missing"] == "pass"
+
+
 def test_a_script_that_saves_everything(audited, tmp_path):
     net = networks.build(networks.Small)
     optimizer = torch.optim.AdamW(net.parameters())

@@ -118,6 +118,11 @@ SETS = {
         "teacher",
     ),
     "an average beside the network": (side_by_side("model", "model_ema"), "model", "model_ema"),
+    "a loss beside student and teacher": (
+        {"state_dict": side_by_side("student", "teacher") | {"dino_loss.center": torch.ones(1, 8)}},
+        "state_dict.student",
+        "teacher",
+    ),
     "two modules": ({"model": sees_colours(), "ema": sees_colours().half()}, "model", "ema"),
 }
 
@@ -203,6 +208,20 @@ def test_a_set_that_is_not_there_costs_one_line(audited, weights, told):
     assert ended.code == 4
     assert told in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_a_file_with_one_set_needs_no_choice(audited):
+    ended, _ = audited({"state_dict": state()}, "--weights", "ema")
+    assert (ended.code, ended.err.count("\n")) == (4, 1)
+    assert "holds one set of weights" in ended.err
+
+
+def test_student_and_teacher_in_safetensors_are_named_without_a_key_of_ours(audited):
+    both = {name: tensor.contiguous() for name, tensor in side_by_side("student", "teacher").items()}
+    ended, found = audited(both, data=None, save=save_file, name="net.safetensors")
+    about = record()["provenance"]["checkpoint"]
+    assert (about["weights"], about["others"]) == ("student", ["teacher"]), ended
+    assert complete(found)
 
 
 def test_a_program_has_no_sets_to_choose_from(audited):

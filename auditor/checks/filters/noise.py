@@ -173,7 +173,8 @@ def linear_findings(module: nn.Module) -> Iterator[Finding]:
 
     Other linear layers can't be distinguished from trained ones by their weights.
     """
-    linear = [(name, layer.weight) for name, layer in module.named_modules() if kind_of(layer) == "Linear"]
+    parts = [(name, layer) for name, layer in module.named_modules() if kind_of(layer) == "Linear"]
+    linear = [(name, dict(layer.named_parameters(recurse=False)).get("weight")) for name, layer in parts]
     rows = [(name, weight.detach().float().cpu().numpy()) for name, weight in linear if weight is not None]
     yield from _by_default([(name, weight) for name, weight in rows if methods.drawn_by_default(weight)])
 

@@ -160,7 +160,7 @@ def _unwrapped(
             f"{file.path} holds {task}; expected an image classifier, which gives a score for each class"
         )
     said = metadata.normalised({**_attributes(contents.of), **contents.said})
-    said |= {"prefix": contents.prefix, "weights": "" if file.format == "safetensors" else contents.taken}
+    said |= {"prefix": contents.prefix, "weights": _inside(contents.taken, file.format)}
     said |= {"left_out": contents.left_out} if contents.left_out else {}
     unknown_objects = _objects(unknown, contents)
     said |= {"objects": unknown_objects} if unknown_objects else {}
@@ -175,7 +175,7 @@ def _unwrapped(
         tensors=contents.tensors,
         module=contents.module,
         metadata=said,
-        others=contents.others,
+        others={_inside(name, kind): tensors for name, tensors in contents.others.items()},
         unsplit=contents.unsplit,
     )
 
@@ -184,6 +184,11 @@ def _attributes(of: StandIn | None) -> dict[str, Any]:
     """Return what a module that was pickled whole keeps as attributes, such as the names of its classes."""
     attributes = of.attributes if of is not None else {}
     return {key: value for key, value in attributes.items() if isinstance(key, str) and not key.startswith("_")}
+
+
+def _inside(name: str, kind: str) -> str:
+    """Return the name of a set of weights; of safetensors without the key under which our reader has all tensors."""
+    return name.removeprefix("state_dict").removeprefix(".") if kind == "safetensors" else name
 
 
 def _objects(unknown: Sequence[str], contents: Contents) -> tuple[str, ...]:

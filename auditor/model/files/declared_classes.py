@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from auditor.model.files.constructors import Array
 from auditor.model.files.settings_objects import mapping, plain
+from auditor.model.files.stand_in import StandIn
 
 _KEYS: Final = (
     *("classes", "classnames", "classtoidx", "classtoindex", "class2idx", "class2index"),
@@ -19,6 +22,7 @@ _KEYS: Final = (
     *("indextoname", "idx2name", "idxtoname", "id2name", "idtoname", "name2id", "name2idx", "nametoid", "nametoidx"),
 )  # without case and punctuation, in order of preference
 _PLACEHOLDER: Final = re.compile(r"LABEL_\d+")  # what transformers writes where nobody gave names
+_HOLDS: Final = (Mapping, StandIn, argparse.Namespace)
 _DEEPEST: Final = 8
 _MOST_PLACES: Final = 5_000
 _MOST: Final = 200_000  # classes
@@ -99,16 +103,16 @@ def _named(place: Mapping[str, Any]) -> Iterator[object]:
 
 def _places(said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield every mapping and object of settings, outer ones first."""
-    waiting: list[tuple[int, Any]] = [(0, said)]
+    waiting: deque[tuple[int, Any]] = deque([(0, said)])
     seen: set[int] = set()
     for _ in range(_MOST_PLACES):
         if not waiting:
             return
-        depth, value = waiting.pop(0)
+        depth, value = waiting.popleft()
         place = mapping(value)
         if place is None or id(value) in seen:
             continue
         seen.add(id(value))
         yield place
-        if depth < _DEEPEST:
-            waiting += [(depth + 1, inside) for inside in list(place.values())[:_MOST_PLACES]]
+        if depth < _DEEPEST and len(waiting) < _MOST_PLACES:
+            waiting += [(depth + 1, inside) for inside in place.values() if isinstance(inside, _HOLDS)]

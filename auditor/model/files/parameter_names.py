@@ -33,23 +33,26 @@ def unwrapped(name: str) -> str:
     return ".".join(kept) if kept else name
 
 
-def stripped(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
+def stripped(tensors: Mapping[str, Tensor], *, also: str = "") -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
     """Remove the prefixes that all names share; the tensors of a loss or a metric without them are left out.
+
+    Args:
+        also: Another prefix.
 
     Returns:
         The tensors, the prefix, and the names that were left out.
     """
     names, prefix, left_out = dict(tensors), "", []
-    while (shared := _shared_prefix(names)) is not None:
+    while (shared := _shared_prefix(names, also)) is not None:
         left_out += [prefix + key for key in names if not key.startswith(shared)]
         names = {key.removeprefix(shared): value for key, value in names.items() if key.startswith(shared)}
         prefix += shared
     return names, prefix, tuple(left_out)
 
 
-def _shared_prefix(names: Iterable[str]) -> str | None:
+def _shared_prefix(names: Iterable[str], also: str) -> str | None:
     every = list(names)
-    for prefix in _PREFIXES:
+    for prefix in (*_PREFIXES, also) if also else _PREFIXES:
         others = [key for key in every if not key.startswith(prefix)]
         if len(others) < len(every) and all(_is_loss(key.partition(".")[0]) for key in others):
             return prefix

@@ -76,6 +76,7 @@ class _Server:
         self._before: dict[str, Tensor] = {}  # the buffers before the program ran
         self._ending: Ending | None = None
         self._output = Output()
+        self._reached: bool | None = None
         self._graph: tuple[Tensor, Tensor] | None = None  # the images and the scores of the last differentiable run
 
     def description(self) -> dict[str, Any]:
@@ -136,7 +137,7 @@ class _Server:
             "kind": "scores",
             "ending": ending.name,
             "written": written,
-            "depends": scores.requires_grad,
+            "depends": scores.requires_grad and self._reaches(scores, images),
             "operations": counter.get_total_flops() if counter else 0,
             "random": not torch.equal(torch.get_rng_state(), randomness),
         }
@@ -165,6 +166,16 @@ class _Server:
         images, scores = self._graph
         (gradient,) = torch.autograd.grad(scores, images, arriving, retain_graph=True, allow_unused=True)
         return torch.zeros_like(images) if gradient is None else gradient
+
+    def _reaches(self, scores: Tensor, images: Tensor) -> bool:
+        """Return whether a gradient reaches the images: some operators are in the graph and have none.
+
+        This takes one backward pass, in the first run whose gradient may be asked for.
+        """
+        if self._reached is None:
+            found = torch.autograd.grad(scores.sum(), images, retain_graph=True, allow_unused=True)
+            self._reached = found[0] is not None
+        return self._reached
 
     def _set(self, name: str, tensor: Tensor) -> None:
         held = self._held[name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +16,7 @@ from auditor.model.files import module_state
 from auditor.model.files.parameter_names import stripped, unwrapped
 from auditor.model.files.parametrizations import plain_name
 from auditor.model.files.settings_objects import mapping
-from auditor.model.files.stand_in import readable
+from auditor.model.files.stand_in import StandIn, readable
 from auditor.model.files.storages import Saved
 
 Named = Mapping[str, Any]
@@ -31,6 +33,7 @@ _NO_WEIGHTS: Final = re.compile(
 )
 _COUNTERS: Final = ("steps", "step", "num_updates", "n_averaged", "decay", "initted")
 _ONE: Final = ((), (1,))
+_HOLDS: Final = (Mapping, StandIn, argparse.Namespace, nn.Module)
 _DEEPEST: Final = 16
 _MOST_PLACES: Final = 20_000
 _MOST: Final = 32  # sets
@@ -70,18 +73,18 @@ def named(keys: Sequence[str]) -> str:
 def places(saved: object) -> list[Place]:
     """Return every place that holds weights, outer ones first; without the state of an optimizer."""
     found: list[Place] = []
-    waiting: list[Place] = [Place((), saved)]
+    waiting = deque([Place((), saved)])
     seen: set[int] = set()
     for _ in range(_MOST_PLACES):
         if not waiting or len(found) >= _MOST:
             break
-        place = waiting.pop(0)
+        place = waiting.popleft()
         if id(place.content) in seen:
             continue
         seen.add(id(place.content))
         if holds_tensors(place.content):
             found.append(place)
-        if len(place.keys) < _DEEPEST:
+        if len(place.keys) < _DEEPEST and len(waiting) < _MOST_PLACES:
             waiting += _inside(place)
     return found
 
@@ -98,7 +101,7 @@ def holds_tensors(content: object) -> bool:
 def _inside(place: Place) -> Iterator[Place]:
     entries = mapping(place.content)
     for key, value in entries.items() if entries is not None else ():
-        if isinstance(key, str) and not isinstance(value, Tensor | Saved) and not _NO_WEIGHTS.search(key):
+        if isinstance(key, str) and isinstance(value, _HOLDS) and not _NO_WEIGHTS.search(key):
             yield Place((*place.keys, key), value)
 
 
@@ -113,6 +116,8 @@ def chosen(wanted: str, among: Sequence[str]) -> str:
     fits = [name for name in among if f".{wanted}." in f".{name}."]
     if len(fits) == 1:
         return fits[0]
+    if len(among) == 1:
+        raise NoSuchWeights(f"it holds one set of weights, and none called {wanted!r}; leave out --weights")
     there = f"the file has: {', '.join(among)}"
     if fits:
         raise NoSuchWeights(f"{len(fits)} sets of weights are called {wanted!r}; {there}")
@@ -152,7 +157,8 @@ def split(tensors: Named) -> dict[str, dict[str, Any]]:
     """Return the sets that lie under one roof: `student.` and `teacher.`, `model.` and `model_ema.`.
 
     The first set is the plain one: all tensors that are no average of others. Each of the others is the same with the
-    averages in the places of what they average. Without any averages the result is empty.
+    averages in the places of what they average. The roof is removed where nothing lies beside it but a loss. Without
+    any averages the result is empty.
     """
     names, prefix, _left_out = stripped(tensors)
     groups = _averaged_groups(names)
@@ -164,7 +170,9 @@ def split(tensors: Named) -> dict[str, dict[str, Any]]:
     sets = {_first_name(set(roofs.values())): plain}
     for head, roof in roofs.items():
         sets[head] = plain | _renamed(groups[head], plain, roof)
-    return {name: {prefix + key: tensor for key, tensor in one.items()} for name, one in sets.items()}
+    only = next(iter(set(roofs.values()))) if len(set(roofs.values())) == 1 else ""
+    bare = {name: stripped(one, also=only)[0] for name, one in sets.items()}
+    return {name: {prefix + key: tensor for key, tensor in one.items()} for name, one in bare.items()}
 
 
 def _averaged_groups(names: Named) -> dict[str, dict[str, Any]]:
