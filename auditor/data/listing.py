@@ -22,6 +22,7 @@ from auditor.data.assumption import Assumption
 from auditor.data.folder_tree import printable
 from auditor.data.levels import Level, levels
 from auditor.data.manifest import Label
+from auditor.data.manifest_files import Whereabouts
 from auditor.errors import DataError, did_you_mean
 from auditor.language import short
 from auditor.process import interrupts
@@ -78,10 +79,10 @@ class Listing:
         """SHA-256 of each file's contents; empty for a file that can't be read."""
         return tuple(_digests(self.files))
 
-    def whereabouts(self, names: Sequence[str]) -> str:
-        """Return a hint to the folder that has missing files of a manifest; empty if none near the root has them."""
+    def whereabouts(self, names: Sequence[str]) -> Whereabouts | None:
+        """Return the folder that has missing files of a manifest; None if none near the root has them."""
         missing = [] if self.folders else [name for name in names if not manifest_files.present(self.root / name)]
-        return manifest_files.whereabouts(missing, self.root) if missing else ""
+        return manifest_files.whereabouts(missing, self.root) if missing else None
 
 
 def listing(

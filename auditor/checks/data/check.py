@@ -39,7 +39,10 @@ def data(context: Context, *, unreadable_fail: Share = MOST_UNREADABLE, fewest: 
         for name, label in zip(context.data.listing.names, context.data.labels.indices, strict=True)
         if name not in left_out
     ]
+    listing = context.data.listing
+    yield from findings.layout((*listing.assumptions, *context.data.labels.assumptions))
     yield findings.classes(context, labels)
+    yield from findings.contents(listing.names, listing.digests, context.data.labels.indices)
     if readability.unreadable:
         yield Table(
             _("Files left out"),

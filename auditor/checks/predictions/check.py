@@ -52,7 +52,7 @@ def predictions(
         classes: Kuhn, The Hungarian Method for the Assignment Problem, 1955; Meinshausen, Meier, Bühlmann, p-Values
         for High-Dimensional Regression, 2009.
     """
-    seen = yield Predictions(mistakes)
+    seen = yield Predictions(mistakes, leave_out=context.data.listing.duplicates)
     yield findings.ending(context.network.ending)
     yield findings.nonfinite(seen)
     if seen.images:
@@ -61,7 +61,13 @@ def predictions(
         yield findings.accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few, confident=confident)
         yield from findings.never_recognised(seen, context.classes, few)
         yield from order_findings(
-            seen.confusion, context.classes, few=few, warn=permuted_warn, fail=permuted_fail, seed=context.seed
+            seen.confusion,
+            context.classes,
+            few=few,
+            warn=permuted_warn,
+            fail=permuted_fail,
+            seed=context.seed,
+            alternatives=context.data.labels.alternatives,
         )
         yield from _calibrated(seen, context.seed, calibration_warn, few, confident=confident)
         yield from figures.confusion_matrix(seen, context)

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
+from auditor.checks.predictions import numbered
 from auditor.judging import confidence
 from auditor.language import _, joined, many, some
 from auditor.results import Finding, Table, Verdict, at_most
 
 if TYPE_CHECKING:
+    from auditor.data.orders import Alternative
     from auditor.methods import Reordered
 
 _RULE = "predictions.permuted"
@@ -28,7 +30,14 @@ Confusion = NDArray[np.int64]
 
 
 def order_findings(
-    confusion: Confusion, classes: Sequence[str], *, few: int, warn: float, fail: float, seed: int
+    confusion: Confusion,
+    classes: Sequence[str],
+    *,
+    few: int,
+    warn: float,
+    fail: float,
+    seed: int,
+    alternatives: Sequence[Alternative] = (),
 ) -> Iterator[Finding | Table]:
     """Judge whether the predictions fit the classes better in another order.
 
@@ -39,10 +48,15 @@ def order_findings(
             the order is tested on the images of all classes together.
         warn, fail: Gains in accuracy by another order over which the audit warns or fails.
         seed: Seed of the random halves of the images.
+        alternatives: Other meanings of labels that are numbers. They are tested on all images, however few.
     """
+    numbers = numbered.best(confusion, alternatives)
     least = max(_FEWEST, few // 4)
     judged = np.flatnonzero(confusion.sum(1) >= least)
     if len(judged) < _FEWEST:
+        if numbers:
+            yield numbered.finding(numbers, warn=warn, fail=fail)
+            return
         message = many(
             "{count} class has at least {few} images; the order of classes needs 2 of them",
             "{count} classes have at least {few} images; the order of classes needs 2 of them",
@@ -53,6 +67,9 @@ def order_findings(
         return
     found = methods.reordered(confusion, judged, seed=seed)
     gain = found.better - found.given
+    if numbers and not (found.p < _ERROR and found.interval[0] > numbers.better - numbers.given):
+        yield numbered.finding(numbers, warn=warn, fail=fail)
+        return
     verdict = at_most(gain, warn=warn, fail=fail) if found.p < _ERROR else Verdict.PASS
     yield _finding(found, len(judged), verdict, (warn, fail), classes)
     if verdict >= Verdict.WARN:
