@@ -35,9 +35,9 @@ def places_of(
     ):
         places |= {label: counted[str(label)] for label in found if str(label) in counted}
         said.append(_number_said(places))
-    places |= (
-        {label: label for label in found if isinstance(label, int) and 0 <= label < len(classes)} if not said else {}
-    )
+    if not said:
+        numbers_left = (label for label in found if isinstance(label, int) and label not in places)
+        places |= {label: label for label in numbers_left if 0 <= label < len(classes)}
     strangers = [label for label in found if label not in places]
     if strangers:
         raise DataError(misfits.misfit(kind, strangers, found, classes, source))

@@ -56,11 +56,22 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
     if names is not None and len(names) != outputs:
         raise DataError(f"there are {len(names)} class names, but the network has {outputs} outputs")
     fitted = _fitted(listing, outputs, names)
-    for level in listing.inner if fitted.problem else ():
-        below = _fitted(replace(listing, labels=level.labels, folders=level.folders, inner=()), outputs, names)
-        if not below.problem and any(index is not None for index in below.indices):
-            return replace(below, assumptions=(_level_said(level), *below.assumptions))
-    return fitted
+    if not fitted.problem:
+        return fitted
+    deeper = [(level, _at(level, listing, outputs, names)) for level in listing.inner]
+    fitting = [(level, below) for level, below in deeper if not below.problem and _labelled(below)]
+    if not fitting:
+        return fitted
+    level, below = max(fitting, key=lambda one: _labelled(one[1]))
+    return replace(below, assumptions=(_level_said(level), *below.assumptions))
+
+
+def _at(level: Level, listing: Listing, outputs: int, names: Sequence[str] | None) -> Labels:
+    return _fitted(replace(listing, labels=level.labels, folders=level.folders, inner=()), outputs, names)
+
+
+def _labelled(fitted: Labels) -> int:
+    return sum(index is not None for index in fitted.indices)
 
 
 def _fitted(listing: Listing, outputs: int, names: Sequence[str] | None) -> Labels:
