@@ -107,7 +107,9 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "plugins": list(settings.plugins),
         "options": {check: dict(options) for check, options in settings.options.items()},
         "report": settings.report.as_settings(),
+        "root": settings.root and settings.root.name,
         "samples": settings.samples,
+        "split": settings.split,
         "strict": settings.strict,
         "threads": settings.threads,
     }
