@@ -12,6 +12,7 @@ from auditor.data.assumption import Assumption
 from auditor.errors import DataError
 from auditor.language import _
 
+_ROW: Final = 3  # numbers that follow each other by more than chance
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -83,9 +84,12 @@ def numbered(numbers: Mapping[str, int], outputs: int) -> dict[str | int, int]:
 
 
 def _number_said(places: Mapping[str | int, int]) -> Assumption:
+    """Return from where the numbers count; it is a guess for 1, 2, 3 and so on without the last class."""
     label, place = min(places.items(), key=lambda item: item[1])
     if int(label) > place:
         return Assumption(_("the labels are numbers and count the classes from 1"))
+    if len(places) >= _ROW and set(places.values()) == set(range(1, len(places) + 1)):
+        return Assumption(_("the labels are numbers and count the classes from 0, but none of them is 0"), guess=True)
     return Assumption(_("the labels are numbers and count the classes from 0"))
 
 

@@ -239,6 +239,13 @@ def test_numbers_from_one_to_the_number_of_outputs_count_from_one() -> None:
     )
 
 
+@pytest.mark.parametrize(("labels", "guess"), [("123", True), ("0123", False), ("12", False), ("134", False)])
+def test_numbers_that_could_count_from_one_are_a_guess(labels: str, guess: bool) -> None:
+    (assumed,) = fit(in_folders(*labels), outputs=12, names=None).assumptions
+    assert assumed.guess is guess
+    assert ("none of them is 0" in assumed.text) is guess
+
+
 @pytest.mark.parametrize("labels", [("1", "8"), (1, 8)])
 def test_the_lines_that_an_order_proposes_give_that_order(labels: tuple[str | int, ...]) -> None:
     fitted = fit(in_manifest(*labels), outputs=12, names=None)
