@@ -261,7 +261,9 @@ def explained(images: ImageData, settings: Settings) -> tuple[tuple[int, ...], t
 def _first_unreadable(images: ImageData, reasons: Mapping[str, str]) -> str:
     listing = images.listing
     path, reason = listing.source.path(0).absolute(), reasons[listing.names[0]]
-    return f"the first one is {short(str(path), 200)}: {reason}{listing.whereabouts(listing.names)}"
+    found = listing.whereabouts(listing.names)
+    hint = f"; {found.path} lies under {found.folder}: give --root {found.folder}" if found else ""
+    return f"the first one is {short(str(path), 200)}: {reason}{hint}"
 
 
 def _imagenet_classes() -> tuple[str, ...]:

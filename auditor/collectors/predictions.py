@@ -41,6 +41,7 @@ class Predictions:
 
     Attributes:
         kept: The number of the most confident mistakes that are kept.
+        leave_out: The indices of images that don't count, for example files with the same contents as an earlier one.
         images: The number of images with finite scores, labelled or not.
         unanswered: The number of images with NaN or infinite scores, which count nowhere else.
         predicted: The number of images by predicted class, `[k]`.
@@ -50,8 +51,9 @@ class Predictions:
 
     taps: tuple[str, ...] = ()
 
-    def __init__(self, kept: int = 12) -> None:
+    def __init__(self, kept: int = 12, *, leave_out: frozenset[int] = frozenset()) -> None:
         self.kept = kept
+        self._leave_out = np.array(sorted(leave_out), np.int64)
         self.images = 0
         self.unanswered = 0
         self.predicted = np.zeros(0, np.int64)
@@ -63,7 +65,7 @@ class Predictions:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return ("predictions", self.kept)
+        return ("predictions", self.kept, tuple(self._leave_out.tolist()))
 
     @property
     def bins(self) -> NDArray[np.float64]:
@@ -94,8 +96,9 @@ class Predictions:
         return None
 
     def update(self, batch: Batch, reduced: Mapping[str, Sequence[Any]]) -> None:
-        finite = np.isfinite(batch.scores).all(1)
-        self.unanswered += int((~finite).sum())
+        counted = ~np.isin(batch.indices, self._leave_out)
+        finite = np.isfinite(batch.scores).all(1) & counted
+        self.unanswered += int((~finite & counted).sum())
         if not finite.any():
             return
         batch = Batch(batch.indices[finite], batch.labels[finite], batch.scores[finite])

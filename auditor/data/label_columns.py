@@ -98,7 +98,8 @@ _WITHOUT: Final = "; without labels, give only the paths"
 
 def is_image(cell: str) -> bool:
     """Return whether a text is the name of an image file."""
-    return suffixes.of(cell.strip().replace("\\", "/")) in suffixes.readable()
+    _, dot, suffix = cell.rstrip().rpartition(".")  # a Path for each of a million files takes seconds
+    return bool(dot) and f".{suffix.lower()}" in suffixes.readable()
 
 
 def _first(names: Sequence[str], usual: Iterable[str]) -> int | None:

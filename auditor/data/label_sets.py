@@ -8,6 +8,7 @@ from typing import Final
 
 from auditor.data import labels
 from auditor.data.label_cells import UNKNOWN, Several
+from auditor.data.label_places import plain
 from auditor.data.labels import Labels, LabelSet
 from auditor.data.listing import Listing
 from auditor.errors import DataError, did_you_mean
@@ -96,9 +97,9 @@ def _classes(cells: set[str], outputs: int, names: Sequence[str] | None) -> Call
     if names is None:
         whole = cells if len(cells) == outputs else set()
         return lambda cell: cell in whole or (cell.isdecimal() and int(cell) < outputs)
-    known = set(map(labels.plain, names))
-    by_number = not any(labels.plain(cell) in known for cell in cells)
-    return lambda cell: labels.plain(cell) in known or (by_number and cell.isdecimal() and int(cell) < outputs)
+    known = set(map(plain, names))
+    by_number = not any(plain(cell) in known for cell in cells)
+    return lambda cell: plain(cell) in known or (by_number and cell.isdecimal() and int(cell) < outputs)
 
 
 def _by_position(each: Sequence[Label], outputs: int) -> tuple[Label, ...]:
@@ -199,15 +200,15 @@ def _places(found: LabelLists, outputs: int, columns: set[str]) -> dict[str | in
     """
     every = dict.fromkeys(label for label in [*_every(found), *sorted(columns)] if label != UNKNOWN)
     names = found.names or _sorted_names(found, outputs)
-    by_name = {labels.plain(name): place for place, name in enumerate(names)}
+    by_name = {plain(name): place for place, name in enumerate(names)}
     places: dict[str | int, int] = {
-        one: by_name[labels.plain(str(one))] for one in every if labels.plain(str(one)) in by_name
+        one: by_name[plain(str(one))] for one in every if plain(str(one)) in by_name
     }
     named = any(isinstance(one, str) for one in places)
     rest = [one for one in every if one not in places]
     places |= {one: int(one) for one in rest if _is_place(one, outputs) and (isinstance(one, int) or not named)}
     strangers = [one for one in every if one not in places and one not in columns]
-    without = [name for name in names if columns and labels.plain(name) not in map(labels.plain, columns)]
+    without = [name for name in names if columns and plain(name) not in map(plain, columns)]
     if strangers or without or (columns and not places):
         raise DataError(_misfit(found, strangers, without, sorted(columns), outputs, names))
     return places

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.data import misfits
+from auditor.data.assumption import Assumption
 from auditor.data.label_cells import Several
+from auditor.data.label_places import is_index, numbered, places_of
+from auditor.data.levels import Level
 from auditor.data.listing import Listing
-from auditor.errors import DataError, did_you_mean
-from auditor.language import _, chained, many, marked
+from auditor.data.orders import Alternative, alternatives
+from auditor.errors import DataError
+from auditor.language import _, chained, many
 
-_WORDNET: Final = re.compile(r"n\d{8}", re.ASCII)
-_NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
-_SHOWN: Final = 6
 _SPLITS: Final = 5
+_FIRST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Labels:
         sets: By image its labels, where images may have several; None if nothing is known. Every index is then None.
         partial: Whether an image may have labels that its set does not name.
         several: The number of images that are unlabelled because they have several labels.
+        assumptions: What was assumed to match the labels.
+        alternatives: Other orders that labels which are numbers may have.
     """
 
     indices: tuple[int | None, ...]
@@ -56,6 +60,8 @@ class Labels:
     sets: tuple[LabelSet | None, ...] = ()
     partial: bool = False
     several: int = 0
+    assumptions: tuple[Assumption, ...] = field(default=(), compare=False)
+    alternatives: tuple[Alternative, ...] = field(default=(), compare=False)
 
     @property
     def known(self) -> int:
@@ -86,7 +92,8 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
 
     With class names, labels are matched by name; case does not matter, and `_` counts as a space. If
     no name matches, numbers are indices. Without class names, as many folders as outputs are the classes
-    in sorted order, as in torchvision's `ImageFolder`; the same holds for all of ImageNet's WordNet ids.
+    in sorted order, as in torchvision's `ImageFolder`. ImageNet's WordNet ids are known, some of them or all.
+    If the folders of the first level don't match, those of a deeper level are tried.
     Folders that do not match are a `problem`; a label in a manifest that does not match is an error.
 
     Raises:
@@ -95,17 +102,88 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
     """
     if names is not None and len(names) != outputs:
         raise DataError(f"there are {len(names)} class names, but the network has {outputs} outputs")
+    fitted = _fitted(listing, outputs, names)
+    if not fitted.problem:
+        return fitted
+    deeper = [(level, _at(level, listing, outputs, names)) for level in listing.inner]
+    fitting = [(level, below) for level, below in deeper if not below.problem and _labelled(below)]
+    if not fitting:
+        return fitted
+    level, below = max(fitting, key=lambda one: _labelled(one[1]))
+    return replace(below, assumptions=(_level_said(level), *below.assumptions))
+
+
+def _at(level: Level, listing: Listing, outputs: int, names: Sequence[str] | None) -> Labels:
+    return _fitted(replace(listing, labels=level.labels, folders=level.folders, inner=()), outputs, names)
+
+
+def _labelled(fitted: Labels) -> int:
+    return sum(index is not None for index in fitted.indices)
+
+
+def _fitted(listing: Listing, outputs: int, names: Sequence[str] | None) -> Labels:
     each = [None if isinstance(label, Several) else label for label in listing.labels]
     found = _distinct(each)
-    classes, source = _classes(found, listing.folders, outputs, names)
+    classes, source = _classes(found, listing, outputs, names)
+    kind = "folder" if listing.folders else "label"
     try:
-        places = _places(found, _spelled(listing.folders, classes), "folder" if listing.folders else "label", source)
+        places, said = places_of(found, classes, kind, source, listing.numbers)
     except DataError as misfit:
         if not listing.folders:
             raise
-        problem = f"{misfit}{_hint_below(listing, outputs, names)}"
+        hints = misfits.hint_unseen(listing, found, outputs), _hint_below(listing, outputs, names)
+        problem = chained(str(misfit), *(hint for hint in hints if hint))
         return Labels((None,) * len(each), classes, problem, source)
-    return Labels(tuple(None if label is None else places[label] for label in each), classes, "", source)
+    indices = tuple(None if label is None else places[label] for label in each)
+    assumptions = (*_order_said(listing, found, classes, source), *said)
+    others = () if source == "class names" else alternatives(places, outputs)
+    return Labels(indices, classes, "", source, assumptions=assumptions, alternatives=others)
+
+
+def _level_said(level: Level) -> Assumption:
+    """Return what to tell of a level; that other folders hold the same classes could mean that they are splits."""
+    example = level.folders[0]
+    if level.place and level.parents and min(level.parents) > 1:
+        return Assumption(
+            _(
+                "the folders of level {level}, such as {folder!r}, are the classes; several folders above have the "
+                "same ones, and all are taken: if they are splits, choose one with --split",
+                level=level.place,
+                folder=example,
+            ),
+            guess=True,
+        )
+    if not level.place:
+        return Assumption(_("the folders that the images lie in, such as {folder!r}, are the classes", folder=example))
+    return Assumption(
+        _("the folders of level {level}, such as {folder!r}, are the classes", level=level.place, folder=example)
+    )
+
+
+def _order_said(
+    listing: Listing, found: Sequence[str | int], classes: Sequence[str], source: str
+) -> Iterator[Assumption]:
+    """Yield what is assumed of the order of classes that have no names of their own."""
+    if source not in ("folders", "labels"):
+        return
+    empty = [folder for folder in listing.folders if folder not in classes]
+    if source == "folders" and empty:
+        yield Assumption(
+            many(
+                "the folder {folders} has no images and is no class",
+                "the folders {folders} have no images and are no classes",
+                len(empty),
+                folders=misfits.listed(empty),
+            )
+        )
+    if listing.numbers:
+        return
+    if all(name.isdecimal() for name in classes) and list(classes) != sorted(classes, key=int):
+        yield Assumption(
+            _("the names of the classes are numbers, sorted as text: {names}", names=", ".join(classes[:_FIRST]))
+        )
+    else:
+        yield Assumption(_("the classes are the names in sorted order: {name!r} is 0", name=classes[0]))
 
 
 def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> str:
@@ -118,7 +196,7 @@ def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> 
         classes = tuple(sorted({label for label in found if label is not None}))
         below = Listing(listing.root / folder, (), tuple(inside), found, classes)
         if classes and not fit(below, outputs=outputs, names=names).problem:
-            return "; " + _("the folders in {folder!r} fit; give --data {path}", folder=folder, path=below.root)
+            return _("the folders in {folder!r} fit; give --data {path}", folder=folder, path=below.root)
     return ""
 
 
@@ -128,109 +206,20 @@ def _distinct(labels: Iterable[str | int | None]) -> list[str | int]:
 
 
 def _classes(
-    found: Sequence[str | int], folders: Sequence[str], outputs: int, names: Sequence[str] | None
+    found: Sequence[str | int], listing: Listing, outputs: int, names: Sequence[str] | None
 ) -> tuple[tuple[str, ...], str]:
+    """Return a name for each output, and where the names come from."""
     if names is not None:
         return tuple(names), "class names"
-    spelled = tuple(folders) or tuple(label for label in found if isinstance(label, str))
-    if len(spelled) == outputs and (folders or not all(_is_index(name, outputs) for name in spelled)):
-        return spelled, "folders" if folders else "labels"
+    if listing.numbers:
+        by_number = {place: str(name) for name, place in numbered(listing.numbers, outputs).items()}
+        complete = len(by_number) == outputs and set(by_number) == set(range(outputs))
+        return tuple(by_number.get(i, f"class {i}") for i in range(outputs)), "labels" if complete else "numbers"
+    with_images = tuple(folder for folder in listing.folders if folder in set(found))
+    for spelled in (listing.folders, with_images):
+        if spelled and len(spelled) == outputs:
+            return spelled, "folders"
+    words = tuple(label for label in found if isinstance(label, str)) if not listing.folders else ()
+    if len(words) == outputs and not all(is_index(name, outputs) for name in words):
+        return words, "labels"
     return tuple(f"class {i}" for i in range(outputs)), "numbers"
-
-
-def _spelled(folders: Sequence[str], classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the classes in the folders: class names, or WordNet ids in the order of the outputs."""
-    by_id = len(folders) == len(classes) and all(_WORDNET.fullmatch(folder) for folder in folders)
-    return tuple(folders) if by_id and not set(folders) <= set(classes) else classes
-
-
-def _places(found: Sequence[str | int], classes: tuple[str, ...], kind: str, source: str) -> dict[str | int, int]:
-    """Return the index of every label.
-
-    Raises:
-        DataError: A label is not a class, or the name of two classes.
-    """
-    exact, alike = _positions(classes), _positions(map(plain, classes))
-    words = [label for label in found if isinstance(label, str)]
-    named = {word: exact.get(word) or alike.get(plain(word), []) for word in words}
-    for label, positions in named.items():
-        if len(positions) > 1:
-            raise DataError(_ambiguous(kind, label, positions))
-    places: dict[str | int, int] = {label: positions[0] for label, positions in named.items() if positions}
-    if not places:
-        places = {label: int(label) for label in found if _is_index(label, len(classes))}
-    places |= {label: label for label in found if isinstance(label, int) and 0 <= label < len(classes)}
-    strangers = [label for label in found if label not in places]
-    if strangers:
-        raise DataError(_misfit(kind, strangers, found, classes, source))
-    return places
-
-
-def _positions(names: Iterable[str]) -> dict[str, list[int]]:
-    positions: defaultdict[str, list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
-        positions[name].append(index)
-    return positions
-
-
-def plain(name: str) -> str:
-    """Return the name without case; `_` counts as a space."""
-    return " ".join(name.replace("_", " ").casefold().split())
-
-
-def _is_index(label: str | int, outputs: int) -> bool:
-    return bool(_NUMBER.fullmatch(str(label))) and int(label) < outputs
-
-
-def _ambiguous(kind: str, label: str, positions: Sequence[int]) -> str:
-    if kind == "folder":
-        message = marked("the folder {label!r} is ambiguous: it is the name of the classes {classes}")
-    else:
-        message = marked("the label {label!r} is ambiguous: it is the name of the classes {classes}")
-    return _(message, label=label, classes=_and(positions))
-
-
-def _misfit(
-    kind: str, strangers: Sequence[str | int], found: Sequence[str | int], classes: Sequence[str], source: str
-) -> str:
-    hint = did_you_mean(str(strangers[0]), classes)
-    if source == "numbers":
-        expected = _(
-            "its {n} outputs have no names: use 0 to {last}, or give --classes FILE",
-            n=len(classes),
-            last=len(classes) - 1,
-        )
-    else:
-        expected = _("its {n} classes are: {classes}", n=len(classes), classes=_and(classes))
-    met = _no_classes(kind, strangers)
-    labels = (
-        many("found {count} folder: {labels}", "found {count} folders: {labels}", len(found), labels=_and(found))
-        if kind == "folder"
-        else many("found {count} label: {labels}", "found {count} labels: {labels}", len(found), labels=_and(found))
-    )
-    return chained(met, labels, expected) + hint
-
-
-def _no_classes(kind: str, strangers: Sequence[str | int]) -> str:
-    labels = _and(strangers)
-    if kind == "folder":
-        return many(
-            "the folder {labels} is not a class of the network",
-            "the folders {labels} are not classes of the network",
-            len(strangers),
-            labels=labels,
-        )
-    return many(
-        "the label {labels} is not a class of the network",
-        "the labels {labels} are not classes of the network",
-        len(strangers),
-        labels=labels,
-    )
-
-
-def _and(items: Sequence[str | int]) -> str:
-    """Return a list for a sentence, shortened in the middle."""
-    if len(items) <= _SHOWN:
-        return ", ".join(map(repr, items))
-    first = ", ".join(map(repr, items[: _SHOWN - 2]))
-    return _("{first} ... {last!r} ({n} in all)", first=first, last=items[-1], n=len(items))

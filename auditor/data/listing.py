@@ -25,6 +25,7 @@ from auditor.data.image import LARGEST
 from auditor.data.label_cells import of_value
 from auditor.data.levels import Level, levels
 from auditor.data.manifest import Label
+from auditor.data.manifest_files import Whereabouts
 from auditor.data.skipped import Skipped
 from auditor.data.sources.files import Files
 from auditor.data.sources.source import Source
@@ -98,10 +99,10 @@ class Listing:
         """SHA-256 of each image's contents; empty for an image that can't be read."""
         return tuple(_digests(self.source))
 
-    def whereabouts(self, names: Sequence[str]) -> str:
-        """Return a hint to the folder that has missing files of a manifest; empty if none near the root has them."""
+    def whereabouts(self, names: Sequence[str]) -> Whereabouts | None:
+        """Return the folder that has missing files of a manifest; None if none near the root has them."""
         missing = [] if self.folders else [name for name in names if not manifest_files.present(self.root / name)]
-        return manifest_files.whereabouts(missing, self.root) if missing else ""
+        return manifest_files.whereabouts(missing, self.root) if missing else None
 
 
 def listing(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from auditor.data import label_columns
 from auditor.data.assumption import Assumption
@@ -114,17 +114,24 @@ class Places:
         return stems
 
 
-def whereabouts(paths: Sequence[str], root: Path) -> str:
-    """Return a hint to the folder under which missing paths are found; empty if none near the root has them."""
+class Whereabouts(NamedTuple):
+    """Where a missing file of a manifest was found: the end of its path, and the folder to give as `--root`."""
+
+    path: str
+    folder: str
+
+
+def whereabouts(paths: Sequence[str], root: Path) -> Whereabouts | None:
+    """Return the folder under which missing paths are found; None if none near the root has them."""
     some = [paths[len(paths) * i // _ASKED] for i in range(_ASKED)]
     first = _found(some[0], root)
     if first is None:
-        return ""
+        return None
     if label_columns.is_image(some[0]):
         folder = first[1]
     else:  # identifiers may lie in one folder for each class
         folder = Path(os.path.commonpath([one[1].absolute() for path in some if (one := _found(path, root))]))
-    return f"; {first[0]} lies under {_relative(folder)}: give --root {_relative(folder)}"
+    return Whereabouts(first[0], _relative(folder))
 
 
 def _found(path: str, root: Path) -> tuple[str, Path] | None:

@@ -87,7 +87,7 @@ def chosen(found: Mapping[str, int], asked: str | None, where: str, *, folder: P
 
 
 def _which(found: Mapping[str, int], where: str, folder: Path | None) -> str:
-    counts = ", ".join(f"{name} ({found[name]:,} images)" for name in sorted(found))
+    counts = ", ".join(f"{name} ({found[name]:,} image{'' if found[name] == 1 else 's'})" for name in sorted(found))
     ways = [f"--split {name}" for name in sorted(found)]
     last = next((name for name in sorted(found) if kind(name) == "val"), sorted(found)[-1])
     path = f", or for example --data {folder / last}" if folder else ""

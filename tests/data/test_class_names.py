@@ -76,3 +76,39 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
         class_names(tmp_path / "names.txt")
     with pytest.raises(DataError, match="a folder, not a file"):
         class_names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 cat\n1 dog\n2 sea lion\n",
+        "0,cat\n1,dog\n2,sea lion\n",
+        "cat,0\ndog,1\nsea lion,2\n",
+        "index,name\n1,cat\n2,dog\n3,sea lion\n",
+        "2\tsea lion\n0\tcat\n1\tdog\n",
+        "0: cat\n1: dog\n2: sea lion\n",
+    ],
+)
+def test_lines_may_number_the_names(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "names.csv"
+    path.write_text(text)
+    assert class_names(path) == ("cat", "dog", "sea lion")
+    path.write_bytes(text.encode("utf-16"))
+    assert class_names(path) == ("cat", "dog", "sea lion")
+
+
+@pytest.mark.parametrize("text", ["10 euro\n20 euro\n", "boeing 747\nairbus, a 320\n", "0\n1\n10\n11\n2\n"])
+def test_numbers_in_names_are_no_indices(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text(text)
+    assert class_names(path) == tuple(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[names]\n0 = "cat"\n1 = "dog"', "cat = 0\ndog = 1", "[class_to_idx]\ndog = 1\ncat = 0", 'names = ["cat", "dog"]'],
+)
+def test_toml_is_read_in_either_direction(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "names.toml"
+    path.write_text(text)
+    assert class_names(path) == ("cat", "dog")

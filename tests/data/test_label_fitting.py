@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from auditor.data.labels import Labels, fit
+from auditor.data.levels import levels
 from auditor.data.listing import Listing
 from auditor.errors import DataError
 from auditor.process.torchvision import torchvision
@@ -163,3 +165,128 @@ def test_a_manifests_label_that_is_no_class_is_refused(label: str | int) -> None
 def test_as_many_names_as_outputs_are_needed() -> None:
     with pytest.raises(DataError, match="there are 4 class names, but the network has 10 outputs"):
         fit(in_folders("cat"), outputs=10, names=ANIMALS)
+
+
+def said(fitted: Labels) -> str:
+    return "; ".join(one.text for one in fitted.assumptions)
+
+
+def tree(*paths: str) -> Listing:
+    """Return the listing of one image in each of these folders."""
+    names = tuple(sorted(f"{path}/1.png" for path in paths))
+    every = sorted({"/".join(path.split("/")[:depth]) for path in paths for depth in range(1, path.count("/") + 2)})
+    inner = tuple(level for level in levels(names, every) if level.place != 1)
+    first = tuple(name.partition("/")[0] for name in names)
+    return Listing(Path(), tuple(map(Path, names)), names, first, tuple(sorted(set(first))), inner)
+
+
+@pytest.mark.parametrize("names", [("cat", "dog", "car"), None])
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("animals/cat", "animals/dog", "vehicles/car"),
+        ("images/cat", "images/dog", "images/car"),
+        ("a/animals/cat", "a/animals/dog", "b/vehicles/car"),
+        ("animals/pets/cat", "animals/pets/dog", "vehicles/car"),
+    ],
+)
+def test_classes_may_lie_at_a_deeper_level(names: Sequence[str] | None, paths: tuple[str, ...]) -> None:
+    fitted = fit(tree(*paths), outputs=3, names=names)
+    assert fitted.problem == ""
+    assert sorted(i for i in fitted.indices if i is not None) == [0, 1, 2]
+    assert "are the classes" in fitted.assumptions[0].text
+    assert not fitted.assumptions[0].guess
+
+
+def test_folders_below_a_class_are_no_classes() -> None:
+    fitted = fit(tree("cat/monday", "cat/tuesday", "dog/monday"), outputs=2, names=None)
+    assert (fitted.indices, fitted.classes) == ((0, 0, 1), ("cat", "dog"))
+
+
+def test_the_same_classes_in_several_folders_are_a_guess() -> None:
+    fitted = fit(tree("day/cat", "day/dog", "dog days/cat", "night/cat", "night/dog"), outputs=2, names=("cat", "dog"))
+    assert not fitted.assumptions[0].guess or "if they are splits" in said(fitted)
+    fitted = fit(tree("day/cat", "day/dog", "night/cat", "night/dog", "x/cat", "x/dog"), outputs=2, names=None)
+    assert fitted.assumptions[0].guess
+
+
+def test_an_empty_folder_is_no_class_where_the_others_fit() -> None:
+    fitted = fit(in_folders("cat", "dog", empty=["zebra"]), outputs=2, names=None)
+    assert fitted.indices == (0, 1)
+    assert "the folder 'zebra' has no images and is no class" in said(fitted)
+    assert "the folder 'zebra' has no images" in misfit(in_folders("cat", "dog", empty=["zebra"]), 5, None).problem
+
+
+def test_a_hidden_folder_that_would_fit_is_named() -> None:
+    listed = replace(in_folders("apple", "bear", "cat"), hidden=(".ipynb_checkpoints",))
+    assert "a hidden folder would make 4: was .ipynb_checkpoints there in training?" in misfit(listed, 4, None).problem
+    assert "hidden" not in misfit(listed, 9, None).problem
+
+
+def test_numbers_sorted_as_text_are_told() -> None:
+    fitted = fit(in_folders(*(str(i) for i in range(12))), outputs=12, names=None)
+    assert "sorted as text: 0, 1, 10, 11, 2" in said(fitted)
+    assert [one.lines[2] for one in fitted.alternatives] == ["2"]
+
+
+def test_numbers_from_one_to_the_number_of_outputs_count_from_one() -> None:
+    fitted = fit(in_folders("1", "2", "4"), outputs=4, names=ANIMALS)
+    assert fitted.indices == (0, 1, 3)
+    assert said(fitted) == "the labels are numbers and count the classes from 1"
+    assert fit(in_manifest(1, 4), outputs=4, names=ANIMALS).indices == (0, 3)
+    assert said(fit(in_manifest(0, 3), outputs=4, names=ANIMALS)) == (
+        "the labels are numbers and count the classes from 0"
+    )
+
+
+@pytest.mark.parametrize(("labels", "guess"), [("123", True), ("0123", False), ("12", False), ("134", False)])
+def test_numbers_that_could_count_from_one_are_a_guess(labels: str, guess: bool) -> None:
+    (assumed,) = fit(in_folders(*labels), outputs=12, names=None).assumptions
+    assert assumed.guess is guess
+    assert ("none of them is 0" in assumed.text) is guess
+
+
+@pytest.mark.parametrize("labels", [("1", "8"), (1, 8)])
+def test_the_lines_that_an_order_proposes_give_that_order(labels: tuple[str | int, ...]) -> None:
+    fitted = fit(in_manifest(*labels), outputs=12, names=None)
+    assert fitted.indices == (1, 8)
+    shifted = next(one for one in fitted.alternatives if one.text == "if the numbers begin at 1")
+    assert fit(in_manifest(*labels), outputs=12, names=shifted.lines).indices == (0, 7)
+
+
+def test_words_and_known_names_have_no_other_order() -> None:
+    assert fit(in_folders("cat", "dog"), outputs=2, names=None).alternatives == ()
+    assert fit(in_folders("1", "2"), outputs=12, names=[str(i) for i in range(12)]).alternatives == ()
+
+
+def test_the_numbers_of_a_manifest_are_the_outputs() -> None:
+    listed = replace(in_manifest("owl", "cat"), numbers={"owl": 0, "cat": 1})
+    assert fit(listed, outputs=2, names=None) == Labels((0, 1), ("owl", "cat"), "", "labels")
+    assert fit(listed, outputs=2, names=("cat", "owl")).indices == (1, 0)
+    assert fit(listed, outputs=5, names=None).classes == ("owl", "cat", "class 2", "class 3", "class 4")
+
+
+IMAGENETTE = {
+    "n01440764": "tench", "n02102040": "English springer", "n02979186": "cassette player", "n03000684": "chain saw",
+    "n03028079": "church", "n03394916": "French horn", "n03417042": "garbage truck", "n03425413": "gas pump",
+    "n03445777": "golf ball", "n03888257": "parachute",
+}  # fmt: skip
+
+
+def test_a_part_of_imagenets_identifiers_finds_its_classes() -> None:
+    fitted = fit(in_folders(*IMAGENETTE), outputs=1000, names=IMAGENET)
+    assert [IMAGENET[i] for i in fitted.indices if i is not None] == list(IMAGENETTE.values())
+    assert said(fitted) == "the labels are ImageNet's identifiers"
+    assert fit(in_folders(*IMAGENETTE), outputs=1000, names=None).indices == fitted.indices
+
+
+@pytest.mark.parametrize("names", [None, tuple(IMAGENETTE.values()), tuple(reversed(IMAGENETTE.values()))])
+def test_identifiers_find_their_names_in_a_network_of_ten(names: tuple[str, ...] | None) -> None:
+    fitted = fit(in_folders(*IMAGENETTE), outputs=10, names=names)
+    right = names or tuple(IMAGENETTE)
+    expected = IMAGENETTE.values() if names else IMAGENETTE
+    assert [right[i] for i in fitted.indices if i is not None] == list(expected)
+
+
+def test_identifiers_that_are_in_no_list_do_not_fit() -> None:
+    assert misfit(in_folders("n00000001", "n01440764"), 1000, IMAGENET)

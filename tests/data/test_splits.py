@@ -44,7 +44,7 @@ def test_several_splits_are_asked_for_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         listing(str(root))
     assert str(caught.value) == (
-        f"folder {root} has 3 splits: test (1 images), train (2 images), val (1 images); choose one: --split test, "
+        f"folder {root} has 3 splits: test (1 image), train (2 images), val (1 image); choose one: --split test, "
         f"--split train or --split val, or for example --data {root}/val"
     )
 
@@ -99,9 +99,7 @@ def manifest(root: Path, text: str) -> str:
 
 def test_a_column_chooses_the_split_of_a_manifest(tmp_path: Path) -> None:
     path = manifest(tmp_path, "path,label,split\na.png,cat,train\nb.png,dog,valid\nc.png,cat,valid\n")
-    with pytest.raises(
-        DataError, match=r"has 2 splits: train \(1 images\), valid \(2 images\); choose one: --split tr"
-    ):
+    with pytest.raises(DataError, match=r"has 2 splits: train \(1 image\), valid \(2 images\); choose one: --split tr"):
         listing(path)
     assert listing(path, split="val").names == ("b.png", "c.png")
 

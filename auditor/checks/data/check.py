@@ -44,9 +44,13 @@ def data(
     yield from findings.sufficiency(readability, context, unreadable_fail=unreadable_fail, fewest=fewest)
     left_out = {name for name, why in readability.unreadable}
     read = [place for place, name in enumerate(context.data.listing.names) if name not in left_out]
-    sets = [findings.labels_of(context, place) for place in read]
+    listing = context.data.listing
+    each = [findings.labels_of(context, place) for place in range(len(listing.names))]
+    sets = [each[place] for place in read]
+    yield from findings.layout((*listing.assumptions, *context.data.labels.assumptions))
     yield findings.classes(context, sets)
-    yield from skipped(context.data.listing, fail=skipped_fail)
+    yield from findings.contents(listing.names, listing.digests, each)
+    yield from skipped(listing, fail=skipped_fail)
     yield from converted(readability, context.preprocess)
     if readability.unreadable:
         yield Table(

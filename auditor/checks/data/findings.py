@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from auditor.collectors import Readability
+from auditor.data.assumption import Assumption
+from auditor.data.manifest_files import Whereabouts
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, Amount
-from auditor.language import _, joined, many, marked
+from auditor.language import _, chained, joined, many, marked, some
 from auditor.results import Finding, Verdict, at_most
 
 if TYPE_CHECKING:
     from auditor.context import Context
+
+_NAMED = 5
 
 
 def sufficiency(
     readability: Readability, context: Context, *, unreadable_fail: float = MOST_UNREADABLE, fewest: int = FEWEST
 ) -> Iterator[Finding]:
     """Judge whether enough files can be read."""
-    yield _unreadable(readability, unreadable_fail)
+    found = context.data.listing.whereabouts([name for name, why in readability.unreadable])
+    yield _unreadable(readability, unreadable_fail, found)
     amount = amount_of(readability, context)
     if amount.distinct < fewest:
         yield Finding(
@@ -45,13 +51,15 @@ def amount_of(readability: Readability, context: Context) -> Amount:
     return Amount(readability.read + len(left_out), len(left_out), len({digest for digest in readable if digest}))
 
 
-def _unreadable(readability: Readability, fail: float) -> Finding:
+def _unreadable(readability: Readability, fail: float, found: Whereabouts | None) -> Finding:
     bad, total = len(readability.unreadable), readability.read + len(readability.unreadable)
     rule = "data.unreadable"
     if not bad:
         message = many("{count} file is readable", "all {count} files are readable", total)
         return Finding(rule, Verdict.PASS, message, value=0.0, limit=0.0, n=total)
     files = ", ".join(f"{file} ({why})" for file, why in readability.unreadable[:5])
+    where = {"path": found.path, "folder": found.folder} if found else {}
+    hint = _("{path} lies under {folder}: give --root {folder}.", **where) if where else ""
     return Finding(
         rule,
         at_most(bad / total, warn=0, fail=fail),
@@ -64,7 +72,7 @@ def _unreadable(readability: Readability, fail: float) -> Finding:
         value=bad / total,
         limit=0.0,
         n=total,
-        detail=_("Repair or remove them: {files}", files=files),
+        detail=joined(_("Repair or remove them: {files}.", files=files), hint),
     )
 
 
@@ -90,13 +98,27 @@ def classes(context: Context, sets: Sequence[tuple[int, ...] | None]) -> Finding
         )
     if all(one is None for one in sets):
         return Finding(rule, Verdict.SKIP, _("the images have no labels: the accuracy is not measured"))
-    present = len({label for one in sets for label in one or ()})
+    counted = {label for one in sets for label in one or ()}
+    present = len(counted)
     message = _(
         "the labels fit: {present} of {classes} classes of the network have images",
         present=present,
         classes=len(context.classes),
     )
-    detail = joined(_several(context, sets), _left_out(context))
+    without = [name for index, name in enumerate(context.classes) if index not in counted]
+    absent = many(
+        "No images: {classes}.",
+        "{count} classes have no images: {classes}.",
+        len(without),
+        classes=some(without, _NAMED),
+    )
+    unknown = sum(one is None for one in sets)
+    loose = many("{count} image has no label.", "{count} images have no label.", unknown)
+    one = _("All labels are one class: the accuracy says nothing about the others.")
+    told = ((absent, without), (loose, unknown), (one, present == 1 and not context.task.multilabel))
+    detail = joined(
+        *(text for text, holds in told if holds), *filter(None, (_several(context, sets), _left_out(context)))
+    )
     return Finding(rule, Verdict.PASS, message, value=present, unit=marked("classes"), n=len(sets), detail=detail)
 
 
@@ -125,3 +147,67 @@ def _left_out(context: Context) -> str:
         "{count} images have several labels and count as unlabelled.",
         count,
     )
+
+
+def layout(assumptions: Sequence[Assumption]) -> Iterator[Finding]:
+    """Tell what was assumed about the data."""
+    if assumptions:
+        verdict = Verdict.WARN if any(one.guess for one in assumptions) else Verdict.INFO
+        yield Finding("data.layout", verdict, chained(*(one.text for one in assumptions)))
+
+
+def contents(
+    names: Sequence[str], digests: Sequence[str], labels: Sequence[tuple[int, ...] | None]
+) -> Iterator[Finding]:
+    """Judge files with the same contents: those of two labels, and all."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for index, digest in enumerate(digests):
+        if digest:
+            groups[digest].append(index)
+    several = [group for group in groups.values() if len(group) > 1]
+    if any(label is not None for label in labels):
+        yield _contradictions([group for group in several if len(_known(group, labels)) > 1], names, len(groups))
+    if several:
+        copies = sum(len(group) - 1 for group in several)
+        yield Finding(
+            "data.duplicates",
+            Verdict.INFO,
+            many(
+                "{count} file has the same contents as another one and is not counted again in the accuracy",
+                "{count} files have the same contents as another one and are not counted again in the accuracy",
+                copies,
+            ),
+            value=copies,
+            unit=marked("files"),
+            n=len(names),
+            detail=some([_together(group, names) for group in several], _NAMED),
+        )
+
+
+def _contradictions(groups: Sequence[Sequence[int]], names: Sequence[str], images: int) -> Finding:
+    if not groups:
+        message = _("no image has two labels")
+    else:
+        message = many("{count} image has two labels", "{count} images have two labels", len(groups))
+    advice = _(
+        "Correct the labels: {files}. If images have several labels, give --task multilabel.",
+        files=some([_together(group, names) for group in groups], _NAMED),
+    )
+    return Finding(
+        "data.labels",
+        Verdict.FAIL if groups else Verdict.PASS,
+        message,
+        value=len(groups),
+        limit=0,
+        unit=marked("images"),
+        n=images,
+        detail=advice if groups else "",
+    )
+
+
+def _known(group: Sequence[int], labels: Sequence[tuple[int, ...] | None]) -> set[tuple[int, ...]]:
+    return {label for label in (labels[index] for index in group) if label is not None}
+
+
+def _together(group: Sequence[int], names: Sequence[str]) -> str:
+    return " = ".join(dict.fromkeys(names[index] for index in group))

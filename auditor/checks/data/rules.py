@@ -86,4 +86,45 @@ CONVERTED = Rule(
     advice=marked("Compare with training. The keys exif, alpha and range of [preprocess] do the same as training did."),
 )
 
-RULES = (UNREADABLE, FEW, CLASSES, SKIPPED, CONVERTED)
+LABELS = Rule(
+    "data.labels",
+    marked("Images that have two labels."),
+    level=Verdict.FAIL,
+    basis="exact",
+    unit=marked("images"),
+    better="lower",
+    tolerance=0.0,
+    fail=0.0,
+    measured=marked(
+        "Files with the same contents are one image. Any image that has more than one label is a failure. In the "
+        "accuracy each image counts once."
+    ),
+    advice=marked("Correct the labels. If images have several labels, give --task multilabel."),
+)
+
+DUPLICATES = Rule(
+    "data.duplicates",
+    marked("Files with the same contents as another file."),
+    level=Verdict.INFO,
+    basis="exact",
+    unit=marked("files"),
+    better="lower",
+    tolerance=0.0,
+    measured=marked("Contents are compared byte by byte. In the accuracy, files with the same contents count once."),
+    advice=marked("Remove the copies, or list each file once."),
+)
+
+LAYOUT = Rule(
+    "data.layout",
+    marked("What was assumed about the folders or the manifest."),
+    level=Verdict.WARN,
+    basis="information",
+    images=False,
+    measured=marked(
+        "Separator, header, split, level of the folders and order of the classes are told where the data leave them "
+        "open. If the data could mean something else, the audit warns."
+    ),
+    advice=marked("Give --split, --root or --classes if it is otherwise."),
+)
+
+RULES = (UNREADABLE, FEW, LAYOUT, CLASSES, LABELS, DUPLICATES, SKIPPED, CONVERTED)

@@ -79,7 +79,7 @@ def predictions(
             ),
         )
         return
-    seen = yield Predictions(mistakes)
+    seen = yield Predictions(mistakes, leave_out=context.data.listing.duplicates)
     from auditor.model.ending import Ending
 
     yield findings.ending(context.network.ending)
@@ -90,7 +90,13 @@ def predictions(
         yield findings.accuracy(seen, len(context.classes), accuracy_warn, accuracy_fail, few, confident=confident)
         yield from findings.never_recognised(seen, context.classes, few)
         yield from order_findings(
-            seen.confusion, context.classes, few=few, warn=permuted_warn, fail=permuted_fail, seed=context.seed
+            seen.confusion,
+            context.classes,
+            few=few,
+            warn=permuted_warn,
+            fail=permuted_fail,
+            seed=context.seed,
+            alternatives=context.data.labels.alternatives,
         )
         if context.network.ending is Ending.SIGMOID and not context.network.single:
             yield findings.several_sigmoids()

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor import methods
+from auditor.checks.predictions import numbered
 from auditor.judging import confidence
 from auditor.language import _, joined, many, some
 from auditor.results import Finding, Table, Verdict, at_most
 from auditor.statistics.confusion import Confusion
 
 if TYPE_CHECKING:
+    from auditor.data.orders import Alternative
     from auditor.methods import Reordered
 
 _RULE = "predictions.permuted"
@@ -28,7 +30,14 @@ _NUMBER = re.compile(r"(\d+)")
 
 
 def order_findings(
-    confusion: Confusion, classes: Sequence[str], *, few: int, warn: float, fail: float, seed: int
+    confusion: Confusion,
+    classes: Sequence[str],
+    *,
+    few: int,
+    warn: float,
+    fail: float,
+    seed: int,
+    alternatives: Sequence[Alternative] = (),
 ) -> Iterator[Finding | Table]:
     """Judge whether the predictions fit the classes better in another order.
 
@@ -39,12 +48,17 @@ def order_findings(
             the order is tested on the images of all classes together.
         warn, fail: Gains in accuracy by another order over which the audit warns or fails.
         seed: Seed of the random halves of the images.
+        alternatives: Other meanings of labels that are numbers. They are tested on all images, however few.
     """
+    numbers = numbered.best(confusion, alternatives)
     least = max(_FEWEST, few // 4)
     counts = confusion.by_true
     judged = np.flatnonzero(counts >= least)
     judged = np.sort(judged[np.argsort(-counts[judged], kind="stable")[:_MOST]])
     if len(judged) < _FEWEST:
+        if numbers:
+            yield numbered.finding(numbers, warn=warn, fail=fail)
+            return
         message = many(
             "{count} class has at least {few} images; the order of classes needs 2 of them",
             "{count} classes have at least {few} images; the order of classes needs 2 of them",
@@ -58,6 +72,9 @@ def order_findings(
     order[judged] = judged[found.order[:-1]]
     found = replace(found, order=order)
     gain = found.better - found.given
+    if numbers and not (found.p < _ERROR and found.interval[0] > numbers.better - numbers.given):
+        yield numbered.finding(numbers, warn=warn, fail=fail)
+        return
     verdict = at_most(gain, warn=warn, fail=fail) if found.p < _ERROR else Verdict.PASS
     yield _finding(found, len(judged), verdict, (warn, fail), classes)
     if verdict >= Verdict.WARN:

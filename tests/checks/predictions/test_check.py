@@ -17,7 +17,9 @@ def judged(folder, answers, *, odds=4.0, **options):
     for label, own in enumerate(answers):
         (folder / "data" / f"class{label}").mkdir(parents=True)
         for i, answer in enumerate(own):
-            pixels = np.full((8, 8, 3), (10 * answer, round(10 * odds), i), np.uint8)
+            pixels = np.full(
+                (8, 8, 3), (10 * answer, round(10 * odds), 60 * label + i), np.uint8
+            )  # none is there twice
             Image.fromarray(pixels).save(folder / "data" / f"class{label}" / f"{i}.png")
     settings = {"arch": networks.flag(networks.WrittenAnswers), "preprocess": AS_IT_IS, "samples": 1}
     result = result_of("predictions", checkpoint, folder / "data", options, **settings)
