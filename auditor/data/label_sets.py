@@ -201,9 +201,7 @@ def _places(found: LabelLists, outputs: int, columns: set[str]) -> dict[str | in
     every = dict.fromkeys(label for label in [*_every(found), *sorted(columns)] if label != UNKNOWN)
     names = found.names or _sorted_names(found, outputs)
     by_name = {plain(name): place for place, name in enumerate(names)}
-    places: dict[str | int, int] = {
-        one: by_name[plain(str(one))] for one in every if plain(str(one)) in by_name
-    }
+    places: dict[str | int, int] = {one: by_name[plain(str(one))] for one in every if plain(str(one)) in by_name}
     named = any(isinstance(one, str) for one in places)
     rest = [one for one in every if one not in places]
     places |= {one: int(one) for one in rest if _is_place(one, outputs) and (isinstance(one, int) or not named)}
