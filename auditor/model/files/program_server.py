@@ -120,6 +120,8 @@ class _Server:
             self._set(name, tensor)
         if self._module.training != said["training"]:
             self._module.train(said["training"])
+        if self._reached is None and not said["training"]:
+            self._reached = self._reaches(images)
         torch.set_rng_state(randomness)
         self._graph = None
         self._before = {n: t.detach().clone() for n, t in self._held.items() if n not in self._parameters}
@@ -137,7 +139,7 @@ class _Server:
             "kind": "scores",
             "ending": ending.name,
             "written": written,
-            "depends": scores.requires_grad and self._reaches(scores, images),
+            "depends": scores.requires_grad and self._reached is not False,
             "operations": counter.get_total_flops() if counter else 0,
             "random": not torch.equal(torch.get_rng_state(), randomness),
         }
@@ -167,15 +169,19 @@ class _Server:
         (gradient,) = torch.autograd.grad(scores, images, arriving, retain_graph=True, allow_unused=True)
         return torch.zeros_like(images) if gradient is None else gradient
 
-    def _reaches(self, scores: Tensor, images: Tensor) -> bool:
+    def _reaches(self, images: Tensor) -> bool:
         """Return whether a gradient reaches the images: some operators are in the graph and have none.
 
-        This takes one backward pass, in the first run whose gradient may be asked for.
+        It has to be the first run: graphs that TorchScript has optimised give zeros in place of no gradient.
         """
-        if self._reached is None:
-            found = torch.autograd.grad(scores.sum(), images, retain_graph=True, allow_unused=True)
-            self._reached = found[0] is not None
-        return self._reached
+        leaf = images.detach().clone().requires_grad_()
+        try:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+                scores, _ending = self._run(leaf)
+                found = torch.autograd.grad(scores.sum(), leaf, allow_unused=True) if scores.requires_grad else [None]
+        except Exception:  # a network may raise any exception; the run that was asked for reports it
+            return True
+        return found[0] is not None
 
     def _set(self, name: str, tensor: Tensor) -> None:
         held = self._held[name]
