@@ -53,14 +53,22 @@ def _pairs(lines: Sequence[str]) -> list[tuple[int, str]] | None:
     """
     filled = [line for line in lines if line]
     for mark in (",", ";", "\t", ":", " "):
-        rows = [[cell.strip() for cell in row] for row in csv.reader(filled, delimiter=mark, skipinitialspace=True)]
-        if mark == " ":
-            rows = [line.split(None, 1) for line in filled]
-        for index, name in ((0, 1), (1, 0)):
-            for first in (0, 1) if mark != " " or index == 0 else ():
-                if found := _numbered(rows[first:], index, name):
-                    return found
+        if not any(_INDEX.fullmatch(cell) for row in _rows(filled[1:2], mark) for cell in row):
+            continue
+        rows = _rows(filled, mark)
+        for index, name in ((0, 1), (1, 0)) if mark != " " else ((0, 1),):
+            if found := _numbered(rows, index, name) or _numbered(rows[1:], index, name):
+                return found
     return None
+
+
+def _rows(lines: Sequence[str], mark: str) -> list[list[str]]:
+    if mark == " ":
+        return [line.split(None, 1) for line in lines]
+    try:
+        return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark, skipinitialspace=True)]
+    except csv.Error:
+        return []
 
 
 def _numbered(rows: Sequence[Sequence[str]], index: int, name: int) -> list[tuple[int, str]]:

@@ -78,9 +78,13 @@ def _identified(found: Sequence[str], classes: Sequence[str]) -> dict[str | int,
 
 
 def numbered(numbers: Mapping[str, int], outputs: int) -> dict[str | int, int]:
-    """Return the index of each number; they count from 1 if there is no 0, and the last output has its number."""
-    first = 1 if numbers and min(numbers.values()) >= 1 and max(numbers.values()) == outputs else 0
-    return {label: number - first for label, number in numbers.items() if 0 <= number - first < outputs}
+    """Return the index of each number.
+
+    They count from 1 if there is no 0, and the last output has its number; one number alone could be a mistake.
+    """
+    met = set(numbers.values())
+    from_1 = len(met) >= min(_ROW, outputs) and min(met) >= 1 and max(met) == outputs
+    return {label: number - from_1 for label, number in numbers.items() if 0 <= number - from_1 < outputs}
 
 
 def _number_said(places: Mapping[str | int, int]) -> Assumption:

@@ -233,7 +233,9 @@ def test_numbers_from_one_to_the_number_of_outputs_count_from_one() -> None:
     fitted = fit(in_folders("1", "2", "4"), outputs=4, names=ANIMALS)
     assert fitted.indices == (0, 1, 3)
     assert said(fitted) == "the labels are numbers and count the classes from 1"
-    assert fit(in_manifest(1, 4), outputs=4, names=ANIMALS).indices == (0, 3)
+    assert fit(in_manifest(1, 3, 4), outputs=4, names=ANIMALS).indices == (0, 2, 3)
+    with pytest.raises(DataError, match="the label 4 is not a class"):
+        fit(in_manifest(1, 4), outputs=4, names=ANIMALS)
     assert said(fit(in_manifest(0, 3), outputs=4, names=ANIMALS)) == (
         "the labels are numbers and count the classes from 0"
     )

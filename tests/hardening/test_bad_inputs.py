@@ -196,7 +196,7 @@ MANIFESTS = {
         "nested deeply": "[" * DEEP + "\n",
     },
     "data.parquet": {"another format": b"PAR1"},
-    "data.txt": {"text": "photos/cat/0.png\n"},
+    "data.md": {"text": "photos/cat/0.png\n"},
 }
 
 NUMBERS = ("--batch-size", "--workers", "--threads", "--samples", "--seed", "--maxfail", "--durations")
