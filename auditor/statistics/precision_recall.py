@@ -1,8 +1,8 @@
 """Precision and recall of one label, from the scores of the images with it and without it, counted in bins.
 
-Images in one bin count as equally scored. Average precision is the mean precision over the images with the label, each
-at its own score, without interpolation: M. Zhu: Recall, precision and average precision. University of Waterloo, 2004.
-Interval: percentile bootstrap over the images (Efron 1979).
+Images in one bin count as if in random order. Average precision is the mean precision over the images with the label,
+each at its own score, without interpolation: M. Zhu: Recall, precision and average precision. University of Waterloo,
+2004. Interval: percentile bootstrap over the images (Efron 1979).
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ class Threshold(NamedTuple):
 def average_precision(bins: Int[NDArray[np.integer], "*draws 2 bins"]) -> Float[NDArray[np.float64], "*draws"]:
     """Return the average precision, 0 to 1; NaN without an image that has the label.
 
+    The precision of a bin is the one in its middle. With bins of 1/64 in log-odds the error is below 0.001.
+
     Examples:
         >>> import numpy as np
         >>> from auditor.statistics.precision_recall import average_precision
         >>> float(average_precision(np.array([[3, 1, 0], [0, 1, 4]])))  # one image of each kind is scored alike
-        0.966...
+        0.981...
     """
     with_it = np.flip(bins[..., 1, :], -1)
-    told = np.cumsum(np.flip(bins.sum(-2), -1), -1)
-    precision = np.cumsum(with_it, -1) / np.maximum(told, 1)
+    without = np.flip(bins[..., 0, :], -1)
+    hits = np.cumsum(with_it, -1) - (with_it - 1) / 2
+    precision = hits / np.maximum(hits + np.cumsum(without, -1) - without / 2, 0.5)
     with np.errstate(invalid="ignore"):
         return np.asarray((with_it * precision).sum(-1) / with_it.sum(-1))
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.collectors import Batch, ChannelStatistics, Predictions, Readability, TopActivations
+from auditor.collectors import Batch, ChannelStatistics, LabelScores, Predictions, Readability, TopActivations
 from auditor.collectors.top import BINS, edges
 from auditor.model.layers import Layer
 
@@ -16,6 +16,7 @@ LAYER = Layer("conv", "Conv2d", (3, 2, 2), 0, "conv", rectified=True, ceiling=1.
 COLLECTORS = [
     Readability,
     lambda: Predictions(kept=3),
+    lambda: LabelScores(kept=3),
     lambda: ChannelStatistics([LAYER]),
     lambda: TopActivations([LAYER], 4),
     lambda: TopActivations([LAYER], 7, each=3, leave_out=frozenset([1, 102])),
@@ -29,7 +30,8 @@ def made(seed, count):
     labels = random.integers(-1, CLASSES, count)
     scores = random.normal(0, 3, (count, CLASSES)).astype(np.float32)
     unreadable = ((f"{seed}.png", "empty"),) if seed % 2 else ()
-    return Batch(indices, labels, scores, unreadable), torch.tensor(random.normal(size=(count, 3, 2, 2)))
+    targets = random.integers(-1, 2, (count, CLASSES)).astype(np.int8)
+    return Batch(indices, labels, scores, unreadable, targets), torch.tensor(random.normal(size=(count, 3, 2, 2)))
 
 
 def fed(new, batches):

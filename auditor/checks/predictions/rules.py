@@ -142,11 +142,11 @@ AVERAGE_PRECISION = Rule(
     tolerance=0.005,
     measured=marked(
         "The scores of each label are counted in bins of 1/64 in log-odds (in wider ones with more than 256 labels), "
-        "and images in one bin count as equally scored. The interval of a label is the 95 % bootstrap over the images. "
-        "The interval of the mean is the mean of the intervals. It is wide enough, however the labels depend on each "
-        "other. With more than 200 labels there is no interval. The audit warns if the interval is not above the mean "
-        "share of the images that have a label, which scores that say nothing give. By default there are no other "
-        "limits."
+        "and images in one bin count as if in random order. The interval of a label is the 95 % bootstrap over the "
+        "images. The interval of the mean is the mean of the intervals. It is wide enough, however the labels "
+        "depend on each other. With more than 200 labels there is no interval. The audit warns if the interval is not "
+        "above the mean share of the images that have a label, which scores that say nothing give. By default there "
+        "are no other limits."
     ),
     advice=marked("Look at the labels with the lowest average precision, and check the order of the labels."),
     source="Zhu: Recall, Precision and Average Precision, 2004; interval: Efron, The Annals of Statistics, 1979.",

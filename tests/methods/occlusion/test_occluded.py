@@ -329,3 +329,14 @@ def test_of_a_single_score_is_shared_out_to_two_classes(images):
     found = occlusion(network, images[:1].float(), [0, 1], window=4, stride=3)
     assert found.how.dense == ""
     torch.testing.assert_close(found.drop[0], -found.drop[1])
+
+
+def test_the_sigmoid_of_a_score_does_not_depend_on_the_other_scores():
+    def scores(images):
+        return images.sum((2, 3))
+
+    images = torch.rand(1, 3, 8, 8) / 16
+    found = occlusion(scores, images, 1, window=4, stride=4, score="sigmoid")
+    logits = occlusion(scores, images, 1, window=4, stride=4, score="logit")
+    torch.testing.assert_close(found.clean, logits.clean.sigmoid())
+    torch.testing.assert_close(found.scores, logits.scores.sigmoid())

@@ -121,3 +121,15 @@ def test_steps_that_do_not_fit_the_cells_are_refused(steps):
 def test_area_of_a_straight_line_is_its_mean():
     assert area_under(torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0])).item() == pytest.approx(0.5)
     assert faithfulness.area_under(torch.tensor([[1.0, 1.0]])).tolist() == [1.0]
+
+
+def test_the_sigmoid_of_a_score_does_not_depend_on_the_other_scores():
+    def scores(images):
+        return images.mean((2, 3))
+
+    images = torch.rand(1, 3, 8, 8)
+    cells, target = methods.cells_of((8, 8), 4), torch.tensor([2])
+    found = methods.losses(scores, images, 0 * images, target, cells, score="sigmoid")
+    whole = scores(images)[0, 2].double()
+    corner = whole - images[0, 2, :4, :4].double().sum() / 64
+    torch.testing.assert_close(found[0, 0, 0].double(), whole.sigmoid() - corner.sigmoid(), atol=1e-6, rtol=0)
