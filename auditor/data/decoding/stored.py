@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from jaxtyping import Float32, Num
+from jaxtyping import Float32, Shaped
 from PIL import Image
 
 from auditor.language import _
@@ -52,7 +52,7 @@ class Stored:
     """
 
     picture: Image.Image | None = None
-    values: Num[np.ndarray, "h w c"] | None = None
+    values: Shaped[np.ndarray, "h w c"] | None = None
     limits: tuple[float, float] | None = None
     clipped: bool = False
     alpha: bool = False
@@ -122,7 +122,7 @@ class Stored:
         is_negative = self.limits is not None and self.limits[0] > self.limits[1]
         return asked[::-1] if is_negative else asked
 
-    def _array(self) -> Num[np.ndarray, "h w c"]:
+    def _array(self) -> Shaped[np.ndarray, "h w c"]:
         assert self.values is not None  # noqa: S101 - one of both is there
         return self.values
 
@@ -131,7 +131,7 @@ class Stored:
         return self.picture
 
 
-def stored_array(values: Num[np.ndarray, "h w c"], **more: Any) -> Stored:
+def stored_array(values: Shaped[np.ndarray, "h w c"], **more: Any) -> Stored:
     """Return an array of any type as an image, with the range that its type declares.
 
     Raises:
@@ -145,14 +145,14 @@ def stored_array(values: Num[np.ndarray, "h w c"], **more: Any) -> Stored:
     return Stored(values=values, traits=traits, **{"limits": _range(values), **more})
 
 
-def _range(values: Num[np.ndarray, "h w c"]) -> tuple[float, float] | None:
+def _range(values: Shaped[np.ndarray, "h w c"]) -> tuple[float, float] | None:
     """Return the values of black and of full intensity: those of unsigned types, and 0 to 1 for floats within it."""
     if values.dtype.kind == "f":
         return (0.0, 1.0) if values.size and values.min() >= 0 and values.max() <= 1 else None
     return {"b1": (0.0, 1.0), "u1": (0.0, 255.0), "u2": (0.0, 65535.0)}.get(values.dtype.str[1:])
 
 
-def _undeclared(values: Num[np.ndarray, "h w c"]) -> str:
+def _undeclared(values: Shaped[np.ndarray, "h w c"]) -> str:
     return _(
         "has {type} values from {low:g} to {high:g}; expected floats from 0 to 1, or range = [black, white] in "
         "[preprocess]",
