@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from auditor.errors import ArchitectureError, CheckpointError, UsageError
 from auditor.model import refusal
@@ -70,8 +71,9 @@ class Network:
             CheckpointError: The sandbox in which it runs has failed.
         """
         module.to(device)
-        found = Snapshot(module)
         example = torch.zeros(1, *input_shape, device=device)
+        _initialise(module, example)
+        found = Snapshot(module)
         layout = _layout(module, example)
         example = example.contiguous(memory_format=layout)
         try:
@@ -96,7 +98,8 @@ class Network:
     @cached_property
     def receptive_fields(self) -> Mapping[str, ReceptiveField]:
         """The receptive field of each module that can be traced; this takes one forward pass."""
-        return traced_fields(self.module, self._blank())
+        with run_plainly():
+            return traced_fields(self.module, self._blank())
 
     def receptive_field(self, layer: str) -> ReceptiveField | None:
         """Return the receptive field of a module, None if it gives no maps.
@@ -107,7 +110,8 @@ class Network:
 
     @cached_property
     def _probed(self) -> Mapping[str, ReceptiveField]:
-        return receptive_fields(self.module, self._blank())
+        with run_plainly():
+            return receptive_fields(self.module, self._blank())
 
     def _blank(self) -> Float[Tensor, "1 c h w"]:
         return torch.zeros(1, *self.input_shape, device=self.device).contiguous(memory_format=self.layout)
@@ -164,6 +168,14 @@ class Network:
         if not self.amp:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16 if self.device.type == "cpu" else None)
+
+
+def _initialise(module: nn.Module, example: Tensor) -> None:
+    """Run a network with lazy layers once: they become other classes and get their shapes in a first call."""
+    if any(isinstance(part, LazyModuleMixin) for part in module.modules()):
+        with torch.no_grad(), suppress(Exception):  # an error of the network itself is raised again
+            module(example)
+        module.eval().requires_grad_(requires_grad=False)
 
 
 def _output(module: nn.Module, example: Tensor, name: str | None, classes: int | None) -> Output:

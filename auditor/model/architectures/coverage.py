@@ -92,7 +92,8 @@ def _matters(entry: object) -> bool:
 
 
 def _share_loaded(module: nn.Module, unfilled: set[str]) -> float:
-    sizes = {name: p.numel() for name, p in module.named_parameters(remove_duplicate=False)}
+    every = module.named_parameters(remove_duplicate=False)
+    sizes = {name: 0 if nn.parameter.is_lazy(p) else p.numel() for name, p in every}
     total = sum(sizes.values())
     filled = sum(size for name, size in sizes.items() if name not in unfilled)
     return filled / total if total else 1.0
