@@ -126,7 +126,7 @@ def _coverage(coverage: Coverage) -> Iterator[Finding]:
     )
     yield _listed(
         "checkpoint.shape",
-        coverage.misshaped,
+        [_shapes(name, *coverage.shapes[name]) for name in coverage.misshaped],
         many(
             "{count} tensor of the file has another shape than in the network",
             "{count} tensors of the file have another shape than in the network",
@@ -135,6 +135,12 @@ def _coverage(coverage: Coverage) -> Iterator[Finding]:
         _("all tensors of the file have the shape that the network has"),
         _("Give the network its sizes of training, for example --arch-arg num_classes=4."),
     )
+
+
+def _shapes(name: str, file: Sequence[int], network: Sequence[int]) -> str:
+    """Return a tensor's name with both of its shapes."""
+    has, expects = ("x".join(map(str, shape)) or "1" for shape in (file, network))
+    return _("{name} ({file} in the file, {network} in the network)", name=name, file=has, network=expects)
 
 
 def _left_out(names: Sequence[str]) -> Iterator[Finding]:
