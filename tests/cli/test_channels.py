@@ -84,7 +84,7 @@ def test_every_check_runs_on_other_channels(command_line, tmp_path, kind):
     assert done.code in (0, 1), done.err
     assert "verdict: ERROR" not in done.out
     assert not [rule for rule in found if rule.endswith(".error")], found
-    shown = [file for file in (tmp_path / "out" / "evidence" / "preprocess").iterdir()]
+    shown = list((tmp_path / "out" / "evidence" / "preprocess").iterdir())
     assert shown
     assert all(np.asarray(Image.open(file)).max() > 150 for file in shown)
 

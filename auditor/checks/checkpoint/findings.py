@@ -43,7 +43,7 @@ def coverage(found: Coverage) -> Iterator[Finding]:
     )
     yield _listed(
         "checkpoint.shape",
-        found.misshaped,
+        [_shapes(name, *found.shapes[name]) for name in found.misshaped],
         many(
             "{count} tensor of the file has another shape than in the network",
             "{count} tensors of the file have another shape than in the network",
@@ -52,6 +52,12 @@ def coverage(found: Coverage) -> Iterator[Finding]:
         _("all tensors of the file have the shape that the network has"),
         _("Give the network its sizes of training, for example --arch-arg num_classes=4."),
     )
+
+
+def _shapes(name: str, file: Sequence[int], network: Sequence[int]) -> str:
+    """Return a tensor's name with both of its shapes."""
+    has, expects = ("x".join(map(str, shape)) or "1" for shape in (file, network))
+    return _("{name} ({file} in the file, {network} in the network)", name=name, file=has, network=expects)
 
 
 def left_out(names: Sequence[str]) -> Iterator[Finding]:

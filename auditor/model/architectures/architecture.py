@@ -11,9 +11,9 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError
-from auditor.language import _, marked
+from auditor.language import _, marked, some
 from auditor.model import declared_preprocessing
-from auditor.model.architectures import builders, inference, naming
+from auditor.model.architectures import builders, inference, lost_class, naming
 from auditor.model.architectures.builders import Builder, Schemes
 from auditor.model.architectures.coverage import Coverage, fill, frozen
 from auditor.model.architectures.inference import Match
@@ -87,7 +87,7 @@ def build(
         return _itself(checkpoint, checkpoint.module)
     tensors = checkpoint.tensors if checkpoint.module is None else _state(checkpoint.module)
     match = _named(arch, tensors, given, schemes or {}, checkpoint) if arch is not None else _found(checkpoint, given)
-    match = _with_input_scaling(match, checkpoint.sha256)
+    match = _with_changes(_with_input_scaling(match, checkpoint.sha256))
     module = match.builder(match.arguments)
     prefix = checkpoint.metadata.get("prefix", "")
     whole = bool(checkpoint.unsplit) and naming.fits_better(module, checkpoint.unsplit, tensors, prefix=prefix)
@@ -131,23 +131,13 @@ def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
         if recorded:
             return _named_by_checkpoint(recorded[0])
         if kind := checkpoint.metadata.get("class"):
-            raise ArchitectureError(_without_class(kind, len(checkpoint.tensors), checkpoint)) from None
+            raise ArchitectureError(lost_class.advice(kind, checkpoint)) from None
         name = checkpoint.metadata.get("arch")
         raise ArchitectureError(f"{error} (the checkpoint itself names {name!r})" if name else str(error)) from None
-    given_too = inference.compare(match.builder, checkpoint.tensors, prefix=prefix, given=given)
-    source = _("{source} (inferred from the checkpoint's keys)", source=given_too.builder.source)
-    return _with_source(given_too, source)
-
-
-def _without_class(kind: str, tensors: int, checkpoint: Checkpoint) -> str:
-    """Return what helps where a module was pickled whole and its tensors fit no known network."""
-    if origin := checkpoint.metadata.get("origin"):
-        return f"{checkpoint.path} is {origin.what}: its tensors are read, but its network is not known; {origin.way}"
-    what = f"{checkpoint.path} holds a whole {kind}, and no torchvision network has its {tensors} tensors"
-    arch = f"give its class with --arch path/to/file.py:{kind.rpartition('.')[2]}"
-    if lost := checkpoint.metadata.get("lost"):
-        return f"{what}; it can't be imported: {lost}; {arch}, set PYTHONPATH to its folder, or save the state dict"
-    return f"{what}; {arch}, or pass --trust-checkpoint if you trust its author"
+    if given:
+        plain = replace(match.builder, changes=())
+        match = inference.compare(plain, checkpoint.tensors, prefix=prefix, given=given)
+    return _with_source(match, _("{source} (inferred from the checkpoint's keys)", source=match.builder.source))
 
 
 def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
@@ -181,6 +171,14 @@ def _with_input_scaling(match: Match, sha256: str) -> Match:
     return _with_source(match, source)
 
 
+def _with_changes(match: Match) -> Match:
+    """Say in the source what was changed in the network so that the tensors fit."""
+    if not match.adapted.words:
+        return match
+    words = some(match.adapted.words)
+    return _with_source(match, _("{source}, changed: {words}", source=match.builder.source, words=words))
+
+
 def _named_by_checkpoint(match: Match) -> Match:
     return _with_source(match, _("{source} (named by the checkpoint)", source=match.builder.source))
 
@@ -190,7 +188,7 @@ def _with_source(match: Match, source: str) -> Match:
 
 
 def _architecture(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage: Coverage) -> Architecture:
-    declared = _declared(match.builder, module, checkpoint.sha256)
+    declared = _adapted(_declared(match.builder, module, checkpoint.sha256), match)
     classes = _class_names(checkpoint, match, declared)
     said = checkpoint.metadata.get("preprocess")
     if said:
@@ -205,6 +203,17 @@ def _architecture(checkpoint: Checkpoint, match: Match, module: nn.Module, cover
         preprocess_source=declared.source,
         preprocess_certain=declared.certain,
     )
+
+
+def _adapted(declared: _Declared, match: Match) -> _Declared:
+    """Return the preprocessing for another number of channels or another size; that of the library is a guess then."""
+    if match.adapted.channels or declared.preprocess is None:
+        return replace(declared, preprocess=None, source="") if match.adapted.channels else declared
+    if not match.adapted.side:
+        return declared
+    side = match.adapted.side
+    sized = {**declared.preprocess, "resize": [side, side], "crop": [side, side]}
+    return replace(declared, preprocess=sized, certain=False)
 
 
 def _class_names(checkpoint: Checkpoint, match: Match, declared: _Declared) -> tuple[str, ...] | None:

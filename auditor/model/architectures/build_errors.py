@@ -16,7 +16,7 @@ from auditor.errors import did_you_mean
 from auditor.model.files.format import first_line
 from auditor.process import regular_files
 
-_LARGEST_SOURCE: Final = 4 * 2**20
+LARGEST_SOURCE: Final = 4 * 2**20
 _DOWNLOADERS: Final = {"urllib", "http", "requests", "urllib3", "huggingface_hub", "httpx", "socket", "ssl"}
 _TORCH: Final = ("torch", "cuda")
 
@@ -165,6 +165,6 @@ def _defined_in(file: Path) -> Sequence[str]:
 def parsed(file: Path) -> ast.Module | None:
     """Return the syntax of a Python file; None if it can't be read."""
     try:
-        return ast.parse(regular_files.content(file, most=_LARGEST_SOURCE))
+        return ast.parse(regular_files.content(file, most=LARGEST_SOURCE))
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
         return None

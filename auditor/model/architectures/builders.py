@@ -36,6 +36,7 @@ class Builder:
     Attributes:
         library: `torchvision` or `timm`, whose heads can be resized and whose preprocessing is known; or empty.
         file: The file that `--arch` names, if it is one.
+        changes: Functions that change the network after it was built.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Builder:
     function: Callable[..., Any]
     library: str = ""
     file: Path | None = None
+    changes: tuple[Callable[[nn.Module], None], ...] = ()
 
     def __call__(self, arguments: Mapping[str, Any]) -> nn.Module:
         """Build the network, with the same random weights each time.
@@ -54,6 +56,8 @@ class Builder:
         try:
             with _seeded():
                 module = self.function(**arguments)
+                for change in self.changes:
+                    change(module)
         except ArchitectureError:
             raise
         except (Exception, SystemExit) as error:  # other people's code may raise any exception

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError
-from auditor.model.architectures import naming
+from auditor.model.architectures import lazy, naming
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class Coverage:
         unexpected: Names of the checkpoint that the network does not have.
         misshaped: Names that both have, with different shapes.
         loaded: The share of the network's parameters that were loaded, by number of elements, 0 to 1.
+        shapes: The shape in the checkpoint and that in the network, of each name in `misshaped`.
     """
 
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     misshaped: tuple[str, ...] = ()
     loaded: float = 1.0
+    shapes: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -39,7 +43,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") 
     """Load the tensors that fit into `module`, in the network's own types.
 
     Raises:
-        ArchitectureError: A tensor is complex and the network's is real: the imaginary part would be lost.
+        ArchitectureError: A tensor is complex and the network's is real: the imaginary part would be lost. Or a lazy
+            layer gets no tensors, so that its shape stays unknown.
     """
     state = module.state_dict()
     own = naming.shapes(state)
@@ -49,13 +54,16 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") 
             raise ArchitectureError(
                 f"the tensor {key!r} of the checkpoint is complex, but the network's is {real.dtype}"
             )
+    lazy.refuse_without_shape(module, named)
     misshaped = sorted(k for k, t in named.items() if k in own and own[k] != tuple(t.shape))
     missing, unexpected = _load(module, {k: t for k, t in named.items() if k not in misshaped})
+    lazy.settle(module)
     absent = _absent(set(missing), naming.tied(module)) - set(misshaped)
     return Coverage(
         missing=tuple(k for k in missing if k in absent and _matters(state[k])),
         unexpected=tuple(unexpected),
         misshaped=tuple(misshaped),
+        shapes={k: (tuple(named[k].shape), own[k]) for k in misshaped},
         loaded=_share_loaded(module, absent | set(misshaped)),
     )
 

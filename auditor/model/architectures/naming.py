@@ -21,6 +21,26 @@ _RENAMED = (
 )
 
 
+_OPENMMLAB = tuple(
+    (re.compile(old), new)
+    for old, new in (
+        (r"^backbone\.layers\.(\d+)\.ln([12])\.", r"encoder.layers.encoder_layer_\1.ln_\2."),
+        (r"^backbone\.layers\.(\d+)\.attn\.qkv\.", r"encoder.layers.encoder_layer_\1.self_attention.in_proj_"),
+        (r"^backbone\.layers\.(\d+)\.attn\.proj\.", r"encoder.layers.encoder_layer_\1.self_attention.out_proj."),
+        (r"^backbone\.layers\.(\d+)\.ffn\.layers\.0\.0\.", r"encoder.layers.encoder_layer_\1.mlp.0."),
+        (r"^backbone\.layers\.(\d+)\.ffn\.layers\.1\.", r"encoder.layers.encoder_layer_\1.mlp.3."),
+        (r"^backbone\.cls_token$", "class_token"),
+        (r"^backbone\.pos_embed$", "encoder.pos_embedding"),
+        (r"^backbone\.patch_embed\.projection\.", "conv_proj."),
+        (r"^backbone\.ln1\.", "encoder.ln."),
+        (r"^head\.layers\.head\.", "heads.head."),
+        (r"^head\.fc\.", "fc."),
+        (r"^backbone\.", ""),
+    )
+)
+"""Names of mmpretrain and mmcls: ResNets have those of torchvision behind `backbone`, vision transformers others."""
+
+
 def fitted(tensors: Mapping[str, Tensor], own: Shapes, *, prefix: str = "") -> dict[str, Tensor]:
     """Return the tensors under the names with which most of them match the network's names and shapes.
 
@@ -98,6 +118,8 @@ def _candidates(tensors: Mapping[str, Tensor], own: Shapes, prefix: str) -> Iter
     current = {_current(key): tensor for key, tensor in tensors.items()}
     yield dict(tensors)
     yield current
+    if any(key.startswith("backbone.") for key in tensors):
+        yield {_of_openmmlab(key): tensor for key, tensor in tensors.items()}
     restored = [prefix[i:] for i in range(len(prefix)) if i == 0 or prefix[i - 1] == "."]
     for added in (*restored, *_lacking(current, own)):
         yield {added + key: tensor for key, tensor in current.items()}
@@ -108,6 +130,13 @@ def _candidates(tensors: Mapping[str, Tensor], own: Shapes, prefix: str) -> Iter
 def _current(name: str) -> str:
     for old, new in _RENAMED:
         name = old.sub(new, name)
+    return name
+
+
+def _of_openmmlab(name: str) -> str:
+    for old, new in _OPENMMLAB:
+        if old.search(name):
+            return old.sub(new, name)
     return name
 
 

@@ -128,8 +128,8 @@ def test_the_sigmoid_of_a_score_does_not_depend_on_the_other_scores():
         return images.mean((2, 3))
 
     images = torch.rand(1, 3, 8, 8)
-    cells, target = methods.cells_of((8, 8), 4), torch.tensor([2])
-    found = methods.losses(scores, images, 0 * images, target, cells, score="sigmoid")
+    cells, target = cells_of((8, 8), 4), torch.tensor([2])
+    found = losses(scores, images, 0 * images, target, cells, score="sigmoid")
     whole = scores(images)[0, 2].double()
     corner = whole - images[0, 2, :4, :4].double().sum() / 64
     torch.testing.assert_close(found[0, 0, 0].double(), whole.sigmoid() - corner.sigmoid(), atol=1e-6, rtol=0)

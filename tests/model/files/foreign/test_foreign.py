@@ -225,6 +225,7 @@ def test_a_classifier_of_ultralytics_is_read_with_its_class_names(tmp_path, libr
     assert [tuple(t.shape) for t in file.tensors.values()] == [(4, 3, 3, 3), (4,), (3, 4), (3,)]
 
 
+@pytest.mark.slow
 def test_the_command_asks_for_the_class_of_an_ultralytics_classifier_and_takes_it(tmp_path, library, capsys):
     torch.save(yolo("ClassificationModel", library), tmp_path / "yolov8n-cls.pt")
     assert main(["inspect", str(tmp_path / "yolov8n-cls.pt"), "--no-color"]) == 4
