@@ -70,6 +70,8 @@ def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
         return preset(asked)
     if asked is not None:
         return Preprocess.of(asked, source=marked("configuration"))
+    if built.preprocess_problem:
+        raise CheckpointError(built.preprocess_problem)
     if built.preprocess is not None:
         return _declared(built.preprocess, built)
     if _channels(built.module) == 1:

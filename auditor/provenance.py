@@ -15,7 +15,16 @@ from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.language import current
 from auditor.model.network import Network
-from auditor.results import Answer, ArchitectureFacts, CheckpointFacts, DataFacts, LayerFacts, Provenance, Recorded
+from auditor.results import (
+    Answer,
+    ArchitectureFacts,
+    CheckpointFacts,
+    DataFacts,
+    FileFacts,
+    LayerFacts,
+    Provenance,
+    Recorded,
+)
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "weasyprint")
 
@@ -37,13 +46,14 @@ def provenance(
     """
     file, network = context.checkpoint, context.network
     checkpoint = CheckpointFacts(
-        file.path.name,
+        file.path.name or file.path.resolve().name,
         file.sha256,
         file.bytes,
         file.format,
         context.architecture.coverage.loaded,
         trusted=file.trusted,
         sandbox=file.sandbox,
+        files=tuple(FileFacts(used.name, used.sha256, used.bytes) for used in file.files),
     )
     architecture = ArchitectureFacts(
         context.architecture.name,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from auditor.context import Context
     from auditor.model.architectures.architecture import Coverage
+    from auditor.model.files.used_files import UsedFile
 
 MISSING = Rule(
     "checkpoint.missing",
@@ -90,6 +91,7 @@ def checkpoint(context: Context) -> Steps:
     yield from _left_out(context.checkpoint.metadata.get("left_out", ()))
     yield from _objects(context.checkpoint.metadata.get("objects", ()))
     yield _batch_norm(context.network.module)
+    yield from _files(context.checkpoint.files)
     yield Table(
         _("Loaded parameters"),
         _(
@@ -166,6 +168,16 @@ def _objects(names: Sequence[str]) -> Iterator[Finding]:
             value=len(names),
             unit=marked("classes"),
             detail=some(names),
+        )
+
+
+def _files(files: Sequence[UsedFile]) -> Iterator[Table]:
+    if files:
+        yield Table(
+            _("Files"),
+            _("The files from which the network was read. Their digests are SHA-256."),
+            (_("file"), _("bytes"), _("digest")),
+            tuple((file.name, numeral(file.bytes, ",d"), f"{file.sha256[:16]}…") for file in files),
         )
 
 

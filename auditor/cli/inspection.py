@@ -55,12 +55,14 @@ def _facts(about: Provenance) -> Mapping[str, str]:
     file, network = about.checkpoint, about.architecture
     trusted = {"trusted": "it was allowed to run code in this process (--trust-checkpoint)"} if file.trusted else {}
     sandbox = {"sandbox": ", ".join(file.sandbox)} if file.sandbox else {}
+    files = {"files": ", ".join(one.name for one in file.files)} if file.files else {}
     return {
         **trusted,
         "network": f"{network.name}, {network.source}",
         "layers": str(len(network.layers)) if network.layers else f"not available from a {file.format} file",
         "parameters": f"{network.parameters:,}, {file.loaded:.1%} of them loaded",
         "checkpoint": f"{file.name}, {file.format}, {file.bytes:,} bytes, sha256 {file.sha256}",
+        **files,
         **sandbox,
         "preprocessing": _preprocessing(about.preprocess),
     }

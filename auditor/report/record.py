@@ -29,6 +29,7 @@ from auditor.results import (
     Evidence,
     FieldFacts,
     Figure,
+    FileFacts,
     Finding,
     Gallery,
     Item,
@@ -235,6 +236,9 @@ def _checkpoint(node: Node) -> CheckpointFacts:
         loaded=node.number("loaded", 1.0),
         trusted=node.flag("trusted", False),
         sandbox=node.texts("sandbox", []),
+        files=tuple(
+            FileFacts(file.text("name"), file.text("sha256"), file.whole("bytes")) for file in node.each("files", [])
+        ),
     )
 
 

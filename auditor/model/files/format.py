@@ -44,10 +44,6 @@ def sniff(path: Path) -> Format:
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.suffix in {".safetensors", ".bin", ".pt", ".pth", ".ckpt"})
-        hint = f"; did you mean {path / inside[0]}?" if inside else f"; expected a file: {EXPECTED}"
-        raise CheckpointError(f"{path} is a folder{hint}")
     try:
         with regular_files.opened(path) as file:
             head = file.read(512)
