@@ -116,6 +116,8 @@ def preprocessing(settings: Settings, built: Architecture) -> Preprocess:
     if asked is not None:
         own = {} if {"channels", "color"} & asked.keys() or _counts(asked, 3) else {"channels": channels}
         return Preprocess.of({**own, **asked}, source=marked("configuration"))
+    if built.preprocess_problem:
+        raise CheckpointError(built.preprocess_problem)
     if built.preprocess is not None:
         return _declared(built.preprocess, built, channels)
     if channels == 1:

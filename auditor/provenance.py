@@ -15,7 +15,16 @@ from auditor.config.settings import Settings
 from auditor.context import Context
 from auditor.language import current
 from auditor.model.network import Network
-from auditor.results import Answer, ArchitectureFacts, CheckpointFacts, DataFacts, LayerFacts, Provenance, Recorded
+from auditor.results import (
+    Answer,
+    ArchitectureFacts,
+    CheckpointFacts,
+    DataFacts,
+    FileFacts,
+    LayerFacts,
+    Provenance,
+    Recorded,
+)
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "weasyprint")
 
@@ -37,7 +46,7 @@ def provenance(
     """
     file, network = context.checkpoint, context.network
     checkpoint = CheckpointFacts(
-        file.path.name,
+        file.path.name or file.path.resolve().name,
         file.sha256,
         file.bytes,
         file.format,
@@ -46,6 +55,7 @@ def provenance(
         sandbox=file.sandbox,
         weights=file.weights,
         others=tuple(file.others),
+        files=tuple(FileFacts(used.name, used.sha256, used.bytes) for used in file.files),
     )
     architecture = ArchitectureFacts(
         context.architecture.name,

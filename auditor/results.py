@@ -236,8 +236,17 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file of a checkpoint that consists of several."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointFacts:
-    """The file that was audited.
+    """The file or the folder that was audited.
 
     Attributes:
         loaded: Share of the network's parameters that the file filled, 0 to 1.
@@ -245,6 +254,8 @@ class CheckpointFacts:
         others: The names of the other sets.
         trusted: Whether it was allowed to run code in the process of the audit (`--trust-checkpoint`).
         sandbox: The measures that held while a program in the file ran in a process without rights; none otherwise.
+        files: The files that were used, where these are more than the one with the weights. For a folder, `sha256` is
+            the digest of the lines that `sha256sum` prints for them in the order of their names, and `bytes` their sum.
     """
 
     name: str
@@ -256,6 +267,7 @@ class CheckpointFacts:
     sandbox: tuple[str, ...] = ()
     weights: str = ""
     others: tuple[str, ...] = ()
+    files: tuple[FileFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

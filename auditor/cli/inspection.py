@@ -56,6 +56,7 @@ def _facts(about: Provenance) -> Mapping[str, str]:
     trusted = {"trusted": "it was allowed to run code in this process (--trust-checkpoint)"} if file.trusted else {}
     sandbox = {"sandbox": ", ".join(file.sandbox)} if file.sandbox else {}
     weights = {"weights": f"{file.weights}; the file also holds {', '.join(file.others)}"} if file.others else {}
+    files = {"files": ", ".join(one.name for one in file.files)} if file.files else {}
     return {
         **trusted,
         "network": f"{network.name}, {network.source}",
@@ -64,6 +65,7 @@ def _facts(about: Provenance) -> Mapping[str, str]:
         "parameters": f"{network.parameters:,}, {file.loaded:.1%} of them loaded",
         "checkpoint": f"{file.name}, {file.format}, {file.bytes:,} bytes, sha256 {file.sha256}",
         **weights,
+        **files,
         **sandbox,
         "preprocessing": _preprocessing(about.preprocess),
     }

@@ -45,5 +45,29 @@ def of_timm(config: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def at_size(described: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a library's preprocessing for the size and the channels with which a network was built.
+
+    The image is resized in proportion. Of one channel, mean and std are the average of the library's.
+
+    Args:
+        arguments: Those of the builder; `img_size`, `image_size` and `in_chans` are heeded.
+    """
+    found = dict(described)
+    size = arguments.get("img_size") or arguments.get("image_size")
+    sides = [side for side in (size if isinstance(size, list | tuple) else (size, size)) if isinstance(side, int)]
+    if len(sides) == 2 and min(sides) > 0:
+        before = found["crop"] if isinstance(found["crop"], int) else found["crop"][0]
+        resized = found["resize"] if isinstance(found["resize"], int) else found["resize"][0]
+        larger = [math.floor(side * resized / before) for side in sides]
+        square = sides[0] == sides[1]
+        found |= {"crop": sides[0] if square else sides}
+        found |= {"resize": larger[0] if square and isinstance(found["resize"], int) else larger}
+    if arguments.get("in_chans") == 1 and len(found["mean"]) != 1:
+        average = {key: [sum(found[key]) / len(found[key])] for key in ("mean", "std")}
+        found |= {"color": "gray", **average}
+    return found
+
+
 def _size(sizes: Sequence[int]) -> int | list[int]:
     return sizes[0] if len(sizes) == 1 else list(sizes)

@@ -175,6 +175,7 @@ def _checkpoint(audit: Audit) -> tuple[Fact, ...]:
             Fact("SHA-256", facts.sha256, "code"),
             Fact(_("Size"), many("{count} byte", "{count} bytes", facts.bytes)),
             Fact(_("Format"), facts.format),
+            Fact(_("Files"), ", ".join(file.name for file in facts.files)),
             Fact(_("Data fingerprint"), audit.provenance.data.fingerprint, "code"),
         ]
     )

@@ -64,8 +64,8 @@ class Node:
     def inside(self, name: str) -> Node:
         return Node.of(self._get(name), self.at(name))
 
-    def each(self, name: str) -> Iterator[Node]:
-        for index, value in enumerate(self.items(name)):
+    def each(self, name: str, default: list[Any] | None = None) -> Iterator[Node]:
+        for index, value in enumerate(self.items(name, default)):
             yield Node.of(value, f"{self.at(name)}[{index}]")
 
     def items(self, name: str, default: list[Any] | None = None) -> list[Any]:

@@ -29,6 +29,7 @@ from auditor.results import (
     Evidence,
     FieldFacts,
     Figure,
+    FileFacts,
     Finding,
     Gallery,
     Item,
@@ -237,6 +238,9 @@ def _checkpoint(node: Node) -> CheckpointFacts:
         sandbox=node.texts("sandbox", []),
         weights=node.text("weights", ""),
         others=node.texts("others", []),
+        files=tuple(
+            FileFacts(file.text("name"), file.text("sha256"), file.whole("bytes")) for file in node.each("files", [])
+        ),
     )
 
 

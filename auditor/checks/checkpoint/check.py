@@ -33,6 +33,7 @@ def checkpoint(context: Context, *, weights_warn: Share = 0.02) -> Steps:
     yield from findings.class_names(context)
     yield findings.batch_norm(context.network.module)
     yield from weight_findings(context, warn=weights_warn)
+    yield from findings.files(context.checkpoint.files)
     yield Table(
         _("Loaded parameters"),
         _(

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.language import _, many, marked, some
-from auditor.results import Finding, Verdict
+from auditor.language import _, many, marked, numeral, some
+from auditor.results import Finding, Table, Verdict
 
 if TYPE_CHECKING:
     from torch import nn
 
     from auditor.context import Context
     from auditor.model.architectures.architecture import Coverage
+    from auditor.model.files.used_files import UsedFile
 
 
 def coverage(found: Coverage) -> Iterator[Finding]:
@@ -91,6 +92,17 @@ def objects(names: Sequence[str]) -> Iterator[Finding]:
             value=len(names),
             unit=marked("classes"),
             detail=some(names),
+        )
+
+
+def files(used: Sequence[UsedFile]) -> Iterator[Table]:
+    """List the files of a folder that were used."""
+    if used:
+        yield Table(
+            _("Files"),
+            _("The files from which the network was read. Their digests are SHA-256."),
+            (_("file"), _("bytes"), _("digest")),
+            tuple((file.name, numeral(file.bytes, ",d"), f"{file.sha256[:16]}…") for file in used),
         )
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from auditor.errors import ArchitectureError
 from auditor.language import _, marked, some
 from auditor.model import declared_preprocessing
-from auditor.model.architectures import builders, inference, lost_class, naming
-from auditor.model.architectures.builders import Builder, Schemes
+from auditor.model.architectures import builders, inference, lost_class, model_folders, naming
+from auditor.model.architectures.builders import Schemes
 from auditor.model.architectures.coverage import Coverage, fill, frozen
 from auditor.model.architectures.inference import Match
 from auditor.model.files.checkpoint import Checkpoint
@@ -40,6 +40,7 @@ class Architecture:
         preprocess_certain: False if the library has several weights with different preprocessing, and the
             checkpoint is none of them.
         all_sets: The network itself has all sets of weights of the file as its parts, such as student and teacher.
+        preprocess_problem: Why the declared preprocessing can't be followed; empty if it can.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Architecture:
     preprocess_source: str = ""
     preprocess_certain: bool = True
     all_sets: bool = False
+    preprocess_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def build(
     If the file holds a network, that network is used, unless `arch` names another one for its weights.
 
     Args:
-        arch: The value of `--arch`; None uses the checkpoint's metadata, then its names and shapes.
+        arch: The value of `--arch`; None uses `config.json`, the checkpoint's metadata, then its names and shapes.
         arch_args: Arguments of the builder; they take precedence over those in the checkpoint.
         schemes: The builders of plugins by scheme.
 
@@ -83,6 +85,7 @@ def build(
         ArchitectureError: There is no such builder, it fails, or no known network fits.
     """
     given = dict(arch_args or {})
+    checkpoint = model_folders.described(checkpoint)
     if arch is None and checkpoint.module is not None:
         return _itself(checkpoint, checkpoint.module)
     tensors = checkpoint.tensors if checkpoint.module is None else _state(checkpoint.module)
@@ -122,6 +125,8 @@ def _named(
 def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
     """Return the network that the metadata names; if it is unknown or does not fit, the one inferred from tensors."""
     prefix = checkpoint.metadata.get("prefix", "")
+    if checkpoint.config is not None:
+        return _described(checkpoint, given)
     recorded = _recorded(checkpoint, given)
     if recorded and not recorded[0].differing:
         return _named_by_checkpoint(recorded[0])
@@ -138,6 +143,18 @@ def _found(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
         plain = replace(match.builder, changes=())
         match = inference.compare(plain, checkpoint.tensors, prefix=prefix, given=given)
     return _with_source(match, _("{source} (inferred from the checkpoint's keys)", source=match.builder.source))
+
+
+def _described(checkpoint: Checkpoint, given: dict[str, Any]) -> Match:
+    """Return the network that `config.json` describes, whether or not the tensors fit it."""
+    builder, said = model_folders.builder(checkpoint)
+    match = Match(builder, said | given)
+    if builder.library == "timm":
+        prefix = checkpoint.metadata.get("prefix", "")
+        match = inference.compare(builder, checkpoint.tensors, prefix=prefix, given=said | given)
+    if match.elements > LARGEST_DECLARED:
+        raise ArchitectureError(f"config.json describes a network of {match.elements:,} elements; expected fewer")
+    return _with_source(match, _("{source} (described by config.json)", source=builder.source))
 
 
 def _recorded(checkpoint: Checkpoint, given: dict[str, Any]) -> list[Match]:
@@ -188,11 +205,12 @@ def _with_source(match: Match, source: str) -> Match:
 
 
 def _architecture(checkpoint: Checkpoint, match: Match, module: nn.Module, coverage: Coverage) -> Architecture:
-    declared = _adapted(_declared(match.builder, module, checkpoint.sha256), match)
+    declared = _adapted(_declared(match, module, checkpoint.sha256), match)
     classes = _class_names(checkpoint, match, declared)
     said = checkpoint.metadata.get("preprocess")
     if said:
-        declared = _Declared(said, marked("checkpoint metadata"))
+        source = checkpoint.metadata.get("preprocess_source") or marked("checkpoint metadata")
+        declared = _Declared(said, source, not checkpoint.metadata.get("preprocess_uncertain"))
     return Architecture(
         name=match.builder.name,
         source=match.builder.source,
@@ -202,6 +220,7 @@ def _architecture(checkpoint: Checkpoint, match: Match, module: nn.Module, cover
         preprocess=declared.preprocess,
         preprocess_source=declared.source,
         preprocess_certain=declared.certain,
+        preprocess_problem=checkpoint.metadata.get("preprocess_problem", ""),
     )
 
 
@@ -224,12 +243,17 @@ def _class_names(checkpoint: Checkpoint, match: Match, declared: _Declared) -> t
     return declared.classes if outputs == len(declared.classes) else None
 
 
-def _declared(builder: Builder, module: nn.Module, sha256: str) -> _Declared:
+def _declared(match: Match, module: nn.Module, sha256: str) -> _Declared:
+    """Return what the library declares, for the size and the channels with which the network was built."""
+    builder, found = match.builder, _Declared()
     if builder.library == "torchvision":
-        return _of_torchvision(builder.name, sha256)
+        found = _of_torchvision(builder.name, sha256)
     if builder.library == "timm":
-        return _of_timm(builder.name, module)
-    return _Declared()
+        found = _of_timm(builder.name, module)
+    if found.preprocess is None:
+        return found
+    said = declared_preprocessing.at_size(found.preprocess, match.arguments)
+    return replace(found, preprocess=said, certain=found.certain and len(said["mean"]) == len(found.preprocess["mean"]))
 
 
 def _of_torchvision(name: str, sha256: str) -> _Declared:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError
-from auditor.model.architectures import lazy, naming
+from auditor.model.architectures import lazy, naming, pretrained
 
 Shape = tuple[int, ...]
 
@@ -48,7 +48,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") 
     """
     state = module.state_dict()
     own = naming.shapes(state)
-    named = naming.fitted(tensors, own, prefix=prefix)
+    named = naming.fitted(pretrained.translated(module, tensors, prefix=prefix), own, prefix=prefix)
     for key, tensor in named.items():
         if tensor.is_complex() and isinstance(real := state.get(key), Tensor) and not real.is_complex():
             raise ArchitectureError(

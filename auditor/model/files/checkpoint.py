@@ -11,15 +11,28 @@ from typing import Any
 from torch import Tensor, nn
 
 from auditor.errors import CheckpointError, UnsafeCheckpoint
-from auditor.model.files import extra_files, metadata, module_state, packed_weights, pickled, program, safetensors
+from auditor.model.files import (
+    distributed_checkpoint,
+    extra_files,
+    metadata,
+    model_folder,
+    module_state,
+    packed_weights,
+    pickled,
+    program,
+    safetensors,
+    shards,
+)
 from auditor.model.files.content import Content
 from auditor.model.files.content import read as read_content
 from auditor.model.files.foreign import objects
 from auditor.model.files.format import EXPECTED, first_line, sniff
+from auditor.model.files.model_folder import Located
 from auditor.model.files.packed_weights import NotPlain
 from auditor.model.files.sandboxed import measures
 from auditor.model.files.stand_in import StandIn, readable
 from auditor.model.files.unwrap import Contents, unwrap
+from auditor.model.files.used_files import UsedFile, digest
 from auditor.model.files.weight_sets import UNNAMED, NoSuchWeights
 from auditor.process import regular_files
 
@@ -34,10 +47,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The contents of a checkpoint file.
+    """The contents of a checkpoint: of a file, or of a folder.
 
     Attributes:
-        format: `state dict`, `safetensors`, `TorchScript`, `torch.export` or `pickled module`.
+        sha256: The digest of the file; of a folder, that of its files' names and digests, as `used_files.digest` says.
+        format: `state dict`, `safetensors`, `TorchScript`, `torch.export`, `pickled module` or
+            `torch.distributed.checkpoint`.
         tensors: By name, without wrappers and prefixes, in their own types; empty if `module` is given.
         module: The network itself, if the file holds one.
         metadata: Everything else, under one name each: `arch`, `arch_args`, `classes`, `preprocess`, other
@@ -49,6 +64,9 @@ class Checkpoint:
         unsplit: All tensors, where several sets lie side by side in one dict; a network may really have them all.
         trusted: Code of the file was run in this process, which the user has allowed.
         sandbox: The measures that hold where a program of the file runs in a process without rights.
+        files: The files that were read, where these are more than the one that was named.
+        config: What `config.json` says about the network, if it is that of transformers or timm; else None.
+        processor: What `preprocessor_config.json` says; else None.
     """
 
     path: Path
@@ -63,6 +81,10 @@ class Checkpoint:
     others: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     unsplit: Mapping[str, Tensor] = field(default_factory=dict)
 
+    files: tuple[UsedFile, ...] = ()
+    config: Mapping[str, Any] | None = None
+    processor: Mapping[str, Any] | None = None
+
     @property
     def weights(self) -> str:
         """The name of the set of weights that was taken, where the file holds several; "" otherwise."""
@@ -70,7 +92,7 @@ class Checkpoint:
 
 
 def read(path: Path, *, trust: bool = False, named: bool = False, weights: str | None = None) -> Checkpoint:
-    """Read a checkpoint of any format.
+    """Read a checkpoint of any format: a file, or the folder of a network.
 
     A pickle is read without running its code. Only with `trust` is a module that was pickled whole unpickled, or a
     file whose tensors can't be found otherwise.
@@ -83,6 +105,20 @@ def read(path: Path, *, trust: bool = False, named: bool = False, weights: str |
         CheckpointError: It is missing, damaged, of another format, or holds no network.
         UnsafeCheckpoint: Reading it would run code, and `trust` is False.
     """
+    where = model_folder.located(path)
+    if where.kind == "shards":
+        return _of_shards(path, where, weights)
+    if where.kind == "distributed":
+        return _distributed(path, weights)
+    found = _of_file(where.weights, trust=trust, named=named, weights=weights)
+    if not where.folder:
+        files = (UsedFile(path.name, found.sha256, found.bytes), *where.described) if where.described else ()
+        return replace(found, files=files, config=where.config, processor=where.processor)
+    own = UsedFile(where.weights.relative_to(path).as_posix(), found.sha256, found.bytes)
+    return _of_files(path, found, (*where.described, own), where)
+
+
+def _of_file(path: Path, *, trust: bool, named: bool, weights: str | None) -> Checkpoint:
     kind = sniff(path)
     if kind in ("TorchScript", "torch.export"):
         if weights is not None:
@@ -99,6 +135,40 @@ def read(path: Path, *, trust: bool = False, named: bool = False, weights: str |
             saved = safetensors.read(content)
         return _unwrapped(file, saved, weights=weights)
     return _pickled(file, content, trust=trust, named=named, weights=weights)
+
+
+def _of_shards(path: Path, where: Located, weights: str | None) -> Checkpoint:
+    joined = shards.read(where.weights)
+    file = Checkpoint(where.weights, "", 0, joined.format, {}, None, {})
+    with pickled.damage_told(where.weights):
+        found = _unwrapped(file, {"state_dict": joined.tensors}, unknown=joined.unknown, weights=weights)
+    for content in joined.contents:
+        content.release()
+    found = replace(found, metadata={**found.metadata, "weights": ""})
+    return _of_files(path, found, (*where.described, *joined.files), where)
+
+
+def _distributed(path: Path, weights: str | None) -> Checkpoint:
+    saved = distributed_checkpoint.read(path)
+    file = Checkpoint(path, "", 0, "torch.distributed.checkpoint", {}, None, {})
+    with pickled.damage_told(path):
+        found = _unwrapped(file, saved.value, weights=weights)
+    for content in saved.contents:
+        content.release()
+    return _of_files(path, found, saved.files)
+
+
+def _of_files(path: Path, found: Checkpoint, files: tuple[UsedFile, ...], where: Located | None = None) -> Checkpoint:
+    """Return a checkpoint of several files: one digest and the sum of their bytes stand for all."""
+    return replace(
+        found,
+        path=path,
+        sha256=digest(files),
+        bytes=sum(file.bytes for file in files),
+        files=files,
+        config=where.config if where else None,
+        processor=where.processor if where else None,
+    )
 
 
 def _fingerprint(path: Path) -> tuple[str, int]:

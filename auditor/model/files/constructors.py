@@ -16,7 +16,7 @@ import torch
 from auditor.model.files import storages
 from auditor.model.files.budget import Budget
 from auditor.model.files.opcodes import Malformed, is_key
-from auditor.model.files.stand_in import Global, StandIn
+from auditor.model.files.stand_in import Global, Key, StandIn
 from auditor.model.files.storages import Saved
 
 Makers = Mapping[str, Callable[..., Any]]
@@ -104,6 +104,7 @@ def makers(budget: Budget, nested: Callable[[bytes | memoryview], Any]) -> Maker
         "_codecs.encode": lambda *given: _encoded(budget, *given),
         "copyreg._reconstructor": _blank,
         "copy_reg._reconstructor": _blank,
+        "torch.distributed.checkpoint.metadata.MetadataIndex": lambda: Key(),
         "torch.Size": lambda sizes=(): tuple(sizes),
         "torch.device": lambda *given: ":".join(str(part) for part in given if isinstance(part, str | int)),
         "torch.serialization._get_layout": lambda name: TOKENS[name],

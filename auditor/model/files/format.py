@@ -61,17 +61,21 @@ def _refuse_foreign(path: Path, head: bytes) -> None:
         raise _foreign(path, found)
 
 
+def refuse_foreign_folder(path: Path) -> None:
+    """Refuse the folder of another framework.
+
+    Raises:
+        CheckpointError: It is one.
+    """
+    if (found := magic.of_folder(path)) is not None:
+        raise _foreign(path, found)
+
+
 def _foreign(path: Path, found: Foreign) -> CheckpointError:
     return CheckpointError(f"{path} is {found.what}; expected {EXPECTED}; {found.way}")
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        if (foreign := magic.of_folder(path)) is not None:
-            raise _foreign(path, foreign)
-        inside = sorted(p.name for p in path.iterdir() if p.suffix in {".safetensors", ".bin", ".pt", ".pth", ".ckpt"})
-        hint = f"; did you mean {path / inside[0]}?" if inside else f"; expected a file: {EXPECTED}"
-        raise CheckpointError(f"{path} is a folder{hint}")
     try:
         with regular_files.opened(path) as file:
             head = file.read(512)

@@ -18,6 +18,7 @@ _ARCH = ("arch", "architecture", "model_name", "arch_name", "backbone")
 _ARGUMENTS = ("arch_args", "model_args", "model_kwargs")
 LARGEST_ARGUMENT: Final = 1_000_000
 _LONGEST = 1000  # letters of a name, or items of a list of numbers
+_DEEPEST = 2  # lists in lists
 _RECIPES = ("preprocess", "preprocessing", "pretrained_cfg", "data_config", "transforms")
 
 
@@ -33,7 +34,7 @@ def normalised(said: Mapping[str, Any]) -> dict[str, Any]:
     lists = class_lists(said)
     named = {
         "arch": _first(places, _ARCH, _name) or _first(places, ("model",), _name),
-        "arch_args": _first(places, _ARGUMENTS, _arguments),
+        "arch_args": _first(places, _ARGUMENTS, arguments),
         "classes": lists[0] if lists else None,
         "class_lists": lists if len(lists) > 1 else None,
         "preprocess": _first(places, _RECIPES, _recipe) or declared_preprocessing.of_timm(said),
@@ -63,17 +64,22 @@ def _name(value: object) -> str | None:
     return value.strip() if isinstance(value, str) and value.strip() and len(value) <= _LONGEST else None
 
 
-def _arguments(value: object) -> dict[str, Any] | None:
+def arguments(value: object) -> dict[str, Any] | None:
+    """Return the arguments of a builder: text, numbers, and short lists and tuples of these."""
     said = mapping(value)
     if said is None:
         return None
     values = {str(k): plain(v) for k, v in said.items()}
-    return {k: v for k, v in values.items() if isinstance(v, str | int | float | bool) and _is_sane(v)}
+    return {k: v for k, v in values.items() if _is_sane(v)}
 
 
-def _is_sane(value: str | int | float) -> bool:
+def _is_sane(value: object, depth: int = 0) -> bool:
     """Return whether a builder can be given a value that an unknown author chose: it may ask for any size."""
-    return len(value) <= _LONGEST if isinstance(value, str) else abs(value) <= LARGEST_ARGUMENT
+    if isinstance(value, list | tuple):
+        return depth < _DEEPEST and len(value) <= _LONGEST and all(_is_sane(part, depth + 1) for part in value)
+    if isinstance(value, str):
+        return len(value) <= _LONGEST
+    return isinstance(value, int | float) and abs(value) <= LARGEST_ARGUMENT
 
 
 def _recipe(value: object) -> dict[str, Any] | None:

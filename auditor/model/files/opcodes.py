@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from auditor.model.files.budget import Budget
-from auditor.model.files.stand_in import Global, StandIn
+from auditor.model.files.stand_in import Global, Key, StandIn
 
 LONGEST_NUMBER: Final = 1024  # bytes
 _LARGEST_KEY: Final = 2**53  # larger ones can be chosen so that all fall into one slot of a dict
@@ -240,7 +240,7 @@ def is_key(value: object) -> bool:
         return len(value) <= 8 and all(type(part) is not tuple and is_key(part) for part in value)
     if type(value) is int:
         return -_LARGEST_KEY < value < _LARGEST_KEY
-    return value is None or type(value) in (str, float, bool, bytes)
+    return value is None or type(value) in (str, float, bool, bytes, Key)
 
 
 def _name(function: object) -> str:

@@ -49,6 +49,19 @@ class StandIn:
         return state if isinstance(state, dict) else {}
 
 
+class Key:
+    """An object that a pickle uses as a key: every one is another key, whatever its state is."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        self.state: Any = None
+
+    def take_state(self, state: Any) -> None:
+        """Take the attributes."""
+        self.state = state
+
+
 def readable(name: str) -> str:
     """Return a name of the file for a message: in one line, in visible characters, and not longer than 80."""
     shown = name if name.isprintable() else ascii(name)[1:-1]

@@ -381,10 +381,10 @@ def test_refuses_a_missing_file(tmp_path):
 
 
 def test_refuses_a_folder_and_names_the_file_inside(tmp_path):
-    with pytest.raises(CheckpointError, match="is a folder; expected a file"):
+    with pytest.raises(CheckpointError, match=r"is a folder without weights; expected a folder with config\.json"):
         read(tmp_path)
-    (tmp_path / "model.safetensors").touch()
-    with pytest.raises(CheckpointError, match=r"did you mean .*model\.safetensors"):
+    (tmp_path / "last.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"did you mean .*last\.safetensors"):
         read(tmp_path)
 
 
