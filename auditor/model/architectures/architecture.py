@@ -15,9 +15,10 @@ from auditor.language import _, marked, some
 from auditor.model import declared_preprocessing
 from auditor.model.architectures import builders, inference, lost_class, model_folders, naming
 from auditor.model.architectures.builders import Schemes
-from auditor.model.architectures.coverage import Coverage, fill, frozen
+from auditor.model.architectures.coverage import Coverage, fill
 from auditor.model.architectures.inference import Match
 from auditor.model.files.checkpoint import Checkpoint
+from auditor.model.frozen import frozen
 from auditor.process.torchvision import torchvision
 
 __all__ = ["Architecture", "Coverage", "build"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError
@@ -105,11 +104,3 @@ def _share_loaded(module: nn.Module, unfilled: set[str]) -> float:
     total = sum(sizes.values())
     filled = sum(size for name, size in sizes.items() if name not in unfilled)
     return filled / total if total else 1.0
-
-
-def frozen(module: nn.Module) -> nn.Module:
-    """Return the module on the CPU, in float32, in eval mode, without gradients for its parameters."""
-    module = module.to("cpu", torch.float32).eval()
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-    return module

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from auditor.errors import AuditorError
-from auditor.model.architectures.coverage import frozen
 from auditor.model.ending import Ending, applied, fed_to_ending
 from auditor.model.files import program
 from auditor.model.files.description import ATTRIBUTES
 from auditor.model.files.exchange import BrokenExchange, Exchange, carried
 from auditor.model.files.format import first_line
+from auditor.model.frozen import frozen
 from auditor.model.output import Output
 from auditor.process import sandbox
 from auditor.process.allocator import keep_freed

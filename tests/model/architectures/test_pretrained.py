@@ -10,7 +10,7 @@ from torch import nn
 from auditor.errors import ArchitectureError
 from auditor.model.architectures import architecture, pretrained
 from auditor.model.files import checkpoint
-from auditor.model.network import scores_in
+from auditor.model.output import Output
 from tests import model_folders
 from tests.model_folders import FAMILIES, MORE, network, saved
 
@@ -35,7 +35,7 @@ def test_a_folder_gives_the_scores_that_transformers_gives(tmp_path, family):
     assert found.name == type(original).__name__
     images = torch.randn(2, 3, 64, 64) if family in ("LeViT", "FocalNet") else torch.randn(2, 3, 32, 32)
     with torch.no_grad():
-        assert torch.allclose(scores_in(found.module(images)), original(images).logits, atol=1e-5)
+        assert torch.allclose(Output("logits").scores(found.module(images)), original(images).logits, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["ViT", "BEiT", "Swin"])
