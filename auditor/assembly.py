@@ -38,7 +38,7 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     device = device_named(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    listing = dataset.listing(settings.data, schemes=sources) if settings.data else None
+    listing = dataset.listing(settings.data, schemes=sources, split=settings.split) if settings.data else None
     file = checkpoint.read(settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None)
     built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
     preprocess = preprocessing(settings, built)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from auditor.data.listing import Listing
@@ -47,6 +47,7 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
         DataError: There are more or fewer class names than outputs, or a label of a manifest is
             not a class.
     """
+    names, listing = _declared(listing, names, outputs)
     if names is not None and len(names) != outputs:
         raise DataError(f"there are {len(names)} class names, but the network has {outputs} outputs")
     found = _distinct(listing.labels)
@@ -59,6 +60,24 @@ def fit(listing: Listing, *, outputs: int, names: Sequence[str] | None) -> Label
         problem = f"{misfit}{_hint_below(listing, outputs, names)}"
         return Labels((None,) * len(listing.labels), classes, problem, source)
     return Labels(tuple(None if label is None else places[label] for label in listing.labels), classes, "", source)
+
+
+def _declared(listing: Listing, names: Sequence[str] | None, outputs: int) -> tuple[Sequence[str] | None, Listing]:
+    """Return the class names, and the labels by which they are matched, of data that name their classes by number.
+
+    The names of the data serve a network without names. Where both have names, the labels are matched by name if all
+    of them can be; otherwise the numbers count.
+    """
+    given = listing.class_names
+    if names is None:
+        return (given if len(given) == outputs else None), listing
+    known = {_plain(name) for name in names}
+    used = [given[label] for label in _distinct(listing.labels) if isinstance(label, int) and 0 <= label < len(given)]
+    if not used or not all(_plain(name) in known for name in used):
+        return names, listing
+    named = dict(enumerate(given))
+    labels = tuple(named.get(label, label) if isinstance(label, int) else label for label in listing.labels)
+    return names, replace(listing, labels=labels)
 
 
 def _hint_below(listing: Listing, outputs: int, names: Sequence[str] | None) -> str:

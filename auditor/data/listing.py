@@ -21,13 +21,15 @@ from auditor.data import image, manifest
 from auditor.data.image import LARGEST
 from auditor.data.manifest import Label
 from auditor.data.sources.files import Files
+from auditor.data.sources.inventory import Inventory
+from auditor.data.sources.recognition import recognised
 from auditor.data.sources.source import Source
 from auditor.errors import DataError, did_you_mean
 from auditor.language import short
 from auditor.process import interrupts
 from auditor.process.regular_files import expanded, impossible
 
-Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
+Scheme = Callable[[str], Inventory | Iterable[tuple[Path, Label]]]
 
 _NO_SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType({})
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.+-]+(?=:)")
@@ -43,6 +45,7 @@ class Listing:
         labels: The folder's name, the text or number of the manifest, or None.
         folders: All class folders, sorted, with those that have no images; () for a manifest.
         archive: The source of images that are not files of their own; `files` is then ().
+        class_names: The names of the classes by number, where the labels are numbers and the data name them.
     """
 
     root: Path
@@ -51,6 +54,7 @@ class Listing:
     labels: Sequence[Label]
     folders: tuple[str, ...] = ()
     archive: Source | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def source(self) -> Source:
@@ -77,19 +81,26 @@ class Listing:
         return tuple(_digests(self.source))
 
 
-def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> Listing:
-    """Return the images of a folder, of a manifest, or of a plugin's `scheme:rest`.
+def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES, split: str | None = None) -> Listing:
+    """Return the images of a folder, of a manifest, of an archive, a table or an address, or of a plugin.
 
     The folders of the first level are the classes; images outside of them have no label. Hidden files are
     left out, links are followed.
+
+    Args:
+        schemes: The sources of plugins, for `scheme:rest`.
+        split: The part of the data to list; None for all of it, or for the only one.
 
     Raises:
         DataError: There is no such source, or it has no images.
     """
     found = _SCHEME.match(source)
     if found and found[0] in schemes:
-        return _of_plugin(source, _entries(source, schemes[found[0]], source[found.end() + 1 :]))
-    path = expanded(Path(source))
+        given = _given(source, schemes[found[0]], source[found.end() + 1 :])
+        return _of_inventory(source, given) if isinstance(given, Inventory) else _of_plugin(source, given)
+    if inventory := recognised(source, split=split):
+        return _of_inventory(source, inventory)
+    path = expanded(Path(source.removeprefix("file://")))
     if reason := impossible(path):
         raise DataError(f"data {short(source, 80)!r} can't be a path: {reason}")
     if path.is_dir():
@@ -99,6 +110,21 @@ def listing(source: str, *, schemes: Mapping[str, Scheme] = _NO_SCHEMES) -> List
     if path.suffix.lower() in manifest.SUFFIXES:
         return _of_manifest(path)
     raise DataError(f"data {source} is a file; expected a folder of images or a manifest ({_those(manifest.SUFFIXES)})")
+
+
+def _of_inventory(source: str, found: Inventory) -> Listing:
+    """Return the images of an inventory.
+
+    Raises:
+        DataError: It has no images, or other numbers of images, names and labels.
+    """
+    names, labels = tuple(found.names), tuple(found.labels)
+    if not names or not len(names) == len(labels) == len(found.source):
+        raise DataError(
+            f"data source {source} has {len(found.source)} images, {len(names)} names and {len(labels)} labels; "
+            "expected at least one image, and a name and a label for each"
+        )
+    return Listing(Path(source), (), names, labels, found.folders, found.source, found.class_names)
 
 
 def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
@@ -166,14 +192,17 @@ def _of_manifest(path: Path) -> Listing:
     return Listing(root, files, tuple(_name(f, root) for f in files), tuple(e.label for e in entries))
 
 
-def _entries(source: str, scheme: Scheme, rest: str) -> list[tuple[Path, Label]]:
-    """Return the paths and labels of a plugin's data source.
+def _given(source: str, scheme: Scheme, rest: str) -> Inventory | list[tuple[Path, Label]]:
+    """Return what a plugin's data source gives: an inventory, or paths and labels.
 
     Raises:
         DataError: The source raised, or gives something else than pairs of a path and a label.
     """
     try:
-        return [(Path(path), label.item() if isinstance(label, np.generic) else label) for path, label in scheme(rest)]
+        given = scheme(rest)
+        if isinstance(given, Inventory):
+            return given
+        return [(Path(path), label.item() if isinstance(label, np.generic) else label) for path, label in given]
     except (Exception, SystemExit) as error:  # other people's code may raise any exception
         raise DataError(
             f"data source {source} failed: {type(error).__name__}: {' '.join(str(error).split())}; "

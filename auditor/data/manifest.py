@@ -32,17 +32,20 @@ class Entry(NamedTuple):
     label: Label
 
 
-def read(path: Path) -> list[Entry]:
+def read(path: Path, *, found: bytes | None = None) -> list[Entry]:
     """Return the entries in the order of the file.
 
     A CSV file may begin with a header that names its columns; without a header they are path and
     label. A JSON line is an object with these keys, or a list of path and label. A missing or empty
     label is None.
 
+    Args:
+        found: The contents of the manifest where it is not a file; `path` is then its name in messages.
+
     Raises:
         DataError: The file can't be read, a line is not an entry, or there are no entries.
     """
-    text = _text(path)
+    text = _text(path, found)
     lines = _json_lines(path, text) if path.suffix.lower() in (".jsonl", ".ndjson") else _table(path, text)
     entries = list(lines)
     if not entries:
@@ -50,9 +53,9 @@ def read(path: Path) -> list[Entry]:
     return entries
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, found: bytes | None) -> str:
     try:
-        return content(path, most=_LARGEST).decode("utf-8-sig")
+        return (content(path, most=_LARGEST) if found is None else found).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"manifest {path} is not UTF-8 text: byte {error.start} is not valid") from error
     except OSError as error:
