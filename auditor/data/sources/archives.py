@@ -148,7 +148,7 @@ class _Kept:
             elif member.suffix in manifest.SUFFIXES:
                 self.manifests.append((location, member))
             else:
-                suffix = member.suffix or _("no suffix")
+                suffix = member.suffix or "no suffix"
                 self.others[suffix] = self.others.get(suffix, 0) + 1
         keys = map(_sample_key, self.names[first:])
         self.beside += [labels.get(key, (0, None))[1] for key in keys]

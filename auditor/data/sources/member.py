@@ -46,7 +46,7 @@ class Member:
     @property
     def hidden(self) -> bool:
         """Whether a part of the name is hidden, or is what a system puts into archives by itself."""
-        return any(part.startswith(".") or part.lower() in _IGNORED for part in self.name.split("/"))
+        return any(part.startswith(".") or part.lower() in _IGNORED for part in self.name.split("/") if part != "..")
 
 
 _IGNORED: Final = frozenset(["__macosx", "thumbs.db", "desktop.ini"])
@@ -56,13 +56,15 @@ def plain(name: str) -> tuple[str, str]:
     """Return a member's name without `./`, and why it may not be used; the reason is empty if it may.
 
     No member is ever written to the disk, so a name can do no harm. But one that leads out of the archive names no
-    class, and tells that the archive was made to harm.
+    class, so it is shown without folders.
     """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     joined = "/".join(parts) + ("/" if name.endswith("/") and parts else "")
     shown = "".join(c if c.isprintable() else "�" for c in joined)
     if name.startswith("/") or ".." in parts or (parts[:1] and parts[0][1:2] == ":"):
-        return shown, _("its name leads out of the archive")
+        return "_".join(part for part in shown.split("/") if part not in ("", "..")), _(
+            "its name leads out of the archive"
+        )
     if len(name) > LONGEST:
         return shown[:LONGEST], _("its name has {n:,} letters", n=len(name))
     return shown, ""

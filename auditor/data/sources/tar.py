@@ -37,6 +37,8 @@ def members(location: Location) -> Iterator[Member]:
 def _members(location: Location, file: Any, end: int) -> Iterator[Member]:
     place, longer = 0, dict[str, str]()
     for _number in range(MOST):
+        if place >= end:  # a size in a header may lead anywhere
+            return
         file.seek(place)
         header = file.read(_BLOCK)
         if len(header) < _BLOCK or not header.strip(b"\0"):
