@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from auditor.check import Check
+    from auditor.data.sources import Inventory
     from auditor.results import Audit
 
 hookspec = pluggy.HookspecMarker("auditor")
@@ -40,8 +41,12 @@ def auditor_architectures() -> Mapping[str, Callable[..., torch.nn.Module]]:
 
 
 @hookspec
-def auditor_data() -> Mapping[str, Callable[[str], Iterable[tuple[Path, str | int | None]]]]:
-    """Return data sources by scheme: `source(rest)` yields image files with their labels."""
+def auditor_data() -> Mapping[str, Callable[[str], Inventory | Iterable[tuple[Path, str | int | None]]]]:
+    """Return data sources by scheme: `source(rest)` yields image files with their labels.
+
+    Images that are not files are given as an `auditor.data.sources.Inventory`: their names and labels, and a source
+    that has `__len__`, `path(index)` and `content(index, *, most)`, which returns the bytes of one image.
+    """
     raise NotImplementedError
 
 

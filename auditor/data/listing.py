@@ -28,13 +28,15 @@ from auditor.data.manifest import Label
 from auditor.data.manifest_files import Whereabouts
 from auditor.data.skipped import Skipped
 from auditor.data.sources.files import Files
+from auditor.data.sources.inventory import Inventory
+from auditor.data.sources.recognition import recognised
 from auditor.data.sources.source import Source
 from auditor.errors import DataError, did_you_mean
 from auditor.language import short
 from auditor.process import interrupts
 from auditor.process.regular_files import expanded, impossible
 
-Scheme = Callable[[str], Iterable[tuple[Path, Label]]]
+Scheme = Callable[[str], Inventory | Iterable[tuple[Path, Label]]]
 
 _NO_SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType({})
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.+-]+(?=:)")
@@ -112,7 +114,7 @@ def listing(
     split: str | None = None,
     root: Path | None = None,
 ) -> Listing:
-    """Return the images of a folder, of a manifest, or of a plugin's `scheme:rest`.
+    """Return the images of a folder, of a manifest, of an archive, a table or an address, or of a plugin.
 
     The folders of the first level are the classes; images outside of them have no label. Hidden files are
     left out, links are followed.
@@ -127,8 +129,12 @@ def listing(
     found = _SCHEME.match(source)
     if found and found[0] in schemes:
         _refuse(source, split=split, root=root)
-        return _of_plugin(source, _entries(source, schemes[found[0]], source[found.end() + 1 :]))
-    path = expanded(Path(source))
+        given = _given(source, schemes[found[0]], source[found.end() + 1 :])
+        return _of_inventory(source, given) if isinstance(given, Inventory) else _of_plugin(source, given)
+    if inventory := recognised(source, split=split):
+        _refuse(source, split=None, root=root)
+        return _of_inventory(source, inventory)
+    path = expanded(Path(source.removeprefix("file://")))
     if reason := impossible(path):
         raise DataError(f"data {short(source, 80)!r} can't be a path: {reason}")
     if path.is_dir():
@@ -152,6 +158,27 @@ def _root(root: Path | None) -> Path | None:
     if root is not None and not expanded(root).is_dir():
         raise DataError(f"--root {root} is no folder; expected the folder that the paths of the manifest start from")
     return root and expanded(root)
+
+
+def _of_inventory(source: str, found: Inventory) -> Listing:
+    """Return the images of an inventory.
+
+    Raises:
+        DataError: It has no images, or other numbers of images, names and labels.
+    """
+    names, labels = tuple(found.names), tuple(found.labels)
+    if not names or not len(names) == len(labels) == len(found.source):
+        raise DataError(
+            f"data source {source} has {len(found.source)} images, {len(names)} names and {len(labels)} labels; "
+            "expected at least one image, and a name and a label for each"
+        )
+    numbers = {name: number for number, name in enumerate(found.class_names)}
+    if len(numbers) == len(found.class_names):
+        named = dict(enumerate(found.class_names))
+        labels = tuple(named.get(label, label) if isinstance(label, int) else label for label in labels)
+    else:
+        numbers = {}
+    return Listing(Path(source), (), names, labels, found.folders, numbers=numbers, archive=found.source)
 
 
 def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
@@ -206,14 +233,17 @@ def _of_manifest(path: Path, split: str | None, root: Path | None) -> Listing:
     )
 
 
-def _entries(source: str, scheme: Scheme, rest: str) -> list[tuple[Path, Label]]:
-    """Return the paths and labels of a plugin's data source.
+def _given(source: str, scheme: Scheme, rest: str) -> Inventory | list[tuple[Path, Label]]:
+    """Return what a plugin's data source gives: an inventory, or paths and labels.
 
     Raises:
         DataError: The source raised, or gives something else than pairs of a path and a label.
     """
     try:
-        return [(Path(path), _of_scheme(label)) for path, label in scheme(rest)]
+        given = scheme(rest)
+        if isinstance(given, Inventory):
+            return given
+        return [(Path(path), _of_scheme(label)) for path, label in given]
     except (Exception, SystemExit) as error:  # other people's code may raise any exception
         raise DataError(
             f"data source {source} failed: {type(error).__name__}: {' '.join(str(error).split())}; "

@@ -17,7 +17,10 @@ from auditor.errors import DataError
 from auditor.language import _, short
 from auditor.process.regular_files import content
 
-SUFFIXES: Final = (".csv", ".tsv", ".txt", ".lst", ".jsonl", ".ndjson")
+TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""Suffixes of manifests that nothing else has."""
+
+SUFFIXES: Final = (*TABLES, ".txt", ".lst")
 
 _LONGEST_PATH: Final = 4096
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -56,17 +59,20 @@ class _Row(NamedTuple):
     split: str = ""
 
 
-def read(path: Path) -> Manifest:
+def read(path: Path, *, found: bytes | None = None) -> Manifest:
     """Return the entries in the order of the file.
 
     A table may begin with a header that names its columns; without a header they are path and label. A JSON line is
     an object with these keys, or a list of path and label. A missing or empty label is None. A list of labels, and
     columns of 0 and 1 in place of one label, are `Several`.
 
+    Args:
+        found: The contents of the manifest where it is not a file; `path` is then its name in messages.
+
     Raises:
         DataError: The file can't be read, a line is not an entry, or there are no entries.
     """
-    text, encoding = _text(path)
+    text, encoding = _text(path, found)
     said = [Assumption(_("the manifest is read as {encoding}", encoding=encoding))] if encoding else []
     classes: tuple[str, ...] = ()
     if path.suffix.lower() in (".jsonl", ".ndjson"):
@@ -80,9 +86,9 @@ def read(path: Path) -> Manifest:
     return Manifest(tuple(row.entry for row in rows), splits if any(splits) else (), numbers, tuple(said))
 
 
-def _text(path: Path) -> encodings.Text:
+def _text(path: Path, found: bytes | None) -> encodings.Text:
     try:
-        return encodings.any_text(content(path, most=_LARGEST))
+        return encodings.any_text(content(path, most=_LARGEST) if found is None else found)
     except UnicodeDecodeError as error:
         raise DataError(f"manifest {path} is not UTF-8 text: byte {error.start} is not valid") from error
     except OSError as error:
