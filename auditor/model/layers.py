@@ -108,13 +108,14 @@ class Layer:
 
     @property
     def spatial(self) -> bool:
-        """Whether the output is a stack of maps, `[c, h, w]`, of more than one pixel."""
-        return "Conv" in self.type and len(self.output) == 3 and self.output[1] * self.output[2] > 1
+        """Whether the output is a stack of maps, `[c, h, w]`, of more than one pixel, for each image."""
+        maps = "Conv" in self.type and len(self.output) == 3 and self.output[1] * self.output[2] > 1
+        return maps and self.batched
 
     @property
     def normalises_several(self) -> bool:
         """Whether it normalises maps of several layers, and an activation with a floor follows."""
-        return "Norm" in self.type and len(self.output) == 3 and math.isfinite(self.floor)
+        return "Norm" in self.type and len(self.output) == 3 and math.isfinite(self.floor) and self.batched
 
     def facts(self, field: FieldFacts | None = None) -> LayerFacts:
         """Return what an audit records about the layer."""
@@ -161,6 +162,8 @@ class LayerTable(Sequence[Layer]):
                 raise UsageError(
                     f"layer {name!r} gives {shape}; choose a layer that gives maps: channels, rows, columns"
                 )
+            if not self._by_name[name].batched:
+                raise UsageError(f"layer {name!r} does not give one output for each image; choose another layer")
         return tuple(layer for layer in self._layers if layer.name in names)
 
     @property

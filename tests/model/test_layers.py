@@ -199,3 +199,24 @@ def test_a_network_that_takes_a_single_image_has_layers_too():
     network = Network.of(Alone().eval(), (3, 16, 16), torch.device("cpu"), amp=False)
     assert [layer.name for layer in network.layers] == ["conv", "head"]
     assert all(layer.batched and layer.runs == 1 for layer in network.layers)
+
+
+class PerHead(nn.Module):
+    """A convolution that runs on the heads of an attention, as if each were an image."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.pool = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
+
+    def forward(self, x):
+        x = self.first(x)
+        heads = self.pool(x.reshape(2 * len(x), 2, *x.shape[2:]))
+        return heads.reshape(len(x), -1).unflatten(1, (4, -1)).mean(2)
+
+
+def test_a_layer_that_runs_on_parts_of_images_gives_no_maps_of_images():
+    layers = trace(PerHead(), torch.zeros(2, 3, 8, 8))
+    assert [layer.name for layer in layers.select("all")] == ["first"]
+    assert [layer.name for layer in layers.maps] == ["first"]
+    with pytest.raises(UsageError, match="does not give one output for each image"):
+        layers.select("pool")

@@ -132,13 +132,14 @@ def _known(model: nn.Module, names: Iterable[str]) -> list[str]:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    training = {module: module.training for module in model.modules()}
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    if training:  # `eval` may be the network's own, and do more: it throws caches away
+        model.eval()
     try:
         yield
     finally:
-        for module, flag in training.items():
-            module.training = flag
+        for module in training:
+            module.training = True
 
 
 def _traced(

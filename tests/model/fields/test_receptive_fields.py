@@ -413,3 +413,23 @@ def check_step(field, axis, seen, length):
         end = start + field.size[axis] - 1
         if start >= 0 and end < length:
             assert interval == (start, end)
+
+
+class Caching(nn.Conv2d):
+    """A layer whose own `train` throws its cache away, as those of LeViT and TinyViT do."""
+
+    def __init__(self):
+        super().__init__(3, 4, 3)
+        self.cache = {"cpu": torch.zeros(1)}
+
+    def train(self, mode=True):
+        self.cache = {}
+        return super().train(mode)
+
+
+def test_a_network_in_eval_mode_keeps_what_it_has_cached():
+    model = nn.Sequential(Caching(), nn.Flatten())
+    model.training = model[1].training = model[0].training = False
+    kept = model[0].cache
+    receptive_field(model, "0", (8, 8))
+    assert model[0].cache is kept
