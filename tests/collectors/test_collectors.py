@@ -31,7 +31,9 @@ def made(seed, count):
     scores = random.normal(0, 3, (count, CLASSES)).astype(np.float32)
     unreadable = ((f"{seed}.png", "empty"),) if seed % 2 else ()
     targets = random.integers(-1, 2, (count, CLASSES)).astype(np.int8)
-    return Batch(indices, labels, scores, unreadable, targets), torch.tensor(random.normal(size=(count, 3, 2, 2)))
+    return Batch(indices, labels, scores, unreadable, targets=targets), torch.tensor(
+        random.normal(size=(count, 3, 2, 2))
+    )
 
 
 def fed(new, batches):

@@ -12,7 +12,7 @@ from auditor.statistics import precision_recall
 def seen_of(scores, targets, **how):
     collector = LabelScores(**how)
     scores, targets = np.array(scores, np.float32), np.array(targets, np.int8)
-    collector.update(Batch(np.arange(len(scores)), np.full(len(scores), -1), scores, (), targets), {})
+    collector.update(Batch(np.arange(len(scores)), np.full(len(scores), -1), scores, targets=targets), {})
     return collector
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor.data.preprocess_keys import BANDS
 from auditor.language import _, many, marked
 from auditor.results import Finding, Verdict
 
@@ -56,6 +55,8 @@ def _orientation(count: int, n: int, preprocess: Preprocess) -> str:
 
 
 def _transparency(count: int, n: int, preprocess: Preprocess) -> str:
+    from auditor.data.preprocess_keys import BANDS  # it loads torch
+
     if preprocess.color == BANDS:
         done = _("it is a channel")
     else:

@@ -106,7 +106,7 @@ DUPLICATES = Rule(
     "data.duplicates",
     marked("Files with the same contents as another file."),
     level=Verdict.INFO,
-    basis="exact",
+    basis="information",
     unit=marked("files"),
     better="lower",
     tolerance=0.0,
@@ -118,7 +118,7 @@ LAYOUT = Rule(
     "data.layout",
     marked("What was assumed about the folders or the manifest."),
     level=Verdict.WARN,
-    basis="information",
+    basis="heuristic",
     images=False,
     measured=marked(
         "Separator, header, split, level of the folders and order of the classes are told where the data leave them "

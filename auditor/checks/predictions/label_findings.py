@@ -29,7 +29,7 @@ def subset_accuracy(seen: LabelScores, limits: Limits, few: int, *, confident: b
         partial: Whether an image may have labels that the data do not name.
     """
     n, right = seen.exact.tolist()
-    if not n:
+    if partial or not n:
         return _not_exact(limits, partial=partial)
     value, interval = share(right, n)
     verdict, limit = _judged(confidence.lower(value, interval, confident=confident), limits)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import methods
-from auditor.methods.attribution.forward_pass import gradient_problem
 from auditor.methods.occlusion.windows import Windows
 from auditor.methods.shortcuts.evidence_shares import estimated, occluded_shares, ring, share_inside, shares_of
 from auditor.methods.shortcuts.exchange import scores_of
@@ -104,6 +103,8 @@ class Probe:
     @cached_property
     def without_gradient(self) -> str:
         """Why no gradient reaches the images; empty if one does."""
+        from auditor.methods.attribution.forward_pass import gradient_problem
+
         return gradient_problem(self.context.network, self.seen.images[:1].to(self.context.network.device))
 
     @cached_property

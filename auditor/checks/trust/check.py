@@ -18,7 +18,6 @@ from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import Skip
 from auditor.language import _
-from auditor.methods.attribution.forward_pass import gradient_problem
 from auditor.methods.attribution.names import OCCLUSION
 from auditor.results import Arrays, Finding, Verdict
 
@@ -73,6 +72,8 @@ def trust(
         Das, Saenko, RISE, BMVC 2018. Ranks: Wilcoxon 1945, van Elteren 1960. Structural similarity: Wang et al., IEEE
         TIP 2004.
     """
+    from auditor.methods.attribution.forward_pass import gradient_problem
+
     samples = context.samples[:images]
     batch = tensors(context, samples)
     without = gradient_problem(context.network, batch)

@@ -16,7 +16,7 @@ FREE = (None, None)
 def seen(scores, targets):
     collector = LabelScores()
     scores, targets = np.array(scores, np.float32), np.array(targets, np.int8)
-    collector.update(Batch(np.arange(len(scores)), np.full(len(scores), -1), scores, (), targets), {})
+    collector.update(Batch(np.arange(len(scores)), np.full(len(scores), -1), scores, targets=targets), {})
     return collector
 
 
