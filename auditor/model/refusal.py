@@ -22,7 +22,11 @@ from auditor.model.input_size import channels_of, sizes_of
 from auditor.process.foreign_text import printable
 
 _SECONDS: Final = 20.0  # for all experiments together
-_TYPES: Final = ((torch.float64, "float64", ".double()"), (torch.float16, "float16", ".half()"))
+_TYPES: Final = (
+    (torch.float64, "float64", ".double()"),
+    (torch.float16, "float16", ".half()"),
+    (torch.bfloat16, "bfloat16", ".bfloat16()"),
+)
 _WRAPPER: Final = "give a module with --arch whose forward(self, images) returns self.net({})"
 
 

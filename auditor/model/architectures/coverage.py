@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from auditor.errors import ArchitectureError
@@ -88,9 +89,10 @@ def _load(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], lis
 
 def _copied(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:
     state = module.state_dict()
-    for key, tensor in tensors.items():
-        if key in state and state[key].shape == tensor.shape:
-            state[key].copy_(tensor)
+    with torch.no_grad():
+        for key, tensor in tensors.items():
+            if key in state and state[key].shape == tensor.shape:
+                state[key].copy_(tensor)
     return [k for k in state if k not in tensors], [k for k in tensors if k not in state]
 
 
