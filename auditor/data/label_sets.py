@@ -8,7 +8,7 @@ from typing import Final
 
 from auditor.data import labels
 from auditor.data.label_cells import UNKNOWN, Several
-from auditor.data.label_places import plain
+from auditor.data.label_places import is_index, plain
 from auditor.data.labels import Labels, LabelSet
 from auditor.data.listing import Listing
 from auditor.errors import DataError, did_you_mean
@@ -96,10 +96,10 @@ def _classes(cells: set[str], outputs: int, names: Sequence[str] | None) -> Call
     """Return a function that says whether a text names a class."""
     if names is None:
         whole = cells if len(cells) == outputs else set()
-        return lambda cell: cell in whole or (cell.isdecimal() and int(cell) < outputs)
+        return lambda cell: cell in whole or is_index(cell, outputs)
     known = set(map(plain, names))
     by_number = not any(plain(cell) in known for cell in cells)
-    return lambda cell: plain(cell) in known or (by_number and cell.isdecimal() and int(cell) < outputs)
+    return lambda cell: plain(cell) in known or (by_number and is_index(cell, outputs))
 
 
 def _by_position(each: Sequence[Label], outputs: int) -> tuple[Label, ...]:
@@ -213,7 +213,7 @@ def _places(found: LabelLists, outputs: int, columns: set[str]) -> dict[str | in
 
 
 def _is_place(label: str | int, outputs: int) -> bool:
-    return str(label).isdecimal() and int(label) < outputs
+    return is_index(label, outputs)
 
 
 def _misfit(

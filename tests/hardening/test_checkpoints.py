@@ -259,7 +259,7 @@ def pickled(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "arguments", "code", "words"),
     [
-        ("module.pt", (), 4, "--arch path/to/file.py:Net"),
+        ("module.pt", (), 4, "--arch net_of_its_own.py:Net"),
         ("module.pt", ("--trust-checkpoint",), 0, "Net"),
         ("module.pt", ("--arch", "net_of_its_own.py:Net"), 0, "Net"),
         ("main.pt", ("--trust-checkpoint",), 4, "PYTHONPATH"),
