@@ -5,7 +5,9 @@ Standard library only, so that reading and rendering an old audit needs nothing 
 
 from __future__ import annotations
 
+import importlib
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -380,7 +382,7 @@ class Exit(IntEnum):
     NOTHING = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Audit:
     """Provenance and results.
 
@@ -398,6 +400,14 @@ class Audit:
     recorded: Recorded = field(default_factory=Recorded)
     comparison: bool = False
 
+    def __repr__(self) -> str:
+        counts = Counter(f.verdict for f in self.findings)
+        told = {"errors": Verdict.ERROR, "failures": Verdict.FAIL, "warnings": Verdict.WARN}
+        found = [f"{counts[verdict]} {name}" for name, verdict in told.items() if counts[verdict]]
+        state = "" if self.complete else ", incomplete"
+        about = f"{self.verdict.name.lower()}, {len(self.results)} checks{state}"
+        return f"<Audit of {self.provenance.checkpoint.name}: {', '.join([about, *found])}>"
+
     @property
     def complete(self) -> bool:
         return not (self.interrupted or self.not_run)
@@ -409,6 +419,43 @@ class Audit:
     @property
     def findings(self) -> tuple[Finding, ...]:
         return tuple(f for r in self.results for f in r.findings)
+
+    def to_frame(self) -> Any:
+        """Return the findings as a data frame of pandas, one row each.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas, which is not installed: pip install pandas") from error
+        rows = [
+            {
+                "check": result.check,
+                "rule": f.rule,
+                "verdict": f.verdict.name.lower(),
+                **{name: getattr(f, name) for name in ("subject", "value", "limit", "unit", "n", "interval")},
+                "message": f.message,
+                "detail": f.detail,
+            }
+            for result in self.results
+            for f in result.findings
+        ]
+        columns = (
+            "check",
+            "rule",
+            "verdict",
+            "subject",
+            "value",
+            "limit",
+            "unit",
+            "n",
+            "interval",
+            "message",
+            "detail",
+        )
+        return pandas.DataFrame(rows, columns=list(columns))
 
     def exit_code(self, *, strict: bool = False) -> Exit:
         return exit_code(self.verdict, interrupted=self.interrupted, strict=strict)

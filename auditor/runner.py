@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from auditor import comparison
+from auditor import comparison, report
 from auditor.assembly import assemble
 from auditor.check import Check
 from auditor.check_run import CheckRun
@@ -28,7 +28,7 @@ from auditor.config import settings as config
 from auditor.config.selection import selected
 from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
-from auditor.errors import describe
+from auditor.errors import UsageError, describe
 from auditor.judging.rule import Rule
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, withheld
 from auditor.language import _, some, speaking
@@ -39,6 +39,7 @@ from auditor.process import interrupts, signs
 from auditor.process.distributed import Processes
 from auditor.process.isolation import Isolation
 from auditor.provenance import provenance, recorded
+from auditor.report.folder import claimed
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
 from auditor.sweep import data_pass
 from auditor.sweep.data_pass import Collected, DataPass, survey
@@ -95,7 +96,8 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
         assert audit.verdict <= auditor.Verdict.WARN
 
     Args:
-        settings: The keys of `[tool.auditor]`; no configuration file is read.
+        settings: The keys of `[tool.auditor]`; no configuration file is read. With `out` the report is written to that
+            folder, in the formats of `format`; without it nothing is written.
 
     The audit runs in this process. What ends the process, as `os._exit` in a check, ends the program; the command
     `auditor run` supervises its process and survives that.
@@ -103,6 +105,11 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     Raises:
         AuditorError: The input can't be used, or no check is selected.
     """
+    if not isinstance(checkpoint, str | Path):
+        raise UsageError(
+            f"auditor.run takes the path of a checkpoint, and was given a {type(checkpoint).__name__}; save its state dict "
+            "and name what builds it, for example arch='net.py:Net'"
+        )
     named = settings.get("plugin", ())
     plugins = load([named] if isinstance(named, str) else named)
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
@@ -112,7 +119,20 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     chosen = config.load(Path(checkpoint), asked, checks=plugins.checks, beside=comparison.DECLARED)
     chosen = replace(chosen, loaded=plugins.loaded)
     baseline = comparison.read(chosen.baseline) if chosen.baseline else None
-    return run(chosen, plugins, Silent(), baseline=baseline).audit
+    if chosen.out is None:
+        return run(chosen, plugins, Silent(), baseline=baseline).audit
+    with claimed(chosen.out) as claim:
+        done = run(chosen, plugins, Silent(), baseline=baseline, begin=claim.begin)
+        report.write(
+            report.presented(done.audit, redact=chosen.redacts),
+            chosen.out,
+            formats=chosen.written,
+            templates=[chosen.templates, *plugins.templates] if chosen.templates else plugins.templates,
+            arrays=done.arrays if chosen.save_arrays else None,
+            extra=plugins.formats,
+            claim=claim,
+        )
+    return done.audit
 
 
 def run(
