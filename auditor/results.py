@@ -430,32 +430,18 @@ class Audit:
             pandas = importlib.import_module("pandas")
         except ImportError as error:
             raise ImportError("to_frame needs pandas, which is not installed: pip install pandas") from error
+        shown = ("subject", "value", "limit", "unit", "n", "interval", "message", "detail")
         rows = [
             {
                 "check": result.check,
                 "rule": f.rule,
                 "verdict": f.verdict.name.lower(),
-                **{name: getattr(f, name) for name in ("subject", "value", "limit", "unit", "n", "interval")},
-                "message": f.message,
-                "detail": f.detail,
+                **{name: getattr(f, name) for name in shown},
             }
             for result in self.results
             for f in result.findings
         ]
-        columns = (
-            "check",
-            "rule",
-            "verdict",
-            "subject",
-            "value",
-            "limit",
-            "unit",
-            "n",
-            "interval",
-            "message",
-            "detail",
-        )
-        return pandas.DataFrame(rows, columns=list(columns))
+        return pandas.DataFrame(rows, columns=["check", "rule", "verdict", *shown])
 
     def exit_code(self, *, strict: bool = False) -> Exit:
         return exit_code(self.verdict, interrupted=self.interrupted, strict=strict)

@@ -107,8 +107,8 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     """
     if not isinstance(checkpoint, str | Path):
         raise UsageError(
-            f"auditor.run takes the path of a checkpoint, and was given a {type(checkpoint).__name__}; save its state dict "
-            "and name what builds it, for example arch='net.py:Net'"
+            f"auditor.run takes the path of a checkpoint, and was given a {type(checkpoint).__name__}; save its state "
+            "dict and name what builds it, for example arch='net.py:Net'"
         )
     named = settings.get("plugin", ())
     plugins = load([named] if isinstance(named, str) else named)
