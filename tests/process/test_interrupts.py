@@ -13,6 +13,8 @@ def taken(monkeypatch):
     monkeypatch.setattr(interrupts, "_ONE_REQUEST", 0.0)
     before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
     monkeypatch.setattr(os, "register_at_fork", lambda **functions: None)
+    for number in interrupts.SIGNALS:  # the tests may have been started to ignore some, as by a shell's `&`
+        signal.signal(number, signal.SIG_DFL)
     interrupts.installed()
     yield
     for number, handler in before.items():
