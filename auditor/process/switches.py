@@ -36,6 +36,12 @@ class _Kept:
     restore: Callable[[Any], object]
     read: Callable[[], Any]
 
+    def put_back(self) -> bool:
+        """Put the value back, and return whether it is the same again."""
+        with suppress(Exception):
+            self.restore(self.value)
+        return _same(self.read(), self.value)
+
 
 class Switches:
     """The values of all switches when it was made."""
@@ -47,16 +53,14 @@ class Switches:
         self._imported = len(sys.modules)
 
     def restored(self) -> list[str]:
-        """Put back what has changed since, and return its names."""
+        """Put back what has changed since, and return its names, with a remark where that was not possible."""
         changed = [*self._threads_left(), *self._moved()]
         if len(sys.modules) != self._imported:
             self._drop_filters()
         for kept in self._kept:
-            with suppress(Exception):  # one that can't be read or put back must not keep the others
-                now = kept.read()
-                if not _same(now, kept.value):
-                    changed.append(kept.name)
-                    kept.restore(kept.value)
+            with suppress(Exception):  # one that can't be read must not keep the others
+                if not _same(kept.read(), kept.value):
+                    changed.append(kept.name if kept.put_back() else f"{kept.name} (could not be put back)")
         return changed
 
     def _drop_filters(self) -> None:
@@ -178,12 +182,12 @@ def _levels() -> dict[str, Any]:
 
 def _put_levels(then: dict[str, Any]) -> None:
     root = logging.getLogger()
-    logging.disable(then.pop("disable"))
-    level, handlers = then.pop("")
+    level, handlers = then[""]
     root.setLevel(level)
     root.handlers[:] = handlers
-    for name, own in then.items():
-        logging.getLogger(name).setLevel(own)
+    logging.disable(then["disable"])
+    for name in then.keys() - {"", "disable"}:
+        logging.getLogger(name).setLevel(then[name])
 
 
 def _limits() -> dict[str, Any]:

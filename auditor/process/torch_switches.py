@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch.nn.modules import module
+from torch.utils import _python_dispatch
 
 Switch = tuple[str, Callable[[], Any], Callable[[Any], object]]
 
@@ -20,6 +21,7 @@ _PAIRS = (  # of getters and setters that torch._C names alike
     *("onednn_allow_tf32", "qengine", "sdp_priority_order", "warnAlways", "graph_executor_optimize"),
     *("cpu_allow_fp16_reduced_precision_reduction", "linalg_preferred_backend", "blas_preferred_backend"),
 )
+_DISPATCH_FLAGS = tuple(name for name in vars(_python_dispatch) if name.startswith("_is_in_"))
 _SDP = ("flash", "mem_efficient", "math", "cudnn")
 _OPENED: list[Any] = []  # guards that must live as long as the process
 
@@ -63,12 +65,21 @@ def _autocast_nesting() -> int:
     return int(depth) - 1
 
 
-def _put_modes(length: Callable[[], int], pop: Callable[[], object]) -> Callable[[Any], None]:
-    def put(then: Any) -> None:
-        while length() > then:
-            pop()
+def _put_function_modes(then: int) -> None:
+    while torch._C._len_torch_function_stack() > then:
+        torch._C._pop_torch_function_stack()
 
-    return put
+
+def _dispatch_modes() -> tuple[Any, ...]:
+    """Return how many modes are on, and what torch notes of them outside of the stack."""
+    return torch._C._len_torch_dispatch_stack(), *(getattr(_python_dispatch, flag) for flag in _DISPATCH_FLAGS)
+
+
+def _put_dispatch_modes(then: tuple[Any, ...]) -> None:
+    while torch._C._len_torch_dispatch_stack() > then[0]:
+        torch._C._pop_torch_dispatch_stack(None)
+    for flag, value in zip(_DISPATCH_FLAGS, then[1:], strict=True):
+        setattr(_python_dispatch, flag, value)
 
 
 def _put_inference(then: bool) -> None:
@@ -145,13 +156,9 @@ _FIXED: tuple[Switch, ...] = (
     (
         "torch.overrides: modes that are left on",
         torch._C._len_torch_function_stack,
-        _put_modes(torch._C._len_torch_function_stack, torch._C._pop_torch_function_stack),
+        _put_function_modes,
     ),
-    (
-        "torch.utils._python_dispatch: modes that are left on",
-        lambda: torch._C._len_torch_dispatch_stack(),
-        _put_modes(lambda: torch._C._len_torch_dispatch_stack(), lambda: torch._C._pop_torch_dispatch_stack()),
-    ),
+    ("torch.utils._python_dispatch: modes that are left on", _dispatch_modes, _put_dispatch_modes),
     ("torch.get_default_device()", _device_context, _put_device_context),
     ("torch.is_grad_enabled()", torch.is_grad_enabled, torch.set_grad_enabled),
     ("torch.get_default_dtype()", torch.get_default_dtype, torch.set_default_dtype),

@@ -226,6 +226,17 @@ def test_what_a_check_leaves_changed_is_reported_of_it(audit, name):
     assert modified.rule == f"{name}.modified", modified
 
 
+def test_everything_that_was_changed_is_put_back(audit):
+    """A mode that stayed on would run all that follows, and traces come out wrong under it."""
+    assert not [one.message for result in audit.values() for one in result.findings if "put back" in one.message]
+    assert not torch._C._len_torch_dispatch_stack()
+    assert not torch.utils._python_dispatch.is_in_torch_dispatch_mode()
+    net = networks.build(networks.Small).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert torch.jit.trace(net, torch.zeros(1, 3, 24, 24))(torch.ones(1, 3, 24, 24)).isfinite().all()
+
+
 @pytest.mark.parametrize("name", SILENT)
 def test_random_streams_are_put_back_without_a_word(audit, name):
     assert audit[name].verdict is Verdict.PASS
