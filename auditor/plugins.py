@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +21,7 @@ from typing import Any
 
 import pluggy
 
+import auditor.process.torchvision  # noqa: F401 - with it, plugins can import torchvision
 from auditor import hooks
 from auditor.check import Check
 from auditor.config import lookup
@@ -229,7 +229,7 @@ def installed() -> Iterator[Plugin]:
     for point in sorted(entry_points(group="auditor"), key=lambda point: point.name):
         name = point.dist.name if point.dist else point.name
         with imported(name):
-            content = _with_torchvision(point.load)
+            content = point.load()
         yield Plugin(name, content, point.dist.version if point.dist else "")
 
 
@@ -239,7 +239,7 @@ def named(modules: Sequence[str], start: Path) -> Iterator[Plugin]:
         sys.path.append(str(start))  # last, so that no local file shadows a library
     for name in modules:
         with imported(name):
-            content = _with_torchvision(partial(importlib.import_module, name))
+            content = importlib.import_module(name)
         yield Plugin(name, content)
 
 
@@ -250,7 +250,7 @@ def audit_files(start: Path) -> Iterator[Plugin]:
             name = lookup.relative(path)
             source = _source(path, start)
             with imported(name):
-                content = _with_torchvision(partial(_from_source, path, source))
+                content = _from_source(path, source)
             yield Plugin(name, content)
 
 
@@ -259,17 +259,6 @@ def _source(path: Path, start: Path) -> bytes:
         return lookup.content(path, start=start)
     except OSError as error:
         raise PluginError(f"plugin {lookup.relative(path)!r} can't be read: {error.strerror}") from None
-
-
-def _with_torchvision(load: Callable[[], Any]) -> Any:
-    """Load a plugin; where torchvision can't be imported as it is, once more with what makes it so."""
-    try:
-        return load()
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-    importlib.import_module("auditor.process.torchvision")
-    return load()
 
 
 def _from_source(path: Path, source: bytes) -> ModuleType:

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.language import marked
+from auditor.process.dispatch import Operators
 from auditor.statistics.probabilities import are_probabilities
 
 _aten = torch.ops.aten
@@ -40,7 +40,7 @@ _OPERATORS = {
 }
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(Operators):
     """Keeps the input and the output of the latest softmax, log-softmax or sigmoid."""
 
     def __init__(self) -> None:

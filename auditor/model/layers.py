@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.errors import UsageError, did_you_mean
 from auditor.model.opaque import is_opaque
+from auditor.process.dispatch import Operators
 from auditor.results import FieldFacts, LayerFacts
 
 _aten = torch.ops.aten
@@ -243,7 +243,7 @@ def _moment(tensor: Tensor) -> _Moment:
     return id(tensor), 0 if tensor.is_inference() else tensor._version
 
 
-class _Tracer(TorchDispatchMode):
+class _Tracer(Operators):
     """Follows each tensor from the module that gives it to the rectifier that takes it."""
 
     def __init__(self, images: int) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.model.network import Network
 from auditor.model.preserve import buffers_kept
+from auditor.process.dispatch import Operators
 from auditor.process.isolation import surroundings
 from auditor.statistics.closeness import alike
 
@@ -90,11 +90,11 @@ def _differ(first: Tensor, other: Tensor) -> Bool[Tensor, " n"]:
     return torch.tensor([not alike(b[None], a[None]) for a, b in zip(first, other, strict=True)], device=first.device)
 
 
-class _Drawing(TorchDispatchMode):
+class _Drawing(Operators):
     """Notes the operators that draw random numbers."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.operators: dict[str, None] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

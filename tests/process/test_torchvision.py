@@ -16,8 +16,17 @@ def test_imports_beside_a_torch_without_its_compiled_operators():
 
 
 def test_a_later_plain_import_finds_the_same_module():
-    code = IMPORT + "import torchvision as t, torchvision.transforms; print(t is torchvision)"
+    code = IMPORT + "import torchvision as t, torchvision.transforms; print(t.models is torchvision.models)"
     assert run(code).stdout.strip() == "True"
+
+
+def test_whoever_imports_it_first_can():
+    assert run("import auditor.process.torchvision; from torchvision.ops import nms; print(nms)").returncode == 0
+
+
+def test_is_not_imported_before_something_of_it_is_needed():
+    code = "import auditor.runner, sys; print(*{'torchvision', 'torch._dynamo', 'scipy.stats'} & sys.modules.keys())"
+    assert run(code).stdout.strip() == ""
 
 
 def test_declares_nothing_where_the_import_succeeds():
@@ -32,21 +41,15 @@ def test_declares_nothing_where_the_import_succeeds():
         "    [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('torchvision')]\n"
         "    for name in ('nms', 'qnms'):\n        torch.library.define(f'torchvision::{name}', schema)\n"
         "from auditor.process import torchvision\n"
-        "print(torchvision.torchvision.__name__)"
+        "print(torchvision.torchvision.models.__name__)"
     )
     done = run(code)
-    assert done.stdout.strip() == "torchvision", done.stderr
+    assert done.stdout.strip() == "torchvision.models", done.stderr
 
 
-def test_another_failure_of_the_import_is_not_hidden():
-    code = (
-        "import sys, types\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'torchvision': raise RuntimeError('broken installation')\n"
-        "sys.meta_path.insert(0, Finder())\n"
-        "import auditor.process.torchvision"
-    )
+def test_another_failure_of_the_import_is_not_hidden(tmp_path):
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('broken installation')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import auditor.process.torchvision, torchvision"
     assert "RuntimeError: broken installation" in run(code).stderr
 
 

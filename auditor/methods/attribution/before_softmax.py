@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from auditor.process.dispatch import Operators
 
 _SOFTMAX = (torch.ops.aten._softmax.default, torch.ops.aten._log_softmax.default)
 
 
-class BeforeSoftmax(TorchDispatchMode):
+class BeforeSoftmax(Operators):
     """Record the input of the last softmax while the network runs."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._given: Tensor | None = None
         self._made: Tensor | None = None
 

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from auditor.language import _
+from auditor.statistics.uniformity import uniform_probability
 
 Kernels = Float[NDArray[np.floating], "k c h w"]
 Rows = Float[NDArray[np.floating], "n d"]
@@ -173,10 +174,8 @@ def drawn_by_default(weights: Float[NDArray[np.floating], "k ..."]) -> bool:
     bound, n = default_bound(weights), sizes.size
     if n < _FEWEST_DRAWN or not np.isfinite(sizes).all() or sizes.max() > bound * (1 + _GRAIN):
         return False
-    from scipy.stats import kstest
-
     reached = (sizes.max() / bound) ** n if sizes.max() < bound else 1.0  # p-value of the largest
-    return bool(reached > _RARE and kstest(np.minimum(sizes / bound, 1), "uniform").pvalue > _RARE)
+    return bool(reached > _RARE and uniform_probability(np.minimum(sizes / bound, 1)) > _RARE)
 
 
 def default_bound(weights: Float[NDArray[np.floating], "k ..."]) -> float:

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from auditor.methods.attribution.forward_pass import Model, module_of
+from auditor.process.dispatch import Operators
 
 _RESETS = ("reset_parameters", "_reset_parameters")
 _NO_RESET = (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -151,11 +151,11 @@ def layers_used(model: Model, images: Float[Tensor, "n c h w"]) -> tuple[str, ..
     return tuple(name for name, part in parts.items() if _has_statistics(part) or any(True for _ in _own(part)))
 
 
-class _Uses(TorchDispatchMode):
+class _Uses(Operators):
     """Record which modules' tensors are used while a network runs; `order` is the order of their last use."""
 
     def __init__(self, owners: Mapping[int, str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.order: dict[str, None] = {}
         self._owners = owners
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.model.fields.axes import Untraceable
 from auditor.model.fields.call import Call, tensors_in
 from auditor.model.fields.fields import Field
 from auditor.model.fields.rules import rule_for
+from auditor.process.dispatch import Operators
 
 _Geometry = tuple[int, tuple[int, ...], tuple[int, ...]]
 _FILLS = ("new_", "fill_", "zero_", "uniform_", "normal_")  # their outputs do not depend on their inputs
@@ -46,7 +46,7 @@ class _Unknown:
 _UNKNOWN = _Unknown()
 
 
-class _Tracer(TorchDispatchMode):
+class _Tracer(Operators):
     """Identifies a tensor by its memory, so that views and in-place operators need no special case."""
 
     def __init__(self, image: Tensor) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from auditor.methods.attribution.forward_pass import Model
 from auditor.methods.occlusion.incremental.memory_budget import Budget
 from auditor.methods.occlusion.incremental.verification import Verification, scores_of
 from auditor.methods.occlusion.incremental.window_scores import Maps, Passed, Wanted, occluded
 from auditor.methods.occlusion.windows import Windows
+from auditor.process.dispatch import Operators
 from auditor.statistics.closeness import alike
 
 _ALIVE = 4  # a network needs about this many times the memory of its largest value
@@ -35,7 +35,7 @@ class Direct:
             alone: Put only one image into a batch.
         """
         self._model, self._windows = model, windows
-        with _Largest() as seen:  # type: ignore[no-untyped-call]
+        with _Largest() as seen:
             scores_of(model, verified.images[:1])
         self.batch = 1 if alone else min(len(windows), budget.whole(_ALIVE * seen.size, seen.size))
         self.mixes = self.batch > 1 and not self._as_alone(verified)
@@ -68,7 +68,7 @@ class Direct:
         return alike(together[::step], torch.cat(apart))
 
 
-class _Largest(TorchDispatchMode):
+class _Largest(Operators):
     """Record the size in bytes of the largest output of an operator."""
 
     size = 1
