@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from auditor.config import options
 from auditor.config.relative_limits import limit_of
 from auditor.errors import PluginError, UsageError, did_you_mean
+from auditor.judging.grounds import ANSWERS, GROUNDS
 from auditor.judging.rule import Rule, page
 from auditor.language import _
 from auditor.results import Arrays, Evidence, Limit, RuleFacts
@@ -55,14 +56,30 @@ class Check:
             '''Does the network answer by brightness alone?'''
             ...
 
+    Args:
+        needs: What its verdicts rest on, of `auditor.judging.grounds`. Where a finding of another check takes it away,
+            this check is not run. Checks that need `answers` begin after the pass over the data.
+        collects: Whether it yields collectors, though it needs `answers`, so that it has to begin before the pass.
+
     Raises:
         PluginError: The function is no generator, its first line no question, an option has no
             default or no type that text can be turned into, or a rule is not one of this check.
     """
 
-    def __init__(self, function: Callable[..., Steps], rules: Iterable[Rule] = ()) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Steps],
+        rules: Iterable[Rule] = (),
+        *,
+        needs: Iterable[str] = (),
+        collects: bool = False,
+    ) -> None:
         self.function = function
         self.name: str = function.__name__
+        self.needs = frozenset(needs)
+        self.collects = collects
+        if unknown := self.needs - set(GROUNDS):
+            raise PluginError(f"check {self.name!r} needs {sorted(unknown)}; there are: {', '.join(GROUNDS)}")
         if not inspect.isgeneratorfunction(function):
             raise PluginError(f"check {self.name!r} is no generator function: it has to yield its evidence")
         text = inspect.getdoc(function) or ""
@@ -79,15 +96,22 @@ class Check:
         self.options: Mapping[str, Option] = _options(self.name, function, _entries(sections.get("Args", "")))
 
     @classmethod
-    def with_rules(cls, *rules: Rule) -> Callable[[Callable[..., Steps]], Check]:
-        """Return the decorator for a check that judges by these rules."""
-        return lambda function: cls(function, rules)
+    def with_rules(
+        cls, *rules: Rule, needs: Iterable[str] = (), collects: bool = False
+    ) -> Callable[[Callable[..., Steps]], Check]:
+        """Return the decorator for a check that judges by these rules; `needs` and `collects` as in the class."""
+        return lambda function: cls(function, rules, needs=needs, collects=collects)
 
     def __call__(self, context: Any, **chosen: Any) -> Steps:
         return self.function(context, **chosen)
 
     def __repr__(self) -> str:
         return f"<Check {self.name}>"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it begins only when the answers to the images are known."""
+        return ANSWERS in self.needs and not self.collects
 
     def limits(self, rule: str, chosen: Mapping[str, Any] | None = None) -> tuple[Limit, ...]:
         """Return the limits of one of its rules, the one for a warning first; a value that is no number is none.

@@ -14,6 +14,7 @@ from auditor.check import Check, Steps
 from auditor.collectors import Collector
 from auditor.context import Context
 from auditor.errors import Skip, UsageError
+from auditor.judging import grounds
 from auditor.judging.validation import levelled, measured, refuse_malformed
 from auditor.language import _, current, headed, message_of, some, speak
 from auditor.model.preserve import Snapshot
@@ -167,6 +168,12 @@ class CheckRun:
             "stopped after {seconds:g} s: longer than --check-timeout; raise the limit or give the check less to do",
             seconds=self.seconds_allowed,
         )
+
+    def block(self, findings: Sequence[Finding]) -> None:
+        """End the check without a turn, because these findings took away what it rests on."""
+        self.wanted = ()
+        self._note("skipped", Verdict.SKIP, grounds.reason(findings))
+        self._close()
 
     def end(self, death: signs.Death) -> None:
         """End the check without another turn, because it ended an earlier process of this audit."""

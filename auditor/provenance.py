@@ -126,6 +126,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "samples": settings.samples,
         "split": settings.split,
         "strict": settings.strict,
+        "run_blocked": settings.run_blocked,
         "threads": settings.threads,
         "weights": settings.weights,
     }

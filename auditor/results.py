@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -59,6 +59,9 @@ class Finding:
         n: How many images, channels or weights the value was measured on.
         interval: The 95 % confidence interval of an estimated value.
         detail: What to do next, lists that would crowd the message, a traceback.
+        channels: The channels of the layer `subject` that it is about.
+        causes: The findings that it follows from, as `key` names them; they are of the same audit.
+        ends: The grounds that are gone with it, as in `judging.grounds`: checks that rest on one of them are not run.
     """
 
     rule: str
@@ -71,6 +74,14 @@ class Finding:
     n: int | None = None
     interval: tuple[float, float] | None = None
     detail: str = ""
+    channels: tuple[int, ...] = ()
+    causes: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The rule, with the subject if there is one: `filters.dead:conv1`."""
+        return f"{self.rule}:{self.subject}" if self.subject else self.rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +382,20 @@ class Recorded:
     silent: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
+class Cause(NamedTuple):
+    """A finding that warns, fails or broke and follows from no other, with those that follow from it.
+
+    Attributes:
+        check: The check that found it.
+        verdict: The worst of all of them.
+    """
+
+    check: str
+    finding: Finding
+    followers: tuple[Finding, ...]
+    verdict: Verdict
+
+
 class Exit(IntEnum):
     """The exit codes of the command line."""
 
@@ -401,7 +426,7 @@ class Audit:
     comparison: bool = False
 
     def __repr__(self) -> str:
-        counts = Counter(f.verdict for f in self.findings)
+        counts = self.counts
         told = {"errors": Verdict.ERROR, "failures": Verdict.FAIL, "warnings": Verdict.WARN}
         found = [f"{counts[verdict]} {name}" for name, verdict in told.items() if counts[verdict]]
         state = "" if self.complete else ", incomplete"
@@ -419,6 +444,21 @@ class Audit:
     @property
     def findings(self) -> tuple[Finding, ...]:
         return tuple(f for r in self.results for f in r.findings)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What warns, fails or broke, the worst first; what follows from another finding is listed with that one."""
+        bad = [(r.check, f) for r in self.results for f in r.findings if f.verdict >= Verdict.WARN]
+        known = {f.key for _, f in bad if not f.causes}
+        roots = [(check, f) for check, f in bad if known.isdisjoint(f.causes)]
+        found = [_cause(check, root, [f for _, f in bad if root.key in f.causes]) for check, root in roots]
+        return tuple(sorted(found, key=lambda cause: -cause.verdict))
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        """How many causes there are by verdict, and how many findings that do not warn."""
+        good = (f.verdict for f in self.findings if f.verdict < Verdict.WARN)
+        return Counter([*(cause.verdict for cause in self.causes), *good])
 
     def to_frame(self) -> Any:
         """Return the findings as a data frame of pandas, one row each.
@@ -445,6 +485,10 @@ class Audit:
 
     def exit_code(self, *, strict: bool = False) -> Exit:
         return exit_code(self.verdict, interrupted=self.interrupted, strict=strict)
+
+
+def _cause(check: str, finding: Finding, followers: Sequence[Finding]) -> Cause:
+    return Cause(check, finding, tuple(followers), max(one.verdict for one in (finding, *followers)))
 
 
 def exit_code(verdict: Verdict, *, interrupted: bool = False, strict: bool = False) -> Exit:

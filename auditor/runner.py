@@ -19,6 +19,8 @@ from auditor import comparison, report
 from auditor.assembly import assemble
 from auditor.check import Check
 from auditor.check_run import CheckRun
+from auditor.checks.checkpoint import findings as coverage_findings
+from auditor.checks.checkpoint.check import checkpoint as CHECKPOINT  # noqa: N812
 from auditor.checks.data.check import data as DATA  # noqa: N812
 from auditor.checks.data.check import data_result
 from auditor.checks.data.findings import amount_of
@@ -29,9 +31,11 @@ from auditor.config.selection import selected
 from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
 from auditor.errors import UsageError, describe
+from auditor.judging import causes, grounds
 from auditor.judging.rule import Rule
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, withheld
 from auditor.language import _, some, speaking
+from auditor.model.convolutions import aligned, convolutions
 from auditor.model.preserve import Snapshot
 from auditor.model.stability import drawing_operators
 from auditor.plugins import Plugins, load
@@ -174,6 +178,7 @@ def _run(
     with interrupts.opened():
         context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
     context = replace(context, working=observer.working)
+    checks = _with_coverage(checks, plugins, settings, context)
     begin()
     observer.begun(provenance(context, settings, started), checks)
     keep_arrays = settings.save_arrays or bool(baseline and baseline.arrays)
@@ -187,7 +192,7 @@ def _run(
     by_name = {check.name: turns.results[check.name] for check in checks if check.name in turns.results}
     if not turns.interrupted:
         by_name = _without_shortage(runs, by_name, readability, settings, observer)
-    results = tuple(by_name.values())
+    results = _traced(tuple(by_name.values()), context)
     not_run = tuple(check.name for check in checks if check.name not in turns.results)
     kept = recorded(context, collected.predictions, collected.filled) if collected.filled else Recorded()
     done = Run(
@@ -195,6 +200,24 @@ def _run(
         {run.check.name: run.arrays for run in runs if run.arrays},
     )
     return replace(done, audit=_compared(done, baseline, settings, observer, plugins.rules)) if baseline else done
+
+
+def _traced(results: tuple[Result, ...], context: Context) -> tuple[Result, ...]:
+    """Return the results with the causes of their findings."""
+    if sum(f.verdict >= Verdict.WARN for result in results for f in result.findings) < 2:
+        return results
+    found = convolutions(context.network.module, list(context.network.layers))
+    return causes.traced(results, aligned(found))
+
+
+def _with_coverage(checks: list[Check], plugins: Plugins, settings: Settings, context: Context) -> list[Check]:
+    """Return the checks, with `checkpoint` if others rest on weights that the file does not have."""
+    first, coverage = plugins.checks.get(CHECKPOINT.name), context.architecture.coverage
+    lacking = set(coverage_findings.gone(coverage))
+    resting = any(not lacking.isdisjoint(check.needs) for check in checks)
+    if first is None or first in checks or settings.run_blocked or not resting:
+        return checks
+    return [first, *checks]
 
 
 def _without_shortage(
@@ -330,10 +353,11 @@ def _phases(
 ) -> tuple[_Turns, Collected]:
     """Start every check, collect what they wait for in one pass over the data, and let them continue."""
     with processes.offering() as send:
-        begun = _take_turns([_Turn(signs.BEGIN, run, run.begin) for run in runs], settings, observer)
+        begun = _take_turns(_first_turns(run for run in runs if not run.check.waits), settings, observer)
+        late = _first_turns(run for run in runs if run.check.waits)
         waiting = [] if begun.stopped else [run for run in runs if run.wanted]
         if not waiting:
-            return begun, Collected()
+            return (begun if begun.stopped else _take_turns(late, settings, observer, begun.results)), Collected()
         one_pass = DataPass(context, settings, runs[0].snapshot, processes, send, observer.sweeping)
         changes = list[str]()
         with runs[0].isolation.watching(changes):
@@ -343,10 +367,14 @@ def _phases(
         if collected.interrupted:
             return replace(begun, interrupted=True), collected
         turns = [_Turn(signs.GO_ON, run, partial(run.go_on, collected.by_key)) for run in waiting]
-        ended = _take_turns(turns, settings, observer, begun.results)
+        ended = _take_turns([*turns, *late], settings, observer, begun.results)
     if collected.bookmark and not ended.interrupted:
         collected.bookmark.remove()
     return ended, collected
+
+
+def _first_turns(runs: Iterable[CheckRun]) -> list[_Turn]:
+    return [_Turn(signs.BEGIN, run, run.begin) for run in runs]
 
 
 def _take_turns(
@@ -369,6 +397,8 @@ def _take_turns(
             try:
                 if death and death.turn == which:
                     run.end(death)
+                elif gone := not settings.run_blocked and grounds.blocking(run.check.needs, results.values()):
+                    run.block(gone)
                 else:
                     with signs.turn(run.check.name, which, settings.check_timeout):
                         act()

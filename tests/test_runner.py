@@ -1,5 +1,6 @@
 """The runner on a real small network and real photographs, with checks of its own."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 import auditor
+import auditor.plugins
 from auditor import Check, Figure, Finding, Gallery, Item, Skip, Table, Verdict
 from auditor.collectors import Batch, Predictions
 from auditor.config.settings import Settings
@@ -558,3 +560,34 @@ def test_a_check_that_writes_into_the_samples_is_an_error_and_they_are_put_back(
     found = audited(small, photographs, blacking, looking)
     assert findings(found, "blacking")[-1].rule == "blacking.modified"
     assert shades[0] > 0
+
+
+def test_what_rests_on_weights_that_are_not_there_is_not_run_and_counts_once(small, photographs, tmp_path):
+    torch.save({f"other.{n}": torch.ones(3) for n in range(5)}, tmp_path / "other.pt")
+    loaded = auditor.plugins.load()
+    asked = settings(small, photographs, expression="saliency or filters")
+    found = run(dataclasses.replace(asked, checkpoint=tmp_path / "other.pt"), loaded, Silent()).audit
+    assert [result.check for result in found.results] == ["checkpoint", "filters", "saliency"]
+    assert found.exit_code() is Exit.FAILED
+    assert [cause.finding.rule for cause in found.causes] == ["checkpoint.missing"]
+    for result in found.results[1:]:
+        (finding,) = result.findings
+        assert (finding.verdict, finding.message.partition(":")[0]) == (Verdict.SKIP, "blocked by checkpoint.missing")
+
+
+def test_maps_are_not_made_of_answers_that_are_all_wrong(small, photographs, tmp_path):
+    (tmp_path / "wrong").mkdir()
+    names = sorted(folder.name for folder in photographs.iterdir())
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        (tmp_path / "wrong" / name).symlink_to(photographs / other)
+    asked = settings(small, tmp_path / "wrong", expression="saliency or synthesis or predictions or patches")
+    loaded = auditor.plugins.load()
+    found = {result.check: result for result in run(asked, loaded, Silent()).audit.results}
+    ends = [finding.rule for finding in found["predictions"].findings if finding.ends]
+    assert "predictions.accuracy" in ends
+    for check in ("saliency", "synthesis"):
+        assert [finding.verdict for finding in found[check].findings] == [Verdict.SKIP]
+        assert found[check].findings[0].message.startswith("blocked by predictions.accuracy")
+    assert len(found["patches"].findings) > 1
+    asked = dataclasses.replace(asked, run_blocked=True, expression="saliency or predictions")
+    assert len(run(asked, loaded, Silent()).audit.results[1].findings) > 1

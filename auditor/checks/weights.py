@@ -11,6 +11,7 @@ import numpy as np
 
 from auditor.check import Check, Steps
 from auditor.errors import Skip
+from auditor.judging.grounds import WEIGHTS
 from auditor.judging.rule import Rule
 from auditor.language import _, headed, joined, many, marked, numeral
 from auditor.results import Finding, Table, Verdict
@@ -74,7 +75,7 @@ class Numbers:
         return len(self.shape) > 1 and int(np.prod(self.shape)) > 1 and self.low == self.high
 
 
-@Check.with_rules(NONFINITE, CONSTANT)
+@Check.with_rules(NONFINITE, CONSTANT, needs=(WEIGHTS,))
 def weights(context: Context) -> Steps:
     """Are all weights finite, and were they trained?
 

@@ -119,6 +119,7 @@ SELECTION = (
         metavar="TIME",
         help="Stop a check after this time, as in 90s, 10m or 2h; it counts as broken. 0: never. Default: 1h.",
     ),
+    _switch("run-blocked", "Run the checks that rest on what another check found to be gone, too."),
     _STRICT,
 )
 BASELINE = (

@@ -22,6 +22,7 @@ from auditor.context import Advance
 from auditor.language import ENGLISH, again, speaking
 from auditor.process.console import console
 from auditor.process.foreign_text import printable, printable_lines
+from auditor.report import deciding
 from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
 
 _STYLES = {
@@ -180,13 +181,24 @@ class Terminal:
             )
 
     def _findings(self, audit: Audit) -> None:
-        shown = [f for f in audit.findings if self._verbose or f.verdict >= Verdict.WARN or f.verdict is Verdict.SKIP]
-        if self._quiet:
-            shown = [f for f in shown if f.verdict >= Verdict.WARN]
-        for finding in sorted(shown, key=lambda f: -f.verdict):
+        found = [finding for _, finding in deciding.worst_first(audit)]
+        shown = [f for f in found if f.verdict >= Verdict.WARN or (self._verbose and not self._quiet)]
+        for finding in shown:
             self._finding(finding)
-        if shown and not self._quiet:
+        skipped = [] if self._quiet or self._verbose else [f for f in found if f.verdict is Verdict.SKIP]
+        for same in _by_message(skipped):
+            self._skipped(same)
+        if (shown or skipped) and not self._quiet:
             self._out.print()
+
+    def _skipped(self, same: Sequence[Finding]) -> None:
+        """Print what was skipped for the same reason in one line."""
+        rules = (deciding.named(finding).removesuffix(".skipped") for finding in same)
+        names = ", ".join(dict.fromkeys(map(printable, rules)))
+        line = Text("skip  ", _STYLES[Verdict.SKIP]).append(names, "bold")
+        self._out.print(line.append(f"  {printable(same[0].message)}"), soft_wrap=True)
+        if same[0].detail:
+            self._out.print(Text(_indented(printable_lines(same[0].detail)), "dim"), soft_wrap=True)
 
     def _finding(self, finding: Finding) -> None:
         line = Text(f"{finding.verdict!s:<5} ", _STYLES[finding.verdict])
@@ -207,7 +219,7 @@ class Terminal:
             self._out.print()
 
     def _summary(self, audit: Audit, exit_code: Exit) -> None:
-        counts = Counter(result.verdict for result in audit.results)
+        counts = deciding.counts(audit)
         parts = [f"{counts[v]} {word}" for v, word in _COUNTED.items() if counts[v]]
         if audit.not_run:
             parts.append(f"{len(audit.not_run)} not run")
@@ -258,6 +270,13 @@ def _places(table: Table) -> range:
 
 def _cell(cell: object) -> str:
     return "" if cell is None else str(cell)
+
+
+def _by_message(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
+    met: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        met.setdefault((finding.message, finding.detail), []).append(finding)
+    return iter(met.values())
 
 
 def _tally(result: Result) -> str:

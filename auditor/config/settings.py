@@ -59,6 +59,7 @@ class Settings:
         checks: Names of the checks to run; empty for all.
         maxfail: Stop after this number of checks that failed or broke; 0 for never.
         check_timeout: Seconds after which a check is stopped, without the shared pass over the data; 0 for never.
+        run_blocked: Run also the checks that rest on what another check found to be gone.
         options: Chosen options by check, coerced; a limit relative to the baseline is a `Relative`.
         levels: A verdict by rule that replaces the rule's own `warn` or `fail`.
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
@@ -95,6 +96,7 @@ class Settings:
     checks: tuple[str, ...] = ()
     maxfail: Count = 0
     check_timeout: float = HOUR
+    run_blocked: bool = False
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None

@@ -72,6 +72,7 @@ def by_layer(
             limit=fail if verdict is Verdict.FAIL else warn,
             n=images,
             detail=joined(*_details(wording, verdict, found[layer], images)),
+            channels=tuple(found[layer].tolist()) if verdict > Verdict.PASS else (),
         )
 
 

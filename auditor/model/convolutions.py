@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,11 @@ def convolutions(module: nn.Module, layers: Sequence[Layer]) -> list[Convolution
         Convolution(name, kernels[name].detach().float().cpu().numpy(), groups[name], own, following)
         for name, own, following in zip(names, depthwise, [*depthwise, False][1:], strict=True)
     ]
+
+
+def aligned(found: Sequence[Convolution]) -> dict[str, str]:
+    """Return, by depthwise convolution, the one that runs before it if each kernel has one of its channels as input."""
+    return {two.name: one.name for one, two in pairwise(found) if two.depthwise and len(one.kernels) == two.groups}
 
 
 def select(found: Sequence[Convolution], chosen: str | Sequence[str], *, count: int = 5) -> list[Convolution]:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.language import _, current
+from auditor.language import _, current, joined
 from auditor.methods.attribution.names import method_name
 from auditor.report import phrases
 from auditor.report.album import Album, Picture, is_strip, strip
+from auditor.report.deciding import follows_from
 from auditor.results import Figure, Finding, Gallery, Item, Scale, Table, Verdict
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -189,7 +190,7 @@ class Blocks:
                 return self.table(piece)
 
     def finding(self, check: str, finding: Finding) -> FindingBlock:
-        advice = phrases.advice(finding)
+        advice = joined(phrases.advice(finding), follows_from(finding))
         return FindingBlock(
             badge=Badge.of(finding.verdict),
             check=check,
@@ -201,7 +202,7 @@ class Blocks:
             n="" if finding.n is None else _("{n:,}", n=finding.n),
             interval=phrases.interval(finding.interval, finding.unit),
             advice=advice,
-            detail="" if advice else self._cut(finding.detail.strip()),
+            detail="" if phrases.advice(finding) else self._cut(finding.detail.strip()),
         )
 
     def table(self, table: Table, *, whole: bool = False) -> TableBlock:

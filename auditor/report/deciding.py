@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
-from auditor.language import _, many
+from auditor.language import _, joined, many, some
 from auditor.report import phrases
-from auditor.results import Audit, Finding, Verdict
+from auditor.results import Audit, Cause, Finding, Verdict
 
 
 def deciding(audit: Audit) -> tuple[tuple[str, Finding], ...]:
@@ -26,9 +27,53 @@ def one_of_each(audit: Audit) -> tuple[tuple[str, Finding], ...]:
 
 
 def worst_first(audit: Audit) -> tuple[tuple[str, Finding], ...]:
-    """Return all findings with their checks, the worst first."""
+    """Return all findings with their checks, the worst first.
+
+    One that follows from another is left out. That one names it, and has its verdict if it is worse.
+    """
+    causes = [(cause.check, _whole(cause)) for cause in audit.causes]
     found = [(result.check, finding) for result in audit.results for finding in phrases.findings(result)]
-    return tuple(sorted(found, key=lambda pair: -pair[1].verdict))
+    others = [(check, finding) for check, finding in found if finding.verdict < Verdict.WARN]
+    silent = [(r.check, finding) for r in audit.results if not r.evidence for finding in phrases.findings(r)]
+    return tuple(sorted([*causes, *silent, *others], key=lambda pair: -pair[1].verdict))
+
+
+def _whole(cause: Cause) -> Finding:
+    detail = joined(cause.finding.detail, follows(cause))
+    return replace(cause.finding, verdict=cause.verdict, detail=detail) if cause.followers else cause.finding
+
+
+def follows(cause: Cause) -> str:
+    """Return a sentence that names what follows from a cause; empty if nothing does."""
+    if not cause.followers:
+        return ""
+    return _("From this follows: {findings}.", findings=some([named(finding) for finding in cause.followers], 8))
+
+
+def follows_from(finding: Finding) -> str:
+    """Return a sentence that names the cause of a finding; empty if it has none."""
+    causes = (named_by_key(key) for key in finding.causes)
+    return _("Follows from {findings}.", findings=some(causes)) if finding.causes else ""
+
+
+def named(finding: Finding) -> str:
+    """Return the rule, and the subject if there is one: `filters.dead [conv1]`."""
+    return f"{finding.rule} [{finding.subject}]" if finding.subject else finding.rule
+
+
+def named_by_key(key: str) -> str:
+    """Return the same for the key of a finding."""
+    rule, _colon, subject = key.partition(":")
+    return f"{rule} [{subject}]" if subject else rule
+
+
+def counts(audit: Audit) -> Counter[Verdict]:
+    """Return the number of findings by verdict; what follows from another finding is not counted.
+
+    These are the numbers of every report and of the terminal.
+    """
+    silent = sum(not result.evidence for result in audit.results)
+    return audit.counts + Counter({Verdict.ERROR: silent})
 
 
 def title(verdict: Verdict) -> str:

@@ -77,8 +77,8 @@ class Node:
             raise Malformed(f"{self.at(name)} is not a list of texts")
         return tuple(found)
 
-    def wholes(self, name: str) -> tuple[int, ...]:
-        found = self.items(name)
+    def wholes(self, name: str, default: list[int] | None = None) -> tuple[int, ...]:
+        found = self.items(name, default)
         if not all(type(number) is int for number in found):
             raise Malformed(f"{self.at(name)} is not a list of whole numbers")
         return tuple(found)

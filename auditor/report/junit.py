@@ -63,7 +63,7 @@ def _case(result: Result, name: str, finding: Finding, seconds: float, strict: b
         element = ElementTree.SubElement(
             case, _ELEMENTS[verdict], type=_legal(finding.rule), message=_legal(finding.message)
         )
-        element.text = _legal("\n".join([*numbers, finding.detail]).strip())
+        element.text = _legal("\n".join([*numbers, finding.detail, deciding.follows_from(finding)]).strip())
     out = ElementTree.SubElement(case, "system-out")
     out.text = _legal("\n".join([f"{finding.verdict}: {finding.message}", *numbers]))
     return case

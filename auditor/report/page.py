@@ -254,11 +254,11 @@ def _more_deciding(count: int) -> str:
 
 
 def _counts(audit: Audit) -> tuple[Count, ...]:
-    found = [finding.verdict for result in audit.results for finding in phrases.findings(result)]
+    found = deciding.counts(audit)
     return tuple(
-        Count(Badge.of(verdict), found.count(verdict), _counted(verdict, found.count(verdict)))
+        Count(Badge.of(verdict), found[verdict], _counted(verdict, found[verdict]))
         for verdict in phrases.VERDICTS
-        if verdict in found
+        if found[verdict]
     )
 
 

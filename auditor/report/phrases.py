@@ -53,29 +53,23 @@ def headline(audit: Audit) -> str:
     """Return the verdict as one sentence."""
     if audit.comparison:
         return _compared(audit)
-    count, n = sum(result.verdict is audit.verdict for result in audit.results), len(audit.results)
+    count = sum(cause.verdict is audit.verdict for cause in audit.causes)
     match audit.verdict:
         case Verdict.ERROR:
+            broken = sum(result.verdict is Verdict.ERROR for result in audit.results)
             return many(
-                "{which} of {count} check broke: the audit is inconclusive.",
-                "{which} of {count} checks broke: the audit is inconclusive.",
-                n,
-                which=count,
+                "{count} check broke: the audit is inconclusive.",
+                "{count} checks broke: the audit is inconclusive.",
+                broken,
             )
         case Verdict.FAIL:
             return many(
-                "{which} of {count} check failed: do not ship this network as it is.",
-                "{which} of {count} checks failed: do not ship this network as it is.",
-                n,
-                which=count,
+                "{count} failure: do not ship this network as it is.",
+                "{count} failures: do not ship this network as it is.",
+                count,
             )
         case Verdict.WARN:
-            return many(
-                "{which} of {count} check warned, none failed.",
-                "{which} of {count} checks warned, none failed.",
-                n,
-                which=count,
-            )
+            return many("{count} warning, no failure.", "{count} warnings, no failure.", count)
         case Verdict.PASS:
             return _("All limits are met.")
         case Verdict.INFO:

@@ -333,6 +333,9 @@ def _finding(node: Node) -> Finding:
         n=node.optional_whole("n"),
         interval=_interval(node),
         detail=node.text("detail", ""),
+        channels=node.wholes("channels", []),
+        causes=node.texts("causes", []),
+        ends=node.texts("ends", []),
     )
 
 

@@ -253,9 +253,19 @@ def test_no_better_than_chance_warns_whatever_was_asked_for(small, photographs, 
     assert (finding.verdict, finding.value, finding.limit) == (Verdict.WARN, 0.25, 0.25)
 
 
-def test_a_gradient_that_is_no_number_fails(with_defect):
-    (finding,) = found(with_defect(nan), "saliency.nonfinite")
+def test_a_gradient_that_is_no_number_fails(small, photographs, tmp_path):
+    audited = audit(small, photographs, damaged(small, tmp_path, nan), checks=("saliency",))
+    (finding,) = found(audited, "saliency.nonfinite")
     assert (finding.verdict, finding.n) == (Verdict.FAIL, 3)
+
+
+def test_scores_that_are_no_numbers_are_one_failure_and_nothing_is_explained(with_defect):
+    audited = with_defect(nan)
+    (cause,) = [cause for cause in audited.causes if cause.verdict is Verdict.FAIL]
+    assert cause.finding.rule == "weights.nonfinite"
+    assert "predictions.nonfinite" in {one.rule for one in cause.followers}
+    explaining = [r for r in audited.results if r.check in ("saliency", "occlusion", "trust", "synthesis")]
+    assert {result.verdict for result in explaining} == {Verdict.SKIP}
 
 
 def test_a_layer_of_no_numbers_is_not_judged(small, photographs, tmp_path):

@@ -18,6 +18,7 @@ from auditor.checks.activations.idle_channels import Uninformative, idle_finding
 from auditor.collectors import ChannelStatistics
 from auditor.errors import Skip
 from auditor.judging.channels import Wording, by_layer
+from auditor.judging.grounds import WEIGHTS
 from auditor.language import _, joined, many, marked, numeral
 from auditor.results import Figure, Finding, Table, Verdict
 
@@ -29,7 +30,7 @@ _ALWAYS = 0.95  # share of all outputs of a channel
 _BARS = 40
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS,))
 def activations(
     context: Context,
     *,

@@ -42,6 +42,11 @@ class Uninformative:
         return cls(layer, dead, np.setdiff1d(seen.constant(layer), dead), enough)
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """All of them, in their order."""
+        return tuple(np.union1d(self.dead, self.constant).tolist())
+
+    @property
     def larger(self) -> float:
         """The share of the layer's channels that are dead, or that are constant: the larger of the two."""
         return max(len(self.dead), len(self.constant)) / self.layer.channels
@@ -91,6 +96,7 @@ def idle_findings(
             limit=limit,
             n=images,
             detail=joined(*_details(one, verdict, images)),
+            channels=one.channels if verdict > Verdict.PASS else (),
         )
 
 

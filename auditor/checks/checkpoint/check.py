@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from auditor.check import Check, Share, Steps
 from auditor.checks.checkpoint import findings, rules
 from auditor.checks.checkpoint.weight_findings import weight_findings
+from auditor.judging import grounds
 from auditor.language import _, numeral
 from auditor.results import Table
 
@@ -27,7 +28,7 @@ def checkpoint(context: Context, *, weights_warn: Share = 0.02) -> Steps:
             is larger than by chance.
     """
     coverage = context.architecture.coverage
-    yield from findings.coverage(coverage)
+    yield from findings.coverage(coverage, _fitting(context))
     yield from findings.left_out(context.checkpoint.metadata.get("left_out", ()))
     yield from findings.objects(context.checkpoint.metadata.get("objects", ()))
     yield from findings.class_names(context)
@@ -43,3 +44,12 @@ def checkpoint(context: Context, *, weights_warn: Share = 0.02) -> Steps:
         (_("loaded"), _("missing"), _("unexpected"), _("other shape")),
         ((numeral(coverage.loaded, ".1%"), len(coverage.missing), len(coverage.unexpected), len(coverage.misshaped)),),
     )
+
+
+def _fitting(context: Context) -> str:
+    """Return which network the file is of, where it is not of this one."""
+    if grounds.WEIGHTS not in findings.gone(context.architecture.coverage):
+        return ""
+    from auditor.model.architectures.inference import suggestion
+
+    return suggestion(context.checkpoint.tensors, prefix=context.checkpoint.metadata.get("prefix", ""))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor.judging import grounds
 from auditor.language import _, many, marked, numeral, some
 from auditor.results import Finding, Table, Verdict
 
@@ -18,8 +19,22 @@ if TYPE_CHECKING:
     from auditor.model.files.used_files import UsedFile
 
 
-def coverage(found: Coverage) -> Iterator[Finding]:
-    """Judge the tensors that are missing, unexpected or of another shape."""
+_MOST = 0.5  # share of the parameters under which the file is that of another network
+
+
+def gone(found: Coverage) -> tuple[str, ...]:
+    """Return what checks can't rest on, because tensors of the network are at random initialisation."""
+    if not (found.missing or found.misshaped):
+        return ()
+    return (grounds.WEIGHTS, grounds.ANSWERS) if found.loaded < _MOST else (grounds.ANSWERS,)
+
+
+def coverage(found: Coverage, fitting: str = "") -> Iterator[Finding]:
+    """Judge the tensors that are missing, unexpected or of another shape.
+
+    Args:
+        fitting: Advice that names the network of the file, where it is known.
+    """
     yield _listed(
         "checkpoint.missing",
         found.missing,
@@ -29,7 +44,8 @@ def coverage(found: Coverage) -> Iterator[Finding]:
             len(found.missing),
         ),
         _("all tensors of the network are in the file"),
-        _("Save the whole network again, or set the architecture of training with --arch."),
+        fitting or _("Save the whole network again, or set the architecture of training with --arch."),
+        gone(found),
     )
     yield _listed(
         "checkpoint.unexpected",
@@ -40,7 +56,7 @@ def coverage(found: Coverage) -> Iterator[Finding]:
             len(found.unexpected),
         ),
         _("all tensors of the file are in the network"),
-        _("The network of training is another one: set it with --arch and --arch-arg."),
+        fitting or _("The network of training is another one: set it with --arch and --arch-arg."),
     )
     yield _listed(
         "checkpoint.shape",
@@ -52,6 +68,7 @@ def coverage(found: Coverage) -> Iterator[Finding]:
         ),
         _("all tensors of the file have the shape that the network has"),
         _("Give the network its sizes of training, for example --arch-arg num_classes=4."),
+        gone(found),
     )
 
 
@@ -106,7 +123,7 @@ def files(used: Sequence[UsedFile]) -> Iterator[Table]:
         )
 
 
-def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -> Finding:
+def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str, ends: tuple[str, ...] = ()) -> Finding:
     if not names:
         return Finding(rule, Verdict.PASS, good, value=0, limit=0, unit=marked("tensors"))
     return Finding(
@@ -117,6 +134,7 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str) -
         limit=0,
         unit=marked("tensors"),
         detail=_("{advice} Tensors: {names}", advice=advice, names=some(names)),
+        ends=ends,
     )
 
 

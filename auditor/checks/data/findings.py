@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from auditor.collectors import Readability
 from auditor.data.assumption import Assumption
 from auditor.data.manifest_files import Whereabouts
+from auditor.judging.grounds import ANSWERS
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, Amount
 from auditor.language import _, chained, joined, many, marked, some
 from auditor.results import Finding, Verdict, at_most
@@ -95,6 +96,7 @@ def classes(context: Context, sets: Sequence[tuple[int, ...] | None]) -> Finding
             Verdict.FAIL,
             context.data_problem,
             detail=_("Name the folders like the classes, or list the classes in their order with --classes."),
+            ends=(ANSWERS,),
         )
     if all(one is None for one in sets):
         return Finding(rule, Verdict.SKIP, _("the images have no labels: the accuracy is not measured"))

@@ -16,6 +16,7 @@ from auditor.checks.filters.linear_duplicates import unit_findings
 from auditor.checks.filters.noise import distances, linear_findings, noise_findings
 from auditor.collectors import LabelScores, Predictions
 from auditor.config.options import Range
+from auditor.judging.grounds import WEIGHTS
 from auditor.language import _, many, some
 from auditor.model.convolutions import convolutions, in_other_dimensions, select
 from auditor.results import Arrays, Figure, Finding, Table, Verdict
@@ -30,7 +31,7 @@ _LABELS, _FEW = 20, 10  # labels, those of the most images, and images with and 
 Deviations = Annotated[float, Range(0)]
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS,))
 def filters(
     context: Context,
     *,

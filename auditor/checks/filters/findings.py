@@ -97,6 +97,7 @@ def _dead(layer: Kernels, warn: float) -> Finding:
             "Prune them, or regularise less. Indices: {indices}.",
             indices=some(layer.dead),
         ),
+        channels=tuple(layer.dead.tolist()),
     )
 
 

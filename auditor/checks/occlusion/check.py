@@ -16,6 +16,7 @@ from auditor.checks.occlusion.figures import row
 from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import UsageError
+from auditor.judging.grounds import ANSWERS, WEIGHTS
 from auditor.language import _, marked
 from auditor.results import Arrays, Finding, Verdict
 
@@ -43,7 +44,7 @@ _FILLINGS: dict[Filling, str] = {
 }
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS, ANSWERS))
 def occlusion(
     context: Context,
     *,

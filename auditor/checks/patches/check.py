@@ -18,6 +18,7 @@ from auditor.collectors.patches import patches_of
 from auditor.config.options import Range
 from auditor.context import ONE_CLASS
 from auditor.errors import Skip, UsageError
+from auditor.judging.grounds import WEIGHTS
 from auditor.language import _, joined
 from auditor.model.convolutions import convolutions
 from auditor.results import Arrays, Finding, Gallery, Verdict
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Channels = Literal["notable", "all"] | tuple[Annotated[int, Range(0)], ...]
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS,))
 def patches(
     context: Context,
     *,

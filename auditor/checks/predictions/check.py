@@ -12,6 +12,7 @@ from auditor.checks.predictions.labels import LabelLimits, label_evidence
 from auditor.checks.predictions.permuted import order_findings
 from auditor.checks.predictions.stability import stability_finding
 from auditor.collectors import Predictions
+from auditor.judging.grounds import WEIGHTS
 from auditor.language import _, many
 from auditor.results import Figure, Finding, Verdict
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from auditor.context import Context
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS,))
 def predictions(
     context: Context,
     *,

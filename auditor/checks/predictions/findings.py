@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor import methods
 from auditor.collectors import LabelScores, Predictions
 from auditor.judging import confidence
+from auditor.judging.grounds import ANSWERS
 from auditor.language import _, joined, many, marked
 from auditor.results import Finding, Verdict, at_least, at_most
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 _ERROR = 0.05
+_LEARNT = 0.1  # share of the way from chance to 1 that a network has to have gone
+_MOST = 0.5  # share of images without finite scores from which nothing rests on the answers
 _NAMED = 100  # classes of which no image is correctly classified
 _TOP5 = 5  # classes up to which the top-5 accuracy is always 1
 
@@ -84,6 +87,7 @@ def nonfinite(seen: Predictions | LabelScores) -> Finding:
         limit=0.0,
         n=total,
         detail=_("Look at weights.nonfinite and activations.nonfinite for the first layer that has such values."),
+        ends=(ANSWERS,) if seen.unanswered > _MOST * total else (),
     )
 
 
@@ -91,6 +95,9 @@ def accuracy(
     seen: Predictions, classes: int, warn: float | None, fail: float | None, few: int, *, confident: bool
 ) -> Finding:
     """Judge the top-1 accuracy by its limits, and by whether it is better than chance.
+
+    It fails whatever the limits are if no image is right, or if the whole interval lies in the lowest tenth of the way
+    from chance to 1.
 
     Args:
         classes: Number of classes of the network.
@@ -107,9 +114,12 @@ def accuracy(
     if too_few:
         verdict = Verdict.WARN
     by_chance = interval[0] <= chance and n >= few
+    hopeless = by_chance and (not seen.right or interval[1] < chance + _LEARNT * (1 - chance))
     limits = (warn, fail)
     if by_chance and verdict < Verdict.WARN:
         verdict, limit, limits = Verdict.WARN, chance, (chance, fail)
+    if hopeless and verdict < Verdict.FAIL:
+        verdict, limit = Verdict.FAIL, chance
     message = _top1(seen, classes)
     if by_chance:
         message = _("{accuracy}: no better than chance ({chance:.1%})", accuracy=message, chance=chance)
@@ -132,6 +142,7 @@ def accuracy(
         detail=_sentences(
             advice if verdict > Verdict.PASS else "", confidence.close_call(interval, *limits, confident=confident)
         ),
+        ends=(ANSWERS,) if hopeless else (),
     )
 
 

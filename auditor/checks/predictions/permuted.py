@@ -12,6 +12,7 @@ import numpy as np
 from auditor import methods
 from auditor.checks.predictions import numbered
 from auditor.judging import confidence
+from auditor.judging.grounds import ANSWERS
 from auditor.language import _, joined, many, some
 from auditor.results import Finding, Table, Verdict, at_most
 from auditor.statistics.confusion import Confusion
@@ -95,6 +96,7 @@ def _finding(
         n=found.tested,
         interval=found.interval,
         detail=joined(advice, close),
+        ends=(ANSWERS,) if verdict is Verdict.FAIL else (),
     )
 
 

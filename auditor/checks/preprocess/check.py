@@ -8,6 +8,7 @@ from auditor import pictures
 from auditor.check import Check, Count, Share, Steps
 from auditor.checks.preprocess import rules
 from auditor.checks.preprocess.mismatch import preprocess_findings
+from auditor.judging.grounds import WEIGHTS
 from auditor.language import _
 from auditor.results import Finding, Gallery, Item, Table, Verdict
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from auditor.data.preprocessing import Preprocess
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS,))
 def preprocess(context: Context, *, images: Count = 200, mismatch_warn: Share = 0.02, few: Count = 20) -> Steps:
     """Is the preprocessing the one of training?
 

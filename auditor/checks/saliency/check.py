@@ -13,6 +13,7 @@ from auditor.checks.saliency.figures import maps_of, rows, unit_row
 from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import UsageError
+from auditor.judging.grounds import ANSWERS, WEIGHTS
 from auditor.results import Arrays, Finding, Gallery
 from auditor.unit import Unit
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Correlation = Annotated[float, Range(-1, 1)]
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS, ANSWERS))
 def saliency(
     context: Context,
     *,

@@ -12,6 +12,7 @@ from auditor.checks.shortcut.class_images import class_images
 from auditor.checks.shortcut.figures import background_row, exchange_row, galleries, mean_maps
 from auditor.config.options import Range
 from auditor.errors import Skip
+from auditor.judging.grounds import ANSWERS, WEIGHTS
 from auditor.language import _, many
 from auditor.results import Arrays, Evidence, Finding, Verdict
 
@@ -28,7 +29,7 @@ Filling = Literal["grey", "black", "mean", "blur", "noise"]
 Few = Annotated[int, Range(4)]  # two in each half
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS, ANSWERS))
 def shortcut(
     context: Context,
     *,

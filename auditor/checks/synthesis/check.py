@@ -18,6 +18,7 @@ from auditor.checks.synthesis.triggers import TriggerSearch
 from auditor.collectors import Predictions, TopActivations
 from auditor.config.options import Range
 from auditor.errors import Skip, UsageError, did_you_mean
+from auditor.judging.grounds import ANSWERS, WEIGHTS
 from auditor.language import _, some
 from auditor.results import Arrays
 from auditor.unit import Unit
@@ -32,7 +33,7 @@ Amount = Annotated[float, Range(0)]
 _PATCHES = 8  # kept of each channel
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS, ANSWERS), collects=True)
 def synthesis(
     context: Context,
     *,

@@ -17,6 +17,7 @@ from auditor.checks.trust.randomization import Maps, Randomization, randomized
 from auditor.config.options import Range
 from auditor.context import tensors
 from auditor.errors import Skip
+from auditor.judging.grounds import ANSWERS, WEIGHTS
 from auditor.language import _
 from auditor.methods.attribution.names import OCCLUSION
 from auditor.results import Arrays, Finding, Verdict
@@ -33,7 +34,7 @@ _PATCHES = 7  # along the shorter side of the image
 _WINDOWS = 5  # of occlusion, along the shorter side of the image
 
 
-@Check.with_rules(*rules.RULES)
+@Check.with_rules(*rules.RULES, needs=(WEIGHTS, ANSWERS))
 def trust(
     context: Context,
     *,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from auditor.errors import ArchitectureError
+from auditor.language import _
 from auditor.model.architectures import builders, naming
 from auditor.model.architectures.adaptation import Adaptation, adaptation, ambiguous
 from auditor.model.architectures.builders import Builder
@@ -82,6 +83,15 @@ def infer(tensors: Mapping[str, Tensor], *, prefix: str = "") -> Match:
             return match
         tried.append(match)
     raise ArchitectureError(_none_fits(tried, tensors))
+
+
+def suggestion(tensors: Mapping[str, Tensor], *, prefix: str = "") -> str:
+    """Return the network whose tensors these are, for advice; empty if none is known."""
+    try:
+        return _("Its tensors are those of {name}: --arch {name}.", name=infer(tensors, prefix=prefix).builder.name)
+    except ArchitectureError:
+        alike = resemblance(tensors)
+        return _("Its names look like {kind}.", kind=alike) if alike else ""
 
 
 def _none_fits(tried: list[Match], tensors: Mapping[str, Tensor]) -> str:

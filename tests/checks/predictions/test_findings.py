@@ -95,13 +95,16 @@ def test_accuracy_under_a_limit_warns_or_fails(hits, n, limits, verdict, limit):
         (8, 20, WARN, "top-1 accuracy 40.0 % (8 of 20): no better than chance (25.0 %)"),
         (8, 19, INFO, "top-1 accuracy 42.1 % (8 of 19)"),
         (0, 19, INFO, "top-1 accuracy 0.0 % (0 of 19)"),
-        (0, 20, WARN, "top-1 accuracy 0.0 % (0 of 20): no better than chance (25.0 %)"),
+        (0, 20, FAIL, "top-1 accuracy 0.0 % (0 of 20): no better than chance (25.0 %)"),
+        (48, 200, FAIL, "top-1 accuracy 24.0 % (48 of 200): no better than chance (25.0 %)"),
+        (56, 200, WARN, "top-1 accuracy 28.0 % (56 of 200): no better than chance (25.0 %)"),
     ],
 )
 def test_accuracy_has_to_be_better_than_chance_on_20_images(hits, n, verdict, message):
     finding = findings.accuracy(right(hits, n), 4, None, None, 20, confident=False)
     assert (finding.verdict, finding.message) == (verdict, message)
-    assert finding.limit == (0.25 if verdict is WARN else None)
+    assert finding.limit == (0.25 if verdict >= WARN else None)
+    assert bool(finding.ends) is (verdict is FAIL)
 
 
 def test_a_network_of_many_classes_has_a_top_5_accuracy():
