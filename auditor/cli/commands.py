@@ -6,7 +6,9 @@ Modules that load torch are imported inside the command that needs them, so the 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 2000  # letters of an error; names in it may have any length
 _NOT_SETTINGS = ("config", "no_plugins", "quiet", "verbose", "no_color", "o")
+_CHOOSING = ("--check", "-k")
 _QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # written after an interrupt: a PDF takes too long
 
 CHECKPOINT = click.argument("checkpoint", type=PossiblePath())
@@ -69,7 +72,8 @@ FOLDER = click.argument("folder", metavar="DIR", type=PossiblePath())
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command in this process, unsupervised, and return its exit code."""
     with Workflow(command) as workflow:
-        return _ended(arguments, workflow, {"workflow": workflow})
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        return _ended(arguments, workflow, {"workflow": workflow, "arguments": given})
 
 
 def _ended(arguments: Sequence[str] | None, workflow: Workflow, shared: dict[str, Any]) -> int:
@@ -343,11 +347,23 @@ def _audit_and_report(
         done = runner.run(settings, found, terminal, processes, baseline=baseline, begin=claim.begin)
         audit, files, broken = _written(done, settings, found, templates, claim)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
-        terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files)
+        again = _again(click.get_current_context().obj["arguments"])
+        terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files, again)
     _finish(_stopped_workflow(), audit)
     if broken:
         raise broken
     return code
+
+
+def _again(arguments: Sequence[str]) -> str:
+    """Return the command line without a choice of checks."""
+    kept, left = list[str](), iter(arguments)
+    for argument in left:
+        if argument in _CHOOSING:
+            next(left, None)
+        elif not argument.startswith(tuple(f"{flag}=" for flag in _CHOOSING)):
+            kept.append(argument)
+    return shlex.join(["auditor", *kept])
 
 
 def _stopped_workflow() -> Workflow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from rich.box import SIMPLE
 from rich.control import Control
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import ControlType
 from rich.table import Table as Grid
@@ -22,7 +24,7 @@ from auditor.context import Advance
 from auditor.language import ENGLISH, again, speaking
 from auditor.process.console import console
 from auditor.process.foreign_text import printable, printable_lines
-from auditor.report import deciding
+from auditor.report import deciding, phrases
 from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
 
 _STYLES = {
@@ -42,6 +44,7 @@ _COUNTED = {
     Verdict.SKIP: "skipped",
 }
 _ROWS = 12  # of a table
+_INDENT = 6  # of the lines under a finding
 _START = Control(ControlType.CARRIAGE_RETURN)
 _EMPTY = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 _ENDED = {
@@ -139,11 +142,17 @@ class Terminal:
         line.append(f"  {_tally(result)}")
         self._out.print(line, soft_wrap=True)
 
-    def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
-        """Print the findings, the verdict and the files."""
+    def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path], again: str = "") -> None:
+        """Print the findings, the verdict and the files.
+
+        Args:
+            again: The command that was given, without a choice of checks.
+        """
         if not self._quiet:
             self._out.print()
         self._findings(audit)
+        if not self._quiet:
+            self._next(audit, files, again)
         self._slowest(audit)
         self._summary(audit, exit_code)
         if not self._quiet:
@@ -196,20 +205,42 @@ class Terminal:
         rules = (deciding.named(finding).removesuffix(".skipped") for finding in same)
         names = ", ".join(dict.fromkeys(map(printable, rules)))
         line = Text("skip  ", _STYLES[Verdict.SKIP]).append(names, "bold")
-        self._out.print(line.append(f"  {printable(same[0].message)}"), soft_wrap=True)
+        self._out.print(line, soft_wrap=True)
+        self._under(printable(same[0].message))
         if same[0].detail:
-            self._out.print(Text(_indented(printable_lines(same[0].detail)), "dim"), soft_wrap=True)
+            self._under(printable_lines(same[0].detail), "dim")
 
     def _finding(self, finding: Finding) -> None:
+        """Print a finding: rule, subject and numbers; what was found; what to do."""
         line = Text(f"{finding.verdict!s:<5} ", _STYLES[finding.verdict])
         line.append(printable(finding.rule), "bold")
         if finding.subject:
             line.append(f" [{printable(finding.subject)}]")
-        line.append(f"  {printable(finding.message)}")
-        self._out.print(line, soft_wrap=True)
+        with speaking(ENGLISH):
+            numbers = phrases.against_limit(finding)
+        self._out.print(line.append(f"  {printable(numbers)}" if numbers else ""), soft_wrap=True)
+        self._under(printable(finding.message))
         broken = finding.verdict is Verdict.ERROR
         if finding.detail and not self._quiet and (self._verbose or not broken):
-            self._out.print(Text(_indented(printable_lines(finding.detail)), "dim"), soft_wrap=True)
+            self._under(printable_lines(finding.detail), "dim")
+
+    def _under(self, text: str, style: str = "") -> None:
+        """Print lines under a finding; only a terminal wraps them, so that what reads a file finds whole sentences."""
+        if self._out.is_terminal:
+            self._out.print(Padding(Text(text, style), (0, 0, 0, _INDENT)))
+        else:
+            self._out.print(Text(_indented(text), style), soft_wrap=True)
+
+    def _next(self, audit: Audit, files: Mapping[str, Path], again: str) -> None:
+        """Print where the report shows what failed, and the command that runs only this again."""
+        failed = [cause for cause in audit.causes if cause.verdict >= Verdict.FAIL]
+        if failed and "html" in files:
+            self._named("see", f"{files['html']}#{deciding.anchor(failed[0].finding)}")
+        if failed and again:
+            checks = dict.fromkeys(cause.check for cause in failed)
+            self._named("again", " ".join([again, *(f"--check {shlex.quote(check)}" for check in checks)]))
+        if failed:
+            self._out.print()
 
     def _slowest(self, audit: Audit) -> None:
         slowest = sorted(audit.results, key=lambda r: -r.seconds)[: self._durations]
@@ -285,4 +316,4 @@ def _tally(result: Result) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"      {line}" for line in text.split("\n"))
+    return "\n".join(f"{' ' * _INDENT}{line}" for line in text.split("\n"))

@@ -39,6 +39,7 @@ class FindingBlock:
     Attributes:
         advice: The detail if it is short enough to follow the message.
         detail: The detail if it is longer.
+        anchor: The `id` of its row in the section of its check; it does not change from one audit to the next.
     """
 
     badge: Badge
@@ -52,6 +53,7 @@ class FindingBlock:
     interval: str
     advice: str
     detail: str
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

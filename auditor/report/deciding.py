@@ -39,7 +39,7 @@ def worst_first(audit: Audit) -> tuple[tuple[str, Finding], ...]:
 
 
 def _whole(cause: Cause) -> Finding:
-    detail = joined(cause.finding.detail, follows(cause))
+    detail = joined(cause.finding.detail, follows(cause), between="\n")
     return replace(cause.finding, verdict=cause.verdict, detail=detail) if cause.followers else cause.finding
 
 
@@ -54,6 +54,11 @@ def follows_from(finding: Finding) -> str:
     """Return a sentence that names the cause of a finding; empty if it has none."""
     causes = (named_by_key(key) for key in finding.causes)
     return _("Follows from {findings}.", findings=some(causes)) if finding.causes else ""
+
+
+def anchor(finding: Finding) -> str:
+    """Return the place of a finding in the page, as it follows `#`: `filters.dead:conv1`."""
+    return "".join(letter if letter.isalnum() or letter in "._:-" else "-" for letter in finding.key)
 
 
 def named(finding: Finding) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from auditor.report import picture_files
 from auditor.report.json_reader import encoded
 from auditor.report.translation import recipes
+from auditor.report.unassessed import not_assessed
 from auditor.results import Audit, Evidence, Figure, Finding, Gallery, LayerFacts, Provenance, Result, RuleFacts, Table
 
 SCHEMA = 1
@@ -29,6 +30,7 @@ def document(audit: Audit, shelf: picture_files.Shelf) -> dict[str, Any]:
         "provenance": _provenance_document(audit.provenance),
         "results": [_result_document(result, shelf) for result in audit.results],
         "comparison": audit.comparison,
+        "not_assessed": [_fields(gap) for gap in not_assessed(audit)],
         "recorded": {"silent": audit.recorded.silent, "answers": audit.recorded.answers},
     }
     whole["translation"] = recipes(whole)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.config import branding
 from auditor.config.branding import Letterhead
@@ -14,9 +15,11 @@ from auditor.report.album import Album, Picture
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
 from auditor.report.cover import leading
+from auditor.report.deciding import anchor
 from auditor.report.phrases import duration
 from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
+from auditor.report.unassessed import Gap, not_assessed
 from auditor.report.views import Known, Placed, Views, views_of
 from auditor.results import Audit, Finding, Result, Verdict
 
@@ -90,6 +93,7 @@ class Page:
         leading: First findings that decided the verdict, shortened to fit the cover.
         deciding: Findings that decided the verdict; `more_deciding` says how many were left out.
         not_run: Checks that did not run.
+        not_assessed: What the audit says nothing about, and why.
         views: The same evidence by image, channel, class and layer; empty if the medium has no views.
         repeated: Pictures that are used more than once, so that a page can store them once.
     """
@@ -120,6 +124,7 @@ class Page:
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
     not_run: tuple[str, ...]
+    not_assessed: tuple[Gap, ...]
     provenance: tuple[Card, ...]
     tables: tuple[TableBlock, ...]
     views: Views
@@ -163,6 +168,7 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         cards=cards.overview(audit),
         sections=sections,
         not_run=audit.not_run,
+        not_assessed=not_assessed(audit),
         provenance=cards.provenance(audit),
         tables=(*_rules(audit, blocks, medium), *(blocks.table(table) for table in cards.tables(audit))),
         views=_views(audit, sections, known, blocks, album) if medium.views else Views(),
@@ -185,7 +191,7 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
     result = audit.results[number - 1]
     found = sorted(phrases.findings(result), key=lambda finding: -finding.verdict)
     worse = sum(finding.verdict > Verdict.PASS for finding in found)
-    shown = max(worse, medium.passes)
+    shown, met = max(worse, medium.passes), Counter[str]()
     return Section(
         id=_id(number, result),
         number=number,
@@ -197,8 +203,8 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
         seconds=duration(result.seconds),
         time=str(result.seconds) if math.isfinite(result.seconds) else "",
         count=phrases.decimal(len(found)),
-        findings=_blocks(blocks, result.check, found[:shown]),
-        kept=_blocks(blocks, result.check, found[shown:]),
+        findings=_blocks(blocks, result.check, found[:shown], met),
+        kept=_blocks(blocks, result.check, found[shown:], met),
         kept_title=_kept(len(found) - shown) if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
         remarks=tuple(_remarks(audit, result)),
@@ -235,8 +241,14 @@ def _views(audit: Audit, sections: Iterable[Section], known: Known, blocks: Bloc
     return views_of(placed, known, layers, blocks, album)
 
 
-def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[FindingBlock, ...]:
-    return tuple(blocks.finding(check, finding) for finding in findings)
+def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding], met: Counter[str]) -> tuple[FindingBlock, ...]:
+    return tuple(replace(blocks.finding(check, finding), anchor=_anchor(finding, met)) for finding in findings)
+
+
+def _anchor(finding: Finding, met: Counter[str]) -> str:
+    """Return the first anchor for a finding with this key; the second one with the same key gets a number."""
+    met[finding.key] += 1
+    return anchor(finding) if met[finding.key] == 1 else f"{anchor(finding)}~{met[finding.key]}"
 
 
 def _kept(count: int) -> str:

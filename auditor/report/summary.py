@@ -8,6 +8,7 @@ from pathlib import Path
 from auditor.language import _, many
 from auditor.methods.attribution.names import method_name
 from auditor.report import deciding, markdown, phrases
+from auditor.report.unassessed import Gap, not_assessed
 from auditor.results import Audit, Finding, Result
 
 NAME = "summary.md"
@@ -28,6 +29,7 @@ def text(audit: Audit) -> str:
         markdown.text(phrases.headline(audit)),
         *(f"**{markdown.text(banner)}**" for banner in (*deciding.banners(audit), *deciding.cautions(audit))),
         *_decided(audit),
+        *_unassessed(audit),
         "### " + _("Checks"),
         "\n".join(_checks(audit)),
         _imprint(audit),
@@ -52,6 +54,19 @@ def _decided(audit: Audit) -> Iterator[str]:
             "{count} more findings of this kind: see the report.",
             more,
         )
+
+
+def _unassessed(audit: Audit) -> Iterator[str]:
+    gaps = not_assessed(audit)
+    if gaps:
+        yield "<details><summary>" + _("Not assessed") + "</summary>"
+        yield "\n".join(_gap(gap) for gap in gaps)
+        yield "</details>"
+
+
+def _gap(gap: Gap) -> str:
+    subjects = ", ".join(markdown.code(subject) for subject in gap.subjects)
+    return f"- {markdown.text(_cut(gap.reason))}{f' ({subjects})' if subjects else ''}"
 
 
 def _finding(finding: Finding) -> str:
