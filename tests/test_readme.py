@@ -51,8 +51,8 @@ confidential = "Confidential: for Acme only"
 
 QUICK = """
 [checks.occlusion]
-window = 112
-stride = 112
+window = 64
+stride = 64
 """
 
 
@@ -80,8 +80,15 @@ def here(tmp_path_factory):
     folders.noise(folder / "photos", ("cat", "dog", "fox", "owl"), 2, (64, 80), most=256)
     (folder / "model.py").write_text(MODEL)
     (folder / "auditfile.py").write_text(python("@Check"))
-    (folder / "auditor.toml").write_text("".join(blocks("toml")) + LETTERHEAD + LITTLE + QUICK)
+    (folder / "auditor.toml").write_text(smaller("".join(blocks("toml"))) + LETTERHEAD + LITTLE + QUICK)
     return folder
+
+
+def smaller(configuration):
+    """Return the configuration for images of 128 pixels, which take a third of the time."""
+    small = configuration.replace("resize = 256", "resize = 128").replace("crop = 224", "crop = 128")
+    assert small.count("= 128") == 2
+    return small
 
 
 def keep_first_report(reports):
