@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,9 @@ from auditor.language import marked
 from auditor.model.architectures.architecture import Architecture
 from auditor.model.architectures.coverage import Coverage
 from auditor.model.declared_preprocessing import of_timm
-from auditor.model.files.checkpoint import Checkpoint
+from auditor.model.files.checkpoint import LIVE, Checkpoint
 from auditor.model.files.declared_classes import class_names
 from auditor.model.preserve import Snapshot
-
-FORMAT: Final = "live module"
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -101,7 +99,7 @@ def _put_back(tensor: Tensor, own: Tensor) -> None:
 def checkpoint_of(module: nn.Module) -> Checkpoint:
     """Return the facts about the network in place of a file's; the digest is that of the state dict."""
     sha256, size = _digest(module.state_dict())
-    return Checkpoint(Path(type(module).__qualname__), sha256, size, FORMAT, {}, module, {})
+    return Checkpoint(Path(type(module).__qualname__), sha256, size, LIVE, {}, module, {})
 
 
 def _digest(state: Mapping[str, Any]) -> tuple[str, int]:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from auditor.model.files.used_files import UsedFile
 
 
+def live() -> Finding:
+    """Say that no file was read."""
+    message = _("a network in memory was given, and no file that could lack tensors of it")
+    return Finding("checkpoint.missing", Verdict.SKIP, message)
+
+
 def coverage(found: Coverage) -> Iterator[Finding]:
     """Judge the tensors that are missing, unexpected or of another shape."""
     yield _listed(
