@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from auditor import comparison, report, runner
 from auditor.assembly import Given
 from auditor.config import settings as config
 from auditor.config.settings import Settings
-from auditor.data.loaders import loaded
+from auditor.data.loaders import count_of, loaded
 from auditor.errors import UsageError
 from auditor.language import speaking
 from auditor.model import live_module
@@ -68,23 +69,26 @@ def run(
     """
     named = settings.get("plugin", ())
     plugins = load([named] if isinstance(named, str) else named)
-    names = () if classes is None or isinstance(classes, str | Path) else _names(classes)
+    names = () if classes is None or isinstance(classes, str | os.PathLike) else _names(classes)
     if not names and classes is not None:
         settings["classes"] = classes
     observer = shown(wanted=progress)
     if not isinstance(model_or_path, nn.Module):
         chosen = _settings(_path(model_or_path), data, settings, plugins)
-        return _audited(chosen, plugins, observer, _given(chosen, data, names))
+        with surroundings(chosen.seed, "audit", torch.device("cpu")):
+            return _audited(chosen, plugins, observer, _given(chosen, data, names, observer))
     _refuse(settings, _OF_FILES, "of checkpoints, and a live network was given")
     module = live_module.unwrapped(model_or_path)
     settings.setdefault("device", live_module.device_of(module))
     chosen = replace(_settings(Path(type(module).__qualname__), data, settings, plugins), cache=False)
-    with _undisturbed(module, chosen.seed):
-        return _audited(chosen, plugins, observer, replace(_given(chosen, data, names), module=module))
+    with surroundings(chosen.seed, "audit", torch.device(live_module.device_of(module))):
+        given = replace(_given(chosen, data, names, observer), module=module)
+        with live_module.handed_back(module):
+            return _audited(chosen, plugins, observer, given)
 
 
 def _path(given: Any) -> Path:
-    if isinstance(given, str | Path):
+    if isinstance(given, str | os.PathLike):
         return Path(given)
     raise UsageError(
         f"auditor.run was given a {type(given).__name__}; expected the path of a checkpoint or a torch.nn.Module"
@@ -102,7 +106,7 @@ def _names(classes: Any) -> tuple[str, ...]:
 
 
 def _settings(checkpoint: Path, data: Any, settings: Mapping[str, Any], plugins: Plugins) -> Settings:
-    asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    asked = {name: str(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
     if data is not None and _is_loader(data):
         _refuse(settings, _OF_FOLDERS, "of files, and a loader was given")
     elif data is not None:
@@ -113,7 +117,7 @@ def _settings(checkpoint: Path, data: Any, settings: Mapping[str, Any], plugins:
 
 
 def _is_loader(data: Any) -> bool:
-    return not isinstance(data, str | Path)
+    return not isinstance(data, str | os.PathLike)
 
 
 def _refuse(settings: Mapping[str, Any], names: Sequence[str], why: str) -> None:
@@ -121,20 +125,13 @@ def _refuse(settings: Mapping[str, Any], names: Sequence[str], why: str) -> None
         raise UsageError(f"{found[0]} is a setting {why}; leave it out")
 
 
-def _given(settings: Settings, data: Any, classes: tuple[str, ...]) -> Given:
+def _given(settings: Settings, data: Any, classes: tuple[str, ...], observer: Silent) -> Given:
     if data is None or not _is_loader(data):
         return Given(classes=classes)
-    with speaking(settings.language):
-        return Given(loaded=loaded(data, several=settings.task == "multilabel"), classes=classes)
-
-
-@contextmanager
-def _undisturbed(module: nn.Module, seed: int) -> Iterator[None]:
-    """Hand back the network and the random streams of the program as they were."""
-    with ExitStack() as stack:
-        stack.enter_context(surroundings(seed, "audit", torch.device(live_module.device_of(module))))
-        stack.enter_context(live_module.handed_back(module))
-        yield
+    count = count_of(data)
+    progress = observer.sweeping(count) if count else nullcontext()
+    with speaking(settings.language), progress as seen:
+        return Given(loaded=loaded(data, several=settings.task == "multilabel", seen=seen), classes=classes)
 
 
 def _audited(settings: Settings, plugins: Plugins, observer: Silent, given: Given) -> Audit:

@@ -11,6 +11,7 @@ import jsonschema
 import pandas
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -385,3 +386,38 @@ def test_the_guide_runs_as_it_is_written(tmp_path, monkeypatch):
         exec(compile(block, "docs/guide/python.md", "exec"), names)  # noqa: S102 - the page's own example
     assert names["audit"].verdict > auditor.Verdict.SKIP
     assert {"report.html", "audit.json"} <= {file.name for file in (tmp_path / "reports" / "net").iterdir()}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch.compile imports such code
+@pytest.mark.parametrize("wrapped", [nn.DataParallel, torch.compile, lambda net: nn.DataParallel(torch.compile(net))])
+def test_what_runs_a_network_faster_is_taken_off(net, wrapped):
+    assert live_module.unwrapped(wrapped(net)) is net
+
+
+def test_a_data_set_of_hugging_face_gives_pictures_and_class_names():
+    import datasets
+
+    pictures = [Image.new("RGB", (8, 6), (40 * n, 0, 0)) for n in range(3)]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, -1]}, features=features)
+    found = loaded(rows)
+    assert found.shape is None
+    assert found.listing.labels == ("cat", "dog", None)
+    assert found.listing.source.stored(2).picture.getpixel((0, 0)) == (80, 0, 0)
+
+
+def test_images_are_read_again_by_index_where_that_is_possible():
+    read = []
+
+    class Read(TensorDataset):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    source = loaded(DataLoader(Read(*tensors()), batch_size=5)).listing.source
+    read.clear()
+    assert [torch.equal(torch.from_numpy(source.stored(n).values).permute(2, 0, 1), IMAGES[n]) for n in (9, 3)] == [
+        True,
+        True,
+    ]
+    assert read == [9, 3]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from auditor.data.folder_tree import printable
 from auditor.data.loaders.batch import LABELS
@@ -18,6 +18,17 @@ def name_of(data: Any) -> str:
     if isinstance(data, DataLoader):
         return f"{type(data).__name__} of {name_of(data.dataset)}"
     return type(data).__name__
+
+
+def count_of(data: Any) -> int:
+    """Return the number of images, 0 if the data do not say it before they are read."""
+    dataset = data.dataset if isinstance(data, DataLoader) else data
+    if not isinstance(dataset, Dataset) or isinstance(dataset, IterableDataset):
+        return 0
+    try:
+        return len(dataset)  # type: ignore[arg-type]
+    except TypeError:
+        return 0
 
 
 def classes_of(data: Any) -> tuple[str, ...]:

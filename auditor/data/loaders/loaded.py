@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -108,28 +108,31 @@ class _Survey:
                 self.low, self.high = min(self.low, low), max(self.high, high)
 
 
-def loaded(data: Any, *, several: bool = False) -> Loaded:
+def loaded(data: Any, *, several: bool = False, seen: Callable[[int], None] | None = None) -> Loaded:
     """Go through a loader or a data set once, and return its images as a listing.
 
     Args:
         data: A DataLoader, any other iterable of batches that can be read again, or a Dataset.
         several: An image may have several labels.
+        seen: Called with each number of images that were read.
 
     Raises:
         DataError: It can't be read again in the same order, or what it gives are no images of one size.
     """
-    items, seen = Items(data), _Survey()
+    items, survey = Items(data), _Survey()
     for item in items:
-        seen.see(item)
-    if not seen.digests:
+        survey.see(item)
+        if seen:
+            seen(1)
+    if not survey.digests:
         raise DataError(f"data is a {name_of(data)} without images")
-    count = len(seen.digests)
-    items.verify(lambda index, item: digest(_ready(item.image)) == seen.digests[index], count)
+    count = len(survey.digests)
+    items.verify(lambda index, item: digest(_ready(item.image)) == survey.digests[index], count)
     names = names_of(data, count)
-    source = LoadedImages(items, names, seen.digests)
-    inventory = Inventory(source, names, labels_of(seen.labels, several=several), class_names=classes_of(data))
-    found = Loaded(name_of(data), of_inventory(name_of(data), inventory), seen.shape)
-    return found if math.isinf(seen.low) else replace(found, low=seen.low, high=seen.high)
+    source = LoadedImages(items, names, survey.digests)
+    inventory = Inventory(source, names, labels_of(survey.labels, several=several), class_names=classes_of(data))
+    found = Loaded(name_of(data), of_inventory(name_of(data), inventory), survey.shape)
+    return found if math.isinf(survey.low) else replace(found, low=survey.low, high=survey.high)
 
 
 class LoadedImages:
