@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from auditor.errors import AuditorError, Skip
     from auditor.hooks import hookimpl
     from auditor.judging.rule import Rule
+    from auditor.python import run
     from auditor.results import (
         Arrays,
         Audit,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         at_least,
         at_most,
     )
-    from auditor.runner import audit as run
     from auditor.unit import Unit
 
 
@@ -66,7 +66,7 @@ _HOMES = {
     "auditor.hooks": ("hookimpl",),
     "auditor.config.options": ("Range",),
     "auditor.judging.rule": ("Rule",),
-    "auditor.runner": ("run",),
+    "auditor.python": ("run",),
     "auditor.unit": ("Unit",),
 }
 _RESULTS = "auditor.results"  # the home of all others
@@ -77,4 +77,4 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = next((module for module, names in _HOMES.items() if name in names), _RESULTS)
-    return getattr(import_module(home), "audit" if name == "run" else name)
+    return getattr(import_module(home), name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,13 @@ from auditor.data import dataset, label_sets
 from auditor.data.dataset import ImageData, Labels, Listing
 from auditor.data.decoding.stored import MAX_BANDS
 from auditor.data.label_sets import LabelLists
+from auditor.data.loaders import Loaded
 from auditor.data.preprocessing import IMAGENET, Preprocess, preset
 from auditor.data.sampling import spread
 from auditor.data.task import Task, decided
 from auditor.errors import CheckpointError, DataError, UsageError
 from auditor.language import _, chained, many, marked, short
+from auditor.model import live_module
 from auditor.model.architectures import architecture
 from auditor.model.architectures.architecture import Architecture
 from auditor.model.files import checkpoint
@@ -34,11 +36,30 @@ _WHITE = 0.99  # the quantile of an image that is white
 _DARK = 0.5  # of full intensity: pictures of brighter images are shown as they are
 
 
-def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) -> Context:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a program gives itself, and the settings do not name.
+
+    Attributes:
+        module: A live network in place of a checkpoint.
+        loaded: The images of a loader in place of files.
+        classes: The class names in place of a file of them.
+    """
+
+    module: nn.Module | None = None
+    loaded: Loaded | None = None
+    classes: tuple[str, ...] = ()
+
+
+NOTHING = Given()
+
+
+def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes, given: Given = NOTHING) -> Context:
     """Load everything that the settings name.
 
     Args:
         architectures, sources: The schemes that plugins add for `--arch scheme:...` and `--data scheme:...`.
+        given: What a program gives, which is taken in place of what the settings name.
 
     Raises:
         AuditorError: A file can't be read, or the files don't fit together.
@@ -46,29 +67,28 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
     device = device_named(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    listing = listed(settings, sources) if settings.data else None
-    file = checkpoint.read(
-        settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None, weights=settings.weights
-    )
-    built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=architectures)
-    file = replace(file, others={}) if built.all_sets else file
-    preprocess = preprocessing(settings, built)
+    listing = given.loaded.listing if given.loaded else listed(settings, sources) if settings.data else None
+    file, built = _network(settings, architectures, given.module)
+    applied = given.loaded.preprocess(settings.preprocess) if given.loaded else None
+    preprocess = applied or preprocessing(settings, built)
+    asked = given.classes or (dataset.class_names(settings.classes) if settings.classes else ())
     network = Network.of(
         built.module,
         preprocess.input_shape,
         device,
         amp=settings.amp,
         output=settings.output,
-        classes=_expected(settings, built, listing),
+        classes=_expected(asked, built, listing),
     )
-    names, named = class_names(settings, built, network.outputs, file.metadata.get("class_lists", ()))
+    lists = file.metadata.get("class_lists", ())
+    names, named = class_names(asked, built, network.outputs, lists, source=str(settings.classes or "classes"))
     found = label_sets.read(listing, outputs=network.outputs, names=names if named else None) if listing else None
     outputs = 1 if network.single else network.outputs
     task = decided(settings.task, outputs=outputs, ending=network.ending.value, several=found.example if found else "")
     fitted = _labels(found, task, network.outputs) if found else None
     images = ImageData(listing, fitted, preprocess) if listing and fitted else None
     chosen, unreadable = explained(images, settings) if images else ((), ())
-    if images:
+    if images and not preprocess.applied:
         preprocess = images.preprocess = replace(preprocess, white=brightest(images, chosen))
     return Context(
         network=network,
@@ -83,9 +103,19 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes) ->
         data_problem=fitted.problem if fitted else "",
         chosen=chosen,
         unreadable=unreadable,
-        misnamed="" if settings.classes else misnamed(file, network.outputs, _source(fitted, named=named)),
+        misnamed="" if asked else misnamed(file, network.outputs, _source(fitted, named=named)),
         batch_size=min(8, settings.batch_size or 8),
     )
+
+
+def _network(settings: Settings, schemes: Schemes, module: nn.Module | None) -> tuple[Checkpoint, Architecture]:
+    if module is not None:
+        return live_module.checkpoint_of(module), live_module.architecture_of(module)
+    file = checkpoint.read(
+        settings.checkpoint, trust=settings.trust_checkpoint, named=settings.arch is not None, weights=settings.weights
+    )
+    built = architecture.build(file, settings.arch, arch_args=settings.arch_args, schemes=schemes)
+    return (replace(file, others={}) if built.all_sets else file), built
 
 
 def listed(settings: Settings, sources: Schemes) -> Listing:
@@ -175,24 +205,30 @@ def brightest(images: ImageData, chosen: Sequence[int]) -> float:
 
 
 def class_names(
-    settings: Settings, built: Architecture, outputs: int, lists: Sequence[tuple[str, ...]] = ()
+    asked: Sequence[str],
+    built: Architecture,
+    outputs: int,
+    lists: Sequence[tuple[str, ...]] = (),
+    *,
+    source: str = "--classes",
 ) -> tuple[tuple[str, ...], bool]:
     """Return a name for each output, and whether the names are more than numbers.
 
     Args:
+        asked: The names that the user gives; () for none.
         lists: Every list of class names in the checkpoint, where it has several.
+        source: Where the user's names are from, for the message.
 
     Raises:
         DataError: `--classes` names more or fewer classes than the network has.
     """
-    if settings.classes:
-        names = dataset.class_names(settings.classes)
-        if len(names) != outputs:
+    if asked:
+        if len(asked) != outputs:
             raise DataError(
-                f"{settings.classes} names {len(names)} classes, but the network has {outputs} outputs; "
+                f"{source} names {len(asked)} classes, but the network has {outputs} outputs; "
                 "give one name for each output, in the same order"
             )
-        return names, True
+        return tuple(asked), True
     if built.classes and len(built.classes) == outputs:
         return built.classes, True
     if fitting := [names for names in lists if len(names) == outputs]:
@@ -227,10 +263,10 @@ def misnamed(file: Checkpoint, outputs: int, source: str) -> str:
     return chained(counts, _(taken.get(source, taken["numbers"])))
 
 
-def _expected(settings: Settings, built: Architecture, listing: Listing | None) -> int | None:
+def _expected(asked: Sequence[str], built: Architecture, listing: Listing | None) -> int | None:
     """Return the number of classes, as far as it is known before the network has run."""
-    if settings.classes:
-        return len(dataset.class_names(settings.classes))
+    if asked:
+        return len(asked)
     if built.classes:
         return len(built.classes)
     if listing is None:

@@ -433,6 +433,12 @@ class Audit:
         about = f"{self.verdict.name.lower()}, {len(self.results)} checks{state}"
         return f"<Audit of {self.provenance.checkpoint.name}: {', '.join([about, *found])}>"
 
+    def _repr_html_(self) -> str:
+        """Return the first screen of the report, as notebooks show it."""
+        first_screen = importlib.import_module("auditor.report.first_screen")  # reports know results, not the reverse
+        text: str = first_screen.text(self)
+        return text
+
     @property
     def complete(self) -> bool:
         return not (self.interrupted or self.not_run)

@@ -11,12 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from auditor import comparison, report
-from auditor.assembly import assemble
+from auditor import comparison
+from auditor.assembly import NOTHING, Given, assemble
 from auditor.check import Check
 from auditor.check_run import CheckRun
 from auditor.checks.checkpoint import findings as coverage_findings
@@ -26,11 +25,10 @@ from auditor.checks.data.check import data_result
 from auditor.checks.data.findings import amount_of
 from auditor.collectors import Readability
 from auditor.comparison import Pair, Source
-from auditor.config import settings as config
 from auditor.config.selection import selected
 from auditor.config.settings import Settings
 from auditor.context import Context, Progress, unseen
-from auditor.errors import UsageError, describe
+from auditor.errors import describe
 from auditor.judging import causes, grounds
 from auditor.judging.rule import Rule
 from auditor.judging.sufficiency import FEWEST, MOST_UNREADABLE, withheld
@@ -38,12 +36,11 @@ from auditor.language import _, some, speaking
 from auditor.model.convolutions import aligned, convolutions
 from auditor.model.preserve import Snapshot
 from auditor.model.stability import drawing_operators
-from auditor.plugins import Plugins, load
+from auditor.plugins import Plugins
 from auditor.process import interrupts, signs
 from auditor.process.distributed import Processes
 from auditor.process.isolation import Isolation
 from auditor.provenance import provenance, recorded
-from auditor.report.folder import claimed
 from auditor.results import Audit, Finding, Provenance, Recorded, Result, Verdict
 from auditor.sweep import data_pass
 from auditor.sweep.data_pass import Collected, DataPass, survey
@@ -93,52 +90,6 @@ class Silent:
     def checked(self, result: Result) -> None: ...
 
 
-def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: Any) -> Audit:
-    """Audit a checkpoint from Python.
-
-        audit = auditor.run("resnet18.pt", "photos/", samples=4, checks={"filters": {"dead_warn": 0.1}})
-        assert audit.verdict <= auditor.Verdict.WARN
-
-    Args:
-        settings: The keys of `[tool.auditor]`; no configuration file is read. With `out` the report is written to that
-            folder, in the formats of `format`; without it nothing is written.
-
-    The audit runs in this process. What ends the process, as `os._exit` in a check, ends the program; the command
-    `auditor run` supervises its process and survives that.
-
-    Raises:
-        AuditorError: The input can't be used, or no check is selected.
-    """
-    if not isinstance(checkpoint, str | Path):
-        raise UsageError(
-            f"auditor.run takes the path of a checkpoint, and was given a {type(checkpoint).__name__}; save its state "
-            "dict and name what builds it, for example arch='net.py:Net'"
-        )
-    named = settings.get("plugin", ())
-    plugins = load([named] if isinstance(named, str) else named)
-    asked = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-    if data is not None:
-        asked["data"] = str(data)
-    asked.setdefault("workers", 0)  # worker processes would run the caller's script again
-    chosen = config.load(Path(checkpoint), asked, checks=plugins.checks, beside=comparison.DECLARED)
-    chosen = replace(chosen, loaded=plugins.loaded)
-    baseline = comparison.read(chosen.baseline) if chosen.baseline else None
-    if chosen.out is None:
-        return run(chosen, plugins, Silent(), baseline=baseline).audit
-    with claimed(chosen.out) as claim:
-        done = run(chosen, plugins, Silent(), baseline=baseline, begin=claim.begin)
-        report.write(
-            report.presented(done.audit, redact=chosen.redacts),
-            chosen.out,
-            formats=chosen.written,
-            templates=[chosen.templates, *plugins.templates] if chosen.templates else plugins.templates,
-            arrays=done.arrays if chosen.save_arrays else None,
-            extra=plugins.formats,
-            claim=claim,
-        )
-    return done.audit
-
-
 def run(
     settings: Settings,
     plugins: Plugins,
@@ -147,6 +98,7 @@ def run(
     *,
     baseline: Source | None = None,
     begin: Callable[[], None] = lambda: None,
+    given: Given = NOTHING,
 ) -> Run:
     """Audit a checkpoint, in the language of the settings.
 
@@ -156,12 +108,13 @@ def run(
         processes: Processes that share the pass over the data; each of them has to call `assist`.
         baseline: An earlier audit to compare with.
         begin: Called before the first check, when all inputs have been found usable.
+        given: What a program gives, in place of what the settings name.
 
     Raises:
         AuditorError: The input can't be used, or no check is selected.
     """
     with speaking(settings.language):
-        return _run(settings, plugins, observer, processes, baseline, begin)
+        return _run(settings, plugins, observer, processes, baseline, begin, given)
 
 
 def _run(
@@ -171,12 +124,13 @@ def _run(
     processes: Processes,
     baseline: Source | None,
     begin: Callable[[], None],
+    given: Given,
 ) -> Run:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     checks = selected(plugins.checks, settings)
     settings, relative = comparison.resolved(settings, checks, baseline)
     with interrupts.opened():
-        context = assemble(settings, architectures=plugins.architectures, sources=plugins.data)
+        context = assemble(settings, architectures=plugins.architectures, sources=plugins.data, given=given)
     context = replace(context, working=observer.working)
     checks = _with_coverage(checks, plugins, settings, context)
     begin()

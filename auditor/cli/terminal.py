@@ -12,9 +12,7 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.control import Control
-from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import ControlType
 from rich.table import Table as Grid
 from rich.text import Text
@@ -24,6 +22,7 @@ from auditor.context import Advance
 from auditor.language import ENGLISH, again, speaking
 from auditor.process.console import console
 from auditor.process.foreign_text import printable, printable_lines
+from auditor.progress import OVER_DATA, bar
 from auditor.report import deciding, phrases
 from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
 
@@ -89,7 +88,7 @@ class Terminal:
     @contextmanager
     def sweeping(self, images: int) -> Iterator[Callable[[int], None]]:
         begun = time.perf_counter()
-        with self._progress("pass over the data", images, "images") as seen:
+        with self._progress(OVER_DATA, images, "images") as seen:
             yield seen
         self._swept(images, time.perf_counter() - begun)
 
@@ -101,23 +100,7 @@ class Terminal:
         if self._quiet or not self._err.is_terminal:
             yield lambda done, note="": None
             return
-        columns = (
-            TextColumn("[dim]{task.description}[/]"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[rate]}, left[/]"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._err, transient=True) as progress:
-            begun = time.perf_counter()
-            task = progress.add_task(escape(printable(what)), total=total, rate="")
-
-            def seen(done: int, note: str = "") -> None:
-                progress.advance(task, done)
-                rate = progress.tasks[0].completed / (time.perf_counter() - begun)
-                said = [f"{rate:.0f} {unit}/s", *([note] if note else [])]
-                progress.update(task, rate=escape(printable(", ".join(said))))
-
+        with bar(self._err, what, total, unit) as seen:
             yield seen
 
     def _swept(self, images: int, seconds: float) -> None:

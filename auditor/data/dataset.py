@@ -22,6 +22,7 @@ from auditor.data.labels import Labels, fit
 from auditor.data.listing import Listing, listing
 from auditor.data.preprocessing import Preprocess
 from auditor.data.resizing import resized_size
+from auditor.data.sources.source import Decoded
 from auditor.data.workers import batches
 from auditor.language import many
 
@@ -101,7 +102,10 @@ class ImageData(Dataset[Sample]):
         """
         source, bands = self.listing.source, self.preprocess.bands
         path, read = source.path(index), partial(source.content, index, most=LARGEST)
-        stored = load(path, bands=bands, digest=self.listing.digests[index], read=read)
+        if isinstance(source, Decoded):
+            stored = _in_memory(source, index)
+        else:
+            stored = load(path, bands=bands, digest=self.listing.digests[index], read=read)
         if bands is not None and stored.bands != bands:
             raise Unreadable(path, _wrong_bands(stored.bands, bands))
         return stored
@@ -145,6 +149,13 @@ class ImageData(Dataset[Sample]):
         if not self.labels.sets:
             return None
         return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, len(self.labels.classes), dtype=torch.int8)
+
+
+def _in_memory(source: Decoded, index: int) -> Stored:
+    try:
+        return source.stored(index)
+    except Refused as error:
+        raise Unreadable(source.path(index), str(error)) from error
 
 
 def _wrong_bands(found: int, expected: int) -> str:

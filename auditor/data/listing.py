@@ -30,7 +30,7 @@ from auditor.data.skipped import Skipped
 from auditor.data.sources.files import Files
 from auditor.data.sources.inventory import Inventory
 from auditor.data.sources.recognition import recognised
-from auditor.data.sources.source import Source
+from auditor.data.sources.source import Decoded, Source
 from auditor.errors import DataError, did_you_mean
 from auditor.language import short
 from auditor.process import interrupts
@@ -99,7 +99,7 @@ class Listing:
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """SHA-256 of each image's contents; empty for an image that can't be read."""
-        return tuple(_digests(self.source))
+        return tuple(self.source.digests if isinstance(self.source, Decoded) else _digests(self.source))
 
     def whereabouts(self, names: Sequence[str]) -> Whereabouts | None:
         """Return the folder that has missing files of a manifest; None if none near the root has them."""
@@ -130,10 +130,10 @@ def listing(
     if found and found[0] in schemes:
         _refuse(source, split=split, root=root)
         given = _given(source, schemes[found[0]], source[found.end() + 1 :])
-        return _of_inventory(source, given) if isinstance(given, Inventory) else _of_plugin(source, given)
+        return of_inventory(source, given) if isinstance(given, Inventory) else _of_plugin(source, given)
     if inventory := recognised(source, split=split):
         _refuse(source, split=None, root=root)
-        return _of_inventory(source, inventory)
+        return of_inventory(source, inventory)
     path = expanded(Path(source.removeprefix("file://")))
     if reason := impossible(path):
         raise DataError(f"data {short(source, 80)!r} can't be a path: {reason}")
@@ -160,8 +160,8 @@ def _root(root: Path | None) -> Path | None:
     return root and expanded(root)
 
 
-def _of_inventory(source: str, found: Inventory) -> Listing:
-    """Return the images of an inventory.
+def of_inventory(source: str, found: Inventory) -> Listing:
+    """Return the images of an inventory, which messages call `source`.
 
     Raises:
         DataError: It has no images, or other numbers of images, names and labels.

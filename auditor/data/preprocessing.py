@@ -48,6 +48,8 @@ class Preprocess:
         white: The share of full intensity that is white in pictures.
         source: Where these values come from.
         assumed: The values are not declared anywhere; they are the usual ones.
+        applied: The data are tensors that are preprocessed already. They are used unchanged; mean, std and scale serve
+            the pictures only.
     """
 
     resize: int | tuple[int, int] | None = 256
@@ -66,6 +68,7 @@ class Preprocess:
     white: float = 1.0
     source: str = ""
     assumed: bool = False
+    applied: bool = False
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any], *, source: str = "", assumed: bool = False) -> Preprocess:
@@ -104,6 +107,11 @@ class Preprocess:
 
     def settings(self) -> dict[str, Any]:
         """Return the keys of `[preprocess]`, the rare ones only if set; `of` gives the same preprocessing for them."""
+        if self.applied:
+            return {"applied": True, **self._settings()}
+        return self._settings()
+
+    def _settings(self) -> dict[str, Any]:
         every = {key: self.limits if key == "range" else getattr(self, key, None) for key in KEYS}
         kept = {key: value for key, value in every.items() if key in _ALWAYS or value != _LEFT_OUT.get(key)}
         if self.color == BANDS:
@@ -117,6 +125,8 @@ class Preprocess:
         Raises:
             Refused: Nothing says what full intensity is in the file.
         """
+        if self.applied:
+            return torch.from_numpy(np.ascontiguousarray(stored.array.transpose(2, 0, 1)))
         if (picture := self._picture(stored)) is not None:
             return self.tensor(picture)
         planes = channels.of_network(self._planes(stored), self.color, alpha=stored.alpha, ground=self.alpha)
@@ -131,6 +141,8 @@ class Preprocess:
         Raises:
             Refused: As from `prepared`.
         """
+        if self.applied:
+            return Image.fromarray(self.pixels(self.prepared(stored)[None])[0])
         if stored.picture is not None and self.color != BANDS and not self.show:
             return stored.photograph(exif=self.exif, alpha=self.alpha)
         planes = channels.of_network(self._planes(stored), self.color, alpha=stored.alpha, ground=self.alpha)

@@ -9,7 +9,9 @@
     >>> methods.saliency(model, images, 5).shape  # one map of pixels for each image
     torch.Size([2, 8, 8])
 
-`model` is a callable that turns images `[n, c, h, w]` into scores `[n, k]`. Images are preprocessed, and the model is
+`model` is a callable that turns images `[n, c, h, w]` into scores `[n, k]`. Where it gives a dict, a tuple or a
+dataclass, the scores are found in it as `auditor run` finds them: the output called `logits`, or the only one that no
+other is computed from. If several may be the scores, a ValueError names them. Images are preprocessed, and the model is
 in eval mode. No method reads files or settings, and each leaves the model as it was. Modules are imported on first
 use, so that `import auditor.methods` does not import torch.
 """

@@ -27,6 +27,14 @@ _MOST = 1000
 _SHOWN = 12
 
 
+class Ambiguous(ArchitectureError):
+    """Several tensors may have the scores; `found` says which."""
+
+    def __init__(self, found: str, first: str) -> None:
+        super().__init__(f"{found}; choose one with --output {first}")
+        self.found = found
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """The tensor that has the scores.
@@ -105,6 +113,8 @@ def class_scores(model: Callable[[Tensor], Any], images: Float[Tensor, "n c h w"
     if not isinstance(given, Tensor):
         try:
             given = _output_of(model, images, given).scores(given)
+        except Ambiguous as error:
+            raise ValueError(f"{error.found}; give a network that returns one of them") from None
         except ArchitectureError as error:
             raise ValueError(str(error)) from None
     if given.ndim != 2 or len(given) != len(images):
@@ -175,10 +185,7 @@ def _chosen(usable: Mapping[str, Tensor], classes: int | None) -> str:
     if len(names) == 1:
         return names[0]
     listed = [f"{key} {list(usable[key].shape[1:])}" for key in names]
-    raise ArchitectureError(
-        f"{len(names)} outputs of the network may be the class scores: {_shown(listed)}; choose one with "
-        f"--output {names[0]}"
-    )
+    raise Ambiguous(f"{len(names)} outputs of the network may be the class scores: {_shown(listed)}", names[0])
 
 
 def _distinct(usable: Mapping[str, Tensor]) -> dict[str, Tensor]:

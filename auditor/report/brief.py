@@ -12,8 +12,8 @@ from auditor.report import deciding, pdf, phrases, templates
 from auditor.report.album import Album
 from auditor.report.blocks import PRINT, Block, Blocks, FigureBlock, FindingBlock, GalleryBlock
 from auditor.report.cards import Card, Fact
-from auditor.report.page import Page, Section, page_of
-from auditor.results import Audit, Figure, Gallery, Result, Table
+from auditor.report.page import Page, Section, page_of, without_pictures
+from auditor.results import Audit, Figure, Gallery, Result
 
 NAME = "summary.pdf"
 PAGES = 4
@@ -73,7 +73,7 @@ def save(audit: Audit, folder: Path, folders: Sequence[Path] = ()) -> None:
 def _fitting(audit: Audit, folders: Sequence[Path]) -> Any:
     """Return the fullest document that fits on the pages; if none does, its first pages."""
     style = templates.asset("print.css", folders)
-    bare, album = page_of(_without_pictures(audit), PRINT, Album()), Album(shrink=True)
+    bare, album = page_of(without_pictures(audit), PRINT, Album()), Album(shrink=True)
     for budget in _BUDGETS:
         page, brief = _page(audit, bare, budget), _brief(audit, bare, budget, album)
         text = templates.render("brief.html", page, folders, brief=brief, style=style)
@@ -81,16 +81,6 @@ def _fitting(audit: Audit, folders: Sequence[Path]) -> Any:
         if len(document.pages) <= PAGES:
             return document
     return document.copy(document.pages[:PAGES])
-
-
-def _without_pictures(audit: Audit) -> Audit:
-    """Return the audit with the same verdicts and findings, and an empty table in place of other evidence."""
-    nothing = Table("", "", (), ())
-    results = tuple(
-        replace(result, evidence=result.findings + (nothing,) * (len(result.findings) < len(result.evidence)))
-        for result in audit.results
-    )
-    return replace(audit, results=results)
 
 
 def _page(audit: Audit, page: Page, budget: Budget) -> Page:

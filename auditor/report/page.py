@@ -21,7 +21,7 @@ from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
 from auditor.report.unassessed import Gap, not_assessed
 from auditor.report.views import Known, Placed, Views, views_of
-from auditor.results import Audit, Finding, Result, Verdict
+from auditor.results import Audit, Finding, Result, Table, Verdict
 
 _MOST_DECIDING = 8
 
@@ -174,6 +174,16 @@ def page_of(audit: Audit, medium: Medium, album: Album) -> Page:
         views=_views(audit, sections, known, blocks, album) if medium.views else Views(),
         repeated=album.repeated,
     )
+
+
+def without_pictures(audit: Audit) -> Audit:
+    """Return the audit with the same verdicts and findings, and an empty table in place of other evidence."""
+    nothing = Table("", "", (), ())
+    results = tuple(
+        replace(result, evidence=result.findings + (nothing,) * (len(result.findings) < len(result.evidence)))
+        for result in audit.results
+    )
+    return replace(audit, results=results)
 
 
 def _title(audit: Audit) -> str:

@@ -27,6 +27,10 @@ def checkpoint(context: Context, *, weights_warn: Share = 0.02) -> Steps:
         weights_warn: difference in accuracy between two sets of weights in the file over which the audit warns, if it
             is larger than by chance.
     """
+    if context.checkpoint.is_live:
+        yield findings.live()
+        yield findings.batch_norm(context.network.module)
+        return
     coverage = context.architecture.coverage
     yield from findings.coverage(coverage, _fitting(context))
     yield from findings.left_out(context.checkpoint.metadata.get("left_out", ()))

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _MOST = 0.5  # share of the parameters under which the file is that of another network
 
 
+def live() -> Finding:
+    """Say that no file was read."""
+    message = _("a network in memory was given, and no file that could lack tensors of it")
+    return Finding("checkpoint.missing", Verdict.SKIP, message)
+
+
 def gone(found: Coverage) -> tuple[str, ...]:
     """Return what checks can't rest on, because tensors of the network are at random initialisation."""
     if not (found.missing or found.misshaped):

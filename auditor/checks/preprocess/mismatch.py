@@ -42,6 +42,10 @@ def preprocess_findings(context: Context, *, images: int, few: int, warn: float)
         message = _("needs images to compare alternative preprocessing; add --data")
         yield Finding(_RULE, Verdict.SKIP, message)
         return
+    if context.preprocess.applied:
+        message = _("the data give tensors that are preprocessed already, so no alternative can be tried")
+        yield Finding(_RULE, Verdict.SKIP, message)
+        return
     from auditor.data.alternatives import alternatives
 
     others = alternatives(context.preprocess, traits(context, _chosen(context, range(len(context.data)), _INPUTS)))

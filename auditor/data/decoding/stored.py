@@ -61,13 +61,13 @@ class Stored:
 
     def size(self, *, exif: bool = True) -> tuple[int, int]:
         """Return width and height, upright or as stored."""
-        width, height = self.picture.size if self.picture is not None else self._array().shape[1::-1]
+        width, height = self.picture.size if self.picture is not None else self.array.shape[1::-1]
         return (height, width) if exif and self.orientation in _TURNED else (width, height)
 
     @property
     def bands(self) -> int:
         """The number of bands, with transparency."""
-        return len(self.plain.getbands()) if self.picture is not None else self._array().shape[2]
+        return len(self.plain.getbands()) if self.picture is not None else self.array.shape[2]
 
     @property
     def plain(self) -> Image.Image:
@@ -82,7 +82,7 @@ class Stored:
     @property
     def peak(self) -> float:
         """The highest value of 16 bits, as a share of their range; 0 for other images."""
-        return float(self._array().max()) / 65535 if "16 bits" in self.traits and self.picture is None else 0.0
+        return float(self.array.max()) / 65535 if "16 bits" in self.traits and self.picture is None else 0.0
 
     def photograph(self, *, exif: bool = True, alpha: Alpha = "white") -> Image.Image:
         """Return a picture in RGB.
@@ -111,18 +111,20 @@ class Stored:
             levels = np.asarray(self.plain, np.float32)
             return (levels if levels.ndim == 3 else levels[..., None]) / 255
         low, high = self._limits(limits)
-        found = (self._array().astype(np.float32) - np.float32(low)) / np.float32(high - low)
+        found = (self.array.astype(np.float32) - np.float32(low)) / np.float32(high - low)
         return found.clip(0, 1) if self.clipped else found
 
     def _limits(self, asked: tuple[float, float] | None) -> tuple[float, float]:
         if self.limits is None and asked is None:
-            raise Refused(_undeclared(self._array()))
+            raise Refused(_undeclared(self.array))
         if asked is None or self.alpha:
             return self.limits or (0.0, 1.0)
         is_negative = self.limits is not None and self.limits[0] > self.limits[1]
         return asked[::-1] if is_negative else asked
 
-    def _array(self) -> Shaped[np.ndarray, "h w c"]:
+    @property
+    def array(self) -> Shaped[np.ndarray, "h w c"]:
+        """The values of an image that is no picture of 8 bits."""
         assert self.values is not None  # noqa: S101 - one of both is there
         return self.values
 

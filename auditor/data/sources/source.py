@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from auditor.data.decoding.stored import Stored
 
 
 @runtime_checkable
@@ -28,5 +32,25 @@ class Source(Protocol):
 
         Raises:
             OSError: They can't be read, or there are more. `strerror` says why in a few words.
+        """
+        ...
+
+
+@runtime_checkable
+class Decoded(Source, Protocol):
+    """Images that a program has in memory, decoded, and not in files.
+
+    Attributes:
+        digests: SHA-256 of the contents of each image.
+    """
+
+    digests: Sequence[str]
+
+    def stored(self, index: int) -> Stored:
+        """Return an image.
+
+        Raises:
+            Refused: It can't be used.
+            DataError: It is not the one that was listed.
         """
         ...

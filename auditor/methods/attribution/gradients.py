@@ -41,7 +41,8 @@ def gradient(model: Model, images: Float[Tensor, "n c h w"], target: Target) -> 
         `[m, c, h, w]`, where `m` counts the targets image by image: `n` times the number of targets of an image.
 
     Raises:
-        ValueError: The target does not fit the images or the network, or the score does not depend on the images.
+        ValueError: The target does not fit the images or the network, the score does not depend on the images, or the
+            network gives several tensors that may be the scores.
         IndexError: A class, a channel or a place does not exist.
 
     Examples:

@@ -36,6 +36,9 @@ from auditor.model.files.used_files import UsedFile, digest
 from auditor.model.files.weight_sets import UNNAMED, NoSuchWeights
 from auditor.process import regular_files
 
+LIVE = "live module"
+"""The format of a network in the memory of a program."""
+
 _WORDS = {
     "torch._utils._rebuild_meta_tensor_no_storage": "meta tensors",
     "torch._utils._rebuild_nested_tensor": "nested tensors",
@@ -51,8 +54,8 @@ class Checkpoint:
 
     Attributes:
         sha256: The digest of the file; of a folder, that of its files' names and digests, as `used_files.digest` says.
-        format: `state dict`, `safetensors`, `TorchScript`, `torch.export`, `pickled module` or
-            `torch.distributed.checkpoint`.
+        format: `state dict`, `safetensors`, `TorchScript`, `torch.export`, `pickled module`,
+            `torch.distributed.checkpoint` or `live module`.
         tensors: By name, without wrappers and prefixes, in their own types; empty if `module` is given.
         module: The network itself, if the file holds one.
         metadata: Everything else, under one name each: `arch`, `arch_args`, `classes`, `preprocess`, other
@@ -84,6 +87,11 @@ class Checkpoint:
     files: tuple[UsedFile, ...] = ()
     config: Mapping[str, Any] | None = None
     processor: Mapping[str, Any] | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this stands for a network in memory, and no file was read."""
+        return self.format == LIVE
 
     @property
     def weights(self) -> str:
