@@ -26,6 +26,7 @@ from auditor.data.label_cells import of_value
 from auditor.data.levels import Level, levels
 from auditor.data.manifest import Label
 from auditor.data.manifest_files import Whereabouts
+from auditor.data.names import Names
 from auditor.data.skipped import Skipped
 from auditor.data.sources.files import Files
 from auditor.data.sources.inventory import Inventory
@@ -166,7 +167,8 @@ def _of_inventory(source: str, found: Inventory) -> Listing:
     Raises:
         DataError: It has no images, or other numbers of images, names and labels.
     """
-    names, labels = tuple(found.names), tuple(found.labels)
+    names = found.names if isinstance(found.names, Names) else tuple(found.names)
+    labels = tuple(found.labels)
     if not names or not len(names) == len(labels) == len(found.source):
         raise DataError(
             f"data source {source} has {len(found.source)} images, {len(names)} names and {len(labels)} labels; "
