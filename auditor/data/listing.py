@@ -22,7 +22,7 @@ from auditor.data.assumption import Assumption
 from auditor.data.decoding.extras import install
 from auditor.data.folder_tree import printable
 from auditor.data.image import LARGEST
-from auditor.data.label_cells import of_value
+from auditor.data.label_cells import Several, of_value
 from auditor.data.levels import Level, levels
 from auditor.data.manifest import Label
 from auditor.data.manifest_files import Whereabouts
@@ -177,10 +177,17 @@ def _of_inventory(source: str, found: Inventory) -> Listing:
     numbers = {name: number for number, name in enumerate(found.class_names)}
     if len(numbers) == len(found.class_names):
         named = dict(enumerate(found.class_names))
-        labels = tuple(named.get(label, label) if isinstance(label, int) else label for label in labels)
+        labels = tuple(_named(label, named) for label in labels)
     else:
         numbers = {}
     return Listing(Path(source), (), names, labels, found.folders, numbers=numbers, archive=found.source)
+
+
+def _named(label: Label, names: Mapping[int, str]) -> Label:
+    """Return a label, or several, with the names of the classes instead of their numbers."""
+    if isinstance(label, Several):
+        return label._replace(present=tuple(names.get(one, one) if isinstance(one, int) else one for one in label[0]))
+    return names.get(label, label) if isinstance(label, int) else label
 
 
 def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from auditor.data.label_cells import of_value
 from auditor.data.manifest import Label
 
 RANKS: Final = {".cls": 3, ".json": 2, ".txt": 1}
@@ -17,7 +18,7 @@ RANKS: Final = {".cls": 3, ".json": 2, ".txt": 1}
 LONGEST: Final = {".cls": 4096, ".txt": 4096, ".json": 2**20}
 """The largest number of bytes of a label, by suffix."""
 
-_KEYS: Final = ("label", "cls", "class", "class_id", "class_name", "target", "category", "y")
+_KEYS: Final = ("label", "labels", "cls", "class", "class_id", "class_name", "target", "category", "y")
 _LONGEST_NAME: Final = 100
 
 
@@ -45,6 +46,18 @@ def _label_in(text: str) -> Label:
     if isinstance(found, dict):
         keys = {str(key).lower(): value for key, value in found.items()}
         found = next((keys[key] for key in _KEYS if key in keys), None)
+    if isinstance(found, list):
+        return _several(found)
     if isinstance(found, bool) or not isinstance(found, str | int):
         return None
     return found[:_LONGEST_NAME] or None if isinstance(found, str) else found
+
+
+def _several(found: list[Any]) -> Label:
+    """Return the labels of a list; None for a list of something else, or of too long names."""
+    if any(isinstance(item, str) and len(item) > _LONGEST_NAME for item in found):
+        return None
+    try:
+        return of_value(found)
+    except TypeError:
+        return None

@@ -7,10 +7,16 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import webdataset
 
+from auditor.data import label_sets
 from auditor.data.labels import fit
 from auditor.data.listing import Listing, listing
+from auditor.data.sources import parquet
 from auditor.errors import DataError
 from tests.data.sources import made
 
@@ -160,3 +166,43 @@ def test_a_source_without_splits_says_so(tmp_path: Path) -> None:
         if make is not made.folder_of_shards:
             assert "has no splits, but --split val was given" in refusal(place, split="val")
     assert len(listing(place, split="train").names) == 12
+
+
+LISTS = [["cat"], ["cat", "fox"], [], ["dog", "fox"]] * 3
+
+
+def lists_in_parquet(root: Path) -> str:
+    pq.write_table(pa.table({"png": [one[2] for one in made.IMAGES], "labels": LISTS}), root / "lists.parquet")
+    return str(root / "lists.parquet")
+
+
+def lists_of_datasets(root: Path) -> str:
+    names = datasets.ClassLabel(names=list(made.CLASSES))
+    features = datasets.Features({"image": datasets.Image(), "labels": datasets.Sequence(names)})
+    images = [{"bytes": one[2], "path": None} for one in made.IMAGES]
+    numbers = [[made.CLASSES.index(name) for name in one] for one in LISTS]
+    datasets.Dataset.from_dict({"image": images, "labels": numbers}, features=features).save_to_disk(root / "lists")
+    return str(root / "lists")
+
+
+def lists_in_shards(root: Path) -> str:
+    with webdataset.TarWriter(str(root / "lists.tar")) as writer:
+        for place, (one, names) in enumerate(zip(made.IMAGES, LISTS, strict=True)):
+            writer.write({"__key__": f"{place:04}", "png": one[2], "json": {"labels": names}})
+    return str(root / "lists.tar")
+
+
+@pytest.mark.parametrize("make", [lists_in_parquet, lists_of_datasets, lists_in_shards])
+def test_an_image_may_have_a_list_of_labels(make: Callable[[Path], str], tmp_path: Path) -> None:
+    found = label_sets.read(listing(make(tmp_path)), outputs=3, names=made.CLASSES)
+    several = label_sets.fit(found, outputs=3, complete=True).sets
+    assert [[made.CLASSES[place] for place in one.present] for one in several if one is not None] == LISTS
+
+
+def test_a_group_of_rows_that_unpacks_to_all_memory_is_refused_first(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(parquet, "_LARGEST", 2**20)
+    bombs = [bytes(2**20), bytes(2**20)]
+    pq.write_table(pa.table({"png": bombs}), tmp_path / "data.parquet", compression="zstd", use_dictionary=False)
+    source = listing(str(tmp_path / "data.parquet")).source
+    with pytest.raises(OSError, match=r"its group of rows unpacks from [0-9,]+ to 2,097,\d+ bytes"):
+        source.content(0, most=2**24)
