@@ -51,6 +51,7 @@ class Listing:
         names: Paths relative to the root, with `/`.
         labels: The folder's name, the text or number of the manifest, or None.
         folders: All class folders, sorted, with those that have no images; () for a manifest.
+        beside: The files of an archive that are not among the images; None where its source does not tell.
         archive: The source of images that are not files of their own; `files` is then ().
         walked: The images are those that were found below the root, and not named by a manifest.
         inner: The folders at deeper levels, one of which may hold the classes.
@@ -70,6 +71,7 @@ class Listing:
     assumptions: tuple[Assumption, ...] = ()
     walked: bool = False
     archive: Source | None = None
+    beside: tuple[Skipped, ...] | None = None
 
     @property
     def source(self) -> Source:
@@ -78,7 +80,9 @@ class Listing:
 
     @cached_property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The files below the root that are not among the images; () for a manifest."""
+        """The files below the root, or in the archive, that are not among the images; () for a manifest."""
+        if self.beside is not None:
+            return self.beside
         return skipped.below(self.root, arrays=suffixes.of(self.names[0]) == suffixes.ARRAY) if self.walked else ()
 
     @cached_property
@@ -180,7 +184,16 @@ def _of_inventory(source: str, found: Inventory) -> Listing:
         labels = tuple(_named(label, named) for label in labels)
     else:
         numbers = {}
-    return Listing(Path(source), (), names, labels, found.folders, numbers=numbers, archive=found.source)
+    return Listing(
+        root=Path(source),
+        files=(),
+        names=names,
+        labels=labels,
+        folders=found.folders,
+        numbers=numbers,
+        archive=found.source,
+        beside=found.skipped,
+    )
 
 
 def _named(label: Label, names: Mapping[int, str]) -> Label:

@@ -62,7 +62,10 @@ class Names(Sequence[str]):
         return Names(self[place] for place in order)
 
     def order(self) -> Sequence[int]:
-        """Return the places of the names in the order of their bytes; names of Unicode have the same order."""
-        if all(a <= b for a, b in pairwise(self)):
+        """Return the places of the names in the order of their bytes, equal ones in their order.
+
+        It is a range only if the names are in this order, and all different, as in most archives.
+        """
+        if all(a < b for a, b in pairwise(self)):
             return range(len(self))
         return sorted(range(len(self)), key=lambda place: os.fsencode(self[place]))

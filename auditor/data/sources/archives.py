@@ -7,6 +7,7 @@ and its label as `.cls` (a number), `.json` (an object) or `.txt` (a name).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from auditor.data import manifest
@@ -66,7 +67,8 @@ def _samples(kept: ArchiveIndex) -> Inventory:
         simple = {sample_key(name) for name in kept.names if _is_simple(name)}
         order = [i for i, name in enumerate(kept.names) if _is_simple(name) or sample_key(name) not in simple]
     source = kept.images(order)
-    return Inventory(source, shown(source), [kept.beside.get(index) for index in order])
+    labels = [kept.beside.get(index) for index in order]
+    return Inventory(source, shown(source), labels, skipped=kept.left_out(()))
 
 
 def _is_simple(name: str) -> bool:
@@ -80,15 +82,32 @@ def _arranged(kept: ArchiveIndex, what: str, *, split: str | None) -> Inventory:
         DataError: There are no images.
     """
     if not kept.names:
-        raise DataError(layout.no_images(what, kept.others))
-    order = kept.names.order()
+        raise DataError(layout.no_images(what, kept.suffixes))
+    order, replaced = _last_of_each(kept)
     names = kept.names if order == range(len(kept.names)) else kept.names.take(order)
     if listed := _manifest(kept, what, names):
         source = kept.images([order[index] for index, _label in listed])
-        return Inventory(source, shown(source), [label for _index, label in listed])
+        labels = [label for _index, label in listed]
+        return Inventory(source, shown(source), labels, skipped=kept.left_out((), replaced))
     found = layout.class_folders(names, kept.folders, what, split=split)
     source = kept.images(order if found.chosen == range(len(order)) else [order[index] for index in found.chosen])
-    return Inventory(source, shown(source), found.labels, found.folders)
+    skipped = kept.left_out(set(found.folders), replaced)
+    return Inventory(source, shown(source), found.labels, found.folders, skipped=skipped)
+
+
+def _last_of_each(kept: ArchiveIndex) -> tuple[Sequence[int], Sequence[str]]:
+    """Return the images in the order of their names, and the names of those that a later member replaces.
+
+    Of several members of one name in one archive the last one counts, as it does where the archive is unpacked.
+    """
+    order, names = kept.names.order(), kept.names
+    if isinstance(order, range):
+        return order, ()
+    again = [a for a, b in pairwise(order) if names[a] == names[b] and kept.archive(a) == kept.archive(b)]
+    if not again:
+        return order, ()
+    left_out = set(again)
+    return [place for place in order if place not in left_out], [names[place] for place in again]
 
 
 def shown(source: ArchiveImages) -> Sequence[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,3 +208,43 @@ def test_a_group_of_rows_that_unpacks_to_all_memory_is_refused_first(tmp_path: P
     source = listing(str(tmp_path / "data.parquet")).source
     with pytest.raises(OSError, match=r"its group of rows unpacks from [0-9,]+ to 2,097,\d+ bytes"):
         source.content(0, most=2**24)
+
+
+def skipped_of(found: Listing) -> set[tuple[str, str, str, int]]:
+    assert found.beside is not None
+    return {(one.kind, one.suffix, one.folder, one.count) for one in found.beside}
+
+
+def test_members_that_are_no_images_are_counted_by_class(tmp_path: Path) -> None:
+    with zipfile.ZipFile(made.zip_of_folders(tmp_path), "a") as archive:
+        for name in ("cat/a.svg", "cat/0.nef", "fox/notes.txt", "dog/.hidden.png", "cat/"):
+            archive.writestr(name, b"")
+    assert skipped_of(listing(str(tmp_path / "data.zip"))) == {
+        ("format", ".svg", "cat", 1),
+        ("paired", ".nef", "cat", 1),
+        ("other", ".txt", "fox", 1),
+        ("hidden", ".png", "dog", 1),
+        ("other", ".png", "cat", 1),  # what macOS writes
+    }
+
+
+def test_a_later_member_of_one_name_replaces_the_earlier_one(tmp_path: Path) -> None:
+    with tarfile.open(made.tar_of_folders(tmp_path), "a") as archive:
+        archive.add(tmp_path / "data" / "fox" / "1.png", arcname=f"{'long' * 40}/pets/cat/0.png")
+    found = listing(str(tmp_path / "data.tar"))
+    assert len(found.names) == len(set(found.names)) == len(made.IMAGES)
+    assert found.source.content(0, most=2**20) == made.picture(2, 1)
+    assert skipped_of(found) == {("replaced", ".png", "cat", 1)}
+
+
+def test_links_and_devices_in_a_tar_are_listed_and_never_followed(tmp_path: Path) -> None:
+    with tarfile.open(made.tar_of_folders(tmp_path), "a") as archive:
+        for name, kind in (("soft", tarfile.SYMTYPE), ("hard", tarfile.LNKTYPE), ("device", tarfile.CHRTYPE)):
+            member = tarfile.TarInfo(f"{'long' * 40}/pets/fox/{name}.png")
+            member.type, member.linkname = kind, "/etc/hostname"
+            archive.addfile(member)
+    found = listing(str(tmp_path / "data.tar"))
+    for name, reason in (("soft", "a link"), ("hard", "a link"), ("device", "a device")):
+        place = next(place for place, one in enumerate(found.names) if one.endswith(f"{name}.png"))
+        with pytest.raises(OSError, match=f"{reason} inside of an archive, not a regular file"):
+            found.source.content(place, most=2**20)
