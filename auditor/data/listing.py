@@ -28,7 +28,7 @@ from auditor.data.manifest import Label
 from auditor.data.manifest_files import Whereabouts
 from auditor.data.names import Names
 from auditor.data.skipped import Skipped
-from auditor.data.sources.files import Files
+from auditor.data.sources.files import Below, Files
 from auditor.data.sources.inventory import Inventory
 from auditor.data.sources.recognition import recognised
 from auditor.data.sources.source import Source
@@ -217,12 +217,13 @@ def _of_folder(root: Path, split: str | None) -> Listing:
     if not tree.images:
         raise DataError(_no_image(root, Counter(suffixes.of(name) or "no suffix" for name in tree.others)))
     names, below, folders, said = parts.of_folder(root, tree, split)
-    labels = tuple(printable(n.partition("/")[0]) if "/" in n else None for n in below)
+    tops = {folder: printable(folder) for folder in {n.partition("/")[0] for n in below}}  # one text for each class
+    labels = tuple(tops[n.partition("/")[0]] if "/" in n else None for n in below)
     inner = levels([printable(name) for name in below], [printable(name) for name in folders])
     return Listing(
         root=root,
-        files=tuple(root / name for name in names),
-        names=tuple(map(printable, names)),
+        files=Below(root, Names(names)),
+        names=Names(map(printable, names)),
         labels=labels,
         folders=tuple(printable(name) for name in folders if "/" not in name),
         inner=tuple(level for level in inner if level.place != 1),

@@ -75,10 +75,10 @@ class ArchiveIndex:
             suffix = member.suffix
             if member.hidden:
                 self._leave_out(member, hidden=True)
-            elif suffix in known:
-                self._keep(number, member)
             elif member.name.endswith("/"):
                 self.folders.add(member.name[:-1])
+            elif suffix in known:
+                self._keep(number, member)
             elif suffix in LONGEST and self.labelled and not member.problem:
                 self._label(location, member, labels)
             elif suffix in manifest.TABLES:
@@ -113,9 +113,11 @@ class ArchiveIndex:
 
     def _leave_out(self, member: Member, *, hidden: bool) -> None:
         kind = skipped.inside(member.name, hidden=hidden)
+        if member.name.endswith("/"):
+            return
         if kind == "format":
             self.unread.append(member.name)
-        elif not member.name.endswith("/"):
+        else:
             self.others[kind, member.suffix, member.name.rpartition("/")[0]] += 1
 
     def left_out(self, classes: Container[str], replaced: Iterable[str] = ()) -> tuple[Skipped, ...]:

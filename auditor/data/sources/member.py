@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Final, NamedTuple
 
+from auditor.data import suffixes
 from auditor.language import _
 
 MOST: Final = 20_000_000
@@ -38,8 +39,7 @@ class Member(NamedTuple):
     @property
     def suffix(self) -> str:
         """The last suffix of the name, in small letters."""
-        stem, _dot, suffix = self.name.rpartition("/")[2].rpartition(".")
-        return f".{suffix.lower()}" if stem.strip(".") and suffix else ""
+        return suffixes.of(self.name)
 
     @property
     def hidden(self) -> bool:

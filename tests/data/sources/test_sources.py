@@ -217,7 +217,7 @@ def skipped_of(found: Listing) -> set[tuple[str, str, str, int]]:
 
 def test_members_that_are_no_images_are_counted_by_class(tmp_path: Path) -> None:
     with zipfile.ZipFile(made.zip_of_folders(tmp_path), "a") as archive:
-        for name in ("cat/a.svg", "cat/0.nef", "fox/notes.txt", "dog/.hidden.png", "cat/"):
+        for name in ("cat/a.svg", "cat/0.nef", "fox/notes.txt", "dog/.hidden.png", "cat/", "cat.png/"):
             archive.writestr(name, b"")
     assert skipped_of(listing(str(tmp_path / "data.zip"))) == {
         ("format", ".svg", "cat", 1),
