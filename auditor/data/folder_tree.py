@@ -44,7 +44,7 @@ def tree(root: Path) -> Tree:
         else:
             files.append(entry)
     found.images.extend(suffixes.among(files))
-    found.others.extend(set(files).difference(found.images))
+    found.others.extend(set(files).difference(found.images) if len(files) > len(found.images) else ())
     for names in (found.images, found.others, found.folders, found.hidden):
         names.sort(key=os.fsencode)
     return found

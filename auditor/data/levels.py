@@ -34,14 +34,16 @@ def levels(names: Sequence[str], folders: Sequence[str]) -> Iterator[Level]:
         names: The paths of the images, with `/`.
         folders: The paths of all folders.
     """
-    above = [name.split("/")[:-1] for name in names]
-    deepest = min(_DEEPEST, max(map(len, above), default=0))
+    at = [name.rpartition("/")[0] for name in names]
+    above = {folder: folder.split("/") if folder else [] for folder in set(at)}  # one of the few folders that there are
+    deepest = min(_DEEPEST, max(map(len, above.values()), default=0))
     for place in range(1, deepest + 1):
-        labels = tuple(path[place - 1] if len(path) >= place else None for path in above)
+        own = {folder: path[place - 1] if len(path) >= place else None for folder, path in above.items()}
+        labels = tuple(own[folder] for folder in at)
         yield _level(place, labels, [folder for folder in folders if folder.count("/") == place - 1])
-    if len({len(path) for path in above}) > 1:
-        inner = tuple(path[-1] if path else None for path in above)
-        yield _level(0, inner, sorted({"/".join(path) for path in above if path}))
+    if len({len(path) for path in above.values()}) > 1:
+        last = {folder: path[-1] if path else None for folder, path in above.items()}
+        yield _level(0, tuple(last[folder] for folder in at), sorted(folder for folder in above if folder))
 
 
 def _level(place: int, labels: tuple[str | None, ...], folders: Sequence[str]) -> Level:

@@ -22,12 +22,13 @@ from auditor.data.assumption import Assumption
 from auditor.data.decoding.extras import install
 from auditor.data.folder_tree import printable
 from auditor.data.image import LARGEST
-from auditor.data.label_cells import of_value
+from auditor.data.label_cells import Several, of_value
 from auditor.data.levels import Level, levels
 from auditor.data.manifest import Label
 from auditor.data.manifest_files import Whereabouts
+from auditor.data.names import Names
 from auditor.data.skipped import Skipped
-from auditor.data.sources.files import Files
+from auditor.data.sources.files import Below, Files
 from auditor.data.sources.inventory import Inventory
 from auditor.data.sources.recognition import recognised
 from auditor.data.sources.source import Decoded, Source
@@ -50,6 +51,7 @@ class Listing:
         names: Paths relative to the root, with `/`.
         labels: The folder's name, the text or number of the manifest, or None.
         folders: All class folders, sorted, with those that have no images; () for a manifest.
+        beside: The files of an archive that are not among the images; None where its source does not tell.
         archive: The source of images that are not files of their own; `files` is then ().
         walked: The images are those that were found below the root, and not named by a manifest.
         inner: The folders at deeper levels, one of which may hold the classes.
@@ -69,6 +71,7 @@ class Listing:
     assumptions: tuple[Assumption, ...] = ()
     walked: bool = False
     archive: Source | None = None
+    beside: tuple[Skipped, ...] | None = None
 
     @property
     def source(self) -> Source:
@@ -77,7 +80,9 @@ class Listing:
 
     @cached_property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The files below the root that are not among the images; () for a manifest."""
+        """The files below the root, or in the archive, that are not among the images; () for a manifest."""
+        if self.beside is not None:
+            return self.beside
         return skipped.below(self.root, arrays=suffixes.of(self.names[0]) == suffixes.ARRAY) if self.walked else ()
 
     @cached_property
@@ -166,7 +171,8 @@ def of_inventory(source: str, found: Inventory) -> Listing:
     Raises:
         DataError: It has no images, or other numbers of images, names and labels.
     """
-    names, labels = tuple(found.names), tuple(found.labels)
+    names = found.names if isinstance(found.names, Names) else tuple(found.names)
+    labels = tuple(found.labels)
     if not names or not len(names) == len(labels) == len(found.source):
         raise DataError(
             f"data source {source} has {len(found.source)} images, {len(names)} names and {len(labels)} labels; "
@@ -175,10 +181,26 @@ def of_inventory(source: str, found: Inventory) -> Listing:
     numbers = {name: number for number, name in enumerate(found.class_names)}
     if len(numbers) == len(found.class_names):
         named = dict(enumerate(found.class_names))
-        labels = tuple(named.get(label, label) if isinstance(label, int) else label for label in labels)
+        labels = tuple(_named(label, named) for label in labels)
     else:
         numbers = {}
-    return Listing(Path(source), (), names, labels, found.folders, numbers=numbers, archive=found.source)
+    return Listing(
+        root=Path(source),
+        files=(),
+        names=names,
+        labels=labels,
+        folders=found.folders,
+        numbers=numbers,
+        archive=found.source,
+        beside=found.skipped,
+    )
+
+
+def _named(label: Label, names: Mapping[int, str]) -> Label:
+    """Return a label, or several, with the names of the classes instead of their numbers."""
+    if isinstance(label, Several):
+        return label._replace(present=tuple(names.get(one, one) if isinstance(one, int) else one for one in label[0]))
+    return names.get(label, label) if isinstance(label, int) else label
 
 
 def _missing(source: str, path: Path, schemes: Mapping[str, Scheme]) -> str:
@@ -195,12 +217,13 @@ def _of_folder(root: Path, split: str | None) -> Listing:
     if not tree.images:
         raise DataError(_no_image(root, Counter(suffixes.of(name) or "no suffix" for name in tree.others)))
     names, below, folders, said = parts.of_folder(root, tree, split)
-    labels = tuple(printable(n.partition("/")[0]) if "/" in n else None for n in below)
+    tops = {folder: printable(folder) for folder in {n.partition("/")[0] for n in below}}  # one text for each class
+    labels = tuple(tops[n.partition("/")[0]] if "/" in n else None for n in below)
     inner = levels([printable(name) for name in below], [printable(name) for name in folders])
     return Listing(
         root=root,
-        files=tuple(root / name for name in names),
-        names=tuple(map(printable, names)),
+        files=Below(root, Names(names)),
+        names=Names(map(printable, names)),
         labels=labels,
         folders=tuple(printable(name) for name in folders if "/" not in name),
         inner=tuple(level for level in inner if level.place != 1),

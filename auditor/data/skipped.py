@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from auditor.data import suffixes
 
-Kind = Literal["format", "hidden", "paired", "copy", "other"]
+Kind = Literal["format", "hidden", "paired", "copy", "replaced", "other"]
 
 _TOOLS: Final = frozenset([".ipynb_checkpoints", ".cache", ".thumbnails", ".trash", "@eadir", "__macosx"])
 _NEVER: Final = frozenset([".git", ".hg", ".svn", ".dvc", ".venv"])  # nobody keeps the images of a data set there
@@ -25,7 +25,8 @@ class Skipped:
     Attributes:
         kind: `format` for an image in a format that is not read, `hidden` for one that is hidden, `paired` for one in
             a format that is not read beside an image of the same name, `copy` for one in a folder that a program
-            keeps for itself, `other` for no image.
+            keeps for itself, `replaced` for a member of an archive that a later one of its name replaces, `other` for
+            no image.
         suffix: In lower case, with the dot; empty without one.
         folder: The folder of the first level, which is the class; empty outside of one.
     """
@@ -44,6 +45,18 @@ def below(root: Path, *, arrays: bool) -> tuple[Skipped, ...]:
     """
     counts = Counter(_walk(root, "", (), hidden=False, arrays=arrays))
     return tuple(Skipped(*key, count) for key, count in sorted(counts.items()))
+
+
+def inside(name: str, *, hidden: bool, paired: bool = False) -> Kind:
+    """Return the kind of a member of an archive that is not read.
+
+    Args:
+        hidden: A part of its name is hidden, or is what a system puts into archives by itself.
+        paired: There is an image of the same name.
+    """
+    folders, _slash, last = name.rpartition("/")
+    copies = any(folder.lower() in _TOOLS for folder in folders.split("/"))
+    return _kind(last, hidden=hidden, copies=copies, paired=paired)
 
 
 def _walk(

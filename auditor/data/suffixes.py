@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
@@ -38,7 +37,8 @@ def readable() -> frozenset[str]:
 
 def of(name: str) -> str:
     """Return the suffix of a name in lower case, with the dot."""
-    return PurePosixPath(name).suffix.lower()
+    stem, _dot, suffix = name.rstrip("/").rpartition("/")[2].rpartition(".")
+    return f".{suffix.lower()}" if stem.strip(".") and suffix else ""
 
 
 def is_image(suffix: str) -> bool:
@@ -54,5 +54,5 @@ def among(names: Iterable[str]) -> list[str]:
     """
     known = readable()
     found = [name for name in names if not name.endswith("/") and of(name) in known]
-    pictures = [name for name in found if of(name) != ARRAY]
+    pictures = [name for name in found if not name.lower().endswith(ARRAY)]
     return pictures or found

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import datasets
+import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import webdataset
 from PIL import Image
 
 from tests import networks
@@ -140,3 +150,102 @@ def test_an_empty_folder_and_a_hidden_one_are_named(here, audited):
     found = audited("--data", "photos")["data.classes"]
     assert found["verdict"] == "fail"
     assert "a hidden folder would make 4: was .ipynb_checkpoints there in training?" in found["message"]
+
+
+def photos() -> list[tuple[str, Path]]:
+    return [(path.parent.name, path) for path in sorted(Path("photos").rglob("*.png"))]
+
+
+def as_zip() -> str:
+    return shutil.make_archive("photos", "zip", root_dir=".", base_dir="photos")
+
+
+def as_tar() -> str:
+    return shutil.make_archive("photos", "tar", root_dir=".", base_dir="photos")
+
+
+def as_shards() -> str:
+    with webdataset.ShardWriter("shard-%03d.tar", maxcount=5, verbose=0) as writer:
+        for place, (name, path) in enumerate(photos()):
+            writer.write({"__key__": f"{place:04}", "png": path.read_bytes(), "cls": CLASSES.index(name)})
+    return "shard-{000..002}.tar"
+
+
+def as_parquet() -> str:
+    columns = {"image": [path.read_bytes() for _name, path in photos()], "label": [name for name, _path in photos()]}
+    pq.write_table(pa.table(columns), "photos.parquet")
+    return "photos.parquet"
+
+
+def as_saved_by_datasets() -> str:
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))})
+    images = [{"bytes": path.read_bytes(), "path": None} for _name, path in photos()]
+    rows = {"image": images, "label": [name for name, _path in photos()]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk("saved")
+    return "saved"
+
+
+def in_memory() -> str:
+    files = fsspec.filesystem("memory")
+    for name, path in photos():
+        files.pipe(f"/photos/{name}/{path.name}", path.read_bytes())
+    return "memory://photos"
+
+
+def judged(found) -> dict[str, tuple[str, object]]:
+    """Return verdict and number of each rule that speaks of images, not of how they are kept."""
+    assert "error" not in found, found
+    kept = ("data.layout", "data.skipped")
+    return {rule: (one["verdict"], one.get("value")) for rule, one in found.items() if rule not in kept}
+
+
+def test_every_source_gives_the_verdicts_of_the_folder(here, audited):
+    expected = judged(audited("--data", "photos"))
+    (here / "names.txt").write_text("\n".join(CLASSES))
+    for made in (as_zip, as_shards, as_parquet, as_saved_by_datasets, in_memory):
+        assert (made, judged(audited("--data", made(), "--classes", "names.txt"))) == (made, expected)
+
+
+@pytest.mark.parametrize(
+    ("module", "made", "advice"),
+    [
+        ("pyarrow", as_parquet, "needs pyarrow; run pip install 'auditor[parquet]'"),
+        ("pyarrow", as_saved_by_datasets, "needs pyarrow; run pip install 'auditor[parquet]'"),
+        ("fsspec", in_memory, "the address memory://photos needs fsspec; run pip install 'auditor[remote]'"),
+        ("s3fs", lambda: "s3://bucket/photos", "needs s3fs; run pip install s3fs"),
+        ("gcsfs", lambda: "gs://bucket/photos", "needs gcsfs; run pip install gcsfs"),
+        ("aiohttp", lambda: "https://example.org/photos.zip", "needs aiohttp; run pip install aiohttp"),
+    ],
+)
+def test_a_missing_library_is_named_with_the_line_that_installs_it(here, audited, monkeypatch, module, made, advice):
+    datasets.disable_progress_bars()
+    source = made()
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in ("s3fs", "gcs", "gcsfs", "http"):  # what fsspec has loaded once
+        monkeypatch.delitem(sys.modules, f"fsspec.implementations.{name}", raising=False)
+    error = audited("--data", source)["error"]
+    assert error["code"] == 4
+    assert advice in error["message"]
+    assert len(error["message"].strip().splitlines()) == 1
+
+
+@pytest.fixture
+def web(here):
+    """Serve the folder as Python's own web server does, which sends whole files only."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *about: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(here))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_folder_of_a_web_server_is_read_and_an_archive_that_comes_whole_is_refused(audited, web):
+    assert accuracy(audited("--data", f"{web}/photos")) == RIGHT
+    as_tar()
+    message = audited("--data", f"{web}/photos.tar")["error"]["message"]
+    assert "the server sends only whole files, not parts of them; download the file" in message

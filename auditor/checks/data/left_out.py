@@ -1,4 +1,4 @@
-"""Judge the files below the folder of the data that were not read."""
+"""Judge the files below the folder of the data, or in its archive, that were not read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def skipped(listing: Listing, *, fail: float) -> Iterator[Finding | Table]:
     Args:
         fail: Share of the images over which the audit fails.
     """
-    if not listing.walked:
+    if not listing.walked and listing.beside is None:
         return
     files = listing.skipped
     missed = [one for one in files if one.kind in _MISSED]
@@ -47,7 +47,7 @@ def skipped(listing: Listing, *, fail: float) -> Iterator[Finding | Table]:
     if files:
         yield Table(
             _("Files skipped"),
-            _("Files below the folder of the data that were not read as images, by suffix and class."),
+            _("Files of the data that were not read as images, by suffix and class."),
             (_("suffix"), _("class"), _("files"), _("reason")),
             tuple((one.suffix or _("no suffix"), one.folder, one.count, _reason(one)) for one in files),
         )
@@ -93,5 +93,6 @@ def _reason(one: Skipped) -> str:
         "hidden": _("hidden"),
         "paired": _("not read, but there is an image of the same name"),
         "copy": _("in a folder that a program keeps for itself"),
+        "replaced": _("a later member of the archive has the same name"),
         "other": _("no image"),
     }[one.kind]

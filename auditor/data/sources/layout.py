@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -40,36 +41,41 @@ def class_folders(names: Sequence[str], empty: Iterable[str], what: str, *, spli
     Raises:
         DataError: There are several splits and none is chosen, or the chosen one is not there.
     """
-    folders = {folder for folder in empty if folder}
-    above = _above(names)
-    tops = {name[len(above) :].partition("/")[0] for name in names if "/" in name[len(above) :]}
-    if tops and all(top.lower() in SPLITS for top in tops) and _depth(names, above) > 1:
+    at, listed = _folders_of(names)  # an image lies in one of a few folders, so that only these are looked at
+    above = _above(listed)
+    tops = {folder[len(above) :].partition("/")[0] for folder in listed if len(folder) > len(above)}
+    if tops and all(top.lower() in SPLITS for top in tops) and _depth(listed, above) > 1:
         above += f"{chosen_split(sorted(tops), what, split=split)}/"
     elif split is not None:
         raise DataError(f"{what} has no splits, but --split {split} was given; leave it out")
-    chosen = [index for index, name in enumerate(names) if name.startswith(above)]
-    inside = [names[index][len(above) :] for index in chosen]
-    labels = _shared(name.partition("/")[0] if "/" in name else None for name in inside)
-    below = {folder[len(above) :].partition("/")[0] for folder in folders if folder.startswith(above)}
-    return ClassFolders(chosen, labels, tuple(sorted({label for label in labels if label} | (below - {""}))))
+    inside = [folder.startswith(above) for folder in listed]
+    chosen = range(len(names)) if all(inside) else [index for index, folder in enumerate(at) if inside[folder]]
+    own = [folder[len(above) :].partition("/")[0] or None for folder in listed]
+    labels = [own[at[index]] for index in chosen]
+    below = {folder[len(above) :].partition("/")[0] for folder in empty if f"{folder}/".startswith(above)}
+    with_images = {label for label, kept in zip(own, inside, strict=True) if kept and label}
+    return ClassFolders(chosen, labels, tuple(sorted(with_images | (below - {""}))))
 
 
-def _shared(labels: Iterable[str | None]) -> list[str | None]:
-    """Return labels as one object for each class."""
-    known: dict[str | None, str | None] = {}
-    return [known.setdefault(label, label) for label in labels]
+def _folders_of(names: Iterable[str]) -> tuple[array[int], list[str]]:
+    """Return the place of each name's folder in a list, and this list; the folders have a `/` at the end."""
+    places, at = dict[str, int](), array("i")
+    for name in names:
+        folder, slash, _last = name.rpartition("/")
+        at.append(places.setdefault(folder + slash, len(places)))
+    return at, list(places)
 
 
-def _above(names: Sequence[str]) -> str:
+def _above(folders: Sequence[str]) -> str:
     """Return the folders above the class folders, which hold everything, with a `/` at the end."""
-    above, depth = "", min((name.count("/") for name in names), default=0)
-    while depth > 1 and len(tops := {name[len(above) :].partition("/")[0] for name in names}) == 1:
+    above, depth = "", min((folder.count("/") for folder in folders), default=0)
+    while depth > 1 and len(tops := {folder[len(above) :].partition("/")[0] for folder in folders}) == 1:
         above, depth = f"{above}{tops.pop()}/", depth - 1
     return above
 
 
-def _depth(names: Sequence[str], above: str) -> int:
-    return max(name[len(above) :].count("/") for name in names)
+def _depth(folders: Sequence[str], above: str) -> int:
+    return max(folder[len(above) :].count("/") for folder in folders)
 
 
 def chosen_split(splits: Sequence[str], what: str, *, split: str | None) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
+from auditor.data import suffixes
 from auditor.language import _
 
 MOST: Final = 20_000_000
@@ -16,8 +15,7 @@ LONGEST: Final = 4096
 """The longest name of a member, as of a path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A member of an archive.
 
     Attributes:
@@ -41,12 +39,15 @@ class Member:
     @property
     def suffix(self) -> str:
         """The last suffix of the name, in small letters."""
-        return PurePosixPath(self.name).suffix.lower()
+        return suffixes.of(self.name)
 
     @property
     def hidden(self) -> bool:
         """Whether a part of the name is hidden, or is what a system puts into archives by itself."""
-        return any(part.startswith(".") or part.lower() in _IGNORED for part in self.name.split("/") if part != "..")
+        name = self.name
+        if "/." not in name and name[:1] != "." and not any(map(name.lower().__contains__, _IGNORED)):
+            return False
+        return any(part.startswith(".") or part.lower() in _IGNORED for part in name.split("/") if part != "..")
 
 
 _IGNORED: Final = frozenset(["__macosx", "thumbs.db", "desktop.ini"])
@@ -58,6 +59,8 @@ def plain(name: str) -> tuple[str, str]:
     No member is ever written to the disk, so a name can do no harm. But one that leads out of the archive names no
     class, so it is shown without folders.
     """
+    if _is_plain(name):
+        return name, ""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     joined = "/".join(parts) + ("/" if name.endswith("/") and parts else "")
     shown = "".join(c if c.isprintable() else "�" for c in joined)
@@ -68,6 +71,18 @@ def plain(name: str) -> tuple[str, str]:
     if len(name) > LONGEST:
         return shown[:LONGEST], _("its name has {n:,} letters", n=len(name))
     return shown, ""
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether nothing is to be changed; nearly all names are plain, so this is quick."""
+    return (
+        name.isprintable()
+        and "/." not in name
+        and "//" not in name
+        and name[:1] not in ("", "/", ".")
+        and name[1:2] != ":"
+        and len(name) <= LONGEST
+    )
 
 
 def refused(reason: str, name: str) -> OSError:

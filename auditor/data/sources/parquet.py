@@ -27,6 +27,7 @@ from auditor.language import _
 
 _ROWS: Final = 32  # of a part
 _LARGEST: Final = 2**30  # bytes of a part
+_LARGEST_RATIO: Final = 100  # of the unpacked bytes of a group to its bytes in the file
 _MOST: Final = 2**31  # rows
 
 
@@ -95,6 +96,7 @@ class Tables:
 
     def _parts(self, file: int, group: int) -> Iterator[Any]:
         with _opened(self.locations[file]) as table:
+            _refuse_bomb(table.metadata.row_group(group), self.columns.leaf)
             for batch in table.iter_batches(_ROWS, row_groups=[group], columns=[self.columns.leaf], use_threads=False):
                 column = batch.column(0)
                 yield column.field(self.columns.inside) if self.columns.inside else column
@@ -102,6 +104,22 @@ class Tables:
     def stamp(self) -> str:
         """Return what is different after a file was written again."""
         return " ".join(location.stamp() for location in self.locations)
+
+
+def _refuse_bomb(group: Any, leaf: str) -> None:
+    """Refuse a group of rows before it is unpacked, if its column of bytes was made to take all memory.
+
+    A large group by itself is read in parts. But images are compressed already: what becomes many times larger is none.
+
+    Raises:
+        OSError: It unpacks to too much.
+    """
+    for place in range(group.num_columns):
+        about = group.column(place)
+        whole, packed = about.total_uncompressed_size, about.total_compressed_size
+        if about.path_in_schema == leaf and whole > max(_LARGEST, _LARGEST_RATIO * packed):
+            reason = _("its group of rows unpacks from {packed:,} to {whole:,} bytes", packed=packed, whole=whole)
+            raise OSError(errno.EFBIG, reason)
 
 
 def _next(following: Iterator[Any], skipped: int) -> _Part:
@@ -115,6 +133,8 @@ def _next(following: Iterator[Any], skipped: int) -> _Part:
             next(following, None)
         rows = next(following, ())
     except Exception as error:  # the library raises many kinds for a damaged file
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise
         raise OSError(errno.EIO, _damaged(error)) from error
     if getattr(rows, "nbytes", 0) > _LARGEST:
         raise OSError(errno.EFBIG, _("its {n} rows have more than {most:,} bytes", n=_ROWS, most=_LARGEST))

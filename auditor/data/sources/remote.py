@@ -43,10 +43,18 @@ class RemoteFile:
         return size
 
     def read(self, start: int, length: int) -> bytes:
-        """Return `length` bytes from `start` on; fewer where the file ends before."""
+        """Return `length` bytes from `start` on; fewer where the file ends before.
+
+        Raises:
+            OSError: They can't be read, or the server can't send a part of a file.
+        """
         if length <= 0:
             return b""
         found = _tried(self.address, lambda files, inner: files.cat_file(inner, start=start, end=start + length))
+        if len(found) > length:  # a web server without ranges sends the whole file, and not from `start` on
+            raise OSError(
+                errno.EIO, _("the server sends only whole files, not parts of them; download the file"), self.address
+            )
         return bytes(found)
 
     def content(self, *, most: int) -> bytes:
@@ -110,7 +118,8 @@ def listed(address: str) -> list[str] | None:
                 raise DataError(f"data {address} does not exist; expected a folder of images, an archive or a table")
             return None
         scheme = address.partition("://")[0]
-        return sorted(f"{scheme}://{str(name).lstrip('/')}" for name in files.find(inner))
+        names = [str(name) for name in files.find(inner)]
+        return sorted(name if ADDRESS.match(name) else f"{scheme}://{name.lstrip('/')}" for name in names)
     except DataError:
         raise
     except Exception as error:  # each of its file systems raises other kinds
@@ -134,6 +143,8 @@ def file_system(address: str) -> tuple[Any, str]:
     except ImportError as error:
         package = _BACKENDS.get(scheme, "a package for it")
         raise DataError(f"the address {address} needs {package}; run pip install {package} ({error})") from error
+    except OSError as error:  # a file system that connects at once
+        raise DataError(f"data {address} can't be read: {_reason(error)}") from error
     except ValueError as error:
         raise DataError(f"data {address}: {str(error).rstrip('.')}; give a path, s3://, gs:// or https://") from error
     return files, str(inner)

@@ -6,12 +6,15 @@ was made to unpack to more than it could hold, and is refused.
 
 from __future__ import annotations
 
+import itertools
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from array import array
+from collections.abc import Iterator
 from typing import Final
+
+import numpy as np
 
 from auditor.data.sources.location import Location, exactly, unreadable
 from auditor.data.sources.member import MOST, Member, plain, refused
@@ -23,6 +26,8 @@ _END64: Final = struct.Struct("<4sQ2H2L4Q")
 _ENTRY: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _STORED, _DEFLATED = 0, 8
+_WIDE: Final = 0xFFFFFFFF  # says that the number stands in 64 bits elsewhere
+_PLAIN_MODES: Final = (0, stat.S_IFREG, stat.S_IFDIR)
 _ENCRYPTED, _UTF8 = 1, 1 << 11
 _LARGEST: Final = 2**30  # bytes of an index
 
@@ -31,19 +36,25 @@ def members(location: Location) -> Iterator[Member]:
     """Yield the members of a zip archive, in their order.
 
     Raises:
-        DataError: The file can't be read, it is no zip archive, or its members overlap.
+        DataError: The file can't be read, it is no zip archive, or, after the last one, its members overlap.
     """
+    starts, sizes = array("Q"), array("Q")
     try:
         count, place, size = _directory(location)
         if count > MOST or size > _LARGEST:
             raise unreadable("zip archive", location, f"it has {count:,} members; expected at most {MOST:,}")
-        found = list(_entries(exactly(location, place, size), count))
+        index = exactly(location, place, size)
+        for member in _entries(index, count):
+            starts.append(member.start)
+            sizes.append(member.size)
+            yield member
     except (OSError, struct.error) as error:
         raise unreadable(
             "zip archive", location, error if isinstance(error, OSError) else "its index is cut"
         ) from error
-    _refuse_overlaps(location, found, place)
-    yield from found
+    if (overlapping := _overlapping(starts, sizes, place)) is not None:
+        name = next(itertools.islice(_entries(index, count), overlapping, None)).name
+        raise unreadable("zip archive", location, f"its members overlap at {name[:80]!r}, or it is cut")
 
 
 def content(location: Location, member: Member) -> bytes:
@@ -79,7 +90,7 @@ def _directory(location: Location) -> tuple[int, int, int]:
     if at < 0 or at + _END.size > len(tail):
         raise refused("its index is missing; is it whole?", str(location.path))
     _magic, disk, first, here, count, length, place, _comment = _END.unpack_from(tail, at)
-    if 0xFFFFFFFF in (length, place) or 0xFFFF in (count, here):
+    if _WIDE in (length, place) or 0xFFFF in (count, here):
         return _directory64(location, start + at)
     if here != count or disk != first:
         raise refused("it is one part of several; join them first", str(location.path))
@@ -104,11 +115,13 @@ def _entries(index: bytes, count: int) -> Iterator[Member]:
         texts = place + _ENTRY.size
         if magic != b"PK\x01\x02" or texts + name + extra + comment > len(index):
             raise struct.error("no entry")
-        size, packed, start = _wide(index[texts + name : texts + name + extra], size, packed, start)
-        text = index[texts : texts + name].decode("utf-8" if flags & _UTF8 else "cp437", "replace")
+        if extra and _WIDE in (size, packed, start):
+            size, packed, start = _wide(index[texts + name : texts + name + extra], size, packed, start)
+        written = index[texts : texts + name]
+        text = written.decode("utf-8" if flags & _UTF8 or written.isascii() else "cp437", "replace")
         shown, problem = plain(text.replace("\\", "/"))
-        member = Member(shown, start, packed, size, crc, method == _DEFLATED, problem)
-        yield replace(member, problem=problem or _problem(member, flags, method, mode >> 16))
+        problem = problem or _problem(flags, method, mode >> 16, sizes=(packed, size))
+        yield Member(shown, start, packed, size, crc, method == _DEFLATED, problem)
         place = texts + name + extra + comment
 
 
@@ -119,28 +132,33 @@ def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
         kind, length = struct.unpack_from("<HH", extra, place)
         if kind == 1:
             given = list(struct.unpack_from(f"<{min(length, len(extra) - place - 4) // 8}Q", extra, place + 4))
-            found = [given.pop(0) if n == 0xFFFFFFFF and given else n for n in found]
+            found = [given.pop(0) if n == _WIDE and given else n for n in found]
         place += 4 + length
     return tuple(found)
 
 
-def _problem(member: Member, flags: int, method: int, mode: int) -> str:
+def _problem(flags: int, method: int, mode: int, *, sizes: tuple[int, int]) -> str:
     if flags & _ENCRYPTED:
         return _("encrypted")
     if method not in (_STORED, _DEFLATED):
         return _("packed in a way that is not read (method {method})", method=method)
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+    if stat.S_IFMT(mode) not in _PLAIN_MODES:
         return _("{kind} inside of an archive, not a regular file", kind="a link" if stat.S_ISLNK(mode) else "special")
-    if not member.packed and member.size != member.whole:
+    if method == _STORED and sizes[0] != sizes[1]:
         return _("damaged: two sizes that contradict each other")
     return ""
 
 
-def _refuse_overlaps(location: Location, found: Sequence[Member], index: int) -> None:
-    end = 0
-    for member in sorted(found, key=lambda one: (one.start, one.size)):
-        if member.start < end:
-            raise unreadable("zip archive", location, f"its members overlap at {member.name[:80]!r}")
-        end = member.start + _LOCAL.size + member.size
-    if end > index:
-        raise unreadable("zip archive", location, "its members overlap with their index, or it is cut")
+def _overlapping(starts: array[int], sizes: array[int], end: int) -> int | None:
+    """Return the place of a member that begins before another one ends, or that ends after the last byte.
+
+    Args:
+        end: Where the index begins.
+    """
+    begins = np.frombuffer(starts, np.uint64)
+    least = np.minimum(np.frombuffer(sizes, np.uint64), np.uint64(2**62)) + np.uint64(_LOCAL.size)
+    ends = np.minimum(begins, np.uint64(2**62)) + least
+    order = np.lexsort((least, begins))
+    limits = np.append(begins[order][1:], np.uint64(end))
+    wrong = np.flatnonzero((ends[order] > limits) | (begins[order] > np.uint64(end)))
+    return int(order[wrong[0]]) if wrong.size else None

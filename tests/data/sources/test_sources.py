@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import webdataset
 
+from auditor.data import label_sets
 from auditor.data.labels import fit
 from auditor.data.listing import Listing, listing
+from auditor.data.sources import parquet
 from auditor.errors import DataError
 from tests.data.sources import made
 
@@ -160,3 +168,83 @@ def test_a_source_without_splits_says_so(tmp_path: Path) -> None:
         if make is not made.folder_of_shards:
             assert "has no splits, but --split val was given" in refusal(place, split="val")
     assert len(listing(place, split="train").names) == 12
+
+
+LISTS = [["cat"], ["cat", "fox"], [], ["dog", "fox"]] * 3
+
+
+def lists_in_parquet(root: Path) -> str:
+    pq.write_table(pa.table({"png": [one[2] for one in made.IMAGES], "labels": LISTS}), root / "lists.parquet")
+    return str(root / "lists.parquet")
+
+
+def lists_of_datasets(root: Path) -> str:
+    names = datasets.ClassLabel(names=list(made.CLASSES))
+    features = datasets.Features({"image": datasets.Image(), "labels": datasets.Sequence(names)})
+    images = [{"bytes": one[2], "path": None} for one in made.IMAGES]
+    numbers = [[made.CLASSES.index(name) for name in one] for one in LISTS]
+    datasets.Dataset.from_dict({"image": images, "labels": numbers}, features=features).save_to_disk(root / "lists")
+    return str(root / "lists")
+
+
+def lists_in_shards(root: Path) -> str:
+    with webdataset.TarWriter(str(root / "lists.tar")) as writer:
+        for place, (one, names) in enumerate(zip(made.IMAGES, LISTS, strict=True)):
+            writer.write({"__key__": f"{place:04}", "png": one[2], "json": {"labels": names}})
+    return str(root / "lists.tar")
+
+
+@pytest.mark.parametrize("make", [lists_in_parquet, lists_of_datasets, lists_in_shards])
+def test_an_image_may_have_a_list_of_labels(make: Callable[[Path], str], tmp_path: Path) -> None:
+    found = label_sets.read(listing(make(tmp_path)), outputs=3, names=made.CLASSES)
+    several = label_sets.fit(found, outputs=3, complete=True).sets
+    assert [[made.CLASSES[place] for place in one.present] for one in several if one is not None] == LISTS
+
+
+def test_a_group_of_rows_that_unpacks_to_all_memory_is_refused_first(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(parquet, "_LARGEST", 2**20)
+    bombs = [bytes(2**20), bytes(2**20)]
+    pq.write_table(pa.table({"png": bombs}), tmp_path / "data.parquet", compression="zstd", use_dictionary=False)
+    source = listing(str(tmp_path / "data.parquet")).source
+    with pytest.raises(OSError, match=r"its group of rows unpacks from [0-9,]+ to 2,097,\d+ bytes"):
+        source.content(0, most=2**24)
+
+
+def skipped_of(found: Listing) -> set[tuple[str, str, str, int]]:
+    assert found.beside is not None
+    return {(one.kind, one.suffix, one.folder, one.count) for one in found.beside}
+
+
+def test_members_that_are_no_images_are_counted_by_class(tmp_path: Path) -> None:
+    with zipfile.ZipFile(made.zip_of_folders(tmp_path), "a") as archive:
+        for name in ("cat/a.svg", "cat/0.nef", "fox/notes.txt", "dog/.hidden.png", "cat/", "cat.png/"):
+            archive.writestr(name, b"")
+    assert skipped_of(listing(str(tmp_path / "data.zip"))) == {
+        ("format", ".svg", "cat", 1),
+        ("paired", ".nef", "cat", 1),
+        ("other", ".txt", "fox", 1),
+        ("hidden", ".png", "dog", 1),
+        ("other", ".png", "cat", 1),  # what macOS writes
+    }
+
+
+def test_a_later_member_of_one_name_replaces_the_earlier_one(tmp_path: Path) -> None:
+    with tarfile.open(made.tar_of_folders(tmp_path), "a") as archive:
+        archive.add(tmp_path / "data" / "fox" / "1.png", arcname=f"{'long' * 40}/pets/cat/0.png")
+    found = listing(str(tmp_path / "data.tar"))
+    assert len(found.names) == len(set(found.names)) == len(made.IMAGES)
+    assert found.source.content(0, most=2**20) == made.picture(2, 1)
+    assert skipped_of(found) == {("replaced", ".png", "cat", 1)}
+
+
+def test_links_and_devices_in_a_tar_are_listed_and_never_followed(tmp_path: Path) -> None:
+    with tarfile.open(made.tar_of_folders(tmp_path), "a") as archive:
+        for name, kind in (("soft", tarfile.SYMTYPE), ("hard", tarfile.LNKTYPE), ("device", tarfile.CHRTYPE)):
+            member = tarfile.TarInfo(f"{'long' * 40}/pets/fox/{name}.png")
+            member.type, member.linkname = kind, "/etc/hostname"
+            archive.addfile(member)
+    found = listing(str(tmp_path / "data.tar"))
+    for name, reason in (("soft", "a link"), ("hard", "a link"), ("device", "a device")):
+        place = next(place for place, one in enumerate(found.names) if one.endswith(f"{name}.png"))
+        with pytest.raises(OSError, match=f"{reason} inside of an archive, not a regular file"):
+            found.source.content(place, most=2**20)
