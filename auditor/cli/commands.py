@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -37,6 +37,7 @@ from auditor.cli.flags import (
     flags,
 )
 from auditor.cli.github import Workflow
+from auditor.cli.rerun import rerun
 from auditor.config import file as configfile
 from auditor.config import lookup
 from auditor.config.file import File
@@ -338,7 +339,13 @@ def _audit_and_report(
     from auditor.cli.terminal import Terminal
 
     color = False if given["no_color"] else None
-    terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
+    terminal = Terminal(
+        quiet=given["quiet"],
+        verbose=given["verbose"],
+        color=color,
+        durations=settings.durations,
+        again=_again(found),
+    )
     with claimed(settings.folder) as claim, interrupts.held():
         done = runner.run(settings, found, terminal, processes, baseline=baseline, begin=claim.begin)
         audit, files, broken = _written(done, settings, found, templates, claim)
@@ -348,6 +355,12 @@ def _audit_and_report(
     if broken:
         raise broken
     return code
+
+
+def _again(found: Plugins) -> Callable[[str], str]:
+    """Return the command that runs a check again; "" for a section that is none, as the comparison."""
+    command = rerun(click.get_current_context())
+    return lambda check: command(check) if check in found.checks else ""
 
 
 def _stopped_workflow() -> Workflow:

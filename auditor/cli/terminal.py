@@ -18,11 +18,13 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from auditor.check import Check
+from auditor.cli.diagnostics import Diagnostics
 from auditor.context import Advance
 from auditor.language import ENGLISH, again, speaking
 from auditor.process.console import console
-from auditor.process.foreign_text import printable, printable_lines
-from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
+from auditor.process.foreign_text import printable
+from auditor.report.counts import counts
+from auditor.results import Audit, Exit, Provenance, Result, Table, Verdict
 
 _STYLES = {
     Verdict.SKIP: "yellow",
@@ -57,12 +59,20 @@ class Terminal:
         verbose: Show all findings, and the tracebacks of checks that broke.
         color: Whether to use colours; None uses them if the stream is a terminal and `NO_COLOR` is not set.
         durations: Number of slowest checks to list at the end.
+        again: Returns the command that runs the check of this name again; None for no such line.
     """
 
     def __init__(
-        self, *, quiet: bool = False, verbose: bool = False, color: bool | None = None, durations: int = 0
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        color: bool | None = None,
+        durations: int = 0,
+        again: Callable[[str], str] | None = None,
     ) -> None:
         self._quiet, self._verbose, self._durations = quiet, verbose, durations
+        self._again = again or _no_command
         self._out = console(sys.stdout, color=color)
         self._err = console(sys.stderr, color=color)
         self._begun = time.perf_counter()
@@ -142,7 +152,7 @@ class Terminal:
         """Print the findings, the verdict and the files."""
         if not self._quiet:
             self._out.print()
-        self._findings(audit)
+        self._findings(audit, str(files.get("html", "")))
         self._slowest(audit)
         self._summary(audit, exit_code)
         if not self._quiet:
@@ -154,7 +164,7 @@ class Terminal:
         if not self._quiet:
             for table in [piece for result in audit.results for piece in result.evidence if isinstance(piece, Table)]:
                 self._table(table)
-        self._findings(audit)
+        self._findings(audit, str(files.get("html", "")))
         self._summary(audit, exit_code)
         if not self._quiet:
             for name, path in files.items():
@@ -179,25 +189,17 @@ class Terminal:
                 f"[dim]{len(table.rows) - len(grid.rows)} more rows: use -v, or write a report with --out DIR[/]\n"
             )
 
-    def _findings(self, audit: Audit) -> None:
-        shown = [f for f in audit.findings if self._verbose or f.verdict >= Verdict.WARN or f.verdict is Verdict.SKIP]
-        if self._quiet:
-            shown = [f for f in shown if f.verdict >= Verdict.WARN]
-        for finding in sorted(shown, key=lambda f: -f.verdict):
-            self._finding(finding)
-        if shown and not self._quiet:
+    def _findings(self, audit: Audit, page: str = "") -> None:
+        again = self._again if not audit.comparison else _no_command
+        told = Diagnostics(audit, width=self._out.width, verbose=self._verbose, again=again, page=page)
+        lines = list(told.short() if self._quiet else told.full())
+        for line in lines:
+            text = Text("" if line.verdict is None else f"{str(line.verdict).upper():<5}")
+            text.stylize(_STYLES[line.verdict] if line.verdict is not None else "")
+            text.append(line.head, "bold").append(line.rest)
+            self._out.print(text, soft_wrap=True)
+        if lines and not self._quiet and (lines[-1].head or lines[-1].rest):
             self._out.print()
-
-    def _finding(self, finding: Finding) -> None:
-        line = Text(f"{finding.verdict!s:<5} ", _STYLES[finding.verdict])
-        line.append(printable(finding.rule), "bold")
-        if finding.subject:
-            line.append(f" [{printable(finding.subject)}]")
-        line.append(f"  {printable(finding.message)}")
-        self._out.print(line, soft_wrap=True)
-        broken = finding.verdict is Verdict.ERROR
-        if finding.detail and not self._quiet and (self._verbose or not broken):
-            self._out.print(Text(_indented(printable_lines(finding.detail)), "dim"), soft_wrap=True)
 
     def _slowest(self, audit: Audit) -> None:
         slowest = sorted(audit.results, key=lambda r: -r.seconds)[: self._durations]
@@ -207,10 +209,9 @@ class Terminal:
             self._out.print()
 
     def _summary(self, audit: Audit, exit_code: Exit) -> None:
-        counts = Counter(result.verdict for result in audit.results)
-        parts = [f"{counts[v]} {word}" for v, word in _COUNTED.items() if counts[v]]
+        parts = [f"{count} {_COUNTED[verdict]}" for verdict, count in counts(audit).items()]
         if audit.not_run:
-            parts.append(f"{len(audit.not_run)} not run")
+            parts.append(f"{len(audit.not_run)} checks not run")
         seconds = time.perf_counter() - self._begun
         line = Text("verdict: ").append(str(audit.verdict).upper(), _STYLES[audit.verdict])
         line.append(f"  {', '.join(parts) or 'no check ran'} in {seconds:.1f} s (exit code {int(exit_code)})")
@@ -261,9 +262,9 @@ def _cell(cell: object) -> str:
 
 
 def _tally(result: Result) -> str:
-    counts = Counter(f.verdict for f in result.findings)
-    return ", ".join(f"{counts[v]} {v}" for v in sorted(counts, reverse=True))
+    met = Counter(f.verdict for f in result.findings)
+    return ", ".join(f"{met[v]} {v}" for v in sorted(met, reverse=True))
 
 
-def _indented(text: str) -> str:
-    return "\n".join(f"      {line}" for line in text.split("\n"))
+def _no_command(check: str) -> str:
+    return ""

@@ -38,6 +38,7 @@ class FindingBlock:
     Attributes:
         advice: The detail if it is short enough to follow the message.
         detail: The detail if it is longer.
+        anchor: Its id on the page; empty where it is shown again.
     """
 
     badge: Badge
@@ -51,6 +52,7 @@ class FindingBlock:
     interval: str
     advice: str
     detail: str
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class Blocks:
             case Table():
                 return self.table(piece)
 
-    def finding(self, check: str, finding: Finding) -> FindingBlock:
+    def finding(self, check: str, finding: Finding, anchor: str = "") -> FindingBlock:
         advice = phrases.advice(finding)
         return FindingBlock(
             badge=Badge.of(finding.verdict),
@@ -202,6 +204,7 @@ class Blocks:
             interval=phrases.interval(finding.interval, finding.unit),
             advice=advice,
             detail="" if advice else self._cut(finding.detail.strip()),
+            anchor=anchor,
         )
 
     def table(self, table: Table, *, whole: bool = False) -> TableBlock:

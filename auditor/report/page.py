@@ -11,8 +11,10 @@ from auditor.config.branding import Letterhead
 from auditor.language import _, current, many, short
 from auditor.report import cards, deciding, phrases, rules
 from auditor.report.album import Album, Picture
+from auditor.report.anchors import anchors
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
+from auditor.report.counts import counts
 from auditor.report.cover import leading
 from auditor.report.phrases import duration
 from auditor.report.picture_files import slug
@@ -183,8 +185,9 @@ def _title(audit: Audit) -> str:
 
 def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Section:
     result = audit.results[number - 1]
-    found = sorted(phrases.findings(result), key=lambda finding: -finding.verdict)
-    worse = sum(finding.verdict > Verdict.PASS for finding in found)
+    anchored = zip(phrases.findings(result), anchors(audit)[number - 1], strict=True)
+    found = sorted(anchored, key=lambda pair: -pair[0].verdict)
+    worse = sum(finding.verdict > Verdict.PASS for finding, _anchor in found)
     shown = max(worse, medium.passes)
     return Section(
         id=_id(number, result),
@@ -235,8 +238,8 @@ def _views(audit: Audit, sections: Iterable[Section], known: Known, blocks: Bloc
     return views_of(placed, known, layers, blocks, album)
 
 
-def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding]) -> tuple[FindingBlock, ...]:
-    return tuple(blocks.finding(check, finding) for finding in findings)
+def _blocks(blocks: Blocks, check: str, findings: Iterable[tuple[Finding, str]]) -> tuple[FindingBlock, ...]:
+    return tuple(blocks.finding(check, finding, anchor) for finding, anchor in findings)
 
 
 def _kept(count: int) -> str:
@@ -254,12 +257,7 @@ def _more_deciding(count: int) -> str:
 
 
 def _counts(audit: Audit) -> tuple[Count, ...]:
-    found = [finding.verdict for result in audit.results for finding in phrases.findings(result)]
-    return tuple(
-        Count(Badge.of(verdict), found.count(verdict), _counted(verdict, found.count(verdict)))
-        for verdict in phrases.VERDICTS
-        if verdict in found
-    )
+    return tuple(Count(Badge.of(verdict), count, _counted(verdict, count)) for verdict, count in counts(audit).items())
 
 
 def _counted(verdict: Verdict, count: int) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -208,7 +209,17 @@ def test_an_argument_reaches_the_architecture(auditor, here):
 
 def test_quiet_shows_what_is_wrong_and_the_last_line(auditor, tiny):
     _, out, _ = auditor(*tiny, "-k", "passes or warns", "-q", "--format", "json")
-    assert [line.split()[0] for line in out.splitlines()] == ["warn", "verdict:"]
+    assert [line.split()[0] for line in out.splitlines()] == ["WARN", "verdict:"]
+
+
+def test_a_failure_names_the_command_that_runs_its_check_again(auditor, tiny):
+    _, out, _ = auditor(*tiny, "-k", "fails or passes", "-x", "--seed", "3", "--out", "my reports", "--format", "json")
+    again = re.search(r"again: auditor run (.*)", out)[1]
+    assert shlex.split(again) == [*tiny, "--seed", "3", "--out", "my reports", "--check", "fails"]
+    code, out, _ = auditor(*shlex.split(again))
+    assert code == 1
+    assert "see:   my reports/report.html#fails.ends" in out
+    assert ' id="fails.ends"' in Path("my reports/report.html").read_text()
 
 
 def test_verbose_shows_every_finding(auditor, tiny):
