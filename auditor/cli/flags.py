@@ -153,6 +153,11 @@ RENDERING = (
 OUTPUT = (
     click.option("--out", metavar="DIR", help="Output folder. Default: reports/NAME."),
     _switch("save-arrays", "Also save the arrays behind the pictures."),
+    click.option(
+        "--junit-warnings",
+        metavar="KIND",
+        help="What a warning is in junit.xml: passed (default), skipped or failure.",
+    ),
 )
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Show only warnings, failures and the last line.")
 ACCOUNT = (click.option("--durations", metavar="N", help="List the N slowest checks."), _QUIET)

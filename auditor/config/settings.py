@@ -36,6 +36,7 @@ Positive = Annotated[int, Range(1)]
 Count = Annotated[int, Range(0, 1_000_000)]
 Level = Literal["fail", "warn", "info"]
 Task = Literal["multiclass", "multilabel"]
+JunitWarnings = Literal["passed", "skipped", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Settings:
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
         pdf_summary: Also write `summary.pdf`, whatever the formats are.
+        junit_warnings: What a warning is in `junit.xml`; with `strict` it is a failure all the same.
         report: The branding of the report: the keys of `[report]`.
         redact: Leave out of the report what tells of this machine; None does what `redact` in `[report]` says.
         lang: The language of the report, one of `language.known()`; None for English, or for the language of the
@@ -101,6 +103,7 @@ class Settings:
     out: Path | None = None
     formats: tuple[str, ...] = DEFAULT_FORMATS
     pdf_summary: bool = False
+    junit_warnings: JunitWarnings = "passed"
     report: Letterhead = field(default_factory=Letterhead)
     redact: bool | None = None
     save_arrays: bool = False
