@@ -121,7 +121,7 @@ def audit(checkpoint: str | Path, data: str | Path | None = None, **settings: An
     baseline = comparison.read(chosen.baseline) if chosen.baseline else None
     if chosen.out is None:
         return run(chosen, plugins, Silent(), baseline=baseline).audit
-    with claimed(chosen.out) as claim:
+    with claimed(chosen.out, keeps=not chosen.overwrite) as claim:
         done = run(chosen, plugins, Silent(), baseline=baseline, begin=claim.begin)
         report.write(
             report.presented(done.audit, redact=chosen.redacts),

@@ -346,11 +346,12 @@ def _audit_and_report(
         durations=settings.durations,
         again=_again(found),
     )
-    with claimed(settings.folder) as claim, interrupts.held():
+    with claimed(settings.folder, keeps=not settings.overwrite) as claim, interrupts.held():
         done = runner.run(settings, found, terminal, processes, baseline=baseline, begin=claim.begin)
         audit, files, broken = _written(done, settings, found, templates, claim)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
-        terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files)
+        kept = {"replaced": claim.kept} if claim.kept else {}
+        terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, {**files, **kept})
     _finish(_stopped_workflow(), audit)
     if broken:
         raise broken

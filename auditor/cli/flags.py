@@ -152,6 +152,7 @@ RENDERING = (
 )
 OUTPUT = (
     click.option("--out", metavar="DIR", help="Output folder. Default: reports/NAME."),
+    _switch("overwrite", "Remove the report that is replaced, instead of keeping it as NAME~1."),
     _switch("save-arrays", "Also save the arrays behind the pictures."),
     click.option(
         "--junit-warnings",

@@ -64,6 +64,7 @@ class Settings:
         levels: A verdict by rule that replaces the rule's own `warn` or `fail`.
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
+        overwrite: Don't keep the report that is replaced as `NAME~1`.
         pdf_summary: Also write `summary.pdf`, whatever the formats are.
         junit_warnings: What a warning is in `junit.xml`; with `strict` it is a failure all the same.
         report: The branding of the report: the keys of `[report]`.
@@ -101,6 +102,7 @@ class Settings:
     levels: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
     out: Path | None = None
+    overwrite: bool = False
     formats: tuple[str, ...] = DEFAULT_FORMATS
     pdf_summary: bool = False
     junit_warnings: JunitWarnings = "passed"

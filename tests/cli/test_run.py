@@ -222,6 +222,20 @@ def test_a_failure_names_the_command_that_runs_its_check_again(auditor, tiny):
     assert ' id="fails.ends"' in Path("my reports/report.html").read_text()
 
 
+def test_the_report_that_is_replaced_is_kept_once(auditor, tiny, here):
+    asked = [*tiny, "--check", "passes", "--format", "json"]
+    for seed in "123":
+        _, out, _ = auditor(*asked, "--seed", seed)
+    assert "replaced    reports/net~1\n" in out
+    assert [record(folder)["provenance"]["seed"] for folder in ("reports/net", "reports/net~1")] == [3, 2]
+    auditor(*asked, "--seed", "4", "--overwrite")
+    assert record("reports/net~1")["provenance"]["seed"] == 2
+    (here / "reports/net~1/mine.txt").write_text("mine")
+    auditor(*asked, "--seed", "5")
+    assert record("reports/net~2")["provenance"]["seed"] == 4
+    assert sorted(path.name for path in (here / "reports").iterdir()) == ["net", "net~1", "net~2"]
+
+
 def test_verbose_shows_every_finding(auditor, tiny):
     assert "passes.ends" not in auditor(*tiny, "--check", "passes", "--format", "json")[1]
     assert "passes.ends" in auditor(*tiny, "--check", "passes", "--format", "json", "-v")[1]
