@@ -37,6 +37,7 @@ from auditor.cli.flags import (
     flags,
 )
 from auditor.cli.github import Workflow
+from auditor.cli.help import RUN, Grouped
 from auditor.cli.rerun import rerun
 from auditor.config import file as configfile
 from auditor.config import lookup
@@ -124,6 +125,13 @@ def program() -> None:
     Runs checks on the checkpoint and your images, and writes a report with a verdict.
 
     \b
+    Examples:
+      auditor demo
+      auditor run net.pt --data photos/
+      auditor checks predictions
+      auditor compare reports/old reports/net
+
+    \b
     Exit codes:
       0  nothing worse than a warning
       1  a check failed or broke (with --strict also: a check warned)
@@ -135,7 +143,7 @@ def program() -> None:
     lookup.working_folder()  # refuse here what every command needs
 
 
-@program.command()
+@program.command(cls=Grouped, epilog=RUN)
 @CHECKPOINT
 @flags(DATA, NETWORK, SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def run(checkpoint: Path, **given: Any) -> int:
@@ -144,7 +152,7 @@ def run(checkpoint: Path, **given: Any) -> int:
     return _audit(checkpoint, given, _file(given["config"]))
 
 
-@program.command()
+@program.command(cls=Grouped)
 @flags(SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def demo(**given: Any) -> int:
     """Audit EfficientNet-Lite0 on photographs from Python packages.
@@ -165,7 +173,7 @@ def demo(**given: Any) -> int:
 @click.argument("name", required=False)
 @flags(FILES, VERBOSE)
 def checks(name: str | None, **given: Any) -> None:
-    """List all checks, or describe one check or one of its rules."""
+    """List all checks, or describe one check or one of its rules; with a dot as NAME, list all rules."""
     from auditor.cli import catalogue
 
     found = _plugins(_file(given["config"]), given)
@@ -173,6 +181,9 @@ def checks(name: str | None, **given: Any) -> None:
         say(catalogue.overview(found))
         return
     found = replace(found, checks={**comparison.DECLARED, **found.checks})
+    if name == ".":
+        say(catalogue.rules(found))
+        return
     describe = catalogue.rule_description if name in found.rules else catalogue.description
     say(describe(found, known("rule", name, found.rules) if "." in name else known("check", name, found.checks)))
 

@@ -382,6 +382,7 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
         UsageError: It is not. The message names the nearest one, or all.
     """
     if name not in (all_names := list(names)):
-        hint = did_you_mean(name, all_names) or f"; there are: {', '.join(all_names)}"
+        listed = "; `auditor checks .` lists them" if what == "rule" else f"; there are: {', '.join(all_names)}"
+        hint = did_you_mean(name, all_names) or listed
         raise UsageError(f"no {what} is called {name!r}{hint}")
     return name
