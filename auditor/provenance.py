@@ -129,6 +129,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "strict": settings.strict,
         "threads": settings.threads,
         "weights": settings.weights,
+        "within": settings.within or None,
     }
     return {name: value for name, value in chosen.items() if value not in (None, "", False, [], {})}
 

@@ -400,7 +400,7 @@ def _written(
     from auditor import report
 
     signs.phase("the writing of the report")
-    formats = [name for name in settings.written if not done.audit.interrupted or name in _QUICK]
+    formats = [name for name in settings.written if done.out_of_time or not done.audit.interrupted or name in _QUICK]
     write = partial(
         report.write,
         folder=settings.folder,

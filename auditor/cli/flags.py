@@ -119,6 +119,11 @@ SELECTION = (
         metavar="TIME",
         help="Stop a check after this time, as in 90s, 10m or 2h; it counts as broken. 0: never. Default: 1h.",
     ),
+    click.option(
+        "--within",
+        metavar="TIME",
+        help="Stop the whole audit after this time and write what is done; the exit code is 2. Default: no limit.",
+    ),
     _STRICT,
 )
 BASELINE = (

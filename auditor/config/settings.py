@@ -60,6 +60,7 @@ class Settings:
         checks: Names of the checks to run; empty for all.
         maxfail: Stop after this number of checks that failed or broke; 0 for never.
         check_timeout: Seconds after which a check is stopped, without the shared pass over the data; 0 for never.
+        within: Seconds after which the whole audit is stopped; 0 for never.
         options: Chosen options by check, coerced; a limit relative to the baseline is a `Relative`.
         levels: A verdict by rule that replaces the rule's own `warn` or `fail`.
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
@@ -98,6 +99,7 @@ class Settings:
     checks: tuple[str, ...] = ()
     maxfail: Count = 0
     check_timeout: float = HOUR
+    within: float = 0.0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
@@ -300,6 +302,9 @@ class _Table:
 
     def _check_timeout(self, value: Any) -> float:
         return duration(self._name("check_timeout"), value)
+
+    def _within(self, value: Any) -> float:
+        return duration(self._name("within"), value)
 
     def _format(self, value: Any) -> tuple[str, ...]:
         names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])

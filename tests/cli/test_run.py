@@ -511,3 +511,43 @@ def test_writes_sarif_with_the_rules_of_the_checks_and_no_path(auditor, tiny, he
     assert main(["render", "reports/net", "--format", "sarif,summary"]) == 0
     assert (here / "reports/net/report.sarif").read_bytes() == text
     assert (here / "reports/net/summary.md").exists()
+
+
+SLOW = """
+import time
+from auditor import Check, Finding, Verdict
+
+
+@Check
+def dawdles(context):
+    '''Does it take long?'''
+    yield Finding("dawdles.before", Verdict.PASS, "kept")
+    while True:
+        time.sleep(0.01)
+"""
+
+
+def test_the_time_of_within_stops_the_audit_and_nothing_is_green(auditor, tiny, here):
+    (here / "auditfile.py").write_text(VERDICTS + SLOW)
+    flags = [
+        "--check",
+        "passes",
+        "--check",
+        "dawdles",
+        "--check",
+        "warns",
+        "--within",
+        "3s",
+        "--format",
+        "json,summary",
+    ]
+    command = [sys.executable, "-m", "auditor", "run", *tiny, *flags]
+    ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    told = record()
+    assert (told["complete"], told["exit_code"]) == (False, 2)
+    found = {f["rule"]: (f["verdict"], f["message"]) for r in told["results"] for f in r["evidence"]}
+    assert found["dawdles.interrupted"] == ("warn", "stopped: the time of --within was used up")
+    assert found["dawdles.before"] == ("pass", "kept")
+    assert any("--within (3 s) was used up" in note for note in told["provenance"]["notes"])
+    assert {r["check"] for r in told["results"]} | set(told.get("not_run", ())) == {"passes", "dawdles", "warns"}
