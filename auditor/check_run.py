@@ -140,7 +140,10 @@ class CheckRun:
         except OutOfTime:
             self._note("timeout", Verdict.ERROR, self._too_long())
         except KeyboardInterrupt:
-            self._note("interrupted", Verdict.ERROR, _("was interrupted before it ended"))
+            if self.context.budget.over:
+                self._note("interrupted", Verdict.WARN, _("stopped: the time of --within was used up"))
+            else:
+                self._note("interrupted", Verdict.ERROR, _("was interrupted before it ended"))
             raise
         except BaseException as error:  # a check may call sys.exit, or raise what a test library does
             self._note("error", Verdict.ERROR, _message(error), _traceback(error))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from auditor.data.task import MULTICLASS, Task
 from auditor.errors import Skip
 from auditor.language import _, marked
+from auditor.process.deadline import Deadline
 from auditor.statistics.softmax import sigmoid, softmax
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ class Context:
         batch_size: Images for each forward pass of a check.
         pool: The samples, once they are loaded; all checks share them.
         looked: Holds "images" once the images were asked for.
+        budget: The time that is left to the audit.
         working: Shows the progress of a check: `with context.working(total, "windows") as done: ... done(8)`.
     """
 
@@ -190,6 +192,7 @@ class Context:
     unreadable: tuple[tuple[str, str], ...] = ()
     misnamed: str = ""
     batch_size: int = 8
+    budget: Deadline = field(default_factory=Deadline)
     working: Callable[[int, str], Progress] = unseen
     pool: Samples = field(default_factory=Samples, repr=False)
     looked: set[str] = field(default_factory=set, repr=False)

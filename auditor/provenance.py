@@ -116,6 +116,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "checks": list(settings.checks),
         "classes": settings.classes and settings.classes.name,
         "expression": settings.expression,
+        "junit_warnings": settings.junit_warnings if settings.junit_warnings != "passed" else None,
         "levels": dict(settings.levels),
         "loaded": list(settings.loaded),
         "plugins": list(settings.plugins),
@@ -129,6 +130,7 @@ def _settings(settings: Settings) -> Mapping[str, Any]:
         "run_blocked": settings.run_blocked,
         "threads": settings.threads,
         "weights": settings.weights,
+        "within": settings.within or None,
     }
     return {name: value for name, value in chosen.items() if value not in (None, "", False, [], {})}
 

@@ -140,7 +140,7 @@ def _audited(settings: Settings, plugins: Plugins, observer: Silent, given: Give
     baseline = comparison.read(settings.baseline) if settings.baseline else None
     if settings.out is None:
         return runner.run(settings, plugins, observer, baseline=baseline, given=given).audit
-    with claimed(settings.out) as claim:
+    with claimed(settings.out, keeps=not settings.overwrite) as claim:
         done = runner.run(settings, plugins, observer, baseline=baseline, begin=claim.begin, given=given)
         report.write(
             report.presented(done.audit, redact=settings.redacts),

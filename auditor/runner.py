@@ -38,6 +38,7 @@ from auditor.model.preserve import Snapshot
 from auditor.model.stability import drawing_operators
 from auditor.plugins import Plugins
 from auditor.process import interrupts, signs
+from auditor.process.deadline import Deadline
 from auditor.process.distributed import Processes
 from auditor.process.isolation import Isolation
 from auditor.provenance import provenance, recorded
@@ -68,10 +69,15 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An audit, and the raw arrays behind its pictures, by check and name."""
+    """An audit, and the raw arrays behind its pictures, by check and name.
+
+    Attributes:
+        out_of_time: Whether it was stopped because the time of `--within` was used up.
+    """
 
     audit: Audit
     arrays: Mapping[str, Mapping[str, Any]]
+    out_of_time: bool = False
 
 
 class Silent:
@@ -113,8 +119,9 @@ def run(
     Raises:
         AuditorError: The input can't be used, or no check is selected.
     """
-    with speaking(settings.language):
-        return _run(settings, plugins, observer, processes, baseline, begin, given)
+    deadline = Deadline(settings.within)
+    with speaking(settings.language), deadline.interrupting():
+        return _run(settings, plugins, observer, processes, baseline, begin, deadline, given)
 
 
 def _run(
@@ -124,6 +131,7 @@ def _run(
     processes: Processes,
     baseline: Source | None,
     begin: Callable[[], None],
+    deadline: Deadline,
     given: Given,
 ) -> Run:
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -131,7 +139,7 @@ def _run(
     settings, relative = comparison.resolved(settings, checks, baseline)
     with interrupts.opened():
         context = assemble(settings, architectures=plugins.architectures, sources=plugins.data, given=given)
-    context = replace(context, working=observer.working)
+    context = replace(context, working=observer.working, budget=deadline)
     checks = _with_coverage(checks, plugins, settings, context)
     begin()
     observer.begun(provenance(context, settings, started), checks)
@@ -141,7 +149,14 @@ def _run(
     readability = collected.readability
     if not readability.read and not turns.interrupted and any(run.context.looked for run in runs):
         readability = survey(context)  # no pass has tried the files
-    notes = (*relative, *_draws(context), *_own_changes(runs[0].snapshot), *collected.notes)
+    out_of_time = turns.interrupted and deadline.over
+    notes = (
+        *relative,
+        *_used_up(deadline, out_of_time),
+        *_draws(context),
+        *_own_changes(runs[0].snapshot),
+        *collected.notes,
+    )
     about = provenance(context, settings, started, unreadable=readability.unreadable, notes=notes)
     by_name = {check.name: turns.results[check.name] for check in checks if check.name in turns.results}
     if not turns.interrupted:
@@ -152,6 +167,7 @@ def _run(
     done = Run(
         Audit(about, results, turns.interrupted, not_run, kept),
         {run.check.name: run.arrays for run in runs if run.arrays},
+        out_of_time,
     )
     return replace(done, audit=_compared(done, baseline, settings, observer, plugins.rules)) if baseline else done
 
@@ -253,6 +269,12 @@ def check_runs(
     ]
 
 
+def _used_up(deadline: Deadline, out_of_time: bool) -> list[str]:
+    if not out_of_time:
+        return []
+    return [_("the time of --within ({seconds:g} s) was used up before all checks had run", seconds=deadline.seconds)]
+
+
 def _draws(context: Context) -> list[str]:
     operators = drawing_operators(context.network)
     if not operators:
@@ -294,7 +316,7 @@ class _Turns:
     Attributes:
         results: Of the checks that have ended, by name.
         stopped: Whether no other check may have a turn: after Ctrl-C, or as many failures as `--maxfail` allows.
-        interrupted: Whether it was Ctrl-C.
+        interrupted: Whether it was Ctrl-C, or the end of the time that the audit may take.
     """
 
     results: Mapping[str, Result]
@@ -346,6 +368,8 @@ def _take_turns(
 
     try:
         for which, run, act in turns:
+            if run.context.budget.over:
+                return _Turns(results, stopped=True, interrupted=True)
             observer.checking(run.check)
             death = signs.deaths().get(run.check.name)
             try:

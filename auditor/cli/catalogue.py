@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,17 +15,34 @@ from auditor.plugins import BUILT_IN, Plugins
 
 
 def overview(plugins: Plugins) -> str:
-    """Return one line a check: its name, its question, and who brings it."""
+    """Return one line a check: its name, its question, and who brings it; on a terminal it hangs under itself."""
     width = max((len(name) for name in plugins.checks), default=0)
-    return "\n".join(
-        f"{name:{width}}  {check.question}{_origin(plugins, name)}" for name, check in plugins.checks.items()
+    lines = [f"{name:{width}}  {check.question}{_origin(plugins, name)}" for name, check in plugins.checks.items()]
+    return "\n".join(_hanging(line, width + 2) if sys.stdout.isatty() else line for line in lines)
+
+
+def rules(plugins: Plugins) -> str:
+    """Return all rules by check: the name, the worst verdict by default, and what is measured."""
+    width = max((len(name) for name in plugins.rules), default=0)
+    parts = [
+        "\n".join([_hanging(f"{check.name}: {check.question}", 2), *_rows(check, width)])
+        for check in plugins.checks.values()
+        if check.rules
+    ]
+    return "\n\n".join([*parts, "auditor checks RULE tells how a rule is measured, its limits and what to do."])
+
+
+def _rows(check: Check, width: int) -> Iterator[str]:
+    return (
+        _hanging(f"  {name:{width}}  {rule.level!s:<4}  {rule.summary}", width + 10)
+        for name, rule in check.rules.items()
     )
 
 
 def description(plugins: Plugins, name: str) -> str:
     """Return a check's question, guide, options, rules and source."""
     check = plugins.checks[name]
-    parts = [f"{name}: {check.question}{_origin(plugins, name)}", _wrapped(check.guide)]
+    parts = [_hanging(f"{name}: {check.question}{_origin(plugins, name)}", 2), _wrapped(check.guide)]
     parts += _section("Options", {_assigned(option): _explained(option) for option in check.options.values()})
     parts += _section("Rules", {rule.name: _in_short(check, rule) for rule in check.rules.values()})
     parts += _section("Source", {check.source: ""} if check.source else {})
@@ -45,7 +63,10 @@ def rule_description(plugins: Plugins, name: str) -> str:
         "Source": rule.source,
         "More": rule.url,
     }
-    parts = [f"{name}: {rule.summary}", *_section("", {title: text for title, text in entries.items() if text})]
+    parts = [
+        _hanging(f"{name}: {rule.summary}", 2),
+        *_section("", {title: text for title, text in entries.items() if text}),
+    ]
     return "\n\n".join(part.strip("\n") for part in parts)
 
 
@@ -69,8 +90,16 @@ def _origin(plugins: Plugins, name: str) -> str:
 
 
 def _wrapped(text: str, indent: str = "") -> str:
-    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+    return textwrap.fill(text, _columns(), initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+
+
+def _hanging(text: str, indent: int) -> str:
+    """Return a text whose further lines are indented; runs of spaces in it are kept."""
+    return textwrap.fill(text, _columns(), subsequent_indent=" " * indent, break_long_words=False)
+
+
+def _columns() -> int:
+    return max(40, min(shutil.get_terminal_size((100, 24)).columns, 100))
 
 
 def _section(title: str, entries: Mapping[str, str]) -> Iterator[str]:
@@ -101,4 +130,5 @@ def _example(check: Check) -> str:
     if not check.options:
         return ""
     option = next(iter(check.options.values()))
-    return f"\n\nSet them with -o {check.name}.{option.name}=VALUE, or under [checks.{check.name}] in auditor.toml."
+    told = f"Set them with -o {check.name}.{option.name}=VALUE, or under [checks.{check.name}] in auditor.toml."
+    return f"\n\n{_wrapped(told)}"

@@ -6,12 +6,10 @@ Modules that load torch are imported inside the command that needs them, so the 
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -39,6 +37,8 @@ from auditor.cli.flags import (
     flags,
 )
 from auditor.cli.github import Workflow
+from auditor.cli.help import RUN, Grouped
+from auditor.cli.rerun import rerun
 from auditor.config import file as configfile
 from auditor.config import lookup
 from auditor.config.file import File
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 2000  # letters of an error; names in it may have any length
 _NOT_SETTINGS = ("config", "no_plugins", "quiet", "verbose", "no_color", "o")
-_CHOOSING = ("--check", "-k")
 _QUICK = tuple(name for name in FORMATS if "pdf" not in name)  # written after an interrupt: a PDF takes too long
 
 CHECKPOINT = click.argument("checkpoint", type=PossiblePath())
@@ -72,8 +71,7 @@ FOLDER = click.argument("folder", metavar="DIR", type=PossiblePath())
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command in this process, unsupervised, and return its exit code."""
     with Workflow(command) as workflow:
-        given = sys.argv[1:] if arguments is None else list(arguments)
-        return _ended(arguments, workflow, {"workflow": workflow, "arguments": given})
+        return _ended(arguments, workflow, {"workflow": workflow})
 
 
 def _ended(arguments: Sequence[str] | None, workflow: Workflow, shared: dict[str, Any]) -> int:
@@ -127,6 +125,13 @@ def program() -> None:
     Runs checks on the checkpoint and your images, and writes a report with a verdict.
 
     \b
+    Examples:
+      auditor demo
+      auditor run net.pt --data photos/
+      auditor checks predictions
+      auditor compare reports/old reports/net
+
+    \b
     Exit codes:
       0  nothing worse than a warning
       1  a check failed or broke (with --strict also: a check warned)
@@ -138,7 +143,7 @@ def program() -> None:
     lookup.working_folder()  # refuse here what every command needs
 
 
-@program.command()
+@program.command(cls=Grouped, epilog=RUN)
 @CHECKPOINT
 @flags(DATA, NETWORK, SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def run(checkpoint: Path, **given: Any) -> int:
@@ -147,7 +152,7 @@ def run(checkpoint: Path, **given: Any) -> int:
     return _audit(checkpoint, given, _file(given["config"]))
 
 
-@program.command()
+@program.command(cls=Grouped)
 @flags(SELECTION, COMPUTING, BASELINE, OUTPUT, RENDERING, FILES, ACCOUNT, VERBOSE, COLOR)
 def demo(**given: Any) -> int:
     """Audit EfficientNet-Lite0 on photographs from Python packages.
@@ -168,7 +173,7 @@ def demo(**given: Any) -> int:
 @click.argument("name", required=False)
 @flags(FILES, VERBOSE)
 def checks(name: str | None, **given: Any) -> None:
-    """List all checks, or describe one check or one of its rules."""
+    """List all checks, or describe one check or one of its rules; with a dot as NAME, list all rules."""
     from auditor.cli import catalogue
 
     found = _plugins(_file(given["config"]), given)
@@ -176,6 +181,9 @@ def checks(name: str | None, **given: Any) -> None:
         say(catalogue.overview(found))
         return
     found = replace(found, checks={**comparison.DECLARED, **found.checks})
+    if name == ".":
+        say(catalogue.rules(found))
+        return
     describe = catalogue.rule_description if name in found.rules else catalogue.description
     say(describe(found, known("rule", name, found.rules) if "." in name else known("check", name, found.checks)))
 
@@ -342,28 +350,29 @@ def _audit_and_report(
     from auditor.cli.terminal import Terminal
 
     color = False if given["no_color"] else None
-    terminal = Terminal(quiet=given["quiet"], verbose=given["verbose"], color=color, durations=settings.durations)
-    with claimed(settings.folder) as claim, interrupts.held():
+    terminal = Terminal(
+        quiet=given["quiet"],
+        verbose=given["verbose"],
+        color=color,
+        durations=settings.durations,
+        again=_again(found),
+    )
+    with claimed(settings.folder, keeps=not settings.overwrite) as claim, interrupts.held():
         done = runner.run(settings, found, terminal, processes, baseline=baseline, begin=claim.begin)
         audit, files, broken = _written(done, settings, found, templates, claim)
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
-        again = _again(click.get_current_context().obj["arguments"])
-        terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, files, again)
+        kept = {"replaced": claim.kept} if claim.kept else {}
+        terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, {**files, **kept})
     _finish(_stopped_workflow(), audit)
     if broken:
         raise broken
     return code
 
 
-def _again(arguments: Sequence[str]) -> str:
-    """Return the command line without a choice of checks."""
-    kept, left = list[str](), iter(arguments)
-    for argument in left:
-        if argument in _CHOOSING:
-            next(left, None)
-        elif not argument.startswith(tuple(f"{flag}=" for flag in _CHOOSING)):
-            kept.append(argument)
-    return shlex.join(["auditor", *kept])
+def _again(found: Plugins) -> Callable[[str], str]:
+    """Return the command that runs a check again; "" for a section that is none, as the comparison."""
+    command = rerun(click.get_current_context())
+    return lambda check: command(check) if check in found.checks else ""
 
 
 def _stopped_workflow() -> Workflow:
@@ -391,7 +400,7 @@ def _written(
     from auditor import report
 
     signs.phase("the writing of the report")
-    formats = [name for name in settings.written if not done.audit.interrupted or name in _QUICK]
+    formats = [name for name in settings.written if done.out_of_time or not done.audit.interrupted or name in _QUICK]
     write = partial(
         report.write,
         folder=settings.folder,

@@ -120,6 +120,11 @@ SELECTION = (
         help="Stop a check after this time, as in 90s, 10m or 2h; it counts as broken. 0: never. Default: 1h.",
     ),
     _switch("run-blocked", "Run the checks that rest on what another check found to be gone, too."),
+    click.option(
+        "--within",
+        metavar="TIME",
+        help="Stop the whole audit after this time and write what is done; the exit code is 2. Default: no limit.",
+    ),
     _STRICT,
 )
 BASELINE = (
@@ -153,7 +158,13 @@ RENDERING = (
 )
 OUTPUT = (
     click.option("--out", metavar="DIR", help="Output folder. Default: reports/NAME."),
+    _switch("overwrite", "Remove the report that is replaced, instead of keeping it as NAME~1."),
     _switch("save-arrays", "Also save the arrays behind the pictures."),
+    click.option(
+        "--junit-warnings",
+        metavar="KIND",
+        help="What a warning is in junit.xml: passed (default), skipped or failure.",
+    ),
 )
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Show only warnings, failures and the last line.")
 ACCOUNT = (click.option("--durations", metavar="N", help="List the N slowest checks."), _QUIET)

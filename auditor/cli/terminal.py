@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections import Counter
@@ -12,19 +11,19 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.control import Control
-from rich.padding import Padding
 from rich.segment import ControlType
 from rich.table import Table as Grid
 from rich.text import Text
 
 from auditor.check import Check
+from auditor.cli.diagnostics import Diagnostics
 from auditor.context import Advance
 from auditor.language import ENGLISH, again, speaking
 from auditor.process.console import console
-from auditor.process.foreign_text import printable, printable_lines
+from auditor.process.foreign_text import printable
 from auditor.progress import OVER_DATA, bar
-from auditor.report import deciding, phrases
-from auditor.results import Audit, Exit, Finding, Provenance, Result, Table, Verdict
+from auditor.report.counts import counts
+from auditor.results import Audit, Exit, Provenance, Result, Table, Verdict
 
 _STYLES = {
     Verdict.SKIP: "yellow",
@@ -43,7 +42,6 @@ _COUNTED = {
     Verdict.SKIP: "skipped",
 }
 _ROWS = 12  # of a table
-_INDENT = 6  # of the lines under a finding
 _START = Control(ControlType.CARRIAGE_RETURN)
 _EMPTY = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 _ENDED = {
@@ -60,12 +58,20 @@ class Terminal:
         verbose: Show all findings, and the tracebacks of checks that broke.
         color: Whether to use colours; None uses them if the stream is a terminal and `NO_COLOR` is not set.
         durations: Number of slowest checks to list at the end.
+        again: Returns the command that runs the check of this name again; None for no such line.
     """
 
     def __init__(
-        self, *, quiet: bool = False, verbose: bool = False, color: bool | None = None, durations: int = 0
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        color: bool | None = None,
+        durations: int = 0,
+        again: Callable[[str], str] | None = None,
     ) -> None:
         self._quiet, self._verbose, self._durations = quiet, verbose, durations
+        self._again = again or _no_command
         self._out = console(sys.stdout, color=color)
         self._err = console(sys.stderr, color=color)
         self._begun = time.perf_counter()
@@ -125,17 +131,11 @@ class Terminal:
         line.append(f"  {_tally(result)}")
         self._out.print(line, soft_wrap=True)
 
-    def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path], again: str = "") -> None:
-        """Print the findings, the verdict and the files.
-
-        Args:
-            again: The command that was given, without a choice of checks.
-        """
+    def finished(self, audit: Audit, exit_code: Exit, files: Mapping[str, Path]) -> None:
+        """Print the findings, the verdict and the files."""
         if not self._quiet:
             self._out.print()
-        self._findings(audit)
-        if not self._quiet:
-            self._next(audit, files, again)
+        self._findings(audit, str(files.get("html", "")))
         self._slowest(audit)
         self._summary(audit, exit_code)
         if not self._quiet:
@@ -147,7 +147,7 @@ class Terminal:
         if not self._quiet:
             for table in [piece for result in audit.results for piece in result.evidence if isinstance(piece, Table)]:
                 self._table(table)
-        self._findings(audit)
+        self._findings(audit, str(files.get("html", "")))
         self._summary(audit, exit_code)
         if not self._quiet:
             for name, path in files.items():
@@ -172,57 +172,16 @@ class Terminal:
                 f"[dim]{len(table.rows) - len(grid.rows)} more rows: use -v, or write a report with --out DIR[/]\n"
             )
 
-    def _findings(self, audit: Audit) -> None:
-        found = [finding for _, finding in deciding.worst_first(audit)]
-        shown = [f for f in found if f.verdict >= Verdict.WARN or (self._verbose and not self._quiet)]
-        for finding in shown:
-            self._finding(finding)
-        skipped = [] if self._quiet or self._verbose else [f for f in found if f.verdict is Verdict.SKIP]
-        for same in _by_message(skipped):
-            self._skipped(same)
-        if (shown or skipped) and not self._quiet:
-            self._out.print()
-
-    def _skipped(self, same: Sequence[Finding]) -> None:
-        """Print what was skipped for the same reason in one line."""
-        rules = (deciding.named(finding).removesuffix(".skipped") for finding in same)
-        names = ", ".join(dict.fromkeys(map(printable, rules)))
-        line = Text("skip  ", _STYLES[Verdict.SKIP]).append(names, "bold")
-        self._out.print(line, soft_wrap=True)
-        self._under(printable(same[0].message))
-        if same[0].detail:
-            self._under(printable_lines(same[0].detail), "dim")
-
-    def _finding(self, finding: Finding) -> None:
-        """Print a finding: rule, subject and numbers; what was found; what to do."""
-        line = Text(f"{finding.verdict!s:<5} ", _STYLES[finding.verdict])
-        line.append(printable(finding.rule), "bold")
-        if finding.subject:
-            line.append(f" [{printable(finding.subject)}]")
-        with speaking(ENGLISH):
-            numbers = phrases.against_limit(finding)
-        self._out.print(line.append(f"  {printable(numbers)}" if numbers else ""), soft_wrap=True)
-        self._under(printable(finding.message))
-        broken = finding.verdict is Verdict.ERROR
-        if finding.detail and not self._quiet and (self._verbose or not broken):
-            self._under(printable_lines(finding.detail), "dim")
-
-    def _under(self, text: str, style: str = "") -> None:
-        """Print lines under a finding; only a terminal wraps them, so that what reads a file finds whole sentences."""
-        if self._out.is_terminal:
-            self._out.print(Padding(Text(text, style), (0, 0, 0, _INDENT)))
-        else:
-            self._out.print(Text(_indented(text), style), soft_wrap=True)
-
-    def _next(self, audit: Audit, files: Mapping[str, Path], again: str) -> None:
-        """Print where the report shows what failed, and the command that runs only this again."""
-        failed = [cause for cause in audit.causes if cause.verdict >= Verdict.FAIL]
-        if failed and "html" in files:
-            self._named("see", f"{files['html']}#{deciding.anchor(failed[0].finding)}")
-        if failed and again:
-            checks = dict.fromkeys(cause.check for cause in failed)
-            self._named("again", " ".join([again, *(f"--check {shlex.quote(check)}" for check in checks)]))
-        if failed:
+    def _findings(self, audit: Audit, page: str = "") -> None:
+        again = self._again if not audit.comparison else _no_command
+        told = Diagnostics(audit, width=self._out.width, verbose=self._verbose, again=again, page=page)
+        lines = list(told.short() if self._quiet else told.full())
+        for line in lines:
+            text = Text("" if line.verdict is None else f"{str(line.verdict).upper():<5}")
+            text.stylize(_STYLES[line.verdict] if line.verdict is not None else "")
+            text.append(line.head, "bold").append(line.rest)
+            self._out.print(text, soft_wrap=True)
+        if lines and not self._quiet and (lines[-1].head or lines[-1].rest):
             self._out.print()
 
     def _slowest(self, audit: Audit) -> None:
@@ -233,10 +192,9 @@ class Terminal:
             self._out.print()
 
     def _summary(self, audit: Audit, exit_code: Exit) -> None:
-        counts = deciding.counts(audit)
-        parts = [f"{counts[v]} {word}" for v, word in _COUNTED.items() if counts[v]]
+        parts = [f"{count} {_COUNTED[verdict]}" for verdict, count in counts(audit).items()]
         if audit.not_run:
-            parts.append(f"{len(audit.not_run)} not run")
+            parts.append(f"{len(audit.not_run)} checks not run")
         seconds = time.perf_counter() - self._begun
         line = Text("verdict: ").append(str(audit.verdict).upper(), _STYLES[audit.verdict])
         line.append(f"  {', '.join(parts) or 'no check ran'} in {seconds:.1f} s (exit code {int(exit_code)})")
@@ -286,17 +244,10 @@ def _cell(cell: object) -> str:
     return "" if cell is None else str(cell)
 
 
-def _by_message(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
-    met: dict[tuple[str, str], list[Finding]] = {}
-    for finding in findings:
-        met.setdefault((finding.message, finding.detail), []).append(finding)
-    return iter(met.values())
-
-
 def _tally(result: Result) -> str:
-    counts = Counter(f.verdict for f in result.findings)
-    return ", ".join(f"{counts[v]} {v}" for v in sorted(counts, reverse=True))
+    met = Counter(f.verdict for f in result.findings)
+    return ", ".join(f"{met[v]} {v}" for v in sorted(met, reverse=True))
 
 
-def _indented(text: str) -> str:
-    return "\n".join(f"{' ' * _INDENT}{line}" for line in text.split("\n"))
+def _no_command(check: str) -> str:
+    return ""

@@ -12,7 +12,17 @@ from auditor.report.json_reader import encoded
 from auditor.report.phrases import decimal, name_of
 from auditor.results import Audit, Finding, Table, Verdict
 
-_HARMLESS = ("batch_size", "threads", "baseline", "plugins", "loaded", "expression", "checks", "report")
+_HARMLESS = (
+    "junit_warnings",
+    "batch_size",
+    "threads",
+    "baseline",
+    "plugins",
+    "loaded",
+    "expression",
+    "checks",
+    "report",
+)
 """Settings that change no finding by more than its tolerance, or only select which checks run."""
 
 

@@ -36,6 +36,7 @@ Positive = Annotated[int, Range(1)]
 Count = Annotated[int, Range(0, 1_000_000)]
 Level = Literal["fail", "warn", "info"]
 Task = Literal["multiclass", "multilabel"]
+JunitWarnings = Literal["passed", "skipped", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,14 @@ class Settings:
         maxfail: Stop after this number of checks that failed or broke; 0 for never.
         check_timeout: Seconds after which a check is stopped, without the shared pass over the data; 0 for never.
         run_blocked: Run also the checks that rest on what another check found to be gone.
+        within: Seconds after which the whole audit is stopped; 0 for never.
         options: Chosen options by check, coerced; a limit relative to the baseline is a `Relative`.
         levels: A verdict by rule that replaces the rule's own `warn` or `fail`.
         baseline: An earlier audit to compare with: its folder or its `audit.json`.
         out: The output folder; None for `reports/NAME-OF-CHECKPOINT`.
+        overwrite: Don't keep the report that is replaced as `NAME~1`.
         pdf_summary: Also write `summary.pdf`, whatever the formats are.
+        junit_warnings: What a warning is in `junit.xml`; with `strict` it is a failure all the same.
         report: The branding of the report: the keys of `[report]`.
         redact: Leave out of the report what tells of this machine; None does what `redact` in `[report]` says.
         lang: The language of the report, one of `language.known()`; None for English, or for the language of the
@@ -97,12 +101,15 @@ class Settings:
     maxfail: Count = 0
     check_timeout: float = HOUR
     run_blocked: bool = False
+    within: float = 0.0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
     out: Path | None = None
+    overwrite: bool = False
     formats: tuple[str, ...] = DEFAULT_FORMATS
     pdf_summary: bool = False
+    junit_warnings: JunitWarnings = "passed"
     report: Letterhead = field(default_factory=Letterhead)
     redact: bool | None = None
     save_arrays: bool = False
@@ -298,6 +305,9 @@ class _Table:
     def _check_timeout(self, value: Any) -> float:
         return duration(self._name("check_timeout"), value)
 
+    def _within(self, value: Any) -> float:
+        return duration(self._name("within"), value)
+
     def _format(self, value: Any) -> tuple[str, ...]:
         names: tuple[str, ...] = options.coerce(self._name("format"), value, tuple[str, ...])
         if not names:
@@ -379,6 +389,7 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
         UsageError: It is not. The message names the nearest one, or all.
     """
     if name not in (all_names := list(names)):
-        hint = did_you_mean(name, all_names) or f"; there are: {', '.join(all_names)}"
+        listed = "; `auditor checks .` lists them" if what == "rule" else f"; there are: {', '.join(all_names)}"
+        hint = did_you_mean(name, all_names) or listed
         raise UsageError(f"no {what} is called {name!r}{hint}")
     return name

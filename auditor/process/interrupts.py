@@ -39,6 +39,11 @@ def installed() -> None:
     os.register_at_fork(after_in_child=_left_to_default)
 
 
+def are_installed() -> bool:
+    """Return whether this process takes SIGINT as `installed` has it."""
+    return signal.getsignal(signal.SIGINT) is _taken
+
+
 def ignored() -> None:
     """Ignore the signals from now on: nothing is left to stop."""
     for number in SIGNALS:

@@ -39,7 +39,7 @@ class FindingBlock:
     Attributes:
         advice: The detail if it is short enough to follow the message.
         detail: The detail if it is longer.
-        anchor: The `id` of its row in the section of its check; it does not change from one audit to the next.
+        anchor: Its id on the page; empty where it is shown again.
     """
 
     badge: Badge
@@ -191,7 +191,7 @@ class Blocks:
             case Table():
                 return self.table(piece)
 
-    def finding(self, check: str, finding: Finding) -> FindingBlock:
+    def finding(self, check: str, finding: Finding, anchor: str = "") -> FindingBlock:
         advice = joined(phrases.advice(finding), follows_from(finding))
         return FindingBlock(
             badge=Badge.of(finding.verdict),
@@ -205,6 +205,7 @@ class Blocks:
             interval=phrases.interval(finding.interval, finding.unit),
             advice=advice,
             detail="" if phrases.advice(finding) else self._cut(finding.detail.strip()),
+            anchor=anchor,
         )
 
     def table(self, table: Table, *, whole: bool = False) -> TableBlock:

@@ -56,11 +56,6 @@ def follows_from(finding: Finding) -> str:
     return _("Follows from {findings}.", findings=some(causes)) if finding.causes else ""
 
 
-def anchor(finding: Finding) -> str:
-    """Return the place of a finding in the page, as it follows `#`: `filters.dead:conv1`."""
-    return "".join(letter if letter.isalnum() or letter in "._:-" else "-" for letter in finding.key)
-
-
 def named(finding: Finding) -> str:
     """Return the rule, and the subject if there is one: `filters.dead [conv1]`."""
     return f"{finding.rule} [{finding.subject}]" if finding.subject else finding.rule
@@ -70,15 +65,6 @@ def named_by_key(key: str) -> str:
     """Return the same for the key of a finding."""
     rule, _colon, subject = key.partition(":")
     return f"{rule} [{subject}]" if subject else rule
-
-
-def counts(audit: Audit) -> Counter[Verdict]:
-    """Return the number of findings by verdict; what follows from another finding is not counted.
-
-    These are the numbers of every report and of the terminal.
-    """
-    silent = sum(not result.evidence for result in audit.results)
-    return audit.counts + Counter({Verdict.ERROR: silent})
 
 
 def title(verdict: Verdict) -> str:

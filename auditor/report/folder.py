@@ -17,6 +17,7 @@ from pathlib import Path
 from auditor.errors import OutputError
 from auditor.process.folder_lock import Busy, locked
 from auditor.report import journal, manifest
+from auditor.report.kept import keep
 from auditor.report.manifest import FOLDERS, RECORD, REPORTS
 
 NAMES = (*REPORTS, *FOLDERS, RECORD)
@@ -33,11 +34,14 @@ class Claim:
 
     Attributes:
         saved: Whether a report has been written.
+        kept: The folder of the report that it replaced, if that was kept.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
         self.folder = folder
         self.saved = False
+        self.kept: Path | None = None
+        self._keeps = keeps
 
     def begin(self) -> None:
         """Set an older report aside, because the audit that replaces it begins.
@@ -86,6 +90,8 @@ class Claim:
         names = {*manifest.files(stage)}
         removed = mine if replaces is None else mine & replaces
         self._list_files(stage, mine - removed | names)
+        if self._keeps:
+            self.kept = keep(self.folder) or self.kept
         journal.replace(self.folder, removed, {*manifest.files(stage)})
         self.saved = True
         if foreign:
@@ -103,8 +109,11 @@ class Claim:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[Claim]:
+def claimed(folder: Path, *, keeps: bool = False) -> Iterator[Claim]:
     """Hold an output folder during the block; finish first what a killed process began there.
+
+    Args:
+        keeps: Keep the report that an audit replaces, as `NAME~1`.
 
     Raises:
         OutputError: The folder can't be written, another audit is writing into it, or it contains files with the names
@@ -117,7 +126,7 @@ def claimed(folder: Path) -> Iterator[Claim]:
             _recover(folder)
             _refuse_foreign(folder)
         try:
-            yield Claim(folder)
+            yield Claim(folder, keeps=keeps)
         finally:
             with suppress(OSError):
                 _recover(folder)

@@ -20,16 +20,19 @@ NAME = "junit.xml"
 
 # not allowed in XML 1.0, not even as a character reference
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+WARNINGS = ("passed", "skipped", "failure")
+"""What a warning may be in the file; the first is the default."""
+
 _ELEMENTS = {Verdict.SKIP: "skipped", Verdict.FAIL: "failure", Verdict.ERROR: "error"}
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
 def save(audit: Audit, folder: Path) -> None:
-    """Write `junit.xml`; with `--strict`, a warning is a failure."""
-    strict = deciding.is_strict(audit)
+    """Write `junit.xml`; a warning is what `--junit-warnings` says, and with `--strict` a failure."""
+    warning = _of_warnings(audit)
     root = ElementTree.Element("testsuites", name="auditor")
     for result in audit.results:
-        root.append(_suite(result, audit.provenance.started, strict))
+        root.append(_suite(result, audit.provenance.started, warning))
     if not audit.complete:
         root.append(_stopped_early(audit))
     counts = {name: sum(int(suite.get(name, 0)) for suite in root) for name in ("tests", "failures", "errors")}
@@ -39,7 +42,15 @@ def save(audit: Audit, folder: Path) -> None:
     ElementTree.ElementTree(root).write(folder / NAME, encoding="utf-8", xml_declaration=True)
 
 
-def _suite(result: Result, started: str, strict: bool) -> ElementTree.Element:
+def _of_warnings(audit: Audit) -> Verdict:
+    """Return the verdict that a warning is shown as."""
+    if deciding.is_strict(audit):
+        return Verdict.FAIL
+    shown = audit.provenance.settings.get("junit_warnings")
+    return {"skipped": Verdict.SKIP, "failure": Verdict.FAIL}.get(str(shown), Verdict.WARN)
+
+
+def _suite(result: Result, started: str, warning: Verdict) -> ElementTree.Element:
     found = phrases.findings(result)
     seconds = result.seconds if math.isfinite(result.seconds) else 0
     suite = ElementTree.Element("testsuite", name=_legal(result.check), timestamp=_legal(started[:19]))
@@ -49,16 +60,16 @@ def _suite(result: Result, started: str, strict: bool) -> ElementTree.Element:
     for name, finding in zip(names, found, strict=True):
         for what, value in _numbers(finding).items():
             _add(properties, f"{name}: {what}", value)
-        suite.append(_case(result, name, finding, seconds / len(found), strict))
+        suite.append(_case(result, name, finding, seconds / len(found), warning))
     if not found:
         ElementTree.SubElement(suite, "testcase", classname=_legal(result.check), name="shown", time=f"{seconds:.3f}")
     return _counted(suite, seconds)
 
 
-def _case(result: Result, name: str, finding: Finding, seconds: float, strict: bool) -> ElementTree.Element:
+def _case(result: Result, name: str, finding: Finding, seconds: float, warning: Verdict) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname=_legal(result.check), name=_legal(name), time=f"{seconds:.3f}")
     numbers = [f"{what}: {value}" for what, value in _numbers(finding).items()]
-    verdict = Verdict.FAIL if strict and finding.verdict is Verdict.WARN else finding.verdict
+    verdict = warning if finding.verdict is Verdict.WARN else finding.verdict
     if verdict in _ELEMENTS:
         element = ElementTree.SubElement(
             case, _ELEMENTS[verdict], type=_legal(finding.rule), message=_legal(finding.message)

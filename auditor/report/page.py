@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -12,10 +11,11 @@ from auditor.config.branding import Letterhead
 from auditor.language import _, current, many, short
 from auditor.report import cards, deciding, phrases, rules
 from auditor.report.album import Album, Picture
+from auditor.report.anchors import anchors
 from auditor.report.blocks import Badge, Block, Blocks, FindingBlock, Medium, TableBlock
 from auditor.report.cards import Card, Fact
+from auditor.report.counts import counts
 from auditor.report.cover import leading
-from auditor.report.deciding import anchor
 from auditor.report.phrases import duration
 from auditor.report.picture_files import slug
 from auditor.report.remarks import is_doubt, remarks
@@ -199,9 +199,10 @@ def _title(audit: Audit) -> str:
 
 def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Section:
     result = audit.results[number - 1]
-    found = sorted(phrases.findings(result), key=lambda finding: -finding.verdict)
-    worse = sum(finding.verdict > Verdict.PASS for finding in found)
-    shown, met = max(worse, medium.passes), Counter[str]()
+    anchored = zip(phrases.findings(result), anchors(audit)[number - 1], strict=True)
+    found = sorted(anchored, key=lambda pair: -pair[0].verdict)
+    worse = sum(finding.verdict > Verdict.PASS for finding, _anchor in found)
+    shown = max(worse, medium.passes)
     return Section(
         id=_id(number, result),
         number=number,
@@ -213,8 +214,8 @@ def _section(number: int, audit: Audit, blocks: Blocks, medium: Medium) -> Secti
         seconds=duration(result.seconds),
         time=str(result.seconds) if math.isfinite(result.seconds) else "",
         count=phrases.decimal(len(found)),
-        findings=_blocks(blocks, result.check, found[:shown], met),
-        kept=_blocks(blocks, result.check, found[shown:], met),
+        findings=_blocks(blocks, result.check, found[:shown]),
+        kept=_blocks(blocks, result.check, found[shown:]),
         kept_title=_kept(len(found) - shown) if found[shown:] else "",
         blocks=tuple(blocks.of(piece) for piece in result.evidence if not isinstance(piece, Finding)),
         remarks=tuple(_remarks(audit, result)),
@@ -251,14 +252,8 @@ def _views(audit: Audit, sections: Iterable[Section], known: Known, blocks: Bloc
     return views_of(placed, known, layers, blocks, album)
 
 
-def _blocks(blocks: Blocks, check: str, findings: Iterable[Finding], met: Counter[str]) -> tuple[FindingBlock, ...]:
-    return tuple(replace(blocks.finding(check, finding), anchor=_anchor(finding, met)) for finding in findings)
-
-
-def _anchor(finding: Finding, met: Counter[str]) -> str:
-    """Return the first anchor for a finding with this key; the second one with the same key gets a number."""
-    met[finding.key] += 1
-    return anchor(finding) if met[finding.key] == 1 else f"{anchor(finding)}~{met[finding.key]}"
+def _blocks(blocks: Blocks, check: str, findings: Iterable[tuple[Finding, str]]) -> tuple[FindingBlock, ...]:
+    return tuple(blocks.finding(check, finding, anchor) for finding, anchor in findings)
 
 
 def _kept(count: int) -> str:
@@ -276,12 +271,7 @@ def _more_deciding(count: int) -> str:
 
 
 def _counts(audit: Audit) -> tuple[Count, ...]:
-    found = deciding.counts(audit)
-    return tuple(
-        Count(Badge.of(verdict), found[verdict], _counted(verdict, found[verdict]))
-        for verdict in phrases.VERDICTS
-        if found[verdict]
-    )
+    return tuple(Count(Badge.of(verdict), count, _counted(verdict, count)) for verdict, count in counts(audit).items())
 
 
 def _counted(verdict: Verdict, count: int) -> str:

@@ -153,16 +153,6 @@ def numbers(finding: Finding) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def against_limit(finding: Finding) -> str:
-    """Return the value beside the limit, and what it was counted on: `75 % < 80 % (n = 44)`."""
-    value, limit = finding.value, finding.limit
-    text = measured(value, finding.unit)
-    if value is not None and limit is not None and value != limit:
-        text = f"{text} {'<' if value < limit else '>'} {measured(limit, finding.unit)}"
-    counted = "" if finding.n is None else _("n = {n:,}", n=finding.n)
-    return f"{text} ({counted})" if text and counted else text or counted
-
-
 def advice(finding: Finding) -> str:
     """Return the detail if it is short enough to be advice; lists and tracebacks are longer."""
     detail = finding.detail.strip()

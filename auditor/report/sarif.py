@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +26,7 @@ NAME = "report.sarif"
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Verdict.WARN: "warning", Verdict.FAIL: "error", Verdict.ERROR: "error"}
 _ADDRESS = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+")
+_MANIFESTS = (".csv", ".tsv", ".json", ".jsonl")
 _NOTIFIED = {Verdict.SKIP: "note", Verdict.ERROR: "error"}
 
 Object = dict[str, Any]
@@ -45,7 +46,7 @@ def log(audit: Audit) -> Object:
         "tool": {"driver": _driver(audit, rules)},
         "automationDetails": {"id": f"auditor/{_stem(audit)}/"},
         "invocations": [_invocation(audit, indices)],
-        "artifacts": [_artifact(audit)],
+        "artifacts": [_artifact(audit), *_pointed_at(audit)],
         "columnKind": "unicodeCodePoints",
         "results": list(_results(audit, indices)),
         "properties": {"verdict": str(audit.verdict), "complete": audit.complete},
@@ -122,12 +123,38 @@ def _fingerprint(rule: str, subject: str, count: int) -> str:
 
 
 def _location(audit: Audit, subject: str) -> Object:
-    """Return a line of the checkpoint, because code scanning needs one, and the layer, class or image."""
-    artifact = {"uri": _uri(audit), "index": 0}
+    """Return the first line of a text file that the result rests on, and the layer, class or image.
+
+    Code scanning needs a line and shows it. So it is one of the configuration, where the limits are, or of the manifest
+    of the data; if neither is known, of the checkpoint.
+    """
+    named = _text_file(audit)
+    artifact = {"uri": quote(named, errors="replace"), "index": 1} if named else {"uri": _uri(audit), "index": 0}
     found: Object = {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": 1}}}
     if subject:
         found["logicalLocations"] = [_logical(audit, printable(subject))]
     return found
+
+
+def _text_file(audit: Audit) -> str:
+    """Return the path of the configuration file or of the manifest, relative to the working directory; or ""."""
+    loaded = audit.provenance.settings.get("loaded")
+    configuration = [str(name) for name in loaded if str(name).endswith(".toml")] if isinstance(loaded, list) else []
+    manifest = [name for name in [audit.provenance.data.name] if name.endswith(_MANIFESTS)]
+    return next((path for name in (*configuration, *manifest) if (path := _relative(name))), "")
+
+
+def _relative(name: str) -> str:
+    """Return a path below the working directory with slashes; "" for any other."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    outside = path.is_absolute() or ".." in path.parts or ":" in name
+    return "" if outside else str(path)
+
+
+def _pointed_at(audit: Audit) -> list[Object]:
+    named = _text_file(audit)
+    role = "userSpecifiedConfiguration" if named.endswith(".toml") else "referencedOnCommandLine"
+    return [{"location": {"uri": quote(named, errors="replace")}, "roles": [role]}] if named else []
 
 
 def _logical(audit: Audit, subject: str) -> Object:

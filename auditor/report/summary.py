@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from auditor.language import _, many
 from auditor.methods.attribution.names import method_name
 from auditor.report import deciding, markdown, phrases
 from auditor.report.unassessed import Gap, not_assessed
-from auditor.results import Audit, Finding, Result
+from auditor.results import Audit, Finding, Result, RuleFacts, Verdict
 
 NAME = "summary.md"
 
 _MOST_DECIDING = 30
-_LONGEST = 500  # letters of a message
+_LONGEST = 300  # letters of a message; lists of tensors are longer
+_ICONS = {
+    Verdict.ERROR: "\N{COLLISION SYMBOL}",
+    Verdict.FAIL: "\N{CROSS MARK}",
+    Verdict.WARN: "\N{WARNING SIGN}\N{VARIATION SELECTOR-16}",
+    Verdict.PASS: "\N{WHITE HEAVY CHECK MARK}",
+    Verdict.INFO: "\N{INFORMATION SOURCE}\N{VARIATION SELECTOR-16}",
+    Verdict.SKIP: "\N{WHITE CIRCLE}",
+}
 
 
 def save(audit: Audit, folder: Path) -> None:
@@ -26,12 +34,13 @@ def text(audit: Audit) -> str:
     """Return the summary as Markdown."""
     parts = [
         f"## {_title(audit)}",
+        *_accuracy(audit),
         markdown.text(phrases.headline(audit)),
         *(f"**{markdown.text(banner)}**" for banner in (*deciding.banners(audit), *deciding.cautions(audit))),
         *_decided(audit),
         *_unassessed(audit),
         "### " + _("Checks"),
-        "\n".join(_checks(audit)),
+        *_checks(audit),
         _imprint(audit),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -39,15 +48,25 @@ def text(audit: Audit) -> str:
 
 def _title(audit: Audit) -> str:
     name = markdown.text(audit.provenance.checkpoint.name)
-    return _("{verdict}: {name}", verdict=phrases.verdict(audit.verdict), name=name)
+    told = _("{verdict}: {name}", verdict=phrases.verdict(audit.verdict), name=name)
+    return f"{_ICONS[audit.verdict]} {told}"
+
+
+def _accuracy(audit: Audit) -> Iterator[str]:
+    """Yield the accuracy and its change against the baseline, where they were measured."""
+    for rule in ("predictions.accuracy", "baseline.accuracy"):
+        for finding in audit.findings:
+            if finding.rule == rule and finding.value is not None and not finding.subject:
+                yield f"{_ICONS[finding.verdict]} **{markdown.text(_cut(phrases.sentence(finding.message)))}**"
 
 
 def _decided(audit: Audit) -> Iterator[str]:
-    found = [finding for check, finding in deciding.deciding(audit)]
+    found = [finding for check, finding in deciding.one_of_each(audit)]
+    facts = {name: known for result in audit.results for name, known in result.rules.items()}
     if not found:
         return
     yield f"### {deciding.title(audit.verdict)}"
-    yield "\n".join(_finding(finding) for finding in found[:_MOST_DECIDING])
+    yield "\n".join(_finding(finding, facts.get(finding.rule)) for finding in found[:_MOST_DECIDING])
     if (more := len(found) - _MOST_DECIDING) > 0:
         yield many(
             "{count} more finding of this kind: see the report.",
@@ -69,32 +88,47 @@ def _gap(gap: Gap) -> str:
     return f"- {markdown.text(_cut(gap.reason))}{f' ({subjects})' if subjects else ''}"
 
 
-def _finding(finding: Finding) -> str:
-    """Return a finding as a list item: verdict, rule, subject, message, numbers, advice."""
+def _finding(finding: Finding, facts: RuleFacts | None) -> str:
+    """Return a finding as a list item: verdict, rule, subject, message, numbers, advice.
+
+    The advice is that of the rule if it has one: the finding's own may list layers and tensors.
+    """
     numbers = phrases.numbers(finding)
     parts = (
-        f"**{phrases.verdict(finding.verdict)}**",
+        f"{_ICONS[finding.verdict]} **{phrases.verdict(finding.verdict)}**",
         markdown.code(finding.rule),
         markdown.code(method_name(finding.subject)),
         markdown.text(_cut(phrases.sentence(finding.message))),
         f"({markdown.text(numbers)})" if numbers else "",
-        markdown.text(phrases.advice(finding)),
+        markdown.text(facts.advice if facts and facts.advice else phrases.advice(finding)),
     )
     return f"- {' '.join(part for part in parts if part)}"
 
 
-def _checks(audit: Audit) -> list[str]:
-    ran = [_check(result) for result in audit.results]
+def _checks(audit: Audit) -> Iterator[str]:
+    """Yield the table of the checks that need a look, and a folded one of those that don't."""
+    passed = [result for result in audit.results if result.verdict in (Verdict.PASS, Verdict.INFO)]
+    others = [_check(result) for result in audit.results if result not in passed]
     left_out = [(markdown.code(check), _("Not run"), "", "") for check in audit.not_run]
+    if others or left_out:
+        yield _table([*others, *left_out])
+    if passed:
+        title = many("{count} check without a warning", "{count} checks without a warning", len(passed))
+        yield f"<details><summary>{markdown.text(title)}</summary>"
+        yield _table([_check(result) for result in passed])
+        yield "</details>"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
     head = (_("Check"), _("Verdict"), _("Time"), _("Worst finding"))
-    return markdown.table(head, [*ran, *left_out], right=(2,))
+    return "\n".join(markdown.table(head, rows, right=(2,)))
 
 
 def _check(result: Result) -> tuple[str, ...]:
     worst = max(phrases.findings(result), key=lambda finding: finding.verdict, default=None)
     return (
         f"{markdown.code(result.check)} {markdown.text(result.question)}".strip(),
-        phrases.verdict(result.verdict),
+        f"{_ICONS[result.verdict]} {phrases.verdict(result.verdict)}",
         phrases.duration(result.seconds),
         markdown.text(_cut(phrases.sentence(worst.message))) if worst else "",
     )

@@ -150,7 +150,7 @@ def test_limits_are_relative_to_the_baseline(call, tmp_path):
     assert code == Exit.OK
     code, out, _ = call("run", "new.pt", *flags, *option)
     assert code == Exit.FAILED
-    assert "fail  predictions.accuracy" in out
+    assert "FAIL predictions.accuracy" in out
     assert "baseline - 0.01, which is" in " ".join(record(tmp_path / "r")["provenance"]["notes"])
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -208,7 +209,31 @@ def test_an_argument_reaches_the_architecture(auditor, here):
 
 def test_quiet_shows_what_is_wrong_and_the_last_line(auditor, tiny):
     _, out, _ = auditor(*tiny, "-k", "passes or warns", "-q", "--format", "json")
-    assert [line.split()[0] for line in out.splitlines()] == ["warn", "verdict:"]
+    assert [line.split()[0] for line in out.splitlines()] == ["WARN", "verdict:"]
+
+
+def test_a_failure_names_the_command_that_runs_its_check_again(auditor, tiny):
+    _, out, _ = auditor(*tiny, "-k", "fails or passes", "-x", "--seed", "3", "--out", "my reports", "--format", "json")
+    again = re.search(r"again: auditor run (.*)", out)[1]
+    assert shlex.split(again) == [*tiny, "--seed", "3", "--out", "my reports", "--check", "fails"]
+    code, out, _ = auditor(*shlex.split(again))
+    assert code == 1
+    assert "see:   my reports/report.html#fails.ends" in out
+    assert ' id="fails.ends"' in Path("my reports/report.html").read_text()
+
+
+def test_the_report_that_is_replaced_is_kept_once(auditor, tiny, here):
+    asked = [*tiny, "--check", "passes", "--format", "json"]
+    for seed in "123":
+        _, out, _ = auditor(*asked, "--seed", seed)
+    assert "replaced    reports/net~1\n" in out
+    assert [record(folder)["provenance"]["seed"] for folder in ("reports/net", "reports/net~1")] == [3, 2]
+    auditor(*asked, "--seed", "4", "--overwrite")
+    assert record("reports/net~1")["provenance"]["seed"] == 2
+    (here / "reports/net~1/mine.txt").write_text("mine")
+    auditor(*asked, "--seed", "5")
+    assert record("reports/net~2")["provenance"]["seed"] == 4
+    assert sorted(path.name for path in (here / "reports").iterdir()) == ["net", "net~1", "net~2"]
 
 
 def test_verbose_shows_every_finding(auditor, tiny):
@@ -486,3 +511,43 @@ def test_writes_sarif_with_the_rules_of_the_checks_and_no_path(auditor, tiny, he
     assert main(["render", "reports/net", "--format", "sarif,summary"]) == 0
     assert (here / "reports/net/report.sarif").read_bytes() == text
     assert (here / "reports/net/summary.md").exists()
+
+
+SLOW = """
+import time
+from auditor import Check, Finding, Verdict
+
+
+@Check
+def dawdles(context):
+    '''Does it take long?'''
+    yield Finding("dawdles.before", Verdict.PASS, "kept")
+    while True:
+        time.sleep(0.01)
+"""
+
+
+def test_the_time_of_within_stops_the_audit_and_nothing_is_green(auditor, tiny, here):
+    (here / "auditfile.py").write_text(VERDICTS + SLOW)
+    flags = [
+        "--check",
+        "passes",
+        "--check",
+        "dawdles",
+        "--check",
+        "warns",
+        "--within",
+        "3s",
+        "--format",
+        "json,summary",
+    ]
+    command = [sys.executable, "-m", "auditor", "run", *tiny, *flags]
+    ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    told = record()
+    assert (told["complete"], told["exit_code"]) == (False, 2)
+    found = {f["rule"]: (f["verdict"], f["message"]) for r in told["results"] for f in r["evidence"]}
+    assert found["dawdles.interrupted"] == ("warn", "stopped: the time of --within was used up")
+    assert found["dawdles.before"] == ("pass", "kept")
+    assert any("--within (3 s) was used up" in note for note in told["provenance"]["notes"])
+    assert {r["check"] for r in told["results"]} | set(told.get("not_run", ())) == {"passes", "dawdles", "warns"}

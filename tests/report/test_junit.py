@@ -44,6 +44,15 @@ def test_under_strict_a_warning_fails(tmp_path):
     assert outcomes(saved(strict, tmp_path))[3] == "failure"
 
 
+@pytest.mark.parametrize("shown", ["passed", "skipped", "failure"])
+def test_a_warning_is_shown_as_asked(tmp_path, shown):
+    given = audit(EACH)
+    asked = replace(given, provenance=replace(given.provenance, settings={"junit_warnings": shown}))
+    root = saved(asked, tmp_path)
+    assert outcomes(root)[3] == shown
+    assert root.get("failures") == ("2" if shown == "failure" else "1")
+
+
 def test_properties_stand_where_the_schema_has_them(tmp_path):
     root = saved(audit(EACH, predictions()), tmp_path)
     places = {f"{parent.tag}/{child.tag}" for parent in root.iter() for child in parent if child.tag == "properties"}

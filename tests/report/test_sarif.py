@@ -88,6 +88,25 @@ def test_a_result_has_its_numbers_its_place_and_its_rule(tmp_path):
     assert run["automationDetails"]["id"] == "auditor/net/"
 
 
+@pytest.mark.parametrize(
+    ("loaded", "data", "uri"),
+    [
+        (["ci/auditor.toml", "auditfile.py"], "val.csv", "ci/auditor.toml"),
+        (["auditfile.py"], "data/val set.csv", "data/val%20set.csv"),
+        (["../pyproject.toml"], "photos/", "net.pt"),
+        ([], "/data/val.csv", "net.pt"),
+        ([], "hf:cats.csv", "net.pt"),
+    ],
+)
+def test_a_result_points_at_the_configuration_or_the_manifest(tmp_path, loaded, data, uri):
+    given = audit(EACH)
+    about = given.provenance
+    about = replace(about, settings={"loaded": loaded}, data=replace(about.data, name=data))
+    run = saved(replace(given, provenance=about), tmp_path)
+    artifact = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert artifact["uri"] == run["artifacts"][artifact["index"]]["location"]["uri"] == uri
+
+
 def test_a_layer_is_told_from_a_class(tmp_path):
     found = Result("c", "?", (Finding("c.dead", Verdict.WARN, "dead", "conv1"),))
     (result,) = saved(audit(found), tmp_path)["results"]

@@ -3,7 +3,7 @@ from markdown_it import MarkdownIt
 
 from auditor.errors import OutputError
 from auditor.report import step_summary, summary
-from auditor.results import Finding, Result, Verdict
+from auditor.results import Finding, Result, RuleFacts, Verdict
 from tests.report.sample_audits import HOSTILE, audit, hostile, maps, predictions
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -15,14 +15,14 @@ def found(*verdicts: Verdict) -> Result:
 
 def test_tells_the_verdict_first_and_in_a_sentence():
     lines = summary.text(audit()).splitlines()
-    assert lines[0] == "## Fail: net.pt"
+    assert lines[0] == "## ❌ Fail: net.pt"
     assert lines[2] == "1 of 2 checks failed: do not ship this network as it is."
 
 
 def test_a_finding_that_decided_it_has_its_number_its_limit_and_what_to_do():
     (item,) = [line for line in summary.text(audit()).splitlines() if line.startswith("- ")]
     assert item == (
-        "- **Fail** <code>predictions.accuracy</code> <code>cat</code> Right on 40 % of 40 images. "
+        "- ❌ **Fail** <code>predictions.accuracy</code> <code>cat</code> Right on 40 % of 40 images. "
         "(40 %, limit 50 %, n = 40, 95 % interval 26 % to 55 %) Train longer."
     )
 
@@ -40,10 +40,28 @@ def test_every_check_has_a_row_with_verdict_time_and_worst_finding():
     text = summary.text(audit(predictions(), maps(), not_run=("later",)))
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     assert rows[2:] == [
-        ["<code>predictions</code> Is it right?", "Fail", "1.50 s", "Right on 40 % of 40 images."],
-        ["<code>maps</code> Where does it look?", "Information", "0.50 s", ""],
+        ["<code>predictions</code> Is it right?", "❌ Fail", "1.50 s", "Right on 40 % of 40 images."],
         ["<code>later</code>", "Not run", "", ""],
+        ["Check", "Verdict", "Time", "Worst finding"],
+        ["---", "---", "---:", "---"],
+        ["<code>maps</code> Where does it look?", "ℹ️ Information", "0.50 s", ""],
     ]
+    assert "\n\n<details><summary>1 check without a warning</summary>\n\n| Check" in text
+
+
+def test_accuracy_and_its_change_come_first():
+    accuracy = Finding("predictions.accuracy", Verdict.FAIL, "top-1 accuracy 75 % (33 of 44)", value=0.75)
+    change = Finding("baseline.accuracy", Verdict.WARN, "it was 80 %", value=-0.05)
+    text = summary.text(audit(Result("baseline", "?", (change,)), Result("predictions", "?", (accuracy,))))
+    assert text.splitlines()[2:5] == ["❌ **top-1 accuracy 75 % (33 of 44).**", "", "⚠️ **It was 80 %.**"]
+
+
+def test_the_advice_is_the_rule_s_and_lists_no_tensors():
+    missing = Finding("c.missing", Verdict.FAIL, "2 tensors are missing", detail="Tensors: conv1.weight, conv1.bias.")
+    rules = {"c.missing": RuleFacts("?", advice="Name the architecture.")}
+    text = summary.text(audit(Result("c", "?", (missing,), rules=rules)))
+    assert "Name the architecture." in text
+    assert "conv1.weight" not in text
 
 
 def test_an_audit_that_ended_early_says_so():
@@ -60,6 +78,9 @@ def test_a_message_of_many_pages_is_cut():
     assert len(summary.text(audit(Result("c", "?", (long,))))) < 3000
 
 
+FOLDED = ("1 check without a warning", "Not assessed")
+
+
 @pytest.mark.parametrize("words", HOSTILE)
 def test_no_text_makes_markup(words):
     tokens = GITHUB.parse(summary.text(hostile(words)))
@@ -67,10 +88,11 @@ def test_no_text_makes_markup(words):
     assert {token.content for token in inner if token.type == "html_inline"} <= {"<code>", "</code>", "<sub>", "</sub>"}
     assert not {token.type for token in inner} & {"link_open", "image", "em_open", "s_open", "code_inline"}
     assert not {token.type for token in tokens} & {"fence", "code_block", "blockquote_open"}
-    blocks = {token.content.strip() for token in tokens if token.type == "html_block"}
-    assert blocks <= {"<details><summary>Not assessed</summary>", "</details>"}
-    assert sum(token.type == "table_open" for token in tokens) == 1
-    assert sum(token.type == "tr_open" for token in tokens) == 3
+    blocks = [token.content.strip() for token in tokens if token.type == "html_block"]
+    folded = [block for block in blocks if block.startswith("<details>")]
+    assert set(folded) <= {f"<details><summary>{title}</summary>" for title in FOLDED}
+    assert blocks.count("</details>") == len(blocks) - len(folded) == len(folded)
+    assert sum(token.type == "table_open" for token in tokens) == 1 + any("check" in block for block in folded)
 
 
 def test_is_appended_to_what_the_step_has_said_already(tmp_path):
