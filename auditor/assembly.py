@@ -25,6 +25,7 @@ from auditor.language import _, chained, many, marked, short
 from auditor.model import live_module
 from auditor.model.architectures import architecture
 from auditor.model.architectures.architecture import Architecture
+from auditor.model.architectures.model_folders import problem_type
 from auditor.model.files import checkpoint
 from auditor.model.files.checkpoint import Checkpoint
 from auditor.model.network import Network, device_named
@@ -84,7 +85,13 @@ def assemble(settings: Settings, *, architectures: Schemes, sources: Schemes, gi
     names, named = class_names(asked, built, network.outputs, lists, source=str(settings.classes or "classes"))
     found = label_sets.read(listing, outputs=network.outputs, names=names if named else None) if listing else None
     outputs = 1 if network.single else network.outputs
-    task = decided(settings.task, outputs=outputs, ending=network.ending.value, several=found.example if found else "")
+    task = decided(
+        settings.task,
+        outputs=outputs,
+        ending=network.ending.value,
+        several=found.example if found else "",
+        declared=problem_type(file),
+    )
     fitted = _labels(found, task, network.outputs) if found else None
     images = ImageData(listing, fitted, preprocess) if listing and fitted else None
     chosen, unreadable = explained(images, settings) if images else ((), ())

@@ -30,16 +30,18 @@ class Task:
         return self.name == "multilabel"
 
 
+_SEVERAL: Final = "multi_label_classification"
 MULTICLASS: Final = Task("multiclass")
 
 
-def decided(asked: Name | None, *, outputs: int, ending: str, several: str) -> Task:
-    """Return the task that was asked for, or the one that the data and the end of the network speak for.
+def decided(asked: Name | None, *, outputs: int, ending: str, several: str, declared: str = "") -> Task:
+    """Return the task that was asked for, or the one that the data, the end of the network or its file speak for.
 
     Args:
         outputs: The number of scores of the network; one score makes two classes.
         ending: Of the network: `sigmoid`, `softmax` or another one.
         several: The first image with several labels, with these; empty if there is none.
+        declared: The `problem_type` of a configuration of transformers; empty if there is none.
 
     Raises:
         UsageError: A network with one score is asked for several labels.
@@ -60,4 +62,6 @@ def decided(asked: Name | None, *, outputs: int, ending: str, several: str) -> T
         return Task("multilabel", _("images have several labels, as {example}", example=several))
     if ending == "sigmoid" and outputs > 1:
         return Task("multilabel", _("the network ends in a sigmoid over {n} outputs", n=outputs))
+    if declared == _SEVERAL and outputs > 1:
+        return Task("multilabel", _("config.json says problem_type = {name}", name=declared))
     return MULTICLASS

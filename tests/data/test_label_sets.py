@@ -173,6 +173,16 @@ def test_the_data_and_the_end_of_the_network_say_what_it_is_asked(asked, outputs
     assert decided(asked, outputs=outputs, ending=ending, several=several).name == name
 
 
+@pytest.mark.parametrize(
+    ("asked", "outputs", "name"), [(None, 3, "multilabel"), ("multiclass", 3, "multiclass"), (None, 1, "multiclass")]
+)
+def test_a_configuration_may_say_that_images_have_several_labels(asked, outputs, name):
+    said = "multi_label_classification"
+    assert decided(asked, outputs=outputs, ending="scores", several="", declared=said).name == name
+    other = decided(asked, outputs=outputs, ending="scores", several="", declared="regression")
+    assert other.name == "multiclass"
+
+
 def test_a_contradiction_asks_for_the_task():
     with pytest.raises(DataError, match=r"ends in a softmax, .* give --task multilabel, or --task multiclass"):
         decided(None, outputs=3, ending="softmax", several="a.png: cat, dog")

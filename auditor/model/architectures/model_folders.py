@@ -71,11 +71,16 @@ def _of_timm(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def problem_type(checkpoint: Checkpoint) -> str:
+    """Return the `problem_type` of the configuration of transformers; empty if it says none."""
+    said = (checkpoint.config or {}).get("problem_type")
+    return said if isinstance(said, str) else ""
+
+
 def _of_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, Any]:
-    problem = config.get("problem_type")
     return {
         "classes": _names(config.get("id2label")),
-        "problem_type": problem if isinstance(problem, str) else None,
+        "problem_type": problem_type(checkpoint) or None,
         **_preprocessing(config, checkpoint),
     }
 
