@@ -42,3 +42,11 @@ def test_the_scale_of_a_batch_is_a_warning_with_its_reason(audited):
 def test_layers_with_packed_weights_break_no_check_of_weights(audited):
     _, found = audited("--trust-checkpoint", "-k", "filters or weights or checkpoint")
     assert not [e for evidence in found.values() for e in evidence if e.get("verdict") == "error"]
+
+
+@pytest.mark.parametrize("flags", [("--trust-checkpoint",), ()], ids=["in the process", "in a sandbox"])
+def test_what_needs_a_gradient_is_skipped_and_never_shows_zeros(audited, flags):
+    ended, found = audited(*flags, "-k", "saliency")
+    assert ended.code == 5, ended
+    (reason,) = found["saliency"]
+    assert (reason["verdict"], "differentiable" in reason["message"]) == ("skip", True)

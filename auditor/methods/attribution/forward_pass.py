@@ -35,6 +35,7 @@ from auditor.methods.attribution.rectifiers import (
     rectified,
 )
 from auditor.model.checkpointed_blocks import run_plainly
+from auditor.model.gradient_graph import has_no_formula, obstacles
 from auditor.model.opaque import is_opaque, kind_of
 from auditor.model.output import class_scores
 from auditor.model.preserve import buffers_kept
@@ -286,29 +287,23 @@ def _run(
 
 
 def _refuse_flat(start: GradientEdge, leaf: Tensor) -> None:
-    """Refuse a graph in which every way to the images leads through rounding, whose gradient is 0 everywhere.
+    """Refuse a graph in which every way to the images is cut, so that the gradient is 0 everywhere.
 
     Raises:
-        NotDifferentiable: It is so.
+        NotDifferentiable: It is so: by rounding, or by operators that torch can't differentiate.
     """
-    end = get_gradient_edge(leaf).node if leaf.requires_grad else None
-    waiting, seen, flat = [start.node], set[Node](), dict[str, None]()
-    while waiting:
-        node = waiting.pop()
-        if node is end:
-            return
-        if node in seen:
-            continue
-        seen.add(node)
-        if operator(node) in _FLAT:
-            flat[operator(node).lower()] = None
-        else:
-            waiting += [before for before, _number in node.next_functions if before is not None]
-    if flat and end is not None:
+    if not leaf.requires_grad:
+        return
+    end = get_gradient_edge(leaf).node
+    met = obstacles(start.node, end, lambda node: operator(node) in _FLAT or has_no_formula(node))
+    flat = dict.fromkeys(operator(node).lower() for node in met or () if not has_no_formula(node))
+    if flat:
         names = ", ".join(flat)
         raise NotDifferentiable(
             _("the network rounds ({operators}): its gradient is 0 on every image", operators=names)
         )
+    if met:
+        raise NotDifferentiable(_("the score does not depend on the images by differentiable operations"))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 from torch.utils.flop_counter import FlopCounterMode
 
 from auditor.errors import AuditorError
@@ -23,6 +24,7 @@ from auditor.model.files.description import ATTRIBUTES
 from auditor.model.files.exchange import BrokenExchange, Exchange, carried
 from auditor.model.files.format import first_line
 from auditor.model.frozen import frozen
+from auditor.model.gradient_graph import has_no_formula, obstacles
 from auditor.model.output import Output
 from auditor.process import sandbox
 from auditor.process.allocator import keep_freed
@@ -178,7 +180,9 @@ class _Server:
         try:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 scores, _ending = self._run(leaf)
-                found = torch.autograd.grad(scores.sum(), leaf, allow_unused=True) if scores.requires_grad else [None]
+                if not scores.requires_grad or _is_cut(scores, leaf):
+                    return False
+                found = torch.autograd.grad(scores.sum(), leaf, allow_unused=True)
         except Exception:  # a network may raise any exception; the run that was asked for reports it
             return True
         return found[0] is not None
@@ -215,6 +219,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list) and value and all(type(one) is int for one in value):
         return list(value)
     return None
+
+
+def _is_cut(scores: Tensor, leaf: Tensor) -> bool:
+    """Return whether every way to the images leads through operators that torch can't differentiate."""
+    end = get_gradient_edge(leaf).node
+    return obstacles(get_gradient_edge(scores).node, end, has_no_formula) is not None
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
