@@ -6,19 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import Any
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from auditor.check import Check
 from auditor.context import Advance
-from auditor.process.console import console
+from auditor.process.console import console, say, say_over
 from auditor.process.foreign_text import printable
 from auditor.runner import Silent
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 OVER_DATA = "pass over the data"
 
@@ -54,14 +51,14 @@ def shown(*, wanted: bool) -> Silent:
     if not wanted:
         return Silent()
     if _KERNEL in sys.modules:
-        return Shown(lambda what, total, unit: text_bar(sys.stderr, what, total, unit))
+        return Shown(text_bar)
     terminal = console(sys.stderr)
     return Shown(lambda what, total, unit: bar(terminal, what, total, unit)) if terminal.is_terminal else Silent()
 
 
 @contextmanager
-def bar(terminal: Console, what: str, total: int, unit: str) -> Iterator[Advance]:
-    """Show a bar on a terminal while a block runs."""
+def bar(terminal: Any, what: str, total: int, unit: str) -> Iterator[Advance]:
+    """Show a bar on a terminal, as `process.console` makes it, while a block runs."""
     columns = (
         TextColumn("[dim]{task.description}[/]"),
         BarColumn(),
@@ -83,7 +80,7 @@ def bar(terminal: Console, what: str, total: int, unit: str) -> Iterator[Advance
 
 
 @contextmanager
-def text_bar(stream: TextIO, what: str, total: int, unit: str) -> Iterator[Advance]:
+def text_bar(what: str, total: int, unit: str) -> Iterator[Advance]:
     """Show a bar of text while a block runs: one line, which a carriage return writes again."""
     begun = last = time.perf_counter()
     count = 0
@@ -97,10 +94,9 @@ def text_bar(stream: TextIO, what: str, total: int, unit: str) -> Iterator[Advan
             filled = min(_CELLS, count * _CELLS // max(total, 1))
             rate = f"{count / max(now - begun, 1e-9):.0f} {unit}/s"
             cells = f"{'#' * filled}{'.' * (_CELLS - filled)}"
-            stream.write(f"\r{printable(what)} [{cells}] {count}/{total} {printable(rate)}   ")
-            stream.flush()
+            say_over(f"{printable(what)} [{cells}] {count}/{total} {printable(rate)}")
 
     try:
         yield seen
     finally:
-        stream.write("\n")
+        say("", err=True)

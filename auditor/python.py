@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -75,16 +75,30 @@ def run(
     observer = shown(wanted=progress)
     if not isinstance(model_or_path, nn.Module):
         chosen = _settings(_path(model_or_path), data, settings, plugins)
-        with surroundings(chosen.seed, "audit", torch.device("cpu")):
+        with surroundings(chosen.seed, "audit", torch.device("cpu")), _stream_kept(data):
             return _audited(chosen, plugins, observer, _given(chosen, data, names, observer))
     _refuse(settings, _OF_FILES, "of checkpoints, and a live network was given")
     module = live_module.unwrapped(model_or_path)
     settings.setdefault("device", live_module.device_of(module))
     chosen = replace(_settings(Path(type(module).__qualname__), data, settings, plugins), cache=False)
-    with surroundings(chosen.seed, "audit", torch.device(live_module.device_of(module))):
+    with surroundings(chosen.seed, "audit", torch.device(live_module.device_of(module))), _stream_kept(data):
         given = replace(_given(chosen, data, names, observer), module=module)
         with live_module.handed_back(module):
             return _audited(chosen, plugins, observer, given)
+
+
+@contextmanager
+def _stream_kept(data: Any) -> Iterator[None]:
+    """Restore the random stream of a loader, which every pass draws from; the loader of training may share it."""
+    generator = getattr(data, "generator", None)
+    if not isinstance(generator, torch.Generator):
+        yield
+        return
+    state = generator.get_state()
+    try:
+        yield
+    finally:
+        generator.set_state(state)
 
 
 def _path(given: Any) -> Path:

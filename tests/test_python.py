@@ -286,6 +286,12 @@ def test_whatever_gives_the_same_images_and_labels_is_the_same(data):
     assert found.labels == expected.labels == tuple(LABELS.tolist())
 
 
+def test_the_random_stream_of_a_loader_goes_on_where_it_was(net):
+    stream = torch.Generator().manual_seed(3)
+    auditor.run(net, loader(generator=stream), check=["weights"])
+    assert torch.equal(stream.get_state(), torch.Generator().manual_seed(3).get_state())
+
+
 def test_images_alone_have_no_labels(net):
     audit = auditor.run(net, IMAGES.split(4), check=["predictions", "patches"], samples=2)
     assert {one.label for one in audit.recorded.answers} == {None}

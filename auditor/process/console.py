@@ -35,6 +35,11 @@ def say(text: str, *, err: bool = False) -> None:
     _write(stream, printable_lines(text) + "\n")
 
 
+def say_over(text: str) -> None:
+    """Write a line to stderr, over the one that was written so before."""
+    _write(sys.stderr, "\r" + printable_lines(text) + "   ")  # blanks cover the end of a longer line
+
+
 def command(line: str) -> None:
     """Print a command for the CI server, as it is; the caller has escaped the names in it."""
     _write(sys.stdout, line + "\n")
