@@ -134,7 +134,9 @@ class Diagnostics:
         reasons: dict[str, list[str]] = {}
         for one in self._located():
             if one.finding.verdict is Verdict.SKIP:
-                name = f"{one.finding.rule} [{one.finding.subject}]" if one.finding.subject else one.finding.rule
+                subject = one.finding.subject
+                named = subject and not one.finding.message.startswith(subject)
+                name = f"{one.finding.rule} [{subject}]" if named else one.finding.rule
                 reasons.setdefault(one.finding.message, []).append(name)
         for reason, names in reasons.items():
             first, *more = self._fill(printable(f"{', '.join(names)}: {reason}"), first=_INDENT)

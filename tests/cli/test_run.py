@@ -544,6 +544,7 @@ def test_the_time_of_within_stops_the_audit_and_nothing_is_green(auditor, tiny, 
     command = [sys.executable, "-m", "auditor", "run", *tiny, *flags]
     ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert ended.returncode == 2, ended.stderr
+    assert "warning: the time of --within was used up" in ended.stderr
     told = record()
     assert (told["complete"], told["exit_code"]) == (False, 2)
     found = {f["rule"]: (f["verdict"], f["message"]) for r in told["results"] for f in r["evidence"]}
