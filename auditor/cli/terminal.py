@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +44,7 @@ _COUNTED = {
     Verdict.SKIP: "skipped",
 }
 _ROWS = 12  # of a table
+_HANGING = 12  # columns of the name of a fact
 _START = Control(ControlType.CARRIAGE_RETURN)
 _EMPTY = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 _ENDED = {
@@ -89,7 +91,7 @@ class Terminal:
             told = "trusted: the checkpoint was allowed to run code in this process (--trust-checkpoint)"
             self._out.print(Text(told, "bold yellow"), soft_wrap=True)
         for name, text in _header(about, checks):
-            self._named(name, text)
+            self._fact(name, text)
         self._out.print()
 
     @contextmanager
@@ -172,6 +174,13 @@ class Terminal:
 
     def _named(self, name: str, text: str) -> None:
         self._out.print(Text.assemble((f"{printable(name):<11}", "dim"), f" {printable(text)}"), soft_wrap=True)
+
+    def _fact(self, name: str, text: str) -> None:
+        """Print a named fact; on a terminal its further lines hang under the first."""
+        room = max(self._out.width - _HANGING, 20) if self._out.is_terminal else len(text) + 1
+        lines = textwrap.wrap(printable(text), room, break_long_words=False, break_on_hyphens=False)
+        for number, line in enumerate(lines or [""]):
+            self._named("" if number else name, line)
 
     def _table(self, table: Table) -> None:
         """Print a table; unless verbose, only its first rows."""
