@@ -495,7 +495,7 @@ def test_a_step_is_told_what_was_found_also_where_a_format_breaks(auditor, tiny,
         "::error title=fails.ends::The fails ends.",
         "::error title=auditor::the report format 'slow' broke: RuntimeError: no ink",
     ]
-    assert step.read_text().startswith("## Fail: net.pt")
+    assert step.read_text().startswith("## ❌ Fail: net.pt")
 
 
 def test_writes_sarif_with_the_rules_of_the_checks_and_no_path(auditor, tiny, here):
