@@ -101,7 +101,7 @@ class Diagnostics:
             yield Line(finding.verdict, title, f"  {numbers}")
             yield from self._wrapped(message)
             return
-        first, *more = self._fill(message, first=_INDENT + len(title) + 2)
+        first, *more = self._fill(message, first=len(f"{finding.verdict} {title}  "))
         yield Line(finding.verdict, title, f"  {first}")
         yield from (Line(None, "", f"{' ' * _INDENT}{line}") for line in more)
 

@@ -203,7 +203,7 @@ class Terminal:
         told = Diagnostics(audit, width=self._out.width, verbose=self._verbose, again=again, page=page)
         lines = list(told.short() if self._quiet else told.full())
         for line in lines:
-            text = Text("" if line.verdict is None else f"{str(line.verdict).upper():<5}")
+            text = Text("" if line.verdict is None else f"{str(line.verdict).upper()} ")
             text.stylize(_STYLES[line.verdict] if line.verdict is not None else "")
             text.append(line.head, "bold").append(line.rest)
             self._out.print(text, soft_wrap=True)

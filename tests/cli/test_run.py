@@ -170,7 +170,9 @@ def test_every_end_has_its_exit_code(auditor, tiny, flags, code):
 
 
 def test_a_broken_check_keeps_what_it_found_and_lets_the_others_go_on(auditor, tiny):
-    auditor(*tiny, "-k", "breaks or passes", "--format", "json,junit")
+    _, out, _ = auditor(*tiny, "-k", "breaks or passes", "--format", "json,junit")
+    assert "\nERROR breaks.error  RuntimeError: on purpose.\n" in out
+    assert "Traceback" not in out
     verdicts = {r["check"]: [e["verdict"] for e in r["evidence"]] for r in record()["results"]}
     assert verdicts == {"passes": ["pass"], "breaks": ["pass", "error"]}
     cases = ET.parse("reports/net/junit.xml").getroot().iter("testcase")  # noqa: S314 - our own file
