@@ -363,6 +363,8 @@ def _audit_and_report(
         code = Exit.USAGE if broken else audit.exit_code(strict=settings.strict)
         kept = {"replaced": claim.kept} if claim.kept else {}
         terminal.finished(replace(done.audit, interrupted=audit.interrupted), code, {**files, **kept})
+    if done.out_of_time:
+        say("warning: the time of --within was used up, so the audit is incomplete", err=True)
     _finish(_stopped_workflow(), audit)
     if broken:
         raise broken
@@ -400,7 +402,7 @@ def _written(
     from auditor import report
 
     signs.phase("the writing of the report")
-    formats = [name for name in settings.written if done.out_of_time or not done.audit.interrupted or name in _QUICK]
+    formats = [name for name in settings.written if not done.audit.interrupted or name in _QUICK]
     write = partial(
         report.write,
         folder=settings.folder,

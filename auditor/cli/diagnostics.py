@@ -115,7 +115,7 @@ class Diagnostics:
             yield Line(finding.verdict, title, f"  {numbers}")
             yield from self._wrapped(message)
             return
-        first, *more = self._fill(message, first=_INDENT + len(title) + 2)
+        first, *more = self._fill(message, first=len(f"{finding.verdict} {title}  "))
         yield Line(finding.verdict, title, f"  {first}")
         yield from (Line(None, "", f"{' ' * _INDENT}{line}") for line in more)
 
@@ -148,11 +148,12 @@ class Diagnostics:
         reasons: dict[str, list[str]] = {}
         for one in self._located():
             if one.finding.verdict is Verdict.SKIP:
-                name = named(one.finding).removesuffix(".skipped")
-                reasons.setdefault(one.finding.message, []).append(name)
+                finding, subject = one.finding, one.finding.subject
+                told = named(finding) if subject and not finding.message.startswith(subject) else finding.rule
+                reasons.setdefault(finding.message, []).append(told.removesuffix(".skipped"))
         for reason, names in reasons.items():
-            told = ", ".join(dict.fromkeys(names))
-            first, *more = self._fill(printable(f"{told}: {reason}"), first=_INDENT)
+            listed = ", ".join(dict.fromkeys(names))
+            first, *more = self._fill(printable(f"{listed}: {reason}"), first=_INDENT)
             yield Line(Verdict.SKIP, "", first)
             yield from (Line(None, "", f"{' ' * _INDENT}{line}") for line in more)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ _COUNTED = {
     Verdict.SKIP: "skipped",
 }
 _ROWS = 12  # of a table
+_HANGING = 12  # columns of the name of a fact
 _START = Control(ControlType.CARRIAGE_RETURN)
 _EMPTY = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 _ENDED = {
@@ -88,7 +90,7 @@ class Terminal:
             told = "trusted: the checkpoint was allowed to run code in this process (--trust-checkpoint)"
             self._out.print(Text(told, "bold yellow"), soft_wrap=True)
         for name, text in _header(about, checks):
-            self._named(name, text)
+            self._fact(name, text)
         self._out.print()
 
     @contextmanager
@@ -156,6 +158,13 @@ class Terminal:
     def _named(self, name: str, text: str) -> None:
         self._out.print(Text.assemble((f"{printable(name):<11}", "dim"), f" {printable(text)}"), soft_wrap=True)
 
+    def _fact(self, name: str, text: str) -> None:
+        """Print a named fact; on a terminal its further lines hang under the first."""
+        room = max(self._out.width - _HANGING, 20) if self._out.is_terminal else len(text) + 1
+        lines = textwrap.wrap(printable(text), room, break_long_words=False, break_on_hyphens=False)
+        for number, line in enumerate(lines or [""]):
+            self._named("" if number else name, line)
+
     def _table(self, table: Table) -> None:
         """Print a table; unless verbose, only its first rows."""
         shown = None if self._verbose else _ROWS
@@ -177,7 +186,7 @@ class Terminal:
         told = Diagnostics(audit, width=self._out.width, verbose=self._verbose, again=again, page=page)
         lines = list(told.short() if self._quiet else told.full())
         for line in lines:
-            text = Text("" if line.verdict is None else f"{str(line.verdict).upper():<5}")
+            text = Text("" if line.verdict is None else f"{str(line.verdict).upper()} ")
             text.stylize(_STYLES[line.verdict] if line.verdict is not None else "")
             text.append(line.head, "bold").append(line.rest)
             self._out.print(text, soft_wrap=True)

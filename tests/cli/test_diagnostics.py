@@ -33,7 +33,7 @@ def audit(*findings, rules=None, **about):
 
 def told(of, *, width=80, **options):
     lines = Diagnostics(of, width=width, again=lambda check: f"auditor run --check {check}", **options).full()
-    return [(f"{line.verdict!s:<5}" if line.verdict is not None else "") + line.head + line.rest for line in lines]
+    return [(f"{line.verdict} " if line.verdict is not None else "") + line.head + line.rest for line in lines]
 
 
 def test_a_failure_shows_value_limit_place_advice_command_and_anchor():

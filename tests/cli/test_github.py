@@ -60,7 +60,7 @@ def test_a_summary_that_can_not_be_written_is_told_and_costs_nothing_else(said, 
 def test_the_summary_is_appended_wherever_a_file_for_it_is_named(said, tmp_path):
     step = tmp_path / "step.md"
     assert Workflow(said.append, {"GITHUB_STEP_SUMMARY": str(step)}).finished(AUDIT) == ""
-    assert step.read_text().startswith("## Fail: net.pt")
+    assert step.read_text().startswith("## ❌ Fail: net.pt")
     assert said == []
 
 

@@ -170,7 +170,9 @@ def test_every_end_has_its_exit_code(auditor, tiny, flags, code):
 
 
 def test_a_broken_check_keeps_what_it_found_and_lets_the_others_go_on(auditor, tiny):
-    auditor(*tiny, "-k", "breaks or passes", "--format", "json,junit")
+    _, out, _ = auditor(*tiny, "-k", "breaks or passes", "--format", "json,junit")
+    assert "\nERROR breaks.error  RuntimeError: on purpose.\n" in out
+    assert "Traceback" not in out
     verdicts = {r["check"]: [e["verdict"] for e in r["evidence"]] for r in record()["results"]}
     assert verdicts == {"passes": ["pass"], "breaks": ["pass", "error"]}
     cases = ET.parse("reports/net/junit.xml").getroot().iter("testcase")  # noqa: S314 - our own file
@@ -495,7 +497,7 @@ def test_a_step_is_told_what_was_found_also_where_a_format_breaks(auditor, tiny,
         "::error title=fails.ends::The fails ends.",
         "::error title=auditor::the report format 'slow' broke: RuntimeError: no ink",
     ]
-    assert step.read_text().startswith("## Fail: net.pt")
+    assert step.read_text().startswith("## ❌ Fail: net.pt")
 
 
 def test_writes_sarif_with_the_rules_of_the_checks_and_no_path(auditor, tiny, here):
@@ -544,6 +546,7 @@ def test_the_time_of_within_stops_the_audit_and_nothing_is_green(auditor, tiny, 
     command = [sys.executable, "-m", "auditor", "run", *tiny, *flags]
     ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     assert ended.returncode == 2, ended.stderr
+    assert "warning: the time of --within was used up" in ended.stderr
     told = record()
     assert (told["complete"], told["exit_code"]) == (False, 2)
     found = {f["rule"]: (f["verdict"], f["message"]) for r in told["results"] for f in r["evidence"]}
