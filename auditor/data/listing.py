@@ -245,11 +245,11 @@ def _no_image(root: Path, others: Counter[str]) -> str:
 def _of_manifest(path: Path, split: str | None, root: Path | None) -> Listing:
     found, said = parts.of_manifest(path, manifest.read(path), split)
     places = manifest_files.Places(root or path.parent, given=root is not None)
-    files = tuple(places.files(entry.path for entry in found.entries))
+    below = Names(places.below(entry.path for entry in found.entries))
     return Listing(
         root=places.root,
-        files=files,
-        names=tuple(_name(file, places.root) for file in files),
+        files=Below(places.root, below),
+        names=Names(map(printable, below)),
         labels=tuple(entry.label for entry in found.entries),
         numbers=found.numbers,
         assumptions=(*found.assumptions, *said, *places.assumptions),

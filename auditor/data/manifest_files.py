@@ -34,13 +34,18 @@ class Places:
     given: bool = False
     changed: Counter[str] = field(default_factory=Counter)
 
-    def files(self, paths: Iterable[str]) -> list[Path]:
-        """Return the file of each path; one that is not found is returned as it is written.
+    def below(self, paths: Iterable[str]) -> Iterator[str]:
+        """Yield the file of each path as text: relative to the root if it lies there, otherwise absolute.
 
         Raises:
             DataError: An identifier is the name of several files.
         """
-        return [self._file(path) for path in paths]
+        for path in paths:
+            if _is_plain(path) and not self._odd(path):
+                yield path  # a Path for each of a million files takes a minute
+                continue
+            file = self._file(path)
+            yield str(file.relative_to(self.root) if file.is_relative_to(self.root) else file)
 
     @property
     def assumptions(self) -> Iterator[Assumption]:
@@ -182,6 +187,11 @@ def _near(root: Path) -> Iterator[Path]:
 
 def _relative(folder: Path) -> str:
     return os.path.relpath(folder) if len(os.path.relpath(folder)) < len(str(folder)) else str(folder)
+
+
+def _is_plain(path: str) -> bool:
+    """Return whether a relative path is written as `Path` would write it."""
+    return path[:1] not in ("", "/", ".", "~") and not path.endswith("/") and "/." not in path and "//" not in path
 
 
 def _is_absolute(path: str) -> bool:

@@ -19,13 +19,17 @@ class Names(Sequence[str]):
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._text, self._ends = bytearray(), array("q", [0])
-        for name in names:
-            self.append(name)
+        self.extend(names)
 
     def append(self, name: str) -> None:
         """Add a name. One of bytes that are not UTF-8 may have surrogates for them, as from `os.listdir`."""
         self._text += name.encode("utf-8", "surrogateescape")
         self._ends.append(len(self._text))
+
+    def extend(self, names: Iterable[str]) -> None:
+        """Add names."""
+        for name in names:
+            self.append(name)
 
     def __len__(self) -> int:
         return len(self._ends) - 1

@@ -18,6 +18,7 @@ import pytest
 import webdataset
 from PIL import Image
 
+from auditor.sweep import sharding, sweep
 from tests import networks
 from tests.audits import record
 
@@ -204,6 +205,25 @@ def test_every_source_gives_the_verdicts_of_the_folder(here, audited):
     (here / "names.txt").write_text("\n".join(CLASSES))
     for made in (as_zip, as_shards, as_parquet, as_saved_by_datasets, in_memory):
         assert (made, judged(audited("--data", made(), "--classes", "names.txt"))) == (made, expected)
+
+
+@pytest.mark.parametrize("made", [as_shards, as_parquet, in_memory])
+def test_an_interrupted_audit_of_a_source_goes_on_where_it_was(here, audited, monkeypatch, made):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    monkeypatch.setattr(sharding, "_BATCHES", 4)
+    flags = ("--data", made(), "--batch-size", "1")
+    step, taken = sweep._step, []
+
+    def interrupted(*given: object) -> None:
+        taken.append(given)
+        if len(taken) == 7:
+            raise KeyboardInterrupt
+        step(*given)
+
+    monkeypatch.setattr(sweep, "_step", interrupted)
+    assert audited(*flags)["error"]["code"] == 2
+    assert accuracy(audited(*flags)) == RIGHT
+    assert len(taken) - 7 == 12 - 4  # what was saved after four images is not computed again
 
 
 @pytest.mark.parametrize(

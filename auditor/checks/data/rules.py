@@ -61,9 +61,10 @@ SKIPPED = Rule(
     warn=0.0,
     images=False,
     measured=marked(
-        "Files below the folder of the data are counted by suffix and class. Any image in a format that is not "
-        "read, such as RAW or JPEG XL, or HEIC and DICOM without their extra, and any hidden image is a warning. A"
-        " share over the limit is a failure: the accuracy is then measured on another selection than the data. "
+        "Files below the folder of the data, or in the archive, are counted by suffix and class. Any image in a "
+        "format that is not read, such as RAW or JPEG XL, or HEIC and DICOM without their extra, and any "
+        "hidden image is a warning. A share over the limit is a failure: the accuracy is then measured on another "
+        "selection than the data. "
         "These files are only mentioned: files that are no images, images beside a readable one of the same name, "
         "arrays beside images, and images in folders that a program keeps for itself, such as .ipynb_checkpoints. "
         "A manifest names its files, so that none are skipped."

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.data.manifest import Label
+from auditor.data.names import Names
 from auditor.data.sources import layout
 from auditor.data.sources.columns import Columns, bytes_of, columns, labels
 from auditor.data.sources.inventory import Inventory
@@ -127,7 +128,7 @@ def of_arrow(locations: Sequence[LocalFile], what: str) -> Inventory:
     Raises:
         DataError: A file can't be read, or its columns don't fit.
     """
-    batches, names, found, known, first = list[list[int]](), list[str](), list[Label](), dict[Any, Label](), 0
+    batches, names, found, known, first = list[list[int]](), Names(), list[Label](), dict[Any, Label](), 0
     chosen: Columns | None = None
     for number, location in enumerate(locations):
         own, places, own_labels = _index(location, what, known)
@@ -135,7 +136,7 @@ def of_arrow(locations: Sequence[LocalFile], what: str) -> Inventory:
         if own != chosen:
             raise DataError(f"{what}: {location.path.name} has other columns than {locations[0].path.name}")
         rows = sum(count for _start, _end, count in places)
-        names += [f"{location.path.name}/{row}" for row in range(rows)]
+        names.extend(f"{location.path.name}/{row}" for row in range(rows))
         found += own_labels or [None] * rows
         for start, end, count in places:
             if count:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.data.manifest import Label
+from auditor.data.names import Names
 from auditor.data.sources.columns import Columns, bytes_of, columns, labels
 from auditor.data.sources.inventory import Inventory
 from auditor.data.sources.library import library
@@ -147,7 +148,7 @@ def of_parquet(locations: Sequence[Location], what: str) -> Inventory:
     Raises:
         DataError: A file can't be read, or its columns don't fit.
     """
-    groups, names, found, first = list[tuple[int, int, int]](), list[str](), list[Label](), 0
+    groups, names, found, first = list[tuple[int, int, int]](), Names(), list[Label](), 0
     chosen, known = None, dict[Any, Label]()
     for number, location in enumerate(locations):
         own, sizes, own_labels = _index(location, what, known)
@@ -155,7 +156,7 @@ def of_parquet(locations: Sequence[Location], what: str) -> Inventory:
         if own != chosen:
             raise DataError(f"{what}: {location.path.name} has other columns than {locations[0].path.name}")
         found += own_labels
-        names += [f"{location.path.name}/{row}" for row in range(sum(sizes))]
+        names.extend(f"{location.path.name}/{row}" for row in range(sum(sizes)))
         for group, size in enumerate(sizes):
             if size:
                 groups.append((number, group, first))
