@@ -9,7 +9,7 @@ import click
 HEADINGS: Mapping[str, tuple[str, ...]] = {
     "Data": ("data", "split", "root", "classes"),
     "Network": ("arch", "arch_arg", "preprocess", "weights", "output", "task", "trust_checkpoint"),
-    "Checks": ("k", "check", "o", "x", "maxfail", "check_timeout", "within"),
+    "Checks": ("k", "check", "o", "x", "maxfail", "check_timeout", "within", "run_blocked"),
     "Verdict": ("strict", "baseline"),
     "Computing": ("device", "amp", "batch_size", "workers", "threads", "samples", "seed", "cache"),
     "Report": (
