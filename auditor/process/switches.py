@@ -121,21 +121,32 @@ def _filled(place: MutableMapping[Any, Any]) -> Callable[[Any], None]:
     return fill
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Contents:
+    """A list and what was in it; equal only if it is the same list with the same contents."""
+
+    place: MutableSequence[Any]
+    items: tuple[Any, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Contents) and self.place is other.place and self.items == other.items
+
+    def __hash__(self) -> int:
+        return id(self.place)
+
+
 def _list(owner: Any, name: str) -> list[Switch]:
     """Return the switches for a list: its contents, and the list itself."""
-    place: MutableSequence[Any] = getattr(owner, name)
 
-    def put(then: Any) -> None:
-        setattr(owner, name, place)
-        place[:] = then
+    def read() -> _Contents:
+        place = getattr(owner, name)
+        return _Contents(place, tuple(place))
 
-    return [
-        (
-            f"{owner.__name__}.{name}",
-            lambda: (id(getattr(owner, name)), *getattr(owner, name)),
-            lambda then: put(then[1:]),
-        )
-    ]
+    def put(then: _Contents) -> None:
+        then.place[:] = then.items
+        setattr(owner, name, then.place)
+
+    return [(f"{owner.__name__}.{name}", read, put)]
 
 
 def _put_environment(then: dict[str, str]) -> None:

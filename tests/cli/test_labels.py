@@ -256,11 +256,11 @@ def test_22_000_classes_take_a_few_hundred_megabytes(place, tmp_path):
     chosen = [
         flag for name in ("data", "predictions", "preprocess", "shortcut", "saliency") for flag in ("--check", name)
     ]
-    line = ["run", "many.pt", "--data", "list.csv", *flags, *chosen, "--samples", "2", "--out", "out"]
+    line = ["run", "many.pt", "--data", "list.csv", *flags, *chosen, "--samples", "2", "--out", "out", "--run-blocked"]
     done = subprocess.run(
         [sys.executable, "-c", MANY, *line], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr  # no answer is right
     assert int(done.stdout.split("MiB")[-1]) < 900  # of which Python and torch take 400; a full matrix takes 3800
     tables = [e["rows"] for r in record(tmp_path / "out")["results"] for e in r["evidence"] if e["kind"] == "table"]
     assert max(map(len, tables)) < 100

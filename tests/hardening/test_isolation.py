@@ -27,6 +27,7 @@ from auditor.config.settings import Settings
 from auditor.data.preprocessing import Preprocess
 from auditor.model.network import Network
 from auditor.plugins import Plugins
+from auditor.process.switches import Switches
 from auditor.runner import Silent, run
 from auditor.statistics import softmax as softmax_module
 from tests import folders, networks
@@ -235,6 +236,16 @@ def test_everything_that_was_changed_is_put_back(audit):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert torch.jit.trace(net, torch.zeros(1, 3, 24, 24))(torch.ones(1, 3, 24, 24)).isfinite().all()
+
+
+def test_the_list_that_is_put_back_is_the_one_that_was_there(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, "/somewhere"])
+    own, then = sys.path, list(sys.path)
+    switches = Switches()
+    sys.path = ["/elsewhere"]
+    assert switches.restored() == ["sys.path"]
+    assert sys.path is own
+    assert sys.path == then
 
 
 @pytest.mark.parametrize("name", SILENT)
