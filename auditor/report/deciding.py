@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from auditor.language import _, joined, many, some
+from auditor.methods.attribution.names import method_name
 from auditor.report import phrases
 from auditor.results import Audit, Cause, Finding, Verdict
 
@@ -58,13 +59,13 @@ def follows_from(finding: Finding) -> str:
 
 def named(finding: Finding) -> str:
     """Return the rule, and the subject if there is one: `filters.dead [conv1]`."""
-    return f"{finding.rule} [{finding.subject}]" if finding.subject else finding.rule
+    return named_by_key(finding.key)
 
 
 def named_by_key(key: str) -> str:
     """Return the same for the key of a finding."""
     rule, _colon, subject = key.partition(":")
-    return f"{rule} [{subject}]" if subject else rule
+    return f"{rule} [{method_name(subject)}]" if subject else rule
 
 
 def title(verdict: Verdict) -> str:

@@ -47,7 +47,7 @@ def test_has_what_who_decides_asks_for(tmp_path):
         "Summary · Audit of a trained image classifier · 2 January 2026",
         "resnet18 on photographs",
         "Fail",
-        "1 of 2 checks failed",
+        "1 failure",
         "What decided the verdict",
         "Right on 40 % of 40 images.",
         "Train longer.",

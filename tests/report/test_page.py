@@ -179,7 +179,7 @@ def test_dates_durations_and_sizes_read_as_people_write_them():
 def test_a_verdict_has_one_sentence_each():
     sentences = {phrases.headline(audit(found(verdict))) for verdict in Verdict}
     assert len(sentences) == len(Verdict)
-    assert phrases.headline(audit(predictions())).startswith("1 of 1 check failed")
+    assert phrases.headline(audit(predictions())).startswith("1 failure: ")
 
 
 @pytest.mark.parametrize(

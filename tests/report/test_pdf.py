@@ -29,7 +29,7 @@ def test_the_cover_has_product_verdict_network_data_and_date(printed):
         "auditor",
         "net.pt",
         "Fail",
-        "1 of 2 checks failed",
+        "1 failure",
         "resnet18",
         "photographs",
         "2 January 2026",
@@ -89,7 +89,7 @@ def test_the_file_says_which_checkpoint_and_which_version_made_it(printed):
     assert printed.metadata["/auditorversion"] == "0.1.0"
     assert f"sha256:{'ab' * 32}" in printed.metadata["/Keywords"]
     assert printed.metadata.creator == "auditor 0.1.0"
-    assert printed.metadata.subject.startswith("1 of 2 checks failed")
+    assert printed.metadata.subject.startswith("1 failure")
     assert b'pdfuaid:part="1"' in printed.trailer["/Root"]["/Metadata"].get_data()
     assert printed.trailer["/Root"]["/ViewerPreferences"]["/DisplayDocTitle"]
 
