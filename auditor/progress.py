@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from auditor.check import Check
 from auditor.context import Advance
+from auditor.observer import Silent
 from auditor.process.console import console, say, say_over
 from auditor.process.foreign_text import printable
-from auditor.runner import Silent
 
 OVER_DATA = "pass over the data"
 

@@ -21,12 +21,12 @@ from auditor.data.loaders import count_of, loaded
 from auditor.errors import UsageError
 from auditor.language import speaking
 from auditor.model import live_module
+from auditor.observer import Silent
 from auditor.plugins import Plugins, load
 from auditor.process.isolation import surroundings
 from auditor.progress import shown
 from auditor.report.folder import claimed
 from auditor.results import Audit
-from auditor.runner import Silent
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset

@@ -7,12 +7,11 @@ fills the collectors of the others, and these continue. A check that breaks affe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from auditor import comparison
 from auditor.assembly import NOTHING, Given, assemble
@@ -27,7 +26,7 @@ from auditor.collectors import Readability
 from auditor.comparison import Pair, Source
 from auditor.config.selection import selected
 from auditor.config.settings import Settings
-from auditor.context import Context, Progress, unseen
+from auditor.context import Context
 from auditor.errors import describe
 from auditor.judging import causes, grounds
 from auditor.judging.rule import Rule
@@ -36,6 +35,7 @@ from auditor.language import _, some, speaking
 from auditor.model.convolutions import aligned, convolutions
 from auditor.model.preserve import Snapshot
 from auditor.model.stability import drawing_operators
+from auditor.observer import Observer
 from auditor.plugins import Plugins
 from auditor.process import interrupts, signs
 from auditor.process.deadline import Deadline
@@ -49,24 +49,6 @@ from auditor.sweep.data_pass import Collected, DataPass, survey
 _ALONE = Processes()
 
 
-class Observer(Protocol):
-    """Shows the progress of an audit."""
-
-    def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
-
-    def sweeping(self, images: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show the pass over so many files; the function that it gives is called with each number of files done."""
-        ...
-
-    def checking(self, check: Check) -> None: ...
-
-    def working(self, total: int, unit: str) -> Progress:
-        """Show the progress of the check that is running."""
-        ...
-
-    def checked(self, result: Result) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """An audit, and the raw arrays behind its pictures, by check and name.
@@ -78,22 +60,6 @@ class Run:
     audit: Audit
     arrays: Mapping[str, Mapping[str, Any]]
     out_of_time: bool = False
-
-
-class Silent:
-    """Shows nothing."""
-
-    def begun(self, about: Provenance, checks: Sequence[Check]) -> None: ...
-
-    def sweeping(self, images: int) -> AbstractContextManager[Callable[[int], None]]:
-        return nullcontext(lambda done: None)
-
-    def checking(self, check: Check) -> None: ...
-
-    def working(self, total: int, unit: str) -> Progress:
-        return unseen(total, unit)
-
-    def checked(self, result: Result) -> None: ...
 
 
 def run(

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from auditor import plugins
 from auditor.config.settings import Settings
+from auditor.observer import Silent
 from auditor.plugins import Plugins
 from auditor.results import Result
-from auditor.runner import Silent, run
+from auditor.runner import run
 
 # With this in the configuration every check runs in full, on as little as it takes.
 LITTLE = """

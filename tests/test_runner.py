@@ -15,9 +15,10 @@ from auditor import Check, Figure, Finding, Gallery, Item, Skip, Table, Verdict
 from auditor.collectors import Batch, Predictions
 from auditor.config.settings import Settings
 from auditor.errors import DataError, NothingToRun, UsageError
+from auditor.observer import Silent
 from auditor.plugins import Plugins
 from auditor.results import Arrays, Exit
-from auditor.runner import Silent, run
+from auditor.runner import run
 
 GOOD = Finding("sound.rule", Verdict.PASS, "is fine")
 

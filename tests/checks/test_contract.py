@@ -4,9 +4,10 @@ import pytest
 
 from auditor import plugins
 from auditor.config.settings import Settings
+from auditor.observer import Silent
 from auditor.plugins import Plugins
 from auditor.results import Figure, Finding, Gallery, Table, Verdict
-from auditor.runner import Silent, run
+from auditor.runner import run
 from tests.audits import result_of
 
 CHECKS = plugins.load().checks

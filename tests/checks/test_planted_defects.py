@@ -10,8 +10,9 @@ from PIL import Image
 
 from auditor import plugins
 from auditor.config.settings import Settings
+from auditor.observer import Silent
 from auditor.results import Table, Verdict
-from auditor.runner import Silent, run
+from auditor.runner import run
 from tests.audits import result_of
 
 PLUGINS = plugins.load()

@@ -26,9 +26,10 @@ from auditor import Check, Finding, Verdict
 from auditor.config.settings import Settings
 from auditor.data.preprocessing import Preprocess
 from auditor.model.network import Network
+from auditor.observer import Silent
 from auditor.plugins import Plugins
 from auditor.process.switches import Switches
-from auditor.runner import Silent, run
+from auditor.runner import run
 from auditor.statistics import softmax as softmax_module
 from tests import folders, networks
 

@@ -8,8 +8,9 @@ import pytest
 
 from auditor import plugins
 from auditor.config.settings import Settings
+from auditor.observer import Silent
 from auditor.results import Audit, Exit, Verdict
-from auditor.runner import Silent, run
+from auditor.runner import run
 from tests import folders, networks
 
 PREPROCESS = {"resize": 32, "crop": 32, "mean": [0, 0, 0], "std": [1, 1, 1]}

@@ -11,10 +11,11 @@ from auditor.cli import catalogue
 from auditor.comparison import Pair, Source, compared
 from auditor.config.settings import Settings, load
 from auditor.errors import PluginError
+from auditor.observer import Silent
 from auditor.plugins import Plugins
 from auditor.report import html, record, sarif
 from auditor.results import Limit
-from auditor.runner import Silent, run
+from auditor.runner import run
 
 RULES = """
 from auditor import Rule, Verdict

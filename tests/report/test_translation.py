@@ -9,11 +9,12 @@ from auditor import plugins, report
 from auditor.config.settings import Settings
 from auditor.errors import UsageError
 from auditor.language import Message, _, again, joined, many, numeral, speaking
+from auditor.observer import Silent
 from auditor.plugins import Plugins
 from auditor.report import record
 from auditor.report.translation import in_language, restored
 from auditor.results import Figure, Finding, Gallery, Table
-from auditor.runner import Silent, run
+from auditor.runner import run
 from tests.report.sample_audits import audit as sample
 
 CHECKS = plugins.load().checks

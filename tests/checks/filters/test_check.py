@@ -4,9 +4,10 @@ import torch
 from auditor import plugins
 from auditor.config.settings import Settings
 from auditor.errors import UsageError
+from auditor.observer import Silent
 from auditor.plugins import Plugins
 from auditor.results import Figure, Table, Verdict
-from auditor.runner import Silent, run
+from auditor.runner import run
 
 FILTERS = Plugins(checks={"filters": plugins.load().checks["filters"]})
 
