@@ -38,10 +38,11 @@ class Deadline:
 
         In a program that calls `auditor.run` nothing is interrupted; the deadline is checked between checks there.
         """
-        if math.isinf(self._end) or not interrupts.are_installed() or not hasattr(signal, "pthread_kill"):
+        number = interrupts.taken()
+        if math.isinf(self._end) or number is None or not hasattr(signal, "pthread_kill"):
             yield
             return
-        timer = threading.Timer(self.left, _interrupt)
+        timer = threading.Timer(self.left, _interrupt, [number])
         timer.daemon = True
         timer.start()
         try:
@@ -50,5 +51,5 @@ class Deadline:
             timer.cancel()
 
 
-def _interrupt() -> None:
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+def _interrupt(number: signal.Signals) -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, number)

@@ -39,9 +39,12 @@ def installed() -> None:
     os.register_at_fork(after_in_child=_left_to_default)
 
 
-def are_installed() -> bool:
-    """Return whether this process takes SIGINT as `installed` has it."""
-    return signal.getsignal(signal.SIGINT) is _taken
+def taken() -> signal.Signals | None:
+    """Return a signal that this process takes as `installed` has it; None if there is none.
+
+    A shell starts background jobs with SIGINT ignored.
+    """
+    return next((number for number in SIGNALS if signal.getsignal(number) is _taken), None)
 
 
 def ignored() -> None:

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -529,7 +530,13 @@ def dawdles(context):
 """
 
 
-def test_the_time_of_within_stops_the_audit_and_nothing_is_green(auditor, tiny, here):
+def in_the_background():
+    """Ignore what a shell lets its background jobs ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("ignoring", [None, in_the_background])
+def test_the_time_of_within_stops_the_audit_and_nothing_is_green(auditor, tiny, here, ignoring):
     (here / "auditfile.py").write_text(VERDICTS + SLOW)
     flags = [
         "--check",
@@ -544,7 +551,8 @@ def test_the_time_of_within_stops_the_audit_and_nothing_is_green(auditor, tiny, 
         "json,summary",
     ]
     command = [sys.executable, "-m", "auditor", "run", *tiny, *flags]
-    ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    piped = {"capture_output": True, "text": True, "check": False}
+    ended = subprocess.run(command, cwd=here, timeout=90, preexec_fn=ignoring, **piped)
     assert ended.returncode == 2, ended.stderr
     assert "warning: the time of --within was used up" in ended.stderr
     told = record()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auditor.model.files.used_files import UsedFile
 
 
+_NAMED = 6  # tensors; with more of them the advice would not fit beside the verdict
 _MOST = 0.5  # share of the parameters under which the file is that of another network
 
 
@@ -139,7 +140,7 @@ def _listed(rule: str, names: Sequence[str], bad: str, good: str, advice: str, e
         value=len(names),
         limit=0,
         unit=marked("tensors"),
-        detail=_("{advice} Tensors: {names}", advice=advice, names=some(names)),
+        detail=_("{advice} Tensors: {names}", advice=advice, names=some(names, _NAMED)),
         ends=ends,
     )
 
