@@ -53,6 +53,7 @@ Set them with -o greeting.limit=VALUE, or under [checks.greeting] in auditor.tom
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
     return tmp_path
 
 
