@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from auditor.judging.grounds import GROUNDS
 from auditor.language import _
 from auditor.results import Evidence, Figure, Finding, Gallery, Item, Table, Verdict
 
@@ -24,6 +25,7 @@ def refuse_malformed(piece: Evidence) -> None:
             _texts(piece, "rule", "message", "subject", "unit", "detail")
             if not isinstance(piece.verdict, Verdict):
                 raise TypeError(f"{piece.rule} has the verdict {piece.verdict!r}, but has to be an auditor.Verdict")
+            _relations(piece)
         case Figure():
             _texts(piece, "title", "caption", "alt")
             _about(piece)
@@ -69,6 +71,15 @@ def _texts(piece: object, *names: str) -> None:
         value = getattr(piece, name)
         if not isinstance(value, str):
             raise TypeError(f"{type(piece).__name__}.{name} is {value!r}, but has to be text")
+
+
+def _relations(finding: Finding) -> None:
+    for name, kind, what in (("channels", int, "integers"), ("causes", str, "texts"), ("ends", str, "texts")):
+        value = getattr(finding, name)
+        if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value):
+            raise TypeError(f"{finding.rule} has {name} = {value!r}, which has to be a tuple of {what}")
+    if unknown := set(finding.ends) - set(GROUNDS):
+        raise TypeError(f"{finding.rule} ends {sorted(unknown)}; there are: {', '.join(GROUNDS)}")
 
 
 def _about(piece: Figure | Gallery) -> None:

@@ -1,5 +1,8 @@
+import pytest
+
 from auditor.judging import grounds
 from auditor.judging.grounds import ANSWERS, WEIGHTS
+from auditor.judging.validation import refuse_malformed
 from auditor.results import Finding, Result, Verdict
 
 MISSING = Finding("checkpoint.missing", Verdict.FAIL, "2 tensors are missing", ends=(WEIGHTS, ANSWERS))
@@ -25,3 +28,18 @@ def test_the_reason_names_every_rule_and_says_the_first():
     assert grounds.reason([MISSING, ACCURACY]) == (
         "blocked by checkpoint.missing, predictions.accuracy: 2 tensors are missing"
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"ends": "answers"}, "ends = 'answers', which has to be a tuple of texts"),
+        ({"ends": ("answer",)}, "ends ['answer']; there are: weights, answers"),
+        ({"causes": ["a.rule"]}, "a tuple of texts"),
+        ({"channels": (0.5,)}, "a tuple of integers"),
+    ],
+)
+def test_a_finding_of_a_plugin_that_takes_away_what_is_no_ground_is_refused(fields, told):
+    with pytest.raises(TypeError) as refused:
+        refuse_malformed(Finding("a.rule", Verdict.WARN, "is bad", **fields))
+    assert told in str(refused.value)
