@@ -191,9 +191,11 @@ def relation(finding: Finding) -> str:
         return ""
     with speaking(ENGLISH):
         text = phrases.measured(finding.value, finding.unit)
-        if finding.limit is not None:
-            sign = "<" if finding.value < finding.limit else ">" if finding.value > finding.limit else "="
-            text += f" {sign} {phrases.measured(finding.limit, finding.unit)}"
+        limit = phrases.measured(finding.limit, finding.unit)
+        if finding.value == finding.limit:
+            text += f" = {limit}"
+        elif finding.limit is not None and limit != text:  # two that read the same are no comparison
+            text += f" {'<' if finding.value < finding.limit else '>'} {limit}"
     return text if finding.n is None else f"{text} (n = {finding.n:,})"
 
 

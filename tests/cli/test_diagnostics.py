@@ -86,6 +86,7 @@ def test_tells_what_a_subject_is(subject, where):
 @pytest.mark.parametrize(("value", "sign"), [(0.1, "<"), (0.2, "="), (0.3, ">")])
 def test_the_relation_is_the_one_of_the_numbers(value, sign):
     assert relation(Finding("a.b", Verdict.WARN, "", value=value, limit=0.2)) == f"{100 * value:g} % {sign} 20 %"
+    assert relation(Finding("a.b", Verdict.WARN, "", value=0.20001, limit=0.2, n=9)) == "20 % (n = 9)"
 
 
 def test_anchors_are_readable_and_unique():
